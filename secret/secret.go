@@ -1,0 +1,74 @@
+// Package secret holds a key that cannot be printed by accident.
+//
+// A Key shows itself as "[redacted]" to fmt, log/slog, encoding/json and
+// anything else that asks for text. Reveal is the only way out, so that
+// `grep Reveal` lists every place where a key leaves the type.
+//
+// It does not promise to keep the key out of memory dumps: Go's garbage
+// collector may copy and keep strings. See cmd for what is done about core
+// files.
+package secret
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// Redacted is what a Key shows of itself.
+const Redacted = "[redacted]"
+
+// MinBits is the estimated strength, in bits, below which a key counts as
+// weak. 128 bits is the usual floor for a secret that may be guessed offline
+// (NIST SP 800-57 part 1, table 2).
+const MinBits = 128
+
+// A Key is a secret. The zero Key is no key at all.
+type Key struct{ value string }
+
+// New takes value as it is: nothing is trimmed, because a Blnk server does not
+// trim its key either.
+func New(value string) Key { return Key{value: value} }
+
+// Reveal returns the secret itself. The caller must hand it only to what needs
+// it: a store, the journal, an HTTP header.
+func (k Key) Reveal() string { return k.value }
+
+// IsZero says whether there is no key.
+func (k Key) IsZero() bool { return k.value == "" }
+
+// Equal compares in a time that does not depend on where two keys differ. It
+// does depend on their lengths.
+func (k Key) Equal(other Key) bool {
+	return subtle.ConstantTimeCompare([]byte(k.value), []byte(other.value)) == 1
+}
+
+// Fingerprint names the key without giving it away: "sha256:" and the first
+// 12 hexadecimal digits of its SHA-256, as `printf %s KEY | sha256sum` shows
+// them. A weak key has none (""), because it could be found from it by
+// guessing.
+func (k Key) Fingerprint() string {
+	if k.Bits() < MinBits {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(k.value))
+	return "sha256:" + hex.EncodeToString(sum[:6])
+}
+
+// String returns Redacted.
+func (Key) String() string { return Redacted }
+
+// GoString returns Redacted.
+func (Key) GoString() string { return Redacted }
+
+// Format writes Redacted, whatever the verb.
+func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
+
+// MarshalText returns Redacted. What has to save a key must use Reveal.
+func (Key) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
+
+// LogValue returns Redacted.
+func (Key) LogValue() slog.Value { return slog.StringValue(Redacted) }
