@@ -16,7 +16,8 @@ const wordBits = 2
 // can look stronger than it is. Package keygen adds a list of known
 // placeholders.
 func (k Key) Bits() int {
-	return int(math.Floor(float64(surprises(k.value)) * alphabetBits(k.value)))
+	value := k.Reveal()
+	return int(math.Floor(float64(surprises(value)) * alphabetBits(value)))
 }
 
 // run is how many characters in a row have to follow a pattern before the next

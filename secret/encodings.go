@@ -14,16 +14,17 @@ import (
 // escaped. The result is as secret as the key. Shapes under 4 characters are
 // left out: they would be found everywhere.
 func (k Key) Encodings() []string {
-	raw := []byte(k.value)
+	value := k.Reveal()
+	raw := []byte(value)
 	if len(raw) == 0 {
 		return nil
 	}
-	quoted, _ := json.Marshal(k.value)
+	quoted, _ := json.Marshal(value)
 	all := []string{
-		k.value,
+		value,
 		hex.EncodeToString(raw),
-		url.QueryEscape(k.value),
-		url.PathEscape(k.value),
+		url.QueryEscape(value),
+		url.PathEscape(value),
 		string(quoted[1 : len(quoted)-1]),
 	}
 	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {

@@ -26,24 +26,42 @@ const Redacted = "[redacted]"
 // (NIST SP 800-57 part 1, table 2).
 const MinBits = 128
 
-// A Key is a secret. The zero Key is no key at all.
-type Key struct{ value string }
+// A Key is a secret. The zero Key is no key at all. Keys cannot be compared
+// with == (it does not compile): Equal does it in constant time.
+type Key struct {
+	_ [0]func() // not comparable
+
+	// value stands behind a pointer because fmt calls no method of a value in
+	// an unexported field, nor of one that it was given with a wrong verb such
+	// as %p: it walks through the fields instead, and then prints an address.
+	value *string
+}
 
 // New takes value as it is: nothing is trimmed, because a Blnk server does not
 // trim its key either.
-func New(value string) Key { return Key{value: value} }
+func New(value string) Key {
+	if value == "" {
+		return Key{}
+	}
+	return Key{value: &value}
+}
 
 // Reveal returns the secret itself. The caller must hand it only to what needs
 // it: a store, the journal, an HTTP header.
-func (k Key) Reveal() string { return k.value }
+func (k Key) Reveal() string {
+	if k.value == nil {
+		return ""
+	}
+	return *k.value
+}
 
 // IsZero says whether there is no key.
-func (k Key) IsZero() bool { return k.value == "" }
+func (k Key) IsZero() bool { return k.value == nil }
 
 // Equal compares in a time that does not depend on where two keys differ. It
 // does depend on their lengths.
 func (k Key) Equal(other Key) bool {
-	return subtle.ConstantTimeCompare([]byte(k.value), []byte(other.value)) == 1
+	return subtle.ConstantTimeCompare([]byte(k.Reveal()), []byte(other.Reveal())) == 1
 }
 
 // Fingerprint names the key without giving it away: "sha256:" and the first
@@ -54,7 +72,7 @@ func (k Key) Fingerprint() string {
 	if k.Bits() < MinBits {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(k.value))
+	sum := sha256.Sum256([]byte(k.Reveal()))
 	return "sha256:" + hex.EncodeToString(sum[:6])
 }
 
