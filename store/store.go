@@ -9,7 +9,6 @@ package store
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -60,11 +59,12 @@ type Checker interface {
 	CheckPut(ctx context.Context) error
 }
 
-// A Locker keeps other blnkctl processes away from the place. The lock belongs
-// to the kernel or the service, so that a crash leaves nothing behind. It
-// waits at most wait; a lock held by another is an *flock.HeldError.
+// A Locker has a folder or file whose kernel lock keeps other blnkctl
+// processes away from the place, whatever state folder or user they have. The
+// lock belongs to the kernel, so that a crash leaves nothing behind. LockAll
+// takes it.
 type Locker interface {
-	Lock(ctx context.Context, wait time.Duration) (unlock func(), err error)
+	LockPath() (string, error)
 }
 
 // A Repairer puts right what a crashed Put of an earlier process left: a file
