@@ -1,0 +1,103 @@
+// Package restart makes a running Blnk read its configuration again. Blnk has
+// no reload: its server and its workers read the key once, at their start.
+//
+// There is one file per driver. A driver says what it did, not what came of
+// it: that the servers run the new key is for package probe to prove, and for
+// the workers, which answer nothing, the driver's success is all there is.
+package restart
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// A Driver restarts the Blnk server and its workers.
+//
+// Restart returns when the restart was done or asked for, within
+// Options.Timeout, and nil only where nothing is known to have failed. When
+// ctx ends, it stops what it can; how far it came is then unknown. It may be
+// called again: after a failure, and once more when a rotation is undone.
+//
+// String returns the reference of the driver, with absolute paths where it
+// holds paths, fit to be opened again later.
+type Driver interface {
+	Restart(ctx context.Context) error
+	String() string
+}
+
+// A Checker can tell, without an effect, whether a restart could work: the
+// preflight of a rotation.
+type Checker interface {
+	Check(ctx context.Context) error
+}
+
+// An Environer knows the environment that the restarted server will see. It
+// may hold keys.
+type Environer interface {
+	Environ(ctx context.Context) (map[string]string, error)
+}
+
+// Options is what a driver may need from its surroundings.
+type Options struct {
+	// Dir is where commands run and where relative places start. It must be
+	// absolute.
+	Dir string
+	// Env is the environment of commands; nil is the caller's own. Package
+	// internal/run removes the settings of Blnk from it.
+	Env []string
+	// Timeout bounds one restart; 0 is no limit.
+	Timeout time.Duration
+	// Say tells the person something to do, a line without its end; nil tells
+	// nobody.
+	Say func(line string)
+	// Mask returns the keys that must not show in a command's output, asked
+	// anew at each restart: the next key is made after the driver was opened.
+	// nil is none.
+	Mask func() []secret.Key
+}
+
+// A Scheme is one way to restart. What the engine must know of it is data.
+type Scheme struct {
+	// Open makes the driver for the place behind "SCHEME:". It refuses a place
+	// that it does not understand, and looks at nothing else yet.
+	Open func(place string, opt Options) (Driver, error)
+	// WorkersProved says that the driver's success stands for the workers too.
+	// Where it is false, only the servers are known to have read the new key.
+	WorkersProved bool
+	// Polls is how long the servers may take to answer as they should, unless
+	// the person says otherwise; 0 is the usual time.
+	Polls time.Duration
+}
+
+// Schemes is the table of the ways to restart, by scheme name.
+type Schemes map[string]Scheme
+
+// Find splits a reference, SCHEME:PLACE, and looks its scheme up. The place is
+// everything behind the first colon, verbatim.
+func (s Schemes) Find(ref string) (scheme Scheme, place string, err error) {
+	name, place, ok := strings.Cut(ref, ":")
+	if !ok {
+		return Scheme{}, "", fmt.Errorf("restart reference %q: want SCHEME:PLACE", ref)
+	}
+	scheme, ok = s[name]
+	if !ok {
+		known := strings.Join(slices.Sorted(maps.Keys(s)), ", ")
+		return Scheme{}, "", fmt.Errorf("restart reference %q: unknown scheme %q (known: %s)", ref, name, known)
+	}
+	return scheme, place, nil
+}
+
+// nothingBehind refuses a place for a scheme that takes none: what somebody
+// wrote there was meant to have an effect.
+func nothingBehind(scheme, place string) error {
+	if place != "" {
+		return fmt.Errorf("restart reference %q: nothing may stand behind %q", scheme+place, scheme)
+	}
+	return nil
+}
