@@ -1,0 +1,47 @@
+// Package listener finds the processes of this host that listen on a TCP port,
+// and the environment that they were started with: what a restarted server
+// will see, where the restart driver cannot tell.
+//
+// It reads /proc and is for Linux only; elsewhere Find answers
+// errors.ErrUnsupported. It does not promise that a process found is the
+// server itself (with a published port of a container it is the proxy of the
+// container engine), that it sees into other network namespaces, or that the
+// environment is still what the process uses: it is the one it was started
+// with.
+package listener
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// A Process listens on the port. It prints itself without its environment,
+// which may hold keys.
+type Process struct {
+	// PID is its process ID.
+	PID int
+	// Exe is the path of its program; "" where that may not be read.
+	Exe string
+	// Dir is its working directory; "" where that may not be read.
+	Dir string
+	// Env is the environment it was started with; nil where that may not be
+	// read.
+	Env map[string]string `json:"-"`
+	// Err says why Exe, Dir or Env is missing; nil where all could be read.
+	Err error `json:"-"`
+}
+
+// String names the process by PID and program.
+func (p Process) String() string {
+	if p.Exe == "" {
+		return fmt.Sprintf("PID %d", p.PID)
+	}
+	return fmt.Sprintf("PID %d (%s)", p.PID, p.Exe)
+}
+
+// Format writes what String returns, whatever the verb.
+func (p Process) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
+
+// LogValue is what String returns.
+func (p Process) LogValue() slog.Value { return slog.StringValue(p.String()) }
