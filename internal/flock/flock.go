@@ -1,0 +1,163 @@
+// Package flock keeps two blnkctl processes apart with a lock of the kernel
+// (flock(2)), and says who holds it.
+//
+// The kernel drops the lock when its process ends, however it ends: there is
+// no stale lock, and on a folder nothing is left behind at all.
+//
+// It does not promise anything about programs that do not ask for the lock, or
+// about other hosts: whether a network file system carries flock across hosts
+// is its own business. Two Locks of one path exclude each other within one
+// process too.
+package flock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A HeldError says that another process holds the lock.
+type HeldError struct {
+	Path   string // what was to be locked
+	Holder string // "PID 123 (blnkctl rotate …)"; "" where it cannot be found out
+	PID    int    // the holder's, as seen from our PID namespace; 0 where unknown
+}
+
+// Error names the path and, where it is known, the holder.
+func (e *HeldError) Error() string {
+	holder := e.Holder
+	if holder == "" {
+		holder = "another process"
+	}
+	return fmt.Sprintf("lock %s: held by %s", e.Path, holder)
+}
+
+// Between two attempts Lock waits pollMin at first, then longer up to pollMax:
+// flock(2) can wait by itself, but not for a limited time, and a signal
+// handler cannot end it.
+const (
+	pollMin = 5 * time.Millisecond
+	pollMax = 100 * time.Millisecond
+)
+
+// Lock takes the exclusive lock of path and returns what gives it back. path
+// is a folder, opened read-only, or a regular file, created with mode 0600
+// where it is missing; neither is changed or removed afterwards.
+//
+// A lock that another holds is waited for as long as wait says, then the error
+// is a *HeldError; with wait 0 there is one attempt. When ctx ends first, the
+// error is that of ctx. unlock may be called more than once.
+func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), err error) {
+	deadline := time.Now().Add(wait)
+	for poll := pollMin; ; poll = min(2*poll, pollMax) {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		f, err := try(path)
+		if err == nil {
+			return release(f), nil
+		}
+		var held *HeldError
+		if !errors.As(err, &held) {
+			return nil, err
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return nil, err
+		}
+		timer := time.NewTimer(min(poll, left))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, fmt.Errorf("%w: %w", held, ctx.Err())
+		case <-timer.C:
+		}
+	}
+}
+
+// try makes one attempt. It comes back only with the lock of what is at path
+// now: whoever held it before may have replaced the file, and a lock on the
+// old inode would keep nobody out.
+func try(path string) (*os.File, error) {
+	for {
+		f, err := open(path)
+		if err != nil {
+			return nil, fmt.Errorf("lock: %w", err)
+		}
+		if err := lockFile(f, path); err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+		same, err := stillThere(f, path)
+		if err == nil && same {
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("lock: %w", err)
+		}
+	}
+}
+
+func lockFile(f *os.File, path string) error {
+	for {
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+		case err == nil:
+			return nil
+		case errors.Is(err, syscall.EINTR):
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			pid, name := holder(f)
+			return &HeldError{Path: path, Holder: name, PID: pid}
+		default:
+			return fmt.Errorf("lock: %w", &fs.PathError{Op: "flock", Path: path, Err: err})
+		}
+	}
+}
+
+// open opens a folder or a regular file, and nothing else: opening a FIFO or a
+// device has effects of its own. O_NONBLOCK keeps a FIFO that is put there
+// meanwhile from hanging us. (Go sets O_CLOEXEC, so that no child inherits the
+// lock.)
+func open(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	case err == nil && !info.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("neither a folder nor a regular file")}
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	// Writable, because NFS turns flock into a lock that needs that.
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
+}
+
+func stillThere(f *os.File, path string) (bool, error) {
+	ours, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	now, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(ours, now), nil
+}
+
+// release gives the lock back explicitly before it closes the file: a child
+// that is between fork and exec at this moment shares the lock, and would hold
+// it a little longer.
+func release(f *os.File) func() {
+	return sync.OnceFunc(func() {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	})
+}
