@@ -1,0 +1,105 @@
+package keygen
+
+import (
+	"strings"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// placeholders are the keys that Blnk's own documentation and example files
+// show, as their letters and digits in lower case, and usualWords is what
+// people write into such a field until they have something better. A key is
+// known when such words are most of it, whatever stands between and around
+// them: "Changeme123!", "prod-your_strong_secret_key-2024".
+const (
+	placeholders = `
+yourstrongsecretkey setyourmasterblnkkeyhere masterkey blnkpiisecret`
+
+	usualWords = `
+access account admin administrator api apikey app auth authentication backend
+bank base64 bearer before blnk change changeit changeme changethis character
+characters chars client cloud company compose config core credential
+credentials database default demo deploy dev development docker dummy empty
+encryption enter env environment example fake false finance fixme foo foobar
+for from generate generated guest hash hello here hex hidden hooks initial
+insecure insert internal key keys kubernetes ledger letmein live local
+localhost login long main master metrics money must mykey new none not null
+openssl owner pass passphrase password passw0rd passwd payment payments pii
+pin placeholder please postgres private prod production public put rand random
+real redacted redis replace replaceme root sample secret secretkey secure
+security server service set should some staging strong super supersecret
+temp temporary test testing tests this token tokenization todo tochange true
+undefined unset update use user username value vault very web webhook welcome
+with word world write you your
+
+abc abcd abcdef asdf asdfgh deadbeef cafebabe dragon football iloveyou monkey
+qwer qwert qwerty qwertz qwertyuiop sunshine trustno1 1q2w3e4r zxcv zxcvbn
+zxcvbnm summer winter spring autumn
+000 111 123 1234 12345 123456 1234567 12345678 123456789 1234567890 321 666 777
+888 999 xxx xxxx yyy zzz
+2018 2019 2020 2021 2022 2023 2024 2025 2026 2027 2028 2029 2030`
+)
+
+// isPlaceholder says whether body is a template that was never filled in, or
+// whether known words are at least half of its letters and digits while the
+// rest alone would be weak.
+func isPlaceholder(body string) bool {
+	if isTemplate(body) {
+		return true
+	}
+	// A longer text is no placeholder; judging it would only cost time.
+	if len(body) > 256 {
+		return false
+	}
+	words := strings.Fields(placeholders + usualWords)
+	text := strings.ToLower(body)
+	return mostlyWords(text, words) || mostlyWords(unleet(text), words)
+}
+
+// isTemplate knows <key>, ${KEY}, $(cmd), {{ .key }}, [key], %KEY% and the
+// stars or dots of a masked one.
+func isTemplate(body string) bool {
+	body = strings.TrimSpace(body)
+	for _, pair := range [][2]string{{"<", ">"}, {"${", "}"}, {"$(", ")"}, {"{{", "}}"}, {"[", "]"}, {"%", "%"}} {
+		if strings.HasPrefix(body, pair[0]) && strings.HasSuffix(body, pair[1]) {
+			return true
+		}
+	}
+	return strings.Trim(body, "*.•…") == ""
+}
+
+// unleet undoes the usual replacements: p@ssw0rd, $3cr3t.
+func unleet(text string) string {
+	return strings.NewReplacer("@", "a", "4", "a", "3", "e", "1", "i", "!", "i", "0", "o", "$", "s", "5", "s", "7", "t").Replace(text)
+}
+
+func mostlyWords(text string, words []string) bool {
+	text = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 0x7f {
+			return r
+		}
+		return -1
+	}, text)
+	var rest strings.Builder
+	for i := 0; i < len(text); {
+		n := longestWord(text[i:], words)
+		if n == 0 {
+			rest.WriteByte(text[i])
+			n = 1
+		}
+		i += n
+	}
+	left := rest.Len()
+	return left*2 <= len(text) && secret.New(rest.String()).Bits() < secret.MinBits
+}
+
+// longestWord is the length of the longest word that text begins with.
+func longestWord(text string, words []string) int {
+	longest := 0
+	for _, w := range words {
+		if len(w) > longest && strings.HasPrefix(text, w) {
+			longest = len(w)
+		}
+	}
+	return longest
+}
