@@ -1,0 +1,227 @@
+package rotate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// preflightWait is how long a server may stay silent (a rate limit, a restart
+// that somebody just did) before the preflight gives up on it.
+const preflightWait = 2 * time.Second
+
+// Check runs every check of a real run and changes nothing: --dry-run. Where a
+// rotation is open it says what a run would meet there.
+func (r *Rotation) Check(ctx context.Context) (Plan, error) {
+	w, unlock, err := r.enterTarget(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	defer unlock()
+	if w.rec == nil {
+		return w.survey(ctx, false)
+	}
+	plan := w.plan()
+	plan.Open, plan.Due.Yes = w.rec.open(), true
+	if w.rec.Row != rowFinish {
+		_, err = w.lookAround(ctx)
+	}
+	return plan, err
+}
+
+// survey reads every store and checks all that can be known before the first
+// effect. mend: a file that an earlier crash left torn is put right first.
+func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
+	plan := w.plan()
+	if mend {
+		if err := w.repair(ctx); err != nil {
+			return plan, err
+		}
+	}
+	current, err := w.agreedKey(ctx)
+	if err != nil {
+		return plan, err
+	}
+	plan.Current, plan.Old = current, current.Fingerprint()
+	w.res.Old = plan.Old
+	if plan.Due, err = w.due(current); err != nil || !plan.Due.Yes {
+		return plan, err
+	}
+	if err := w.proveBeforehand(ctx, current); err != nil {
+		return plan, err
+	}
+	for _, s := range w.Stores {
+		if c, ok := s.(store.Checker); ok {
+			if err := c.CheckPut(ctx); err != nil {
+				return plan, err
+			}
+		}
+	}
+	if w.Preflight != nil {
+		plan.Remarks, err = w.Preflight(ctx, current)
+	}
+	if ctx.Err() != nil {
+		err = w.interrupted(ctx)
+	}
+	return plan, err
+}
+
+func (w *walk) plan() Plan {
+	p := Plan{Restart: w.Refs.Restart}
+	for _, s := range w.order() {
+		p.Stores = append(p.Stores, s.String())
+	}
+	for _, s := range w.Servers {
+		p.Servers = append(p.Servers, s.String())
+	}
+	return p
+}
+
+// order is the order of writing: stores whose Put is a real compare-and-swap
+// come first, so that of two hosts only one gets past the first write.
+func (w *walk) order() []store.Store {
+	var swappers, others []store.Store
+	for _, s := range w.Stores {
+		if sw, ok := s.(store.Swapper); ok && sw.Swaps() {
+			swappers = append(swappers, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	return append(swappers, others...)
+}
+
+func (w *walk) repair(ctx context.Context) error {
+	for _, s := range w.Stores {
+		if r, ok := s.(store.Repairer); ok {
+			if err := r.Repair(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// agreedKey reads all stores and returns the key that all of them hold.
+func (w *walk) agreedKey(ctx context.Context) (secret.Key, error) {
+	var keys []secret.Key
+	for _, s := range w.Stores {
+		key, _, err := s.Get(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				err = w.interrupted(ctx)
+			}
+			return secret.Key{}, err
+		}
+		keys = append(keys, key)
+	}
+	for _, key := range keys[1:] {
+		if !key.Equal(keys[0]) {
+			return secret.Key{}, fmt.Errorf("%w: %s", ErrDrift, w.listKeys(keys))
+		}
+	}
+	return keys[0], nil
+}
+
+func (w *walk) listKeys(keys []secret.Key) string {
+	var parts []string
+	for i, s := range w.Stores {
+		parts = append(parts, fmt.Sprintf("%s has %s", s, Name(keys[i])))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Name is what a key is called before people: its fingerprint, or that it has
+// none.
+func Name(key secret.Key) string {
+	switch fp := key.Fingerprint(); {
+	case key.IsZero():
+		return "no key"
+	case fp == "":
+		return "a weak key"
+	default:
+		return fp
+	}
+}
+
+// proveBeforehand asks whether the current key is the live master key
+// everywhere, and a random one is refused.
+func (w *walk) proveBeforehand(ctx context.Context, current secret.Key) error {
+	if w.Options.ServerDown {
+		return nil
+	}
+	for _, s := range w.Servers {
+		v, reason := w.first(ctx, s, current)
+		switch {
+		case ctx.Err() != nil:
+			return w.interrupted(ctx)
+		case v == proved:
+		case v == open:
+			return fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen)
+		case v == mixed:
+			return fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive)
+		case v == elsewhere:
+			return fmt.Errorf("%s: %w: it refuses the key of %s (%s)", s, ErrNotLive, w.Stores[0], Name(current))
+		default:
+			return fmt.Errorf("%s: %w: %w", s, ErrSilent, reason)
+		}
+	}
+	return nil
+}
+
+// first judges one server, with some patience while it is silent.
+func (w *walk) first(ctx context.Context, s Server, current secret.Key) (verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, preflightWait)
+	defer cancel()
+	var why error
+	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
+		v, reason := judge(ctx, s, current, secret.Key{})
+		if v != silent {
+			return v, nil
+		}
+		// The first reason: the last one may only be that the time was up.
+		if why == nil {
+			why = reason
+		}
+		select {
+		case <-ctx.Done():
+			return silent, why
+		case <-time.After(pause):
+		}
+	}
+}
+
+// create makes the new key and writes the journal: from here on a crash loses
+// nothing.
+func (w *walk) create(plan Plan) error {
+	key, err := w.NewKey()
+	if err != nil {
+		return fmt.Errorf("make a new key: %w", err)
+	}
+	rec := &record{
+		Version: journalVersion, ID: "rot_" + strings.ToLower(rand.Text()[:12]), Started: w.Now().UTC(),
+		Host: w.Host, User: w.User, Reason: w.Options.Reason, Refs: w.Refs,
+		Direction: forward, Row: rowSet,
+		Compromised: w.Options.Compromised, ServerDown: w.Options.ServerDown,
+		Timeout: w.Options.Timeout, RestartTimeout: w.Options.RestartTimeout,
+		New: key.Reveal(),
+	}
+	for range w.Refs.Stores {
+		rec.Old = append(rec.Old, plan.Current.Reveal())
+	}
+	w.rec = rec
+	if err := w.save(); err != nil {
+		// It may be there in spite of the error.
+		err = errors.Join(fmt.Errorf("write the journal: %w", err), w.Journal.ForgetJournal())
+		w.rec = nil
+		return err
+	}
+	w.res.Rotation, w.res.New = rec.ID, key.Fingerprint()
+	return nil
+}

@@ -1,0 +1,42 @@
+// Package rotate replaces the master key of a Blnk server everywhere it
+// stands, restarts the server and its workers, and proves that the new key
+// works and the old one does not; or it puts everything back.
+//
+// # The story
+//
+// A rotation has five steps, in a table that a loop walks:
+//
+//  1. create: take the lock, read every store, check everything that can be
+//     checked, make the new key, and save the journal, with both keys, before
+//     the first effect.
+//  2. set: put the new key into every store, and read it back.
+//  3. restart: the server and the workers, who read the key only at start.
+//  4. test: on every server, on fresh connections: the new key is taken, a
+//     random one is not, the old one is not, the new one still is.
+//  5. finish: remember when, write the audit log, forget the journal.
+//
+// Where a step fails, the same table is walked with the keys exchanged: the
+// old key goes back into the stores, a restart, the proof of the old key. A
+// rotation that replaces a compromised key has no such way back: it stops
+// where it is and waits for the next run.
+//
+// # Resuming
+//
+// The journal says which row was entered, and in which direction. Whoever
+// finds a journal first ends that rotation and does nothing else. Stores and
+// servers can be looked at, so every step looks before it acts, and may be
+// done again. Only whether the workers restarted cannot be seen: there the
+// journal is believed, which names the row "test" only after the restart had
+// succeeded.
+//
+// # What it does not promise
+//
+// Workers answer no request; that they run the new key rests on the driver
+// that restarted them. An address behind which several servers take turns is
+// sampled, not proved. Somebody who changes a store without blnkctl, in the
+// instant between the last look and the write, is noticed only afterwards,
+// where the store has no compare-and-swap of its own.
+//
+// The package opens no file, no connection and no process: what it needs of
+// them stands in rotation.go as interfaces of one to three methods.
+package rotate

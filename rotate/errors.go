@@ -1,0 +1,74 @@
+package rotate
+
+import (
+	"errors"
+	"strings"
+)
+
+// Errors that a caller takes a decision on. All but ErrUndone and ErrStuck mean
+// that nothing was changed.
+var (
+	// ErrDrift: the stores hold different keys.
+	ErrDrift = errors.New("the stores hold different keys")
+	// ErrNotLive: a server answers, and the stored key is not its master key.
+	ErrNotLive = errors.New("the stored key is not the live master key")
+	// ErrOpen: a server lets a random key in: secure mode is off.
+	ErrOpen = errors.New("secure mode is off")
+	// ErrSilent: a server gives no answer that proves anything.
+	ErrSilent = errors.New("no usable answer")
+	// ErrUnknownAge: the key was never seen before, and IfUnknown is Fail.
+	ErrUnknownAge = errors.New("the age of the key is not known")
+	// ErrOtherReferences: the open rotation is about other stores, servers or
+	// restarts than this run.
+	ErrOtherReferences = errors.New("an open rotation has other references")
+	// ErrJournal: the journal cannot be read: damaged, or another version's.
+	ErrJournal = errors.New("the journal cannot be used")
+	// ErrInterrupted: a signal came before the first effect.
+	ErrInterrupted = errors.New("interrupted")
+	// ErrTooLate: Abort of a rotation that had been proved and only lacked its
+	// record, which it has now.
+	ErrTooLate = errors.New("too late to undo: the new key was live and proved already")
+
+	// ErrUndone: failed and put back; the old key is in force, and that was
+	// proved. Always within an *EndError.
+	ErrUndone = errors.New("put back")
+	// ErrStuck: a person is needed; the journal is kept. Always within an
+	// *EndError.
+	ErrStuck = errors.New("a person is needed")
+	// ErrUnrecorded: the new (or, undoing, the old) key is live and proved, and
+	// could not be recorded; the journal is kept and the next run only records.
+	// Always within an *EndError.
+	ErrUnrecorded = errors.New("proved, but not recorded")
+)
+
+// An EndError tells how a rotation ended that had an effect: State is ErrUndone,
+// ErrStuck or ErrUnrecorded, Cause is what went wrong first, and Details say
+// what a person should look at.
+type EndError struct {
+	State   error
+	Cause   error
+	Details []string
+}
+
+// Error gives the cause; the state is for the caller to phrase.
+func (e *EndError) Error() string {
+	var b strings.Builder
+	if e.Cause != nil {
+		b.WriteString(e.Cause.Error())
+	} else {
+		b.WriteString(e.State.Error())
+	}
+	for _, d := range e.Details {
+		b.WriteString("; ")
+		b.WriteString(d)
+	}
+	return b.String()
+}
+
+// Unwrap hands out both, so that errors.Is finds the state and the cause.
+func (e *EndError) Unwrap() []error {
+	if e.Cause == nil {
+		return []error{e.State}
+	}
+	return []error{e.State, e.Cause}
+}

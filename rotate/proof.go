@@ -1,0 +1,228 @@
+package rotate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// agreeing is how many fresh connections must agree before an address counts
+// as proved: behind one address there may be several servers that take turns.
+const agreeing = 20
+
+// A verdict is what one server's answers, taken together, prove.
+type verdict int
+
+const (
+	silent    verdict = iota // nothing yet
+	mixed                    // different answers on different connections
+	proved                   // the wanted key alone
+	lesser                   // the wanted key; the other lives on as a scoped key
+	stale                    // the other key: an old process, or no restart yet
+	elsewhere                // neither: its key comes from somewhere else
+	open                     // a random key gets in: secure mode is off
+)
+
+// live says it for a Result, seen from a want that is the new key.
+func (v verdict) live(undoing bool) string {
+	switch v {
+	case proved, lesser, stale:
+		if undoing == (v == stale) {
+			return "new"
+		}
+		return "old"
+	case mixed:
+		return "mixed"
+	case elsewhere:
+		return "other"
+	case open:
+		return "open"
+	default:
+		return "down"
+	}
+}
+
+// stranger makes a key that was never issued: the control of every proof. A
+// server that takes it takes anything.
+func stranger() secret.Key { return secret.New(rand.Text() + rand.Text()) }
+
+// judge asks one server, each time on a fresh connection, for the wanted key,
+// a random key and the other key (a zero one is not asked for), and says what
+// the answers prove. The error tells why, where the verdict is silent.
+func judge(ctx context.Context, s Server, want, other secret.Key) (verdict, error) {
+	first, err := s.Ask(ctx, want)
+	if first == blnk.Nothing {
+		return silent, err
+	}
+	control, err := s.Ask(ctx, stranger())
+	switch control {
+	case blnk.Nothing:
+		return silent, err
+	case blnk.Live, blnk.Lesser:
+		return open, nil
+	}
+	if first != blnk.Live {
+		return judgeRefused(ctx, s, want, other)
+	}
+	return judgeLive(ctx, s, want, other)
+}
+
+// judgeLive: the wanted key was taken and a random one was not.
+func judgeLive(ctx context.Context, s Server, want, other secret.Key) (verdict, error) {
+	v := proved
+	if blnk.Sendable(other) {
+		switch answer, err := s.Ask(ctx, other); answer {
+		case blnk.Nothing:
+			return silent, err
+		case blnk.Live:
+			return mixed, nil
+		case blnk.Lesser:
+			v = lesser
+		}
+	}
+	for range agreeing - 1 {
+		switch answer, err := s.Ask(ctx, want); answer {
+		case blnk.Nothing:
+			return silent, err
+		case blnk.Live:
+		default:
+			return mixed, nil
+		}
+	}
+	return v, nil
+}
+
+// judgeRefused: neither the wanted key nor a random one was taken. The other
+// one may be; or one of them by a neighbour behind the same address.
+func judgeRefused(ctx context.Context, s Server, want, other secret.Key) (verdict, error) {
+	if !blnk.Sendable(other) {
+		return elsewhere, nil
+	}
+	for i := range agreeing {
+		switch answer, err := s.Ask(ctx, other); answer {
+		case blnk.Nothing:
+			return silent, err
+		case blnk.Live:
+			if i > 0 {
+				return mixed, nil
+			}
+			return stale, nil
+		}
+		switch answer, err := s.Ask(ctx, want); answer {
+		case blnk.Nothing:
+			return silent, err
+		case blnk.Live:
+			return mixed, nil
+		}
+	}
+	return elsewhere, nil
+}
+
+// Waiting for a server: the first question comes at once and the next ones
+// soon, because a server is back within some 50 ms; a slow one is not pestered.
+const (
+	firstPause = 2 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// await asks all servers until every one of them proves want, one of them
+// proves that waiting is useless (elsewhere, open), or the time is up. It tells
+// the last verdict of each. The error says which server failed, and how.
+func (w *walk) await(ctx context.Context, want, other secret.Key, within time.Duration) ([]verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	verdicts := make([]verdict, len(w.Servers))
+	pause := firstPause
+	for {
+		err := w.round(ctx, want, other, verdicts)
+		if err == nil || final(err) {
+			return verdicts, err
+		}
+		select {
+		case <-ctx.Done():
+			return verdicts, err
+		case <-time.After(pause):
+			pause = min(pause*3/2, lastPause)
+		}
+	}
+}
+
+// round asks every server that is not proved yet, once.
+func (w *walk) round(ctx context.Context, want, other secret.Key, verdicts []verdict) error {
+	var first error
+	for i, s := range w.Servers {
+		if verdicts[i] == proved || verdicts[i] == lesser {
+			continue
+		}
+		v, reason := judge(ctx, s, want, other)
+		// What a server said before it fell silent at the deadline tells more
+		// than the deadline.
+		if v != silent || ctx.Err() == nil {
+			w.noteVerdict(s, verdicts[i], v)
+			verdicts[i] = v
+		}
+		if v == proved || v == lesser {
+			continue
+		}
+		err := w.notProved(s, verdicts[i], reason)
+		if final(err) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// errElsewhere: a server takes neither of the two keys.
+var errElsewhere = errors.New("takes its key from somewhere else")
+
+// final says whether waiting cannot help.
+func final(err error) bool { return errors.Is(err, errElsewhere) || errors.Is(err, ErrOpen) }
+
+// notProved phrases what a server lacks.
+func (w *walk) notProved(s Server, v verdict, reason error) error {
+	switch v {
+	case open:
+		return fmt.Errorf("%s lets a random key in: %w", s, ErrOpen)
+	case elsewhere:
+		return fmt.Errorf("%s refuses both the %s key and the %s one: it %w", s, w.names(true), w.names(false), errElsewhere)
+	case stale:
+		return fmt.Errorf("%s still takes the %s key and refuses the %s one", s, w.names(false), w.names(true))
+	case mixed:
+		return fmt.Errorf("%s answers differently from one connection to the next: several servers with different keys stand behind it", s)
+	default:
+		if reason == nil {
+			return fmt.Errorf("%s: %w", s, ErrSilent)
+		}
+		return fmt.Errorf("%s: %w: %w", s, ErrSilent, reason)
+	}
+}
+
+// names calls the wanted key, or the other one, by its name.
+func (w *walk) names(wanted bool) string {
+	if wanted == (w.rec != nil && w.rec.Direction == undo) {
+		return "old"
+	}
+	return "new"
+}
+
+// noteVerdict tells a change that a person who waits would like to know.
+func (w *walk) noteVerdict(s Server, before, now verdict) {
+	if before == now || now == silent {
+		return
+	}
+	text := map[verdict]string{
+		mixed: "answers differently from one connection to the next",
+		stale: "still takes the " + w.names(false) + " key",
+	}[now]
+	if text != "" {
+		w.note("%s %s", s, text)
+	}
+}

@@ -1,0 +1,259 @@
+package rotate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// The sweep: for every pair of faults at every pair of touches, a rotation is
+// run, run again as long as there are faults left and a journal, and resumed
+// once without a fault. Then there is one key in every store, in the server
+// and in the worker, and no journal.
+
+// A tally counts what a sweep saw.
+type tally struct {
+	cases   int
+	stuck   int
+	excused int // the worker was left behind, and the outcome said so
+	ends    map[string]int
+	broken  []string // the first few, with their story
+}
+
+func (s *tally) note(w *world, problem string) {
+	const most = 3
+	if problem == "" {
+		return
+	}
+	if len(s.broken) < most {
+		s.broken = append(s.broken, problem+"\n    "+strings.Join(w.trace, "\n    "))
+	} else {
+		s.broken = append(s.broken, problem)
+	}
+}
+
+type sweepCase struct {
+	opt    Options
+	then   func(*Rotation) (Result, error) // what the last process does
+	mangle func(before, after []byte) []byte
+}
+
+func (c sweepCase) sweep(s *tally) {
+	s.ends = map[string]int{}
+	length := c.one(s, nil)
+	for i := 1; i <= length; i++ {
+		for k := range kinds {
+			first := fault{i, k}
+			after := c.one(s, []fault{first})
+			for j := i; j <= after; j++ {
+				for k2 := range kinds {
+					c.one(s, []fault{first, {j, k2}})
+				}
+			}
+		}
+	}
+}
+
+// one plays a single case and returns how many touches it took.
+func (c sweepCase) one(s *tally, faults []fault) int {
+	w := newWorld(faults...)
+	w.mangle = c.mangle
+	const most = 5
+	res, crashed, err := w.run(forwards, c.opt)
+	for i := 0; i < most && w.journal != nil && len(w.faults) > 0; i++ {
+		touches := w.touches
+		res, crashed, err = w.run(forwards, c.opt)
+		if w.touches == touches {
+			break
+		}
+	}
+	w.faults = nil
+	if w.journal != nil {
+		last := c.then
+		if last == nil {
+			last = forwards
+		}
+		res, crashed, err = w.run(last, c.opt)
+	}
+	s.cases++
+	s.ends[ending(res, crashed, err)]++
+	if errors.Is(err, ErrStuck) {
+		s.stuck++
+	}
+	if !w.worker.key.Equal(w.keys[0]) && saysWorkers(res) {
+		s.excused++
+	}
+	s.note(w, c.check(w, res, crashed, err))
+	return w.touches
+}
+
+func ending(res Result, crashed bool, err error) string {
+	switch {
+	case crashed:
+		return "crashed before the journal, or after it"
+	case err != nil && errors.Is(err, ErrUndone):
+		return "undone"
+	case err != nil:
+		return string(res.Outcome) + " with an error"
+	default:
+		return string(res.Outcome)
+	}
+}
+
+// check returns which promise was broken, or "".
+func (c sweepCase) check(w *world, res Result, crashed bool, err error) string {
+	story := fmt.Sprintf("faults %v: ended %q, %v", w.met, ending(res, crashed, err), err)
+	switch {
+	case len(w.broken) > 0:
+		return story + ": " + w.broken[0]
+	case errors.Is(err, ErrStuck):
+		return story + ": stuck, though both keys can work"
+	case w.journal != nil:
+		return story + ": the journal is still there"
+	case !w.keys[0].Equal(w.keys[1]):
+		return story + ": the stores hold different keys"
+	case !w.server.key.Equal(w.keys[0]) && !w.server.dead:
+		return story + ": the server does not run the key of the stores"
+	case w.made > 1:
+		return story + ": a second key was made"
+	case !w.worker.key.Equal(w.keys[0]) && !saysWorkers(res):
+		return story + ": the worker does not run the key of the stores"
+	case c.opt.Compromised && w.turned:
+		return story + ": a way back to a compromised key"
+	}
+	return w.checkAudit(story)
+}
+
+// saysWorkers: the restart failed on the way back, the old key was proved, and
+// the outcome says that the workers were not.
+func saysWorkers(res Result) bool {
+	return res.Outcome == RolledBack && strings.Contains(strings.Join(res.Warnings, "\n"), "workers not proved")
+}
+
+func (w *world) checkAudit(story string) string {
+	rotated, back := 0, 0
+	for _, r := range w.audit {
+		switch Outcome(r.Outcome) {
+		case Rotated, Resumed:
+			rotated++
+		case RolledBack:
+			back++
+		}
+	}
+	newEverywhere := w.keys[0].Equal(newKey)
+	switch {
+	case rotated+back > 1:
+		return story + ": two final audit records"
+	case rotated == 1 && !newEverywhere, newEverywhere && back == 1:
+		return story + ": the audit log tells another end"
+	case newEverywhere && rotated == 0:
+		return story + ": the new key is in force and the audit log does not say so"
+	case newEverywhere != (w.facts.Key == newKey.Fingerprint()):
+		return story + ": the facts tell another end"
+	}
+	return ""
+}
+
+// The numbers of cases are asserted so that a sweep that silently covers less
+// is noticed. A change of the engine's touches changes them.
+func TestSweepPairsOfFaults(t *testing.T) {
+	for name, c := range map[string]struct {
+		sweepCase
+		cases, excused int
+	}{
+		"rotate":             {sweepCase{}, 20441, 28},
+		"rotate, then abort": {sweepCase{then: aborts}, 20350, 28},
+		"compromised":        {sweepCase{opt: Options{Compromised: true}}, 22016, 0},
+		"server down":        {sweepCase{opt: Options{ServerDown: true}}, 18488, 28},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var s tally
+				c.sweep(&s)
+				for i, b := range s.broken {
+					if i < 3 {
+						t.Error(b)
+					}
+				}
+				if s.stuck != 0 || len(s.broken) != 0 {
+					t.Errorf("%d cases, %d stuck, %d broken; ends: %v", s.cases, s.stuck, len(s.broken), s.ends)
+				}
+				if s.cases != c.cases || s.excused != c.excused {
+					t.Errorf("%d cases, want %d; %d excused, want %d", s.cases, c.cases, s.excused, c.excused)
+				}
+				t.Logf("%d cases, %d excused; ends: %v", s.cases, s.excused, s.ends)
+			})
+		})
+	}
+}
+
+// A sweep that cannot fail proves nothing: each of these journals lacks one
+// thing that the story rests on, and the sweep must see it.
+func TestSweepNoticesAMissingMark(t *testing.T) {
+	for name, mangle := range map[string]func(before, after []byte) []byte{
+		"no mark of the way back": func(before, after []byte) []byte {
+			if rec := mustParse(after); rec.Direction == undo {
+				return before
+			}
+			return after
+		},
+		"no write-ahead of the first effect": func(before, after []byte) []byte {
+			if rec := mustParse(after); rec.Direction == forward && rec.Row == rowSet {
+				return before
+			}
+			return after
+		},
+		"no write-ahead of the restart": func(_, after []byte) []byte {
+			rec := mustParse(after)
+			if rec.Row == rowRestart {
+				rec.Row = rowTest // as if the driver had succeeded already
+			}
+			return mustBytes(rec)
+		},
+		"no record of the driver's success": func(before, after []byte) []byte {
+			if rec := mustParse(after); rec.Row == rowTest {
+				return before
+			}
+			return after
+		},
+		"a redacted key": func(_, after []byte) []byte {
+			rec := mustParse(after)
+			rec.New = secret.Redacted
+			return mustBytes(rec)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var s tally
+				sweepCase{mangle: mangle}.sweep(&s)
+				if len(s.broken) == 0 {
+					t.Errorf("%d cases, and none noticed", s.cases)
+				}
+				t.Logf("%d cases, %d broken, such as: %.300s", s.cases, len(s.broken), append(s.broken, "")[0])
+			})
+		})
+	}
+}
+
+func mustParse(data []byte) *record {
+	var r record
+	if err := json.Unmarshal(data, &r); err != nil {
+		panic(err)
+	}
+	return &r
+}
+
+func mustBytes(r *record) []byte {
+	data, err := r.bytes()
+	if err != nil {
+		panic(err)
+	}
+	return data
+}

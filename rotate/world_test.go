@@ -1,0 +1,305 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// A world is everything outside of the engine: two stores, a server and a
+// worker that load the key of the second store when they start, a journal, the
+// facts and the audit log. Everything in it survives a crash of the engine.
+// Each touch of it can meet a fault.
+type world struct {
+	keys    [2]secret.Key
+	server  process
+	worker  process
+	open    bool // secure mode is off
+	scoped  secret.Key
+	journal []byte
+	facts   state.Facts
+	audit   []audit.Record
+
+	mangle  func(before, after []byte) []byte // of a saved journal
+	touches int
+	faults  []fault // at most two, in order
+	met     []fault
+	lastAsk string
+	trace   []string
+
+	// What the invariants need to know of the past.
+	turned    bool // a way back has begun
+	forthDone bool // the driver succeeded on the way forward, and the row test was begun
+	broken    []string
+	made      int
+}
+
+// A process holds the key that it loaded when it started.
+type process struct {
+	key  secret.Key
+	dead bool
+}
+
+// A fault happens at one touch, counted from the beginning of the world.
+type fault struct {
+	at   int
+	kind faultKind
+}
+
+type faultKind int
+
+const (
+	errBefore faultKind = iota // an error; nothing has happened
+	errAfter                   // an error; it has happened all the same
+	crashBefore
+	crashAfter
+	serverRestarts // on its own, before the touch
+	workerRestarts
+	serverDies // with the touch: silent until it is restarted
+	kinds
+)
+
+func (k faultKind) String() string {
+	return [...]string{"error before", "error after", "crash before", "crash after",
+		"server restarts", "worker restarts", "server dies"}[k]
+}
+
+var (
+	oldKey = secret.New("old-4fW8kZpQ2mX7vB1nR5tY9cL3hD6jS0gA")
+	newKey = secret.New("new-9aK2jH5gF8dS1qW4eR7tY0uI3oP6zXcV")
+
+	errFault = errors.New("injected fault")
+)
+
+type crash struct{}
+
+func newWorld(faults ...fault) *world {
+	w := &world{faults: faults, keys: [2]secret.Key{oldKey, oldKey}}
+	w.server.key, w.worker.key = oldKey, oldKey
+	return w
+}
+
+// touch runs a deed of the outside world, with the fault that hits it.
+func (w *world) touch(name string, deed func()) error {
+	w.touches++
+	w.trace = append(w.trace, name)
+	var hit []faultKind
+	for len(w.faults) > 0 && w.faults[0].at == w.touches {
+		hit = append(hit, w.faults[0].kind)
+		w.met = append(w.met, w.faults[0])
+		w.faults = w.faults[1:]
+	}
+	return w.suffer(name, hit, deed)
+}
+
+func (w *world) suffer(name string, hit []faultKind, deed func()) error {
+	if slices.Contains(hit, serverRestarts) {
+		w.server = process{key: w.keys[1]}
+	}
+	if slices.Contains(hit, workerRestarts) {
+		w.worker = process{key: w.keys[1]}
+	}
+	for _, k := range hit {
+		w.trace = append(w.trace, fmt.Sprintf("  ! %s at %s (touch %d)", k, name, w.touches))
+	}
+	switch {
+	case slices.Contains(hit, crashBefore):
+		panic(crash{})
+	case slices.Contains(hit, errBefore):
+		return errFault
+	}
+	deed()
+	if slices.Contains(hit, serverDies) {
+		w.server.dead = true
+	}
+	switch {
+	case slices.Contains(hit, crashAfter):
+		panic(crash{})
+	case slices.Contains(hit, errAfter):
+		return errFault
+	}
+	return nil
+}
+
+func (w *world) breach(format string, args ...any) {
+	w.broken = append(w.broken, fmt.Sprintf(format, args...))
+}
+
+// A cell is one store of the world. The first is a swapper only in name: both
+// compare.
+type cell struct {
+	*world
+	i int
+}
+
+var _ store.Store = cell{}
+
+func (c cell) String() string { return fmt.Sprintf("cell:%d", c.i) }
+
+func (c cell) Get(ctx context.Context) (key secret.Key, at store.Version, err error) {
+	if err := ctx.Err(); err != nil {
+		return key, at, err
+	}
+	err = c.touch("get "+c.String(), func() { key = c.keys[c.i] })
+	return key, store.Version(key.Reveal()), err
+}
+
+func (c cell) Put(ctx context.Context, next secret.Key, at store.Version) (v store.Version, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	conflict := false
+	err = c.touch("put "+c.String(), func() {
+		if conflict = c.keys[c.i].Reveal() != string(at); conflict {
+			return
+		}
+		if next.Equal(newKey) && c.turned {
+			c.breach("the new key went into %s after the way back had begun", c)
+		}
+		c.keys[c.i] = next
+	})
+	if conflict {
+		return "", store.ErrConflict
+	}
+	return store.Version(next.Reveal()), err
+}
+
+// Restart starts the server and then the worker again; each can fail.
+func (w *world) Restart(ctx context.Context) error {
+	if w.forthDone && !w.turned && !w.server.dead && w.server.key.Equal(newKey) && len(w.met) < 2 {
+		w.breach("a restart that had succeeded was repeated without need")
+	}
+	if err := w.touch("restart server", func() { w.server = process{key: w.keys[1]} }); err != nil {
+		return err
+	}
+	return w.touch("restart worker", func() { w.worker = process{key: w.keys[1]} })
+}
+
+func (w *world) String() string { return "world:" }
+
+// Ask counts the same question asked in a row as one touch: the twentieth
+// sample of a balancer is no new place for a fault.
+func (w *world) Ask(ctx context.Context, key secret.Key) (answer blnk.Answer, err error) {
+	if err := ctx.Err(); err != nil {
+		return blnk.Nothing, err
+	}
+	deed := func() { answer = w.answer(key) }
+	name := map[string]string{oldKey.Reveal(): "ask old", newKey.Reveal(): "ask new"}[key.Reveal()]
+	if name == "" {
+		name = "ask stranger"
+	}
+	if len(w.trace) > 0 && w.trace[len(w.trace)-1] == name {
+		deed()
+	} else if err = w.touch(name, deed); err != nil {
+		return blnk.Nothing, err
+	}
+	if answer == blnk.Nothing {
+		err = errors.New("connection refused")
+	}
+	return answer, err
+}
+
+func (w *world) answer(key secret.Key) blnk.Answer {
+	switch {
+	case w.server.dead:
+		return blnk.Nothing
+	case w.open, key.Equal(w.scoped):
+		return blnk.Lesser
+	case key.Equal(w.server.key):
+		return blnk.Live
+	default:
+		return blnk.Rejected
+	}
+}
+
+func (w *world) LoadJournal() (data []byte, err error) {
+	err = w.touch("load journal", func() { data = w.journal })
+	return data, err
+}
+
+func (w *world) SaveJournal(data []byte) error {
+	return w.touch("save journal", func() {
+		if w.mangle != nil {
+			data = w.mangle(w.journal, data)
+		}
+		w.journal = data
+	})
+}
+
+func (w *world) ForgetJournal() error {
+	return w.touch("forget journal", func() { w.journal = nil })
+}
+
+func (w *world) LoadFacts() (f state.Facts, err error) {
+	err = w.touch("load facts", func() { f = w.facts })
+	return f, err
+}
+
+func (w *world) SaveFacts(f state.Facts) error {
+	return w.touch("save facts", func() { w.facts = f })
+}
+
+func (w *world) Append(_ context.Context, r audit.Record) error {
+	return w.touch("append audit", func() {
+		if !slices.ContainsFunc(w.audit, func(o audit.Record) bool {
+			return o.Rotation != "" && o.Rotation == r.Rotation && o.Outcome == r.Outcome
+		}) {
+			w.audit = append(w.audit, r)
+		}
+	})
+}
+
+// listen keeps what the invariants need from the progress.
+func (w *world) listen(e Event) {
+	if e.Kind == Started && e.Undo && e.Step == rowSet {
+		w.turned = true
+	}
+	if e.Kind == Started && !e.Undo && e.Step == rowTest {
+		w.forthDone = true
+	}
+}
+
+// rotation is a new process that works on this world.
+func (w *world) rotation(opt Options) *Rotation {
+	if opt.Timeout == 0 {
+		opt.Timeout, opt.RestartTimeout = 20*time.Second, time.Minute
+	}
+	return &Rotation{
+		Refs:    References{Stores: []string{"cell:0", "cell:1"}, Restart: []string{"world:"}, Servers: []string{"world:"}, Dir: "/"},
+		Stores:  []store.Store{cell{w, 0}, cell{w, 1}},
+		Restart: []Restarter{w}, WorkersProved: true,
+		Servers: []Server{{Prober: w}},
+		Journal: w, Memory: w, Recorder: w,
+		Lock:    func(context.Context) (func(), error) { return func() {}, nil },
+		NewKey:  func() (secret.Key, error) { w.made++; return newKey, nil },
+		Tell:    w.listen,
+		Now:     time.Now,
+		Options: opt,
+	}
+}
+
+// run is one process: it ends with a result or with a crash.
+func (w *world) run(do func(*Rotation) (Result, error), opt Options) (res Result, crashed bool, err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case crash:
+			crashed = true
+		default:
+			panic(p)
+		}
+	}()
+	res, err = do(w.rotation(opt))
+	return res, false, err
+}
+
+func forwards(r *Rotation) (Result, error) { return r.Run(context.Background()) }
+func aborts(r *Rotation) (Result, error)   { return r.Abort(context.Background()) }
