@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,7 +32,7 @@ func TestOutputAndExit(t *testing.T) {
 		{name: "exit status", text: "echo why >&2; exit 3", output: "why\n", exit: 3, err: "run sh: exit status 3"},
 		{name: "signal", text: "kill -KILL $$", exit: -1, signal: "killed", err: "run sh: ended by signal: killed"},
 		{name: "stdin is empty", text: "cat; echo end", output: "end\n"},
-		{name: "stdout opened anew", text: "echo gone; echo kept >/dev/stdout; echo more", output: "kept\nmore\n"},
+		{name: "stdout opened anew", text: "echo lost output; echo kept >/dev/stdout; echo more", output: "kept\nmore\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res, err := sh(c.text).Run(t.Context())
@@ -106,19 +107,28 @@ func TestDirAndEnvironment(t *testing.T) {
 	t.Setenv("BLNK_SERVER_SECRET_KEY", "theirs")
 	t.Setenv("BLNK_SERVER_BLNK_SERVER_SECRET_KEY", "theirs")
 	t.Setenv("BLNKCTL_OUTPUT", "ours")
+	t.Setenv("OTHER", "kept")
 	for _, c := range []struct {
 		name string
 		env  []string
+		want string
 	}{
-		{"of the caller", nil},
-		{"given", []string{"PATH=" + os.Getenv("PATH"), "BLNK_X=theirs", "BLNKCTL_OUTPUT=ours"}},
+		{"of the caller", nil, "BLNKCTL_OUTPUT=ours\nOTHER=kept\nPWD=" + dir + "\n"},
+		{"given", []string{"PATH=" + os.Getenv("PATH"), "BLNK_X=theirs", "BLNKCTL_OUTPUT=ours"},
+			"BLNKCTL_OUTPUT=ours\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := sh("pwd; env | grep BLNK")
-			cmd.Dir, cmd.Env = dir, c.env
+			cmd := run.Cmd{Args: []string{"env"}, Dir: dir, Env: c.env}
 			res, err := cmd.Run(t.Context())
-			if want := dir + "\nBLNKCTL_OUTPUT=ours\n"; err != nil || res.Output != want {
-				t.Errorf("got %q, %v, want %q", res.Output, err, want)
+			var got string
+			for line := range strings.Lines(res.Output) {
+				if strings.Contains(line, "BLNK") || strings.HasPrefix(line, "OTHER") || strings.HasPrefix(line, "PWD") {
+					got += line
+				}
+			}
+			lines := slices.Sorted(strings.Lines(got))
+			if got = strings.Join(lines, ""); err != nil || got != c.want {
+				t.Errorf("got %q, %v, want %q", got, err, c.want)
 			}
 		})
 	}
