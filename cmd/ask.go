@@ -1,0 +1,48 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// canAsk says whether there is a person to ask.
+func (a *app) canAsk() bool {
+	return a.env.StdinTTY && a.env.StderrTTY && !a.global.noInput
+}
+
+// confirm asks a question that wants yes or no; anything but y or yes is no.
+// flag is what answers it where there is nobody to ask.
+func (a *app) confirm(ctx context.Context, question, flag string) (bool, error) {
+	if !a.canAsk() {
+		return false, usage("say it with "+flag, "cannot ask %q: no terminal", question)
+	}
+	_, _ = fmt.Fprintf(a.env.Stderr, "%s [y/N] ", question)
+	type answer struct {
+		line string
+		err  error
+	}
+	got := make(chan answer, 1)
+	// A read from a terminal cannot be ended by a context.
+	go func() {
+		line, err := bufio.NewReader(a.env.Stdin).ReadString('\n')
+		got <- answer{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		_, _ = io.WriteString(a.env.Stderr, "\n")
+		return false, context.Cause(ctx)
+	case r := <-got:
+		if r.err != nil && !errors.Is(r.err, io.EOF) {
+			return false, fmt.Errorf("read the answer: %w", r.err)
+		}
+		switch strings.ToLower(strings.TrimSpace(r.line)) {
+		case "y", "yes":
+			return true, nil
+		}
+		return false, nil
+	}
+}

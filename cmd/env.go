@@ -1,0 +1,128 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// An Env is everything that a command takes from the process it runs in.
+// Nothing below package cmd reads or writes any of it.
+type Env struct {
+	Stdin  io.Reader
+	Stdout io.Writer // data
+	Stderr io.Writer // talk
+
+	// Which of the streams is a terminal.
+	StdinTTY, StdoutTTY, StderrTTY bool
+
+	// Environ is the environment as os.Environ has it: NAME=value.
+	Environ []string
+	// Getwd returns the folder where relative paths start.
+	Getwd func() (string, error)
+	// UID is the effective user.
+	UID int
+	Now func() time.Time
+	// ReadHidden reads a line from the terminal without showing it. nil where
+	// there is none. It comes back when ctx ends, with the terminal as it was.
+	ReadHidden func(ctx context.Context) (string, error)
+}
+
+// processEnv is the Env of this process.
+func processEnv() *Env {
+	env := &Env{
+		Stdin:     os.Stdin,
+		Stdout:    os.Stdout,
+		Stderr:    os.Stderr,
+		StdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
+		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
+		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		Environ:   os.Environ(),
+		Getwd:     os.Getwd,
+		UID:       os.Geteuid(),
+		Now:       time.Now,
+	}
+	if env.StdinTTY {
+		env.ReadHidden = readHidden
+	}
+	return env
+}
+
+// Lookup finds a variable of the environment; of several of the same name the
+// last wins, as os/exec has it.
+func (e *Env) Lookup(name string) (string, bool) {
+	for i := len(e.Environ) - 1; i >= 0; i-- {
+		if n, value, ok := strings.Cut(e.Environ[i], "="); ok && n == name {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// Getenv is Lookup for who takes a missing variable for an empty one.
+func (e *Env) Getenv(name string) string {
+	value, _ := e.Lookup(name)
+	return value
+}
+
+// readHidden waits for the line in a goroutine of its own, because a read from
+// a terminal cannot be ended by a context. The terminal's echo must come back
+// whatever happens: nobody else would switch it on again.
+func readHidden(ctx context.Context) (string, error) {
+	fd := int(os.Stdin.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	type answer struct {
+		line []byte
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		line, err := term.ReadPassword(fd)
+		got <- answer{line, err}
+	}()
+	select {
+	case a := <-got:
+		return string(a.line), a.err
+	case <-ctx.Done():
+		return "", errors.Join(context.Cause(ctx), term.Restore(fd, before))
+	}
+}
+
+// A sink is an output that remembers its first failure, so that a command may
+// print without looking each time. It may be used by several goroutines.
+type sink struct {
+	mu  sync.Mutex
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, err := s.w.Write(p)
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return n, err
+}
+
+// lost returns why output did not arrive. A reader who left early (`| head -1`)
+// has what it wanted.
+func (s *sink) lost() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if errors.Is(s.err, syscall.EPIPE) {
+		return nil
+	}
+	return s.err
+}

@@ -1,0 +1,164 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// globalFlags belong to every command.
+type globalFlags struct {
+	output   choice
+	quiet    bool
+	noInput  bool
+	stateDir string
+}
+
+func (g *globalFlags) add(root *cobra.Command) {
+	g.output = newChoice("text", "json")
+	flags := root.PersistentFlags()
+	flags.VarP(&g.output, "output", "o", "form of the output on stdout")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no talk on stderr but warnings and errors")
+	flags.BoolVar(&g.noInput, "no-input", false, "never ask, even on a terminal")
+	flags.StringVar(&g.stateDir, "state-dir", "", "private `folder` of journal, audit log and state (default "+
+		state.SystemDir+" where it exists or for root, else $XDG_STATE_HOME/blnkctl)")
+	_ = root.MarkPersistentFlagDirname("state-dir")
+	completeChoice(root, "output", g.output)
+}
+
+// openState opens the state folder, which may not exist yet.
+func (a *app) openState() (*state.Dir, error) {
+	dir := a.global.stateDir
+	if dir == "" {
+		var err error
+		if dir, err = state.DefaultDir(a.env.Getenv, a.env.UID); err != nil {
+			return nil, fail(exitUsage, err, "name one with --state-dir")
+		}
+	}
+	dir, err := a.abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	return state.Open(dir)
+}
+
+// abs makes a path absolute, from where blnkctl was started.
+func (a *app) abs(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path), nil
+	}
+	dir, err := a.env.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the working directory: %w", err)
+	}
+	return filepath.Join(dir, path), nil
+}
+
+// serverFlags say how servers are reached. They belong to every command that
+// talks to one.
+type serverFlags struct{ options probe.Options }
+
+func (f *serverFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.options.CACert, "ca-cert", "", "PEM `file` of the CAs to trust for https, instead of the system's")
+	flags.StringVar(&f.options.Proxy, "proxy", "", "`URL` of a proxy; those of the environment are not used for a key")
+	flags.BoolVar(&f.options.AllowPlaintext, "allow-plaintext", false, "send the key over plain http to another machine")
+	_ = cmd.MarkFlagFilename("ca-cert")
+}
+
+// open takes the address of a server; what is wrong with it is an error of
+// usage.
+func (f *serverFlags) open(url string) (*probe.Server, error) {
+	server, err := probe.New(url, f.options)
+	if err != nil {
+		return nil, fail(exitUsage, err, "")
+	}
+	return server, nil
+}
+
+// storeFlags name places that hold the key.
+type storeFlags struct{ refs []string }
+
+func (f *storeFlags) add(cmd *cobra.Command, text string) {
+	cmd.Flags().StringArrayVar(&f.refs, "store", nil, text)
+	complete(cmd, "store", storeSchemeNames)
+}
+
+// open opens the stores and refuses one that is named twice, by whatever path.
+// field replaces the schemes' own default fields; "" leaves them.
+func (f *storeFlags) open(a *app, field func(scheme string) string) ([]store.Store, error) {
+	dir, err := a.env.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("find the working directory: %w", err)
+	}
+	private, err := a.openState()
+	if err != nil {
+		return nil, err
+	}
+	var stores []store.Store
+	for _, text := range f.refs {
+		opt := store.Options{Dir: dir, SpareDir: private.SpareDir()}
+		if scheme, _, ok := strings.Cut(text, ":"); ok && field != nil {
+			opt.DefaultField = field(scheme)
+		}
+		s, err := storeSchemes().Open(text, opt)
+		if err != nil {
+			return nil, fail(exitUsage, err, "")
+		}
+		stores = append(stores, s)
+	}
+	if first, second := store.SamePlace(stores); first != "" {
+		if first == second {
+			return nil, usage("name it once", "--store: %s is given twice", first)
+		}
+		return nil, usage("name it once", "--store: %s and %s are the same place", first, second)
+	}
+	return stores, nil
+}
+
+// A choice is the value of a flag that takes one of a few words.
+type choice struct {
+	value   string
+	allowed []string
+}
+
+// newChoice takes the allowed words; the first is the default.
+func newChoice(allowed ...string) choice { return choice{allowed[0], allowed} }
+
+var _ pflag.Value = (*choice)(nil)
+
+// String returns the word.
+func (c *choice) String() string { return c.value }
+
+// Type stands in help texts where a flag's value would.
+func (c *choice) Type() string { return strings.Join(c.allowed, "|") }
+
+// Set takes one of the allowed words.
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.allowed, s) {
+		last := len(c.allowed) - 1
+		return errors.New("want " + strings.Join(c.allowed[:last], ", ") + " or " + c.allowed[last])
+	}
+	c.value = s
+	return nil
+}
+
+func completeChoice(cmd *cobra.Command, flag string, c choice) {
+	complete(cmd, flag, func() []string { return c.allowed })
+}
+
+// complete offers words for the value of a flag in a shell.
+func complete(cmd *cobra.Command, flag string, words func() []string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return words(), cobra.ShellCompDirectiveNoFileComp
+	})
+}

@@ -1,0 +1,88 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// say prints a line of talk to stderr; -q silences it.
+func (a *app) say(format string, args ...any) {
+	if !a.global.quiet {
+		_, _ = fmt.Fprintf(a.env.Stderr, format+"\n", args...)
+	}
+}
+
+// warn prints a warning to stderr, with -q too.
+func (a *app) warn(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.env.Stderr, "%s %s\n", a.paint(yellow, "warning:"), indent(fmt.Sprintf(format, args...)))
+}
+
+// print prints data to stdout. Who cannot do without an arrived output looks at
+// the error; for the others app.lostOutput does.
+func (a *app) print(text string) error {
+	if _, err := a.out.Write([]byte(text)); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
+// json says whether -o json was given.
+func (a *app) json() bool { return a.global.output.value == "json" }
+
+// printJSON prints v as the one document of -o json.
+func (a *app) printJSON(v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return a.print(b.String())
+}
+
+// printTable prints rows with their columns aligned, two spaces apart. Blanks
+// at the end of a line are left out.
+func (a *app) printTable(rows [][]string) error {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell)
+			line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+		}
+		b.WriteString(strings.TrimRight(line.String(), " "))
+		b.WriteByte('\n')
+	}
+	return a.print(b.String())
+}
+
+// A colour is the number of an SGR escape sequence (ECMA-48).
+type colour int
+
+const (
+	bold   colour = 1
+	red    colour = 31
+	yellow colour = 33
+)
+
+// paint colours a text for stderr: on a terminal only, and never with NO_COLOR
+// (no-color.org) or a terminal that knows no colours.
+func (a *app) paint(c colour, text string) string {
+	if !a.env.StderrTTY || a.env.Getenv("NO_COLOR") != "" || a.env.Getenv("TERM") == "dumb" {
+		return text
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
+}

@@ -1,0 +1,169 @@
+// Package cmd is the command line: it turns flags into options, makes one call
+// and prints what came back. It is the one place where all the other packages
+// meet (wire.go), where errors become exit codes and hints (exit.go) and where
+// anything is printed.
+//
+// A command is one file with its options, newXCmd and runX, and one line in
+// commands. It decides nothing that a package could.
+//
+// Against a key in a core file, the process is marked as one that is not to be
+// dumped (core_linux.go, core_other.go). Package cmd does not promise to keep a
+// key out of swap, out of a hibernation image, or from root.
+package cmd
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// commands is every command, in the order of the help.
+func commands() []func(*app) *cobra.Command {
+	return []func(*app) *cobra.Command{
+		newVersionCmd,
+		newCompletionCmd,
+		newHelpCmd,
+	}
+}
+
+// An app is one run of blnkctl: its surroundings, the global flags, and what
+// the commands share.
+type app struct {
+	env    *Env
+	out    *sink // data
+	global globalFlags
+	exits  map[*cobra.Command]exits
+}
+
+// Main runs blnkctl in this process and returns its exit code. It is what
+// main.main and the test scripts call.
+func Main() int {
+	noCoreDumps()
+	env := processEnv()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := watchSignals()
+
+	code := make(chan int, 1)
+	go func() { code <- Run(ctx, env, os.Args[1:]) }()
+	var first time.Time
+	for {
+		select {
+		case c := <-code:
+			return c
+		case s := <-signals:
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				cancel(&interruptError{s})
+			case isSecond(s, time.Since(first)):
+				_, _ = env.Stderr.Write([]byte("error: stopped at once by a second signal\n"))
+				return exitInterrupted
+			}
+		}
+	}
+}
+
+// Run runs blnkctl with args (without the program's name) and returns its exit
+// code. The end of ctx interrupts it; its cause says why.
+func Run(ctx context.Context, env *Env, args []string) int {
+	a := &app{env: env, out: &sink{w: env.Stdout}, exits: map[*cobra.Command]exits{}}
+	root := newRootCmd(a)
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = a.lostOutput(cmd)
+	}
+	if err == nil {
+		return exitOK
+	}
+	return a.report(ctx, err)
+}
+
+func newRootCmd(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "blnkctl",
+		Short: "Make, rotate and verify the master key of a Blnk server",
+		Long: `blnkctl makes, rotates and verifies the master key of a Blnk server.
+
+It changes the key where it is stored, restarts the server and its workers, and
+proves that the new key is in force and the old one is dead, or puts everything
+back.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          runGroup,
+		// The command is built; what is left of its flags comes from variables.
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.applyVariables(cmd) },
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetIn(a.env.Stdin)
+	root.SetOut(a.out)
+	root.SetErr(a.env.Stderr)
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpFunc(a.printHelp)
+	a.global.add(root)
+	for _, make := range commands() {
+		root.AddCommand(make(a))
+	}
+	root.SetHelpCommand(findCmd(root, "help"))
+	a.exits[root] = allExits()
+	return root
+}
+
+func findCmd(parent *cobra.Command, name string) *cobra.Command {
+	for _, c := range parent.Commands() {
+		if c.Name() == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// watchSignals asks for the signals that end a command.
+//
+// SIGPIPE is asked for and dropped, so that a closed stdout is an error of a
+// write and not the end of a rotation. It is not ignored, because a child would
+// inherit that. A signal that was ignored when blnkctl started (nohup, a
+// background job of a shell) stays ignored.
+func watchSignals() <-chan os.Signal {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	c := make(chan os.Signal, 4)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(c, s)
+		}
+	}
+	return c
+}
+
+// sameSignal is how far apart two signals are that were sent on purpose.
+const sameSignal = 200 * time.Millisecond
+
+// isSecond says whether a further signal, so long after the first, means "now".
+// Some senders deliver one signal twice: timeout(1) to the child and to its
+// group, a closed terminal to the job and through its shell. None of them may
+// cut an undo short.
+func isSecond(s os.Signal, after time.Duration) bool {
+	return s != syscall.SIGHUP && after >= sameSignal
+}
+
+// An interruptError is the cause of a context that a signal ended.
+type interruptError struct{ signal os.Signal }
+
+// Error names the signal as kill(1) does.
+func (e *interruptError) Error() string {
+	switch e.signal {
+	case syscall.SIGINT:
+		return "interrupted (SIGINT)"
+	case syscall.SIGTERM:
+		return "interrupted (SIGTERM)"
+	case syscall.SIGHUP:
+		return "interrupted (SIGHUP)"
+	}
+	return "interrupted"
+}

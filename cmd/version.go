@@ -1,0 +1,68 @@
+package cmd
+
+import (
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+type versionInfo struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"` // VCS
+	Time     string `json:"time,omitempty"`     // of the revision, RFC 3339
+	Modified bool   `json:"modified"`           // built from a tree that differs from the revision
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+func newVersionCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Show the version of blnkctl",
+		Args:  noArgs,
+		RunE:  func(*cobra.Command, []string) error { return runVersion(a) },
+	}
+	a.exits[cmd] = exits{exitOK: "the version is printed", exitFailed: "the output could not be written", exitUsage: ""}
+	return cmd
+}
+
+func runVersion(a *app) error {
+	build, _ := debug.ReadBuildInfo()
+	v := describeBuild(build)
+	if a.json() {
+		return a.printJSON(v)
+	}
+	line := "blnkctl " + v.Version
+	if v.Revision != "" && !strings.Contains(v.Version, v.Revision[:min(12, len(v.Revision))]) {
+		line += " " + v.Revision
+	}
+	if v.Modified && !strings.HasSuffix(v.Version, "+dirty") {
+		line += " (modified)"
+	}
+	return a.print(line + " " + v.Go + " " + v.Platform + "\n")
+}
+
+// describeBuild reads what the Go tool wrote into the binary: `go install`
+// leaves the module's version, `go build` the revision of the work tree.
+func describeBuild(build *debug.BuildInfo) versionInfo {
+	v := versionInfo{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if build == nil {
+		return v
+	}
+	if build.Main.Version != "" {
+		v.Version = build.Main.Version
+	}
+	for _, s := range build.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Revision = s.Value
+		case "vcs.time":
+			v.Time = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		}
+	}
+	return v
+}

@@ -1,0 +1,61 @@
+package cmd
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/blnkjson"
+)
+
+// storeSchemes is every kind of place that can hold a key.
+func storeSchemes() store.Schemes {
+	return store.Schemes{
+		blnkjson.Scheme: blnkjson.Open,
+	}
+}
+
+// restartSchemes is every way to restart a Blnk server.
+func restartSchemes() restart.Schemes {
+	return restart.Schemes{
+		"manual": restart.Manual(),
+		"sh":     restart.Sh(),
+		"wait":   restart.Wait(),
+	}
+}
+
+// openRestart opens a restart driver. opt.Dir and opt.Env are those of this
+// process where they are not set.
+func openRestart(a *app, ref string, opt restart.Options) (restart.Scheme, restart.Driver, error) {
+	scheme, place, err := restartSchemes().Find(ref)
+	if err != nil {
+		return restart.Scheme{}, nil, fail(exitUsage, err, "")
+	}
+	if opt.Dir == "" {
+		if opt.Dir, err = a.env.Getwd(); err != nil {
+			return restart.Scheme{}, nil, fmt.Errorf("find the working directory: %w", err)
+		}
+	}
+	if opt.Env == nil {
+		opt.Env = a.env.Environ
+	}
+	driver, err := scheme.Open(place, opt)
+	if err != nil {
+		return restart.Scheme{}, nil, fail(exitUsage, err, "")
+	}
+	return scheme, driver, nil
+}
+
+func storeSchemeNames() []string   { return schemeNames(storeSchemes()) }
+func restartSchemeNames() []string { return schemeNames(restartSchemes()) }
+
+// schemeNames lists the schemes as a reference begins with them.
+func schemeNames[V any](table map[string]V) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		names = append(names, name+":")
+	}
+	return names
+}
