@@ -1,0 +1,114 @@
+package blnktest
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// owner is Blnk's resolveAPIKeyOwner. It answers the request itself where it
+// returns false.
+func (s *Server) owner(w http.ResponseWriter, who principal, asked string) (string, bool) {
+	switch {
+	case who.master && asked == "":
+		s.fail(w, 400, "APIKEY_OWNER_REQUIRED", "owner is required")
+	case who.master:
+		return asked, true
+	case who.key == nil: // secure mode is off
+		s.fail(w, 401, "AUTH_MISSING_PRINCIPAL", "authenticated API key principal missing")
+	case asked != "" && asked != who.key.Owner:
+		s.fail(w, 403, "AUTH_CROSS_OWNER_ACCESS", "cannot manage API keys for another owner")
+	default:
+		return who.key.Owner, true
+	}
+	return "", false
+}
+
+func (s *Server) createKey(w http.ResponseWriter, r *http.Request, who principal) {
+	var asked struct {
+		Name      string
+		Owner     string
+		Scopes    []string
+		ExpiresAt time.Time `json:"expires_at"`
+	}
+	err := json.NewDecoder(r.Body).Decode(&asked)
+	if err != nil || asked.Name == "" || asked.Owner == "" || asked.Scopes == nil || asked.ExpiresAt.IsZero() {
+		s.fail(w, 400, "GEN_MALFORMED_REQUEST", "name, owner, scopes and expires_at are required")
+		return
+	}
+	owner, ok := s.owner(w, who, asked.Owner)
+	if !ok {
+		return
+	}
+	if !who.master && !covers(who.key.Scopes, asked.Scopes) {
+		s.fail(w, 403, "AUTH_SCOPE_ESCALATION", "cannot grant scopes broader than caller")
+		return
+	}
+	plain := newKey()
+	key := APIKey{ID: newID("api_key"), Key: hash(plain), Name: asked.Name, Owner: owner,
+		Scopes: asked.Scopes, ExpiresAt: asked.ExpiresAt, CreatedAt: time.Now()}
+	if err := s.data.update(func(c *content) error { c.APIKeys = append(c.APIKeys, key); return nil }); err != nil {
+		s.fail(w, 500, "GEN_INTERNAL", "internal server error")
+		return
+	}
+	key.Key = plain // shown this once
+	reply(w, 201, key)
+}
+
+// covers is Blnk's CanGrantScopes.
+func covers(granted, asked []string) bool {
+	for _, scope := range asked {
+		resource, action, ok := strings.Cut(scope, ":")
+		if !ok || !allows(granted, resource, action) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, who principal) {
+	owner, ok := s.owner(w, who, r.URL.Query().Get("owner"))
+	if !ok {
+		return
+	}
+	var keys []APIKey // null where there is none, as in Blnk
+	if err := s.data.view(func(c content) {
+		for _, k := range c.APIKeys {
+			if k.Owner == owner {
+				keys = append(keys, k)
+			}
+		}
+	}); err != nil {
+		s.fail(w, 500, "GEN_INTERNAL", "internal server error")
+		return
+	}
+	reply(w, 200, keys)
+}
+
+// revokeKey marks the key; it stays in the list.
+func (s *Server) revokeKey(w http.ResponseWriter, r *http.Request, who principal, id string) {
+	owner, ok := s.owner(w, who, r.URL.Query().Get("owner"))
+	if !ok {
+		return
+	}
+	found := false
+	err := s.data.update(func(c *content) error {
+		at := slices.IndexFunc(c.APIKeys, func(k APIKey) bool { return k.ID == id && k.Owner == owner })
+		if at < 0 {
+			return errUnchanged
+		}
+		now := time.Now()
+		found, c.APIKeys[at].IsRevoked, c.APIKeys[at].RevokedAt = true, true, &now
+		return nil
+	})
+	switch {
+	case err != nil:
+		s.fail(w, 500, "GEN_INTERNAL", "internal server error")
+	case !found:
+		s.fail(w, 404, "APIKEY_NOT_FOUND", "API key not found")
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}

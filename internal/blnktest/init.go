@@ -1,0 +1,53 @@
+package blnktest
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// initFolder writes a blnk.json as the deploy guide has it.
+func initFolder(args []string) error {
+	flags := flag.NewFlagSet("init", flag.ContinueOnError)
+	dir := flags.String("dir", ".", "")
+	port := flags.Int("port", 0, "")
+	open := flags.Bool("open", false, "")
+	webhook := flags.String("webhook", "", "")
+	token := flags.String("metrics-token", "", "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	key, err := readKey(os.Stdin)
+	if err != nil {
+		return err
+	}
+	config := Config{Server: ServerConfig{Secure: !*open, SecretKey: key, Port: fmt.Sprint(*port), MetricsBearerToken: *token}}
+	config.Notification.Webhook.URL = *webhook
+	return config.Write(*dir)
+}
+
+// Write makes dir/blnk.json from the configuration, mode 0600. What a server
+// needs to start and the configuration lacks is filled in: the DSNs, and a
+// free port where it is "" or "0".
+func (c *Config) Write(dir string) error {
+	if c.Server.Port == "" || c.Server.Port == "0" {
+		port, err := FreePort()
+		if err != nil {
+			return err
+		}
+		c.Server.Port = fmt.Sprint(port)
+	}
+	if c.DataSource.Dns == "" {
+		c.DataSource.Dns = "postgres://postgres:password@postgres:5432/blnk?sslmode=disable"
+	}
+	if c.Redis.Dns == "" {
+		c.Redis.Dns = "redis:6379"
+	}
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, ConfigName), append(text, '\n'), 0o600)
+}

@@ -1,0 +1,181 @@
+package blnktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// drainLimit is how long Blnk's server waits for open requests (cmd/server.go).
+const drainLimit = 30 * time.Second
+
+// errForced is the exit status 1 of a server that had to cut requests off.
+var errForced = errors.New("server forced to shutdown")
+
+// runServer is `blnk start`: it returns when the process shall end.
+func runServer(dir string, opt Options) error {
+	config, err := Load(dir, os.LookupEnv)
+	if err != nil {
+		return fmt.Errorf("error loading config: %w", err)
+	}
+	data := OpenData(filepath.Join(stateDir(dir), "data.json"))
+	return serve(config.Server.Port, NewServer(config, data, opt), opt)
+}
+
+// serve opens the port and answers until a signal, then as Blnk does: it
+// closes the port, waits for open requests, and is gone.
+func serve(port string, h http.Handler, opt Options) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if opt.Die {
+		return errors.New("told to die at start")
+	}
+	select {
+	case <-time.After(opt.StartDelay):
+	case <-signals:
+		return nil
+	}
+	listener, err := listen(port)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: logged(h)}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	if err := ready(listener.Addr()); err != nil {
+		return err
+	}
+	for opt.IgnoreTerm {
+		select {
+		case <-signals:
+		case err := <-failed:
+			return err
+		}
+	}
+	select {
+	case <-signals:
+	case err := <-failed:
+		return err
+	}
+	<-time.After(opt.Linger)
+	if opt.Drain > 0 {
+		listener.Close()
+		<-time.After(opt.Drain)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+		return errForced
+	}
+	return nil
+}
+
+// listen takes a port on this machine only. "0" is one that is free and no
+// other process gets by chance (see FreePort).
+func listen(port string) (net.Listener, error) {
+	if port == "0" {
+		n, err := FreePort()
+		if err != nil {
+			return nil, err
+		}
+		port = fmt.Sprint(n)
+	}
+	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+}
+
+// ready tells who waits for it that the port is open: the file that
+// STANDIN_ADDR_FILE names gets the address, and the pipe of the supervisor is
+// written to.
+func ready(addr net.Addr) error {
+	if file := os.Getenv("STANDIN_ADDR_FILE"); file != "" {
+		temp := file + ".new"
+		if err := os.WriteFile(temp, []byte(addr.String()), 0o600); err != nil {
+			return err
+		}
+		if err := os.Rename(temp, file); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(os.Stderr, "listening on", addr)
+	if os.Getenv(readyVariable) != "" {
+		pipe := os.NewFile(readyFD, "ready")
+		_, _ = pipe.WriteString("ready\n") // nobody may wait any more
+		return pipe.Close()
+	}
+	return nil
+}
+
+// logged writes a line for each request to the file that STANDIN_ACCESS_LOG
+// names, as Blnk does to its standard error: never a key.
+func logged(h http.Handler) http.Handler {
+	path := os.Getenv("STANDIN_ACCESS_LOG")
+	if path == "" {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen := &statusWriter{ResponseWriter: w, status: 200}
+		defer func() {
+			if f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+				fmt.Fprintf(f, "method=%s path=%q status=%d pid=%d\n", r.Method, r.URL.Path, seen.status, os.Getpid())
+				f.Close()
+			}
+		}()
+		h.ServeHTTP(seen, r)
+	})
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// stateDir is where the stand-in keeps files of its own.
+func stateDir(dir string) string {
+	if own := os.Getenv("STANDIN_STATE"); own != "" {
+		return own
+	}
+	return filepath.Join(dir, ".standin")
+}
+
+// migrate is `blnk migrate up`: it loads the configuration, and there is
+// nothing to migrate.
+func migrate(dir string) error {
+	if _, err := Load(dir, os.LookupEnv); err != nil {
+		return fmt.Errorf("error loading config: %w", err)
+	}
+	return nil
+}
+
+// FreePort returns a TCP port of this machine that nobody listens on. It lies
+// below the range from which the kernel takes the ports of outgoing
+// connections (net.ipv4.ip_local_port_range), so that nobody gets it by chance
+// while a server restarts.
+func FreePort() (int, error) {
+	for range 100 {
+		port := 10000 + rand.IntN(20000)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return port, l.Close()
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return 0, err
+		}
+	}
+	return 0, errors.New("no free port from 10000 to 29999")
+}

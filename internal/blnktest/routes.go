@@ -1,0 +1,150 @@
+package blnktest
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// known says whether a path without its trailing slash is one that the
+// stand-in has.
+func known(path string) bool {
+	return path == "/hooks" || path == "/api-keys" || path == "/ledgers" ||
+		strings.HasPrefix(path, "/hooks/") || strings.HasPrefix(path, "/api-keys/")
+}
+
+// route answers a request that was let in.
+func (s *Server) route(w http.ResponseWriter, r *http.Request, who principal) {
+	first, id, hasID := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch {
+	case first == "hooks":
+		s.hooks(w, r, who, id)
+	case first == "api-keys" && !hasID && r.Method == http.MethodPost:
+		s.createKey(w, r, who)
+	case first == "api-keys" && !hasID && r.Method == http.MethodGet:
+		s.listKeys(w, r, who)
+	case first == "api-keys" && hasID && r.Method == http.MethodDelete:
+		s.revokeKey(w, r, who, id)
+	case first == "ledgers" && !hasID && r.Method == http.MethodGet:
+		reply(w, 200, []any{})
+	case first == "ledgers" && !hasID && r.Method == http.MethodPost:
+		s.createLedger(w, r, who)
+	default:
+		notFound(w)
+	}
+}
+
+// hooks is Blnk's api/hooks.go: all of it needs the master key, since 0.14.3.
+func (s *Server) hooks(w http.ResponseWriter, r *http.Request, who principal, id string) {
+	if !who.master && s.version.hooksNeedMaster {
+		s.fail(w, 403, "AUTH_MASTER_KEY_REQUIRED", "hook management requires master key")
+		return
+	}
+	switch {
+	case r.Method == http.MethodGet && id == "":
+		s.listHooks(w, r.URL.Query().Get("type"))
+	case r.Method == http.MethodPost && id == "":
+		s.createHook(w, r)
+	case r.Method == http.MethodGet || r.Method == http.MethodPut || r.Method == http.MethodDelete:
+		s.oneHook(w, r, id)
+	default:
+		notFound(w)
+	}
+}
+
+func (s *Server) listHooks(w http.ResponseWriter, kind string) {
+	hooks := []Hook{}
+	if err := s.data.view(func(c content) {
+		for _, h := range c.Hooks {
+			if kind == "" || h.Type == kind {
+				hooks = append(hooks, h)
+			}
+		}
+	}); err != nil {
+		s.fail(w, 500, "HOOK_OPERATION_FAILED", "failed to list hooks")
+		return
+	}
+	reply(w, 200, hooks)
+}
+
+func (s *Server) createHook(w http.ResponseWriter, r *http.Request) {
+	var h Hook
+	if json.NewDecoder(r.Body).Decode(&h) != nil {
+		s.fail(w, 400, "HOOK_INVALID", "invalid hook data")
+		return
+	}
+	if h.URL == "" || (h.Type != "PRE_TRANSACTION" && h.Type != "POST_TRANSACTION") {
+		s.fail(w, 500, "HOOK_OPERATION_FAILED", "failed to register hook")
+		return
+	}
+	if h.ID == "" {
+		h.ID = newID("hook")
+	}
+	h.CreatedAt = time.Now()
+	if h.Timeout <= 0 {
+		h.Timeout = 30
+	}
+	if err := s.data.update(func(c *content) error { c.Hooks = append(c.Hooks, h); return nil }); err != nil {
+		s.fail(w, 500, "HOOK_OPERATION_FAILED", "failed to register hook")
+		return
+	}
+	reply(w, 201, h)
+}
+
+func (s *Server) oneHook(w http.ResponseWriter, r *http.Request, id string) {
+	var answer any
+	err := s.data.update(func(c *content) error {
+		at := slices.IndexFunc(c.Hooks, func(h Hook) bool { return h.ID == id })
+		if at < 0 {
+			return errUnchanged
+		}
+		switch r.Method {
+		case http.MethodDelete:
+			c.Hooks = slices.Delete(c.Hooks, at, at+1)
+			answer = map[string]string{"message": "hook deleted successfully"}
+			return nil
+		case http.MethodPut:
+			next := Hook{}
+			if err := json.NewDecoder(r.Body).Decode(&next); err != nil {
+				return err
+			}
+			next.ID, next.CreatedAt = id, c.Hooks[at].CreatedAt
+			c.Hooks[at] = next
+			answer = next
+			return nil
+		default:
+			answer = c.Hooks[at]
+			return errUnchanged
+		}
+	})
+	switch {
+	case err != nil:
+		s.fail(w, 400, "HOOK_INVALID", "invalid hook data")
+	case answer == nil:
+		s.fail(w, 404, "HOOK_NOT_FOUND", "hook not found")
+	default:
+		reply(w, 200, answer)
+	}
+}
+
+// createLedger keeps nothing; it shows the mark that Blnk puts on what a
+// scoped key posts.
+func (s *Server) createLedger(w http.ResponseWriter, r *http.Request, who principal) {
+	var ledger map[string]any
+	if json.NewDecoder(r.Body).Decode(&ledger) != nil || ledger["name"] == nil {
+		s.fail(w, 400, "GEN_MALFORMED_REQUEST", "name: cannot be blank.")
+		return
+	}
+	if who.key != nil {
+		meta, ok := ledger["meta_data"].(map[string]any)
+		if !ok {
+			meta = map[string]any{}
+		}
+		meta["BLNK_GENERATED_BY"] = who.key.ID
+		ledger["meta_data"] = meta
+	}
+	ledger["ledger_id"] = newID("ldg")
+	reply(w, 201, ledger)
+}
