@@ -118,6 +118,16 @@ func (d *Dir) Check() error {
 	return checkWritable(filepath.Join(d.path, targetsName))
 }
 
+// CheckFile says, as Check does, whether a file directly in the folder could be
+// written: made, or, where it is there, opened for writing.
+func (d *Dir) CheckFile(name string) error {
+	path := filepath.Join(d.path, name)
+	if err := syscall.Access(path, mayWrite); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("check state folder: write to %s: %w", path, err)
+	}
+	return checkWritable(d.path)
+}
+
 // makeDir is os.MkdirAll whose folders survive a crash of the machine.
 func makeDir(path string) error {
 	err := os.Mkdir(path, 0o700)

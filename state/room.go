@@ -13,6 +13,13 @@ import (
 // stands there twice for a moment, and the folders take blocks of their own.
 const room = 128 << 10
 
+// Modes of access(2), the same on all systems (POSIX leaves it to them to name
+// W_OK and X_OK, package syscall does not).
+const (
+	mayWrite = 2
+	mayEnter = 1
+)
+
 // checkWritable says whether a file could be made in the folder at path, or,
 // where that does not exist, in the nearest one above it.
 func checkWritable(path string) error {
@@ -29,8 +36,7 @@ func checkWritable(path string) error {
 	// access(2) asks the kernel itself, which knows about access lists,
 	// read-only mounts and the immutable flag. It judges by the real user, who
 	// is the effective one too: blnkctl is never set-user-ID.
-	const write, enter = 2, 1
-	if err := syscall.Access(path, write|enter); err != nil {
+	if err := syscall.Access(path, mayWrite|mayEnter); err != nil {
 		return fmt.Errorf("check state folder: write to %s: %w", path, err)
 	}
 	var disk syscall.Statfs_t
