@@ -65,7 +65,7 @@ func isTemplate(body string) bool {
 			return true
 		}
 	}
-	return strings.Trim(body, "*.•…") == ""
+	return body != "" && strings.Trim(body, "*.•…") == ""
 }
 
 // unleet undoes the usual replacements: p@ssw0rd, $3cr3t.
@@ -74,23 +74,33 @@ func unleet(text string) string {
 }
 
 func mostlyWords(text string, words []string) bool {
-	text = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 0x7f {
-			return r
+	// Separators part words, not what they are made of: p-a-s-s-w-o-r-d.
+	separator := func(r rune) bool { return r <= 0x7f && (r < 'a' || r > 'z') && (r < '0' || r > '9') }
+	plain := strings.Map(func(r rune) rune {
+		if separator(r) {
+			return -1
 		}
-		return -1
+		return r
 	}, text)
 	var rest strings.Builder
-	for i := 0; i < len(text); {
-		n := longestWord(text[i:], words)
+	for i := 0; i < len(plain); {
+		n := longestWord(plain[i:], words)
 		if n == 0 {
-			rest.WriteByte(text[i])
+			rest.WriteByte(plain[i])
 			n = 1
 		}
 		i += n
 	}
-	left := rest.Len()
-	return left*2 <= len(text) && secret.New(rest.String()).Bits() < secret.MinBits
+	known := len(plain) - rest.Len()
+	if known == 0 || known < rest.Len() {
+		return false
+	}
+	for _, r := range text {
+		if separator(r) {
+			rest.WriteRune(r)
+		}
+	}
+	return secret.New(rest.String()).Bits() < secret.MinBits
 }
 
 // longestWord is the length of the longest word that text begins with.
