@@ -1,0 +1,91 @@
+// Package audit keeps a record of every attempt to rotate a key, and tells
+// whether somebody changed it later.
+//
+// The log is a file of JSON lines that only grows. Each line holds the hash of
+// the one before, and a small file beside the log (the anchor) holds the hash
+// of the last one, so that a changed, a missing and a cut-off record are told
+// apart. It holds fingerprints, never keys.
+//
+// It does not promise to withstand somebody who may write to the folder and
+// knows how the log is made: such a person can make a whole new log with its
+// anchor, or remove both. A copy of the anchor kept elsewhere shows that too.
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Record is one entry of the log. Append fills in Seq, Time, Prev and Hash.
+// None of its texts may hold a key.
+type Record struct {
+	Seq      int       `json:"seq"` // counts from 1
+	Time     time.Time `json:"time"`
+	Event    string    `json:"event"`              // what was attempted: "rotate"
+	Rotation string    `json:"rotation,omitempty"` // ID of the rotation
+	Outcome  string    `json:"outcome,omitempty"`
+	Old      string    `json:"old,omitempty"` // fingerprint of the key before
+	New      string    `json:"new,omitempty"` // fingerprint of the key after
+	Stores   []string  `json:"stores,omitempty"`
+	Servers  []string  `json:"servers,omitempty"`
+	Restart  string    `json:"restart,omitempty"`
+	Host     string    `json:"host,omitempty"`
+	User     string    `json:"user,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+	Error    string    `json:"error,omitempty"`
+	Warnings []string  `json:"warnings,omitempty"`
+	Prev     string    `json:"prev,omitempty"` // Hash of the record before, "" in the first
+	// Hash is the SHA-256, in hexadecimal digits, of the line without it:
+	// without the text that stands from `,"hash":` up to the last brace.
+	Hash string `json:"hash,omitempty"`
+}
+
+// errNotRecord means that a line is none that Append writes.
+var errNotRecord = errors.New("not a record")
+
+const (
+	hashDigits = 2 * sha256.Size
+	hashBefore = `,"hash":"`
+	hashAfter  = `"}`
+	hashLength = len(hashBefore) + hashDigits + len(hashAfter)
+)
+
+// encode seals the record and writes it as a line, with its line end.
+func encode(r *Record) ([]byte, error) {
+	r.Hash = ""
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // people read this
+	if err := enc.Encode(r); err != nil {
+		return nil, fmt.Errorf("encode audit record: %w", err)
+	}
+	content := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	r.Hash = digest(content)
+	line := append([]byte{}, content[:len(content)-1]...)
+	return append(line, hashBefore+r.Hash+hashAfter+"\n"...), nil
+}
+
+// decode reads a line without its line end. intact says whether the hash in it
+// is that of its content. The content is taken as the bytes that stand there,
+// so that fields that a later version adds do not matter.
+func decode(line []byte) (r Record, intact bool, err error) {
+	cut := len(line) - hashLength
+	if cut < 1 || !bytes.HasPrefix(line[cut:], []byte(hashBefore)) || !bytes.HasSuffix(line, []byte(hashAfter)) {
+		return Record{}, false, errNotRecord
+	}
+	if err := json.Unmarshal(line, &r); err != nil || r.Seq < 1 {
+		return Record{}, false, errNotRecord
+	}
+	content := append(append([]byte{}, line[:cut]...), '}')
+	return r, r.Hash == digest(content), nil
+}
+
+func digest(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
