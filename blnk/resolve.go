@@ -1,0 +1,215 @@
+package blnk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// Where a value came from, when it is not a variable: see Value.Source.
+const (
+	SourceFile    = FileName
+	SourceDefault = "default"
+)
+
+// ErrNoStart: a Blnk process would end at its start with this configuration.
+// The error says which setting or line is to blame, and never its text.
+var ErrNoStart = errors.New("blnk would not start")
+
+// A Value is what one setting has in the end.
+type Value struct {
+	// Text is the value, "" where there is none. It is a Key for every
+	// setting, since the DSNs and the webhook URL may hold passwords too.
+	Text secret.Key
+	// Source is SourceFile, SourceDefault, or the variable that wins, by the
+	// name under which it was set.
+	Source string
+}
+
+// Shadowed says that a variable decides, and what the file has is not looked
+// at: to write there changes nothing. An empty variable decides too.
+func (v Value) Shadowed() bool { return v.Source != SourceFile && v.Source != SourceDefault }
+
+// Effective is the configuration that a Blnk process has when it started with
+// a given file and environment.
+type Effective struct{ values map[Name]Value }
+
+// Value returns what a setting has. A setting that Settings does not list has
+// the zero Value.
+func (e Effective) Value(name Name) Value { return e.values[name] }
+
+// SecretKey returns the master key; the zero Key means that nobody can
+// authenticate with one.
+func (e Effective) SecretKey() secret.Key { return e.values[SecretKey].Text }
+
+// Secure says whether requests are authenticated at all.
+func (e Effective) Secure() bool {
+	on, _ := strconv.ParseBool(e.values[Secure].Text.Reveal()) // Resolve looked
+	return on
+}
+
+// Port returns the port as Blnk takes it: trimmed text, usually a number.
+func (e Effective) Port() string { return e.values[Port].Text.Reveal() }
+
+// Missing returns the required settings that have no value; with one of them
+// Blnk does not start. It is no error of Resolve, which is often called
+// without the environment that holds them.
+func (e Effective) Missing() []Name {
+	var names []Name
+	for _, s := range Settings() {
+		if s.Required && e.values[s.Name].Text.IsZero() {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Resolve finds what each setting has when a Blnk process starts with the
+// bytes of this blnk.json (nil: there is no such file) and this environment:
+// the file first, as Go's JSON decoder reads it, then the variables, of which
+// one that is set but empty wipes the value. ErrNoStart (wrapped) where the
+// process would end instead.
+//
+// It knows the settings of the table only: another one may stop the start too.
+func Resolve(file []byte, env map[string]string) (Effective, error) {
+	values, err := fromFile(file)
+	if err != nil {
+		return Effective{}, err
+	}
+	for _, s := range Settings() {
+		for _, name := range []string{s.Twin, s.Env} {
+			text, ok := env[name]
+			if !ok {
+				continue
+			}
+			if _, err := strconv.ParseBool(text); s.Bool && err != nil {
+				return Effective{}, fmt.Errorf("%w: variable %s is not a truth value", ErrNoStart, name)
+			}
+			values[s.Name] = Value{Text: secret.New(text), Source: name}
+			break
+		}
+	}
+	// An empty port is no port; the default stands in, and white space goes.
+	port := values[Port]
+	if port.Text.IsZero() {
+		port = Value{Text: secret.New(DefaultPort), Source: SourceDefault}
+	}
+	port.Text = secret.New(strings.TrimSpace(port.Text.Reveal()))
+	values[Port] = port
+	return Effective{values: values}, nil
+}
+
+// document is the shape of blnk.json as far as the table goes. With strings
+// and bools it reads as Blnk does; with json.RawMessage it tells what is
+// there from what is not.
+type document[S, B any] struct {
+	Server struct {
+		SecretKey    S `json:"secret_key"`
+		Secure       B `json:"secure"`
+		Port         S `json:"port"`
+		SSL          B `json:"ssl"`
+		Domain       S `json:"domain"`
+		MetricsToken S `json:"metrics_bearer_token"`
+	} `json:"server"`
+	DataSource struct {
+		DNS S `json:"dns"`
+	} `json:"data_source"`
+	Redis struct {
+		DNS S `json:"dns"`
+	} `json:"redis"`
+	Notification struct {
+		Webhook struct {
+			URL S `json:"url"`
+		} `json:"webhook"`
+	} `json:"notification"`
+	TokenizationSecret S `json:"tokenization_secret"`
+}
+
+// each returns the document's fields by the name of their setting.
+func each[T, S, B any](d *document[S, B], text func(S) T, truth func(B) T) map[Name]T {
+	return map[Name]T{
+		SecretKey:          text(d.Server.SecretKey),
+		Secure:             truth(d.Server.Secure),
+		Port:               text(d.Server.Port),
+		SSL:                truth(d.Server.SSL),
+		Domain:             text(d.Server.Domain),
+		MetricsToken:       text(d.Server.MetricsToken),
+		TokenizationSecret: text(d.TokenizationSecret),
+		Database:           text(d.DataSource.DNS),
+		Redis:              text(d.Redis.DNS),
+		WebhookURL:         text(d.Notification.Webhook.URL),
+	}
+}
+
+// fromFile decodes with the very decoder that Blnk uses: names match in any
+// letter case, of a name that stands twice the last wins (and a null never
+// does), what follows the first value is not read.
+func fromFile(file []byte) (map[Name]Value, error) {
+	var read document[string, bool]
+	var there document[json.RawMessage, json.RawMessage]
+	if file != nil {
+		if err := json.NewDecoder(bytes.NewReader(file)).Decode(&read); err != nil {
+			return nil, decodeError(file, err)
+		}
+		// What was readable as strings and bools is readable as raw text.
+		if err := json.NewDecoder(bytes.NewReader(file)).Decode(&there); err != nil {
+			return nil, decodeError(file, err)
+		}
+	}
+	raw := func(m json.RawMessage) bool { return m != nil && string(m) != "null" }
+	present := each(&there, raw, raw)
+	values := each(&read,
+		func(s string) Value { return Value{Text: secret.New(s)} },
+		func(b bool) Value { return Value{Text: secret.New(strconv.FormatBool(b))} })
+	for name, v := range values {
+		v.Source = SourceDefault
+		// A value before a null of the same name counts.
+		if present[name] || (!v.Text.IsZero() && v.Text.Reveal() != "false") {
+			v.Source = SourceFile
+		}
+		values[name] = v
+	}
+	return values, nil
+}
+
+// decodeError says where, never what stands there: the line may hold the key.
+func decodeError(file []byte, err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: %s is empty", ErrNoStart, SourceFile)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: %s line %d: the text ends in the middle", ErrNoStart, SourceFile, line(file, int64(len(file))))
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%w: %s line %d: not JSON", ErrNoStart, SourceFile, line(file, syntax.Offset))
+	case errors.As(err, &kind):
+		where := kind.Field
+		if where == "" {
+			where = "the whole"
+		}
+		return fmt.Errorf("%w: %s line %d: %s must be %s", ErrNoStart, SourceFile, line(file, kind.Offset), where, wanted(kind))
+	}
+	return fmt.Errorf("%w: %s cannot be read as JSON", ErrNoStart, SourceFile)
+}
+
+func wanted(e *json.UnmarshalTypeError) string {
+	switch e.Type.Kind().String() {
+	case "string":
+		return "a string"
+	case "bool":
+		return "true or false"
+	}
+	return "an object"
+}
+
+// line is the number, from 1, of the line in which the offset lies.
+func line(file []byte, offset int64) int {
+	return 1 + bytes.Count(file[:min(max(offset-1, 0), int64(len(file)))], []byte("\n"))
+}

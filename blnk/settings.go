@@ -1,0 +1,64 @@
+package blnk
+
+// FileName is the configuration file that the server and the workers read in
+// their working directory, once, at start, whatever --config says (Blnk
+// cmd/main.go, preRun).
+const FileName = "blnk.json"
+
+// DefaultPort is what the server listens on where nothing says otherwise (Blnk
+// config/config.go).
+const DefaultPort = "5001"
+
+// TokenizationBytes is the length that the tokenization secret must have, in
+// bytes; with any other the tokenization of identities is off.
+const TokenizationBytes = 32
+
+// A Name names a setting of Blnk, by its path in blnk.json.
+type Name string
+
+// The settings that matter to a key.
+const (
+	SecretKey          Name = "server.secret_key"
+	Secure             Name = "server.secure"
+	Port               Name = "server.port"
+	SSL                Name = "server.ssl"    // without effect since 0.13.0
+	Domain             Name = "server.domain" // without effect since 0.13.0
+	MetricsToken       Name = "server.metrics_bearer_token"
+	TokenizationSecret Name = "tokenization_secret"
+	Database           Name = "data_source.dns"
+	Redis              Name = "redis.dns"
+	WebhookURL         Name = "notification.webhook.url"
+)
+
+// A Setting is where the value of one setting can stand.
+type Setting struct {
+	// Name is also the path in blnk.json.
+	Name Name
+	// Env is the environment variable, which wins over the file.
+	Env string
+	// Twin is the same with the prefix of the section in front, which wins
+	// over Env: the library that reads the environment looks for it first
+	// (kelseyhightower/envconfig, Process with prefix "blnk").
+	Twin string
+	// Bool says that the value must be one: any other, also an empty
+	// variable, stops the start.
+	Bool bool
+	// Required says that Blnk does not start without it.
+	Required bool
+}
+
+// Settings returns the table of settings (Blnk config/config.go).
+func Settings() []Setting {
+	return []Setting{
+		{Name: SecretKey, Env: "BLNK_SERVER_SECRET_KEY", Twin: "BLNK_SERVER_BLNK_SERVER_SECRET_KEY"},
+		{Name: Secure, Env: "BLNK_SERVER_SECURE", Twin: "BLNK_SERVER_BLNK_SERVER_SECURE", Bool: true},
+		{Name: Port, Env: "BLNK_SERVER_PORT", Twin: "BLNK_SERVER_BLNK_SERVER_PORT"},
+		{Name: SSL, Env: "BLNK_SERVER_SSL", Twin: "BLNK_SERVER_BLNK_SERVER_SSL", Bool: true},
+		{Name: Domain, Env: "BLNK_SERVER_SSL_DOMAIN", Twin: "BLNK_SERVER_BLNK_SERVER_SSL_DOMAIN"},
+		{Name: MetricsToken, Env: "BLNK_METRICS_BEARER_TOKEN", Twin: "BLNK_SERVER_BLNK_METRICS_BEARER_TOKEN"},
+		{Name: TokenizationSecret, Env: "BLNK_TOKENIZATION_SECRET", Twin: "BLNK_BLNK_TOKENIZATION_SECRET"},
+		{Name: Database, Env: "BLNK_DATA_SOURCE_DNS", Twin: "BLNK_DATASOURCE_BLNK_DATA_SOURCE_DNS", Required: true},
+		{Name: Redis, Env: "BLNK_REDIS_DNS", Twin: "BLNK_REDIS_BLNK_REDIS_DNS", Required: true},
+		{Name: WebhookURL, Env: "BLNK_WEBHOOK_URL", Twin: "BLNK_NOTIFICATION_WEBHOOK_BLNK_WEBHOOK_URL"},
+	}
+}
