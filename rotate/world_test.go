@@ -303,3 +303,8 @@ func (w *world) run(do func(*Rotation) (Result, error), opt Options) (res Result
 
 func forwards(r *Rotation) (Result, error) { return r.Run(context.Background()) }
 func aborts(r *Rotation) (Result, error)   { return r.Abort(context.Background()) }
+
+// holds compares the stores with what they held before.
+func (w *world) holds(before [2]secret.Key) bool {
+	return w.keys[0].Equal(before[0]) && w.keys[1].Equal(before[1])
+}

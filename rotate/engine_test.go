@@ -1,0 +1,457 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+var thirdKey = secret.New("3rd-bV6nM8qW2eR5tY9uI1oP4aS7dF0gH")
+
+// An address gives the answers of one server as a function of the key, or of
+// several that take turns.
+type address struct {
+	turns []func(secret.Key) blnk.Answer
+	asked int
+}
+
+func (a *address) String() string { return "http://address" }
+
+func (a *address) Ask(_ context.Context, key secret.Key) (blnk.Answer, error) {
+	answer := a.turns[a.asked%len(a.turns)](key)
+	a.asked++
+	if answer == blnk.Nothing {
+		return answer, errors.New("HTTP 503")
+	}
+	return answer, nil
+}
+
+// answers is a server that gives these answers to the new key, the old key and
+// any other.
+func answers(toNew, toOld, toRandom blnk.Answer) func(secret.Key) blnk.Answer {
+	return func(key secret.Key) blnk.Answer {
+		switch {
+		case key.Equal(newKey):
+			return toNew
+		case key.Equal(oldKey):
+			return toOld
+		default:
+			return toRandom
+		}
+	}
+}
+
+// The table "What an answer means after the restart" of the design, and what
+// stands between its lines.
+func TestJudge(t *testing.T) {
+	const ok, no, half, none = blnk.Live, blnk.Rejected, blnk.Lesser, blnk.Nothing
+	onNew, onOld := answers(ok, no, no), answers(no, ok, no)
+	for _, c := range []struct {
+		name  string
+		turns []func(secret.Key) blnk.Answer
+		want  verdict
+	}{
+		{"the new key alone", []func(secret.Key) blnk.Answer{onNew}, proved},
+		{"the old key alone", []func(secret.Key) blnk.Answer{onOld}, stale},
+		{"neither", []func(secret.Key) blnk.Answer{answers(no, no, no)}, elsewhere},
+		{"open, as 0.14.3 says it", []func(secret.Key) blnk.Answer{answers(half, half, half)}, open},
+		{"open, as 0.13 says it", []func(secret.Key) blnk.Answer{answers(ok, ok, ok)}, open},
+		{"open but for the new key", []func(secret.Key) blnk.Answer{answers(no, no, half)}, open},
+		{"the old key lives on as a scoped one", []func(secret.Key) blnk.Answer{answers(ok, half, no)}, lesser},
+		{"both", []func(secret.Key) blnk.Answer{answers(ok, ok, no)}, mixed},
+		{"a rate limit", []func(secret.Key) blnk.Answer{answers(none, none, none)}, silent},
+		{"a rate limit for the control", []func(secret.Key) blnk.Answer{answers(ok, no, none)}, silent},
+		{"a rate limit for the old key", []func(secret.Key) blnk.Answer{answers(ok, none, no)}, silent},
+		{"one replica of two is old", []func(secret.Key) blnk.Answer{onNew, onOld}, mixed},
+		// Good enough: it is waited for either way.
+		{"one replica of two is new", []func(secret.Key) blnk.Answer{onOld, onNew}, stale},
+		{"one replica of ten is old", slices.Concat(slices.Repeat([]func(secret.Key) blnk.Answer{onNew}, 9), []func(secret.Key) blnk.Answer{onOld}), mixed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := judge(t.Context(), Server{Prober: &address{turns: c.turns}}, newKey, oldKey)
+			if got != c.want || (got == silent) != (err != nil) {
+				t.Errorf("verdict %d, %v; want %d", got, err, c.want)
+			}
+		})
+	}
+}
+
+// bubble runs a test in a world of its own, whose clock does not cost time.
+func bubble(t *testing.T, test func(t *testing.T, w *world, r *Rotation)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		test(t, w, w.rotation(Options{}))
+	})
+}
+
+// restartsAs makes every restart from now on start the server with this key.
+type restartsAs struct {
+	*world
+	then func()
+}
+
+func (r restartsAs) Restart(ctx context.Context) error {
+	err := r.world.Restart(ctx)
+	r.then()
+	return err
+}
+
+// What becomes of a rotation after each line of the table, and how long it
+// takes: a server that cannot come right is not waited for.
+func TestAfterTheRestart(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		then func(w *world)
+		want error // the EndError's state; nil: rotated
+		// within is the longest that it may take.
+		within time.Duration
+		around bool
+	}{
+		{"as it should", func(*world) {}, nil, time.Second, false},
+		{"the old key lives on", func(w *world) { w.scoped = oldKey }, nil, time.Second, true},
+		{"the environment holds the old key", func(w *world) { w.server.key = oldKey }, ErrUndone, 21 * time.Second, false},
+		{"secure mode is off", func(w *world) { w.open = w.keys[1].Equal(newKey) }, ErrUndone, time.Second, false},
+		{"secure mode is off for good", func(w *world) { w.open = true }, ErrStuck, time.Second, false},
+		{"another key, once", func(w *world) {
+			if w.keys[1].Equal(newKey) {
+				w.server.key = thirdKey
+			}
+		}, ErrUndone, time.Second, false},
+		{"another key for good", func(w *world) { w.server.key = thirdKey }, ErrStuck, time.Second, false},
+		{"dead with the new key", func(w *world) { w.server.dead = w.keys[1].Equal(newKey) }, ErrUndone, 21 * time.Second, false},
+		{"dead for good", func(w *world) { w.server.dead = true }, ErrStuck, 42 * time.Second, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, r *Rotation) {
+				r.Restart = []Restarter{restartsAs{w, func() { c.then(w) }}}
+				begin := time.Now()
+				res, err := r.Run(t.Context())
+				if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || res.Around != c.around {
+					t.Errorf("ended %q, around %v, %v; want %v", res.Outcome, res.Around, err, c.want)
+				}
+				if took := time.Since(begin); took > c.within {
+					t.Errorf("took %s, want at most %s", took, c.within)
+				}
+				if (w.journal != nil) != errors.Is(err, ErrStuck) {
+					t.Errorf("journal there: %v, with %v", w.journal != nil, err)
+				}
+				if want := map[bool]secret.Key{true: newKey, false: oldKey}[c.want == nil]; !w.keys[0].Equal(want) || !w.keys[1].Equal(want) {
+					t.Error("the stores hold another key than the end says")
+				}
+			})
+		})
+	}
+}
+
+// Every way to refuse before the first effect, with its error; nothing is
+// written, and the dry run says the same.
+func TestRefusedBeforehand(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		setup func(w *world, r *Rotation)
+		want  error
+	}{
+		{"drift", func(w *world, _ *Rotation) { w.keys[1] = thirdKey }, ErrDrift},
+		{"another key is live", func(w *world, _ *Rotation) { w.server.key = thirdKey }, ErrNotLive},
+		{"open", func(w *world, _ *Rotation) { w.open = true }, ErrOpen},
+		{"silent", func(w *world, _ *Rotation) { w.server.dead = true }, ErrSilent},
+		{"preflight", func(_ *world, r *Rotation) {
+			r.Preflight = func(context.Context, secret.Key) ([]string, error) { return nil, errFault }
+		}, errFault},
+		{"unknown age", func(_ *world, r *Rotation) { r.Options.IfOlderThan, r.Options.IfUnknown = time.Hour, Fail }, ErrUnknownAge},
+		{"replicas differ", func(_ *world, r *Rotation) {
+			r.Servers = []Server{{Prober: &address{turns: []func(secret.Key) blnk.Answer{
+				answers(blnk.Rejected, blnk.Live, blnk.Rejected), answers(blnk.Rejected, blnk.Rejected, blnk.Rejected)}}}}
+		}, ErrNotLive},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, r *Rotation) {
+				c.setup(w, r)
+				before := w.keys
+				_, dry := r.Check(t.Context())
+				if len(w.audit) != 0 {
+					t.Error("a dry run wrote into the audit log")
+				}
+				_, err := r.Run(t.Context())
+				if !errors.Is(err, c.want) || !errors.Is(dry, c.want) || err.Error() != dry.Error() {
+					t.Errorf("run: %v; dry run: %v; want %v", err, dry, c.want)
+				}
+				if w.journal != nil || !w.holds(before) || slices.Contains(w.trace, "restart server") {
+					t.Error("something was changed")
+				}
+				if len(w.audit) != 1 || w.audit[0].Outcome != string(Refused) {
+					t.Errorf("audit: %v", w.audit)
+				}
+			})
+		})
+	}
+}
+
+func TestServerDownNeedsNoProofBeforehand(t *testing.T) {
+	for name, setup := range map[string]func(*world){
+		"stopped":  func(w *world) { w.server.dead = true },
+		"lost key": func(w *world) { w.server.key = thirdKey },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, r *Rotation) {
+				setup(w)
+				r.Options.ServerDown = true
+				if res, err := r.Run(t.Context()); err != nil || res.Outcome != Rotated || !w.server.key.Equal(newKey) {
+					t.Errorf("%+v, %v", res, err)
+				}
+			})
+		})
+	}
+}
+
+// interrupt ends the context at one touch.
+type interrupt struct {
+	cell
+	cancel context.CancelFunc
+	at     int
+}
+
+func (i interrupt) Get(ctx context.Context) (secret.Key, store.Version, error) {
+	if i.touches >= i.at {
+		i.cancel()
+	}
+	return i.cell.Get(ctx)
+}
+
+// A signal at any time ends in one key everywhere and no journal: the old one,
+// or the new one when it was proved already.
+func TestInterruptedAnywhere(t *testing.T) {
+	ends := map[string]int{}
+	for at := range 40 {
+		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			for i := range r.Stores {
+				r.Stores[i] = interrupt{cell{w, i}, cancel, at}
+			}
+			r.Restart = []Restarter{restartsAs{w, func() {
+				if w.touches >= at {
+					cancel()
+				}
+			}}}
+			res, err := r.Run(ctx)
+			end := ending(res, false, err)
+			if errors.Is(err, ErrInterrupted) && !errors.Is(err, ErrUndone) {
+				end = "interrupted"
+			}
+			ends[end]++
+			if problem := (sweepCase{}).check(w, res, false, err); problem != "" {
+				t.Errorf("at %d: %s", at, problem)
+			}
+		})
+	}
+	for _, end := range []string{"interrupted", "undone", "rotated"} {
+		if ends[end] == 0 {
+			t.Errorf("no end %q among %v", end, ends)
+		}
+	}
+}
+
+// resumable is a world whose rotation crashed right after the restart.
+func resumable(t *testing.T, opt Options) *world {
+	w := newWorld()
+	w.faults = []fault{{w.touchesUntil(opt, "restart worker"), crashAfter}}
+	if _, crashed, err := w.run(forwards, opt); !crashed || w.journal == nil {
+		t.Fatalf("did not crash as planned: %v", err)
+	}
+	return w
+}
+
+// touchesUntil rehearses to find out which touch a deed is.
+func (w *world) touchesUntil(opt Options, name string) int {
+	rehearsal := newWorld()
+	_, _, _ = rehearsal.run(forwards, opt)
+	return slices.Index(rehearsal.trace, name) + 1
+}
+
+func TestResumeIsForAPersonWhere(t *testing.T) {
+	for name, setup := range map[string]func(*world){
+		"the server takes neither key": func(w *world) { w.server.key = thirdKey },
+		"the server takes every key":   func(w *world) { w.open = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := resumable(t, Options{})
+				setup(w)
+				before, touches := w.keys, len(w.trace)
+				_, err := w.rotation(Options{}).Run(t.Context())
+				if !errors.Is(err, ErrStuck) || w.journal == nil || !w.holds(before) {
+					t.Errorf("%v, journal %v", err, w.journal != nil)
+				}
+				if did := strings.Join(w.trace[touches:], ","); strings.Contains(did, "put") || strings.Contains(did, "restart") {
+					t.Errorf("something was done: %s", did)
+				}
+			})
+		})
+	}
+}
+
+func TestRepairedByAPerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resumable(t, Options{})
+		w.keys, w.server.key = [2]secret.Key{thirdKey, thirdKey}, thirdKey
+		res, err := w.rotation(Options{}).Run(t.Context())
+		if err != nil || res.Outcome != Abandoned || w.journal != nil || !w.keys[0].Equal(thirdKey) {
+			t.Errorf("%+v, %v", res, err)
+		}
+	})
+}
+
+func TestAbandon(t *testing.T) {
+	for name, c := range map[string]struct {
+		setup   func(*world)
+		confirm func(error) error
+		want    Outcome
+	}{
+		"all agree":                       {func(w *world) { w.server.key = newKey }, nil, Abandoned},
+		"the server disagrees":            {func(w *world) { w.server.key = thirdKey }, nil, Refused},
+		"a store disagrees":               {func(w *world) { w.keys[0] = oldKey }, nil, Refused},
+		"a person says yes":               {func(w *world) { w.keys[0] = oldKey }, func(error) error { return nil }, Abandoned},
+		"a person says no":                {func(w *world) { w.keys[0] = oldKey }, func(error) error { return errFault }, Refused},
+		"the journal cannot be read":      {func(w *world) { w.journal = []byte("{") }, nil, Abandoned},
+		"the journal is of a later time":  {func(w *world) { w.journal = []byte(`{"version": 99}`) }, nil, Abandoned},
+		"there is no journal":             {func(w *world) { w.journal = nil }, nil, None},
+		"the journal cannot be believed":  {func(w *world) { w.journal = []byte(`{"version": 1, "id": "x"}`) }, nil, Abandoned},
+		"damaged, and the server is open": {func(w *world) { w.journal, w.open = []byte("{"), true }, nil, Refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := resumable(t, Options{})
+				c.setup(w)
+				had := w.journal != nil
+				res, err := w.rotation(Options{}).Abandon(t.Context(), c.confirm)
+				if res.Outcome != c.want || (err != nil) != (c.want == Refused) {
+					t.Errorf("%q, %v; want %q", res.Outcome, err, c.want)
+				}
+				if (w.journal != nil) != (had && c.want == Refused) {
+					t.Errorf("journal there: %v", w.journal != nil)
+				}
+			})
+		})
+	}
+}
+
+func TestUnusableJournal(t *testing.T) {
+	for name, c := range map[string]struct {
+		journal string
+		want    error
+	}{
+		"damaged":       {"{", ErrJournal},
+		"empty":         {"", ErrJournal},
+		"later version": {`{"version": 2}`, ErrJournal},
+		"no row":        {`{"version":1,"id":"a","refs":{"stores":["a"]},"direction":"forward","old":["x"],"new":"y"}`, ErrJournal},
+		"other references": {`{"version":1,"id":"a","refs":{"stores":["cell:0"]},"direction":"forward","row":"set","old":["x"],"new":"y"}`,
+			ErrOtherReferences},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, r *Rotation) {
+				w.journal = []byte(c.journal)
+				for what, do := range map[string]func() error{
+					"run":   func() error { _, err := r.Run(t.Context()); return err },
+					"abort": func() error { _, err := r.Abort(t.Context()); return err },
+					"check": func() error { _, err := r.Check(t.Context()); return err },
+				} {
+					if err := do(); !errors.Is(err, c.want) {
+						t.Errorf("%s: %v, want %v", what, err, c.want)
+					}
+				}
+				if string(w.journal) != c.journal || w.touches != 3 {
+					t.Error("something was touched")
+				}
+			})
+		})
+	}
+}
+
+// A store with a real compare-and-swap is written first.
+type swapping struct{ cell }
+
+func (swapping) Swaps() bool { return true }
+
+func TestSwappersAreWrittenFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		r.Stores[1] = swapping{cell{w, 1}}
+		if _, err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Index(w.trace, "put cell:1") > slices.Index(w.trace, "put cell:0") {
+			t.Error("the swapper was written last")
+		}
+	})
+}
+
+func TestDue(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	const day = 24 * time.Hour
+	fp := oldKey.Fingerprint()
+	refs := newWorld().rotation(Options{}).Refs.digest()
+	for name, c := range map[string]struct {
+		facts state.Facts
+		opt   Options
+		weak  string
+		want  Outcome
+	}{
+		"proved long ago":         {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day)}, want: Rotated},
+		"proved lately":           {facts: state.Facts{Key: fp, ProvedAt: ago(89 * day)}, want: NotDue},
+		"seen long ago":           {facts: state.Facts{Key: fp, SeenAt: ago(91 * day)}, want: Rotated},
+		"seen lately":             {facts: state.Facts{Key: fp, SeenAt: ago(89 * day)}, want: NotDue},
+		"a clock that ran back":   {facts: state.Facts{Key: fp, ProvedAt: ago(-day)}, want: NotDue},
+		"never seen, adopt":       {opt: Options{IfUnknown: Adopt}, want: Adopted},
+		"never seen, rotate":      {opt: Options{IfUnknown: Rotate}, want: Rotated},
+		"another key was proved":  {facts: state.Facts{Key: "sha256:other", ProvedAt: ago(day)}, opt: Options{IfUnknown: Adopt}, want: Adopted},
+		"weak":                    {facts: state.Facts{Key: fp, ProvedAt: ago(day)}, weak: "a placeholder", want: Rotated},
+		"compromised":             {facts: state.Facts{Key: fp, ProvedAt: ago(day)}, opt: Options{Compromised: true}, want: Rotated},
+		"rolled back just now":    {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(59 * time.Minute), FailedRefs: refs}, want: NotDue},
+		"rolled back an hour ago": {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Hour), FailedRefs: refs}, want: Rotated},
+		"rolled back three times": {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4*time.Hour - 1), FailedRefs: refs}, want: NotDue},
+		"three times, later":      {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4 * time.Hour), FailedRefs: refs}, want: Rotated},
+		"a hundred times":         {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 100, FailedAt: ago(day), FailedRefs: refs}, want: Rotated},
+		"with other references":   {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Minute), FailedRefs: "other"}, want: Rotated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, _ *Rotation) {
+				c.opt.IfOlderThan = 90 * day
+				w.facts = c.facts
+				r := w.rotation(c.opt)
+				r.Now = func() time.Time { return now }
+				r.Weak = func(secret.Key) string { return c.weak }
+				res, err := r.Run(t.Context())
+				if err != nil || res.Outcome != c.want {
+					t.Errorf("%q, %v; want %q", res.Outcome, err, c.want)
+				}
+				if c.want == Adopted && (w.facts.Key != fp || !w.facts.SeenAt.Equal(now)) {
+					t.Errorf("adopted: %+v", w.facts)
+				}
+			})
+		})
+	}
+}
+
+// A rollback is counted once, with its time and its references.
+func TestARollbackIsRemembered(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+		if _, err := r.Run(t.Context()); !errors.Is(err, ErrUndone) {
+			t.Fatal(err)
+		}
+		f := w.facts
+		if f.Failures != 1 || f.FailedRefs != r.Refs.digest() || !f.FailedAt.Equal(time.Now().UTC()) {
+			t.Errorf("%+v", f)
+		}
+	})
+}
