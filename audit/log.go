@@ -57,8 +57,8 @@ func (l *Log) Check() error {
 
 // Append adds the record to the log. When it returns nil the record is on the
 // disk. After an error it may be there or not, and calling Append again is
-// right: a record of the same rotation with the same outcome that is there
-// already is success.
+// right: with Record.Once, a record of the same rotation with the same outcome
+// that is there already is success.
 //
 // What an Append that crashed left behind is put right first. Damage that
 // somebody else did to the log does not keep Append from writing, nor does it
@@ -178,7 +178,7 @@ func (l *Log) last(data []byte) (anchor, error) {
 // holds says whether a record with the rotation and the outcome of r is in
 // the log.
 func holds(data []byte, r Record) bool {
-	if r.Rotation == "" {
+	if r.Rotation == "" || !r.Once {
 		return false
 	}
 	for line := range bytes.Lines(data) {

@@ -33,13 +33,17 @@ type Record struct {
 	New      string    `json:"new,omitempty"` // fingerprint of the key after
 	Stores   []string  `json:"stores,omitempty"`
 	Servers  []string  `json:"servers,omitempty"`
-	Restart  string    `json:"restart,omitempty"`
+	Restart  []string  `json:"restart,omitempty"`
 	Host     string    `json:"host,omitempty"`
 	User     string    `json:"user,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 	Error    string    `json:"error,omitempty"`
 	Warnings []string  `json:"warnings,omitempty"`
-	Prev     string    `json:"prev,omitempty"` // Hash of the record before, "" in the first
+	// Once: where a record of the same rotation with the same outcome is there
+	// already, this one is not added again. Ends are recorded once; an attempt
+	// that got stuck is recorded each time.
+	Once bool   `json:"-"`
+	Prev string `json:"prev,omitempty"` // Hash of the record before, "" in the first
 	// Hash is the SHA-256, in hexadecimal digits, of the line without it:
 	// without the text that stands from `,"hash":` up to the last brace.
 	Hash string `json:"hash,omitempty"`

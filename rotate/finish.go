@@ -97,6 +97,7 @@ func (w *walk) auditRecord(o Outcome, cause error) audit.Record {
 		Event: "rotate", Rotation: w.res.Rotation, Outcome: string(o),
 		Old: w.res.Old, New: w.res.New,
 		Stores: w.Refs.Stores, Servers: w.Refs.Servers, Restart: w.Refs.Restart,
+		Once: o != Stuck && o != Refused,
 		Host: w.Host, User: w.User, Reason: w.Options.Reason, Warnings: w.res.Warnings,
 	}
 	if cause != nil {

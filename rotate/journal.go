@@ -67,6 +67,8 @@ type Open struct {
 	Compromised bool
 	Old, New    string // fingerprints
 	FirstError  string
+	// Keys are its keys, for masking outputs.
+	Keys []secret.Key
 }
 
 // ReadJournal reads the bytes of a journal. A damaged one, or one of a version
@@ -85,6 +87,7 @@ func (r *record) open() *Open {
 		Rotation: r.ID, Refs: r.Refs, Started: r.Started, Host: r.Host, User: r.User,
 		Undoing: r.Direction == undo, Row: r.Row, Compromised: r.Compromised,
 		Old: r.old().Fingerprint(), New: r.new().Fingerprint(), FirstError: r.FirstError,
+		Keys: append(r.olds(), r.new()),
 	}
 }
 
@@ -134,6 +137,14 @@ func (r *record) oldIn(ref string) secret.Key {
 		return secret.New(r.Old[i])
 	}
 	return secret.Key{}
+}
+
+func (r *record) olds() []secret.Key {
+	var keys []secret.Key
+	for _, k := range r.Old {
+		keys = append(keys, secret.New(k))
+	}
+	return keys
 }
 
 // old is the old key of the source of truth, which is the one that the servers

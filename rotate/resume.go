@@ -209,10 +209,10 @@ func (r *Rotation) Abandon(ctx context.Context, confirm func(why error) error) (
 	defer unlock()
 	w := &walk{Rotation: r}
 	data, err := r.Journal.LoadJournal()
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return Result{Outcome: Refused}, err
 	}
-	if data == nil {
+	if data == nil && err == nil {
 		return Result{Outcome: None}, nil
 	}
 	// A journal that cannot be read can still be abandoned.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/blnkctl/blnkctl/state"
 )
 
 // A walk is one run: the rotation, the journal record it works on and what
@@ -81,6 +83,9 @@ func (r *Rotation) enterTarget(ctx context.Context) (*walk, func(), error) {
 // load reads the journal and refuses one that is about something else.
 func (w *walk) load() error {
 	data, err := w.Journal.LoadJournal()
+	if unreadable(err) {
+		return fmt.Errorf("%w: %w", ErrJournal, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -96,6 +101,12 @@ func (w *walk) load() error {
 	}
 	w.adopt(rec)
 	return nil
+}
+
+// unreadable says whether there is a journal that cannot be read as it was
+// written; any other error says nothing about it.
+func unreadable(err error) bool {
+	return errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion)
 }
 
 // adopt makes the open rotation this run's.

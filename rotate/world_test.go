@@ -250,7 +250,7 @@ func (w *world) SaveFacts(f state.Facts) error {
 func (w *world) Append(_ context.Context, r audit.Record) error {
 	return w.touch("append audit", func() {
 		if !slices.ContainsFunc(w.audit, func(o audit.Record) bool {
-			return o.Rotation != "" && o.Rotation == r.Rotation && o.Outcome == r.Outcome
+			return r.Once && o.Rotation == r.Rotation && o.Outcome == r.Outcome
 		}) {
 			w.audit = append(w.audit, r)
 		}
