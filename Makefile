@@ -1,0 +1,69 @@
+# What a person runs here. Everything works offline once the modules are there
+# (go mod download), but for bench and lint, which fetch a program once.
+
+GO   ?= go
+LINT  = $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
+
+# Modules of their own below the product's: tools, and test support with
+# dependencies that the product should not have.
+MODULES = $(patsubst %/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.*'))
+# Those of them that have tests.
+TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print -quit),$(m)))
+
+FUZZTIME ?= 30s
+
+.PHONY: help build test race demo bench lint tidy cross fuzz clean need-go need-strace need-cc
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: need-go ## build ./blnkctl
+	$(GO) build .
+
+test: need-go need-strace ## run all tests
+	$(GO) test ./...
+	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test ./..."; $(GO) -C $$m test ./...; done
+
+race: need-go need-strace need-cc ## run all tests with the race detector
+	$(GO) test -race ./...
+	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test -race ./..."; $(GO) -C $$m test -race ./...; done
+
+demo: need-go ## rotate and verify a key on a stand-in Blnk server, and show it
+	@$(GO) run ./internal/blnktest/demo
+
+bench: need-go ## measure beside age-keygen and beside a bare restart
+	@$(GO) run ./bench
+
+lint: need-go ## gofmt, go vet, golangci-lint
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+	$(GO) vet ./...
+	$(LINT) run ./...
+
+tidy: need-go ## check that go mod tidy changes nothing
+	$(GO) mod tidy -diff
+	@set -e; for m in $(MODULES); do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff; done
+
+cross: need-go ## build for linux/arm64 and darwin/arm64 into dist/, and vet the latter
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -ldflags='-s -w' -o dist/blnkctl-linux-arm64 .
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -trimpath -ldflags='-s -w' -o dist/blnkctl-darwin-arm64 .
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+
+fuzz: need-go ## run each fuzz test for FUZZTIME (30s)
+	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "$$name in $$(dirname "$$file")"; \
+			$(GO) -C "$$(dirname "$$file")" test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) .; \
+		done; \
+	done
+
+clean: ## remove what was built here
+	rm -rf blnkctl dist .cache
+
+need-go:
+	@command -v $(GO) >/dev/null || { echo "this needs Go 1.26 or newer: https://go.dev/dl" >&2; exit 1; }
+
+need-strace:
+	@command -v strace >/dev/null || { echo "the tests look for leaked keys with strace, and need it (Debian: apt-get install strace)" >&2; exit 1; }
+
+need-cc:
+	@command -v "$$($(GO) env CC)" >/dev/null || { echo "the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
