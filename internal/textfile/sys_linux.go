@@ -14,25 +14,6 @@ import (
 	"unsafe"
 )
 
-// Bits for access, as in access(2).
-const (
-	accessWrite  = 2
-	accessSearch = 1
-)
-
-// access asks the kernel, for the effective user: it knows capabilities, ACLs
-// and read-only mounts better than a look at mode bits.
-func access(path string, mode uint32) error {
-	const (
-		atFdcwd   = -0x64 // AT_FDCWD
-		atEaccess = 0x200 // AT_EACCESS
-	)
-	if err := syscall.Faccessat(atFdcwd, path, mode, atEaccess); err != nil {
-		return &fs.PathError{Op: "access", Path: path, Err: err}
-	}
-	return nil
-}
-
 // isMountPoint compares the mounts that the file and its folder belong to, as
 // the kernel tells them of an open descriptor (proc_pid_fdinfo(5), mnt_id). It
 // also finds what has the same device number: a bind mount within one file

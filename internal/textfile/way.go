@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"github.com/blnkctl/blnkctl/internal/atomicfile"
 )
 
 // mustStay says why the file at path cannot be replaced by a rename and has to
@@ -25,7 +27,7 @@ func mustStay(path string, info fs.FileInfo) string {
 		return "it has several hard links"
 	case isMountPoint(path, folder):
 		return "it is mounted by itself"
-	case access(folder, accessWrite|accessSearch) != nil:
+	case atomicfile.Writable(folder) != nil:
 		return "its folder cannot be written"
 	case frozen(folder):
 		return "its folder is immutable or append-only"
@@ -72,7 +74,7 @@ func (f *File) checkInPlace(path, why string) error {
 	if f.spareDir == "" {
 		return fmt.Errorf("%s: %w: %s, and there is no folder for a spare copy", f.path, ErrNoWay, why)
 	}
-	if err := access(path, accessWrite); err != nil {
+	if err := atomicfile.Writable(path); err != nil {
 		return fmt.Errorf("%s: %w: %s, and it cannot be written in place: %w", f.path, ErrNoWay, why, err)
 	}
 	return nil

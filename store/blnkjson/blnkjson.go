@@ -123,7 +123,9 @@ func (s *Store) String() string {
 
 // Identity tells files apart by device and inode, and fields as Blnk does:
 // whatever the letter case.
-func (s *Store) Identity() string { return s.file.Identity() + "#" + strings.ToLower(s.field) }
+func (s *Store) Identity() string {
+	return s.file.Identity() + "#" + strings.ToLower(strings.Join(s.path, "\x00"))
+}
 
 // LockPath is the real folder that holds the file.
 func (s *Store) LockPath() (string, error) { return s.file.Folder() }
