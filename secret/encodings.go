@@ -6,26 +6,33 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Encodings returns the shapes in which the key could turn up in a text: as it
 // is, base64 (standard and URL alphabet, without padding, at each of the three
-// byte offsets that it may have inside a longer text), hex, URL and JSON
-// escaped. The result is as secret as the key. Shapes under 4 characters are
-// left out: they would be found everywhere.
+// byte offsets that it may have inside a longer text), hex, URL escaped, JSON
+// and Go escaped, also JSON inside JSON. The result is as secret as the key.
+// Shapes under 4 characters are left out: they would be found everywhere.
+//
+// It does not know every encoding there is: not one that turns the key around,
+// compresses or encrypts it, nor base64 of base64.
 func (k Key) Encodings() []string {
 	value := k.Reveal()
 	raw := []byte(value)
 	if len(raw) == 0 {
 		return nil
 	}
-	quoted, _ := json.Marshal(value)
+	query, path := url.QueryEscape(value), url.PathEscape(value)
+	asHex := hex.EncodeToString(raw)
+	html, plain := inJSON(value, true), inJSON(value, false)
 	all := []string{
 		value,
-		hex.EncodeToString(raw),
-		url.QueryEscape(value),
-		url.PathEscape(value),
-		string(quoted[1 : len(quoted)-1]),
+		asHex, strings.ToUpper(asHex),
+		query, lowerEscapes(query), path, lowerEscapes(path),
+		html, inJSON(html, true), plain, inJSON(plain, false), inJSON(plain, true),
+		inGo(value),
 	}
 	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		all = append(all, shifted(enc, raw)...)
@@ -36,6 +43,38 @@ func (k Key) Encodings() []string {
 	// longer one standing.
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return slices.DeleteFunc(all, func(s string) bool { return len(s) < 4 })
+}
+
+// inJSON is text as it stands between the quotes of a JSON string. Encoders
+// differ in whether they escape what HTML would take for its own.
+func inJSON(text string, escapeHTML bool) string {
+	var buf strings.Builder
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(escapeHTML)
+	_ = enc.Encode(text) // a string always can be encoded
+	quoted := strings.TrimSuffix(buf.String(), "\n")
+	return quoted[1 : len(quoted)-1]
+}
+
+// inGo is text as %q shows it, without the quotes.
+func inGo(text string) string {
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
+}
+
+// lowerEscapes writes the %2F of a URL as %2f: both are right (RFC 3986
+// section 2.1).
+func lowerEscapes(escaped string) string {
+	var out strings.Builder
+	for {
+		before, rest, ok := strings.Cut(escaped, "%")
+		out.WriteString(before)
+		if !ok || len(rest) < 2 {
+			return out.String()
+		}
+		out.WriteString("%" + strings.ToLower(rest[:2]))
+		escaped = rest[2:]
+	}
 }
 
 // shifted encodes raw as it would look behind 0, 1 or 2 other bytes, without
