@@ -96,7 +96,7 @@ func (l *Log) append(file *os.File, r Record) error {
 	if data, err = mendEnd(file, data); err != nil {
 		return err
 	}
-	last, err := l.last(data)
+	last, err := l.catchUp(data)
 	if err != nil {
 		return err
 	}
@@ -114,10 +114,12 @@ func (l *Log) append(file *os.File, r Record) error {
 		// The one who wrote it may have died before it was durable.
 		return err
 	}
-	// The log may be new. Its name has to last too, before the anchor says
-	// that there is something in it.
-	if err := atomicfile.SyncDir(l.dir); err != nil {
-		return err
+	if last.Seq == 1 {
+		// The log is new. Its name has to last too, before the anchor says that
+		// there is something in it.
+		if err := atomicfile.SyncDir(l.dir); err != nil {
+			return err
+		}
 	}
 	return writeAnchor(l.anchorPath(), last)
 }
@@ -152,27 +154,35 @@ func mendEnd(file *os.File, data []byte) ([]byte, error) {
 	return data[:end], file.Sync()
 }
 
-// last is what the next record follows: the last record of the log, or what
-// the anchor says where that is as far or further. A log that was cut off or
-// rewritten is so never continued as if nothing had happened.
-func (l *Log) last(data []byte) (anchor, error) {
-	var found anchor
-	for rest := data; len(rest) > 0 && found.Seq == 0; {
-		rest = rest[:len(rest)-1] // the line end
-		begin := bytes.LastIndexByte(rest, '\n') + 1
-		if r, _, err := decode(rest[begin:]); err == nil {
-			found = anchor{Seq: r.Seq, Hash: r.Hash}
-		}
-		rest = rest[:begin]
-	}
+// catchUp returns what the next record follows: the last record of the log, or
+// what the anchor says where that is as far or further. A log that was cut off
+// or rewritten is so never continued as if nothing had happened.
+//
+// An anchor that a crash left behind the log follows first. So it is never
+// more than one record behind, and one that is missing was taken away.
+func (l *Log) catchUp(data []byte) (anchor, error) {
 	head, err := readAnchor(l.anchorPath())
 	if err != nil && !errors.Is(err, errBadAnchor) {
 		return anchor{}, err
 	}
+	found := lastRecord(data)
 	if head.Seq >= found.Seq {
 		return head, nil
 	}
-	return found, nil
+	return found, writeAnchor(l.anchorPath(), found)
+}
+
+// lastRecord returns the last intact record, zero where there is none. Every
+// line has its end.
+func lastRecord(data []byte) anchor {
+	for len(data) > 0 {
+		begin := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
+		if r, intact, err := decode(data[begin : len(data)-1]); err == nil && intact {
+			return anchor{Seq: r.Seq, Hash: r.Hash}
+		}
+		data = data[:begin]
+	}
+	return anchor{}
 }
 
 // holds says whether a record with the rotation and the outcome of r is in
