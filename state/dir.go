@@ -122,8 +122,16 @@ func (d *Dir) Check() error {
 // written: made, or, where it is there, opened for writing.
 func (d *Dir) CheckFile(name string) error {
 	path := filepath.Join(d.path, name)
-	if err := syscall.Access(path, mayWrite); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("check state folder: write to %s: %w", path, err)
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("check state folder: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("check state folder: %s is no regular file", path)
+	default:
+		if err := syscall.Access(path, mayWrite); err != nil {
+			return fmt.Errorf("check state folder: write to %s: %w", path, err)
+		}
 	}
 	return checkWritable(d.path)
 }
