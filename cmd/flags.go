@@ -26,7 +26,7 @@ type globalFlags struct {
 func (g *globalFlags) add(root *cobra.Command) {
 	g.output = newChoice("text", "json")
 	flags := root.PersistentFlags()
-	flags.VarP(&g.output, "output", "o", "form of the output on stdout")
+	flags.VarP(&g.output, "output", "o", "form of the output on stdout: "+g.output.words("or"))
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no talk on stderr but warnings and errors")
 	flags.BoolVar(&g.noInput, "no-input", false, "never ask, even on a terminal")
 	flags.StringVar(&g.stateDir, "state-dir", "", "private `folder` of journal, audit log and state (default "+
@@ -140,16 +140,21 @@ var _ pflag.Value = (*choice)(nil)
 func (c *choice) String() string { return c.value }
 
 // Type stands in help texts where a flag's value would.
-func (c *choice) Type() string { return strings.Join(c.allowed, "|") }
+func (c *choice) Type() string { return "name" }
 
 // Set takes one of the allowed words.
 func (c *choice) Set(s string) error {
 	if !slices.Contains(c.allowed, s) {
-		last := len(c.allowed) - 1
-		return errors.New("want " + strings.Join(c.allowed[:last], ", ") + " or " + c.allowed[last])
+		return errors.New("want " + c.words("or"))
 	}
 	c.value = s
 	return nil
+}
+
+// words lists what is allowed, as a sentence does.
+func (c *choice) words(last string) string {
+	n := len(c.allowed) - 1
+	return strings.Join(c.allowed[:n], ", ") + " " + last + " " + c.allowed[n]
 }
 
 func completeChoice(cmd *cobra.Command, flag string, c choice) {

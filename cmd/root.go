@@ -24,6 +24,7 @@ import (
 // commands is every command, in the order of the help.
 func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
+		newKeygenCmd,
 		newVersionCmd,
 		newCompletionCmd,
 		newHelpCmd,

@@ -57,7 +57,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		f := e.GetFlag()
-		return usage(helpHint(cmd), "--%s: %w", f.Name, valueError(f, e.GetValue(), e.Unwrap()))
+		return valueError(cmd, "--"+f.Name, f, e.GetValue(), e.Unwrap())
 	}
 	return usage(helpHint(cmd), "bad flag syntax")
 }
@@ -79,9 +79,9 @@ func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) error {
 	return usage(hint, "unknown flag%s", shown("--"+e.GetSpecifiedName()))
 }
 
-// valueError says what a flag wants where the reason why its value was refused
-// is written for programmers.
-func valueError(f *pflag.Flag, value string, err error) error {
+// valueError words why a value was refused; name is where it came from. The
+// reasons of some types are written for programmers.
+func valueError(cmd *cobra.Command, name string, f *pflag.Flag, value string, err error) error {
 	switch f.Value.Type() {
 	case "int":
 		err = errors.New("want a number")
@@ -90,10 +90,7 @@ func valueError(f *pflag.Flag, value string, err error) error {
 	case "duration":
 		err = errors.New("want a duration such as 90s or 3m")
 	}
-	if s := shown(value); s != "" {
-		return fmt.Errorf("%s: %w", strings.TrimSpace(s), err)
-	}
-	return err
+	return usage(helpHint(cmd), "%s%s: %w", name, shown(value), err)
 }
 
 // shown repeats in an error, behind a space, a word that was typed, unless it

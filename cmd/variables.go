@@ -48,7 +48,7 @@ func (a *app) applyVariables(cmd *cobra.Command) error {
 		}
 		for _, v := range values {
 			if err := cmd.Flags().Set(f.Name, v); err != nil {
-				first = usage(helpHint(cmd), "%s: %w", variable(f.Name), valueError(f, v, err))
+				first = valueError(cmd, variable(f.Name), f, v, err)
 				return
 			}
 		}
