@@ -1,0 +1,183 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// rotateOptions are the flags of rotate.
+type rotateOptions struct {
+	stores   storeFlags
+	restart  []string
+	servers  []string
+	reach    serverFlags
+	age      age
+	unknown  choice
+	dryRun   bool
+	timeout  time.Duration
+	restartT time.Duration
+	lockT    time.Duration
+	format   choice
+	bits     int
+	yes      bool
+	reason   string
+
+	compromised, serverDown bool
+	abort, abandon          bool
+}
+
+const defaultStore = "blnkjson:./blnk.json"
+
+func newRotateCmd(a *app) *cobra.Command {
+	o := &rotateOptions{
+		unknown: newChoice("adopt", "rotate", "fail"),
+		format:  newChoice("prefixed", "base62", "base64url", "hex"),
+	}
+	cmd := &cobra.Command{
+		Use:   "rotate --restart REF [flags]",
+		Short: "Replace the key everywhere, restart, and prove it, or put everything back",
+		Long: `Replaces the master key in every store, restarts the server and its workers,
+and proves on every server that the new key is in force, the old one is dead and
+a random one is refused. Where that fails, everything is put back and the old
+key is proved instead.
+
+An open rotation (after a crash, or one that needed a person) is finished first,
+and then the run stops. On a terminal the plan is shown and confirmed.`,
+		Example: `  blnkctl rotate --restart 'sh:systemctl restart blnk blnk-worker'
+  blnkctl rotate --dry-run --restart 'sh:systemctl restart blnk blnk-worker'
+  blnkctl rotate --if-older-than 90d --restart 'sh:…'   # for cron
+  blnkctl rotate --abort                                # undo an open rotation`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runRotate(cmd, a, o) },
+	}
+	o.add(cmd)
+	a.exits[cmd] = exits{
+		exitOK: "", exitFailed: "", exitUsage: "", exitPutBack: "", exitHeld: "", exitAround: "",
+		exitStuck:       "a person is needed; the journal is kept; `rotate` continues, `rotate --abort` goes back",
+		exitCheck:       "the stores or the servers hold different keys",
+		exitInterrupted: "interrupted; before the first effect nothing is changed",
+	}
+	return cmd
+}
+
+func (o *rotateOptions) add(cmd *cobra.Command) {
+	o.stores.add(cmd, "`REF` of a place that holds the key; the first is the source of truth (default "+defaultStore+")")
+	f := cmd.Flags()
+	f.StringArrayVar(&o.restart, "restart", nil, "`REF` of what restarts server and workers: sh:COMMAND, manual:, wait:")
+	complete(cmd, "restart", restartSchemeNames)
+	f.StringArrayVar(&o.servers, "server", nil, "`URL` of a server, one per replica (default: the port in blnk.json)")
+	o.reach.add(cmd)
+	f.Var(&o.age, "if-older-than", "change nothing unless the last proved rotation is older, e.g. 90d")
+	f.Var(&o.unknown, "if-unknown", "what to do with a key never seen before")
+	f.BoolVar(&o.dryRun, "dry-run", false, "run every check, show the plan, change nothing")
+	f.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long the servers may take to answer as they should (manual: 15m)")
+	f.DurationVar(&o.restartT, "restart-timeout", 3*time.Minute, "how long the restart itself may take")
+	f.DurationVar(&o.lockT, "lock-timeout", 0, "how long to wait for another rotation")
+	f.Var(&o.format, "format", "form of the new key")
+	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
+	f.BoolVar(&o.compromised, "compromised", false, "others know the old key: there is no way back to it")
+	f.BoolVar(&o.serverDown, "server-down", false, "no proof of the old key beforehand: the servers are stopped, or the key is lost")
+	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
+	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation, after a person repaired things")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	f.StringVar(&o.reason, "reason", "", "`text` for the audit log")
+	actions(cmd, "dry-run", "compromised", "server-down", "abort", "abandon", "yes")
+}
+
+func runRotate(cmd *cobra.Command, a *app, o *rotateOptions) error {
+	if err := o.check(cmd, a); err != nil {
+		return err
+	}
+	s, err := a.openRotation(cmd, o)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	switch {
+	case o.dryRun:
+		return s.dryRun(ctx)
+	case o.abort:
+		res, err := s.rotation.Abort(ctx)
+		return s.report(ctx, res, err)
+	case o.abandon:
+		res, err := s.rotation.Abandon(ctx, s.confirmAbandon(ctx))
+		return s.report(ctx, res, err)
+	default:
+		res, err := s.rotation.Run(ctx)
+		return s.report(ctx, res, err)
+	}
+}
+
+// check refuses what can be seen to be wrong in the flags alone.
+func (o *rotateOptions) check(cmd *cobra.Command, a *app) error {
+	if err := refuseTogether(cmd, "abort", "abandon", "dry-run"); err != nil {
+		return err
+	}
+	if err := refuseTogether(cmd, "abort", "compromised"); err != nil {
+		return err
+	}
+	for name, d := range map[string]time.Duration{"timeout": o.timeout, "restart-timeout": o.restartT} {
+		if d <= 0 {
+			return usage("", "--%s: want more than 0s", name)
+		}
+	}
+	if o.lockT < 0 {
+		return usage("", "--lock-timeout: want 0s or more")
+	}
+	if o.bits < secret.MinBits || o.bits > keygen.MaxBits {
+		return usage("", "--bits: want %d to %d", secret.MinBits, keygen.MaxBits)
+	}
+	if o.age.set && a.env.Getenv("CI") != "" && !given(cmd, "if-unknown") && !given(cmd, "state-dir") {
+		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",
+			"--if-older-than: in CI the age of the key is forgotten from one job to the next")
+	}
+	return nil
+}
+
+// options are the engine's, with the age rules left out where the way is only
+// forward.
+func (o *rotateOptions) options() rotate.Options {
+	return rotate.Options{
+		IfOlderThan: o.age.value, IfUnknown: rotate.IfUnknown(o.unknown.value),
+		Timeout: o.timeout, RestartTimeout: o.restartT,
+		Compromised: o.compromised, ServerDown: o.serverDown, Reason: o.reason,
+	}
+}
+
+// errDeclined: a person answered the plan with no.
+var errDeclined = errors.New("not confirmed")
+
+// confirm shows the plan to the person at the terminal and asks.
+func (s *session) confirm(ctx context.Context, p rotate.Plan) error {
+	s.progress.pause()
+	_, _ = fmt.Fprintln(s.app.env.Stderr, s.planText(ctx, p))
+	yes, err := s.app.confirm(ctx, "Rotate the key now?", "--yes")
+	if err == nil && !yes {
+		err = errDeclined
+	}
+	return err
+}
+
+// confirmAbandon lets a person at the terminal decide what the servers cannot
+// prove. --yes does not: it was typed before anybody knew why.
+func (s *session) confirmAbandon(ctx context.Context) func(error) error {
+	if !s.app.canAsk() {
+		return nil
+	}
+	return func(why error) error {
+		s.app.warn("%v", why)
+		yes, err := s.app.confirm(ctx, "Forget the open rotation all the same?", "a terminal")
+		if err == nil && !yes {
+			err = errDeclined
+		}
+		return err
+	}
+}

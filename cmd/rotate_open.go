@@ -1,0 +1,298 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/blnkjson"
+)
+
+// A session is one run of rotate: the rotation, and what it was opened from.
+type session struct {
+	app      *app
+	options  *rotateOptions
+	rotation *rotate.Rotation
+	progress *progress
+	state    *state.Dir
+	target   *state.Target
+	drivers  []restart.Driver
+	servers  []*probe.Server
+	open     *rotate.Open // the journal, where there is one
+	keys     keyring
+}
+
+// A keyring holds the keys that must not show in the output of commands.
+type keyring struct {
+	mu   sync.Mutex
+	keys []secret.Key
+}
+
+func (k *keyring) add(keys ...secret.Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys = append(k.keys, keys...)
+}
+
+func (k *keyring) all() []secret.Key {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.keys)
+}
+
+// openRotation opens everything that the flags name. Where a rotation is open,
+// flags that are missing are the journal's.
+func (a *app) openRotation(cmd *cobra.Command, o *rotateOptions) (*session, error) {
+	s := &session{app: a, options: o, progress: newProgress(a)}
+	if len(o.stores.refs) == 0 {
+		o.stores.refs = []string{defaultStore}
+	}
+	stores, err := o.stores.open(a, keygen.SecretKey.Field)
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range stores {
+		if err := masterKeyOnly(st); err != nil {
+			return nil, err
+		}
+	}
+	if s.state, err = a.openState(); err != nil {
+		return nil, err
+	}
+	s.target = s.state.Target(stores[0].String())
+	if err := s.readJournal(); err != nil && !o.abandon {
+		return nil, err
+	}
+	refs, err := s.references(cmd, stores)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.assemble(cmd, stores, refs)
+}
+
+// masterKeyOnly refuses a field of blnk.json that is not the master key: every
+// other secret needs more than a restart to be replaced.
+func masterKeyOnly(s store.Store) error {
+	_, field, _ := strings.Cut(s.String(), "#")
+	if _, ok := s.(*blnkjson.Store); ok && !strings.EqualFold(field, keygen.SecretKey.Field(blnkjson.Scheme)) {
+		return usage("", "%s: rotate replaces the master key only, server.secret_key", s)
+	}
+	return nil
+}
+
+// readJournal reads without the lock: what it finds decides which references
+// are opened, and the engine reads again with the lock held.
+func (s *session) readJournal() error {
+	data, err := s.target.LoadJournal()
+	if err == nil {
+		s.open, err = rotate.ReadJournal(data)
+	}
+	if err != nil {
+		return fail(exitStuck, err, "after a person repaired things: blnkctl rotate --abandon"+s.storeArgs())
+	}
+	if s.open != nil {
+		s.keys.add(s.open.Keys...)
+	}
+	return nil
+}
+
+// references makes all references absolute, and fills in what an open rotation
+// knows.
+func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.References, error) {
+	refs := rotate.References{Restart: s.options.restart, Servers: s.options.servers}
+	for _, st := range stores {
+		refs.Stores = append(refs.Stores, st.String())
+	}
+	var err error
+	if refs.Dir, err = s.app.env.Getwd(); err != nil {
+		return refs, fmt.Errorf("find the working directory: %w", err)
+	}
+	if s.open != nil {
+		s.fromJournal(cmd, &refs)
+	}
+	if len(refs.Restart) == 0 && !s.options.abandon && !s.options.abort {
+		return refs, usage("for a service of systemd: --restart 'sh:systemctl restart blnk blnk-worker'", "--restart is required")
+	}
+	if len(refs.Servers) == 0 {
+		refs.Servers, err = s.localServer(cmd.Context(), stores)
+	}
+	return refs, err
+}
+
+// fromJournal takes what was not typed from the open rotation.
+func (s *session) fromJournal(cmd *cobra.Command, refs *rotate.References) {
+	open := s.open.Refs
+	refs.Dir = open.Dir
+	if !given(cmd, "restart") {
+		refs.Restart = open.Restart
+	}
+	if !given(cmd, "server") {
+		refs.Servers = open.Servers
+	}
+	if !given(cmd, "store") && refs.Stores[0] == open.Stores[0] {
+		refs.Stores = open.Stores
+	}
+}
+
+// localServer is the address on this host that the port in blnk.json gives.
+func (s *session) localServer(ctx context.Context, stores []store.Store) ([]string, error) {
+	for _, st := range stores {
+		b, ok := st.(*blnkjson.Store)
+		if !ok {
+			continue
+		}
+		file, err := b.Config(ctx)
+		if err != nil {
+			return nil, err
+		}
+		e, err := blnk.Resolve(file, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Path(), err)
+		}
+		return []string{"http://127.0.0.1:" + e.Port()}, nil
+	}
+	return nil, usage("", "--server is required where no blnkjson: store gives the port")
+}
+
+// assemble puts the rotation together.
+func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate.References) error {
+	o := s.options
+	s.rotation = &rotate.Rotation{
+		Stores: stores, Refs: refs, WorkersProved: true,
+		Journal: s.target, Memory: s.target, Recorder: audit.Open(s.state.Path(), s.app.env.Now),
+		Lock: s.lock, NewKey: s.newKey, Weak: weakness, Preflight: s.preflight,
+		Tell: s.progress.event, Now: s.app.env.Now,
+		Host: hostName(), User: userName(s.app.env.UID), Options: o.options(),
+	}
+	if s.app.canAsk() && !o.yes {
+		s.rotation.Confirm = s.confirm
+	}
+	for i, ref := range refs.Restart {
+		if err := s.openDriver(cmd, i, ref); err != nil {
+			return err
+		}
+	}
+	for i, url := range refs.Servers {
+		server, err := o.reach.open(url)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(refs.Servers[:i], server.String()) {
+			return usage("name it once", "--server: %s is given twice", server)
+		}
+		refs.Servers[i] = server.String()
+		s.servers = append(s.servers, server)
+		s.rotation.Servers = append(s.rotation.Servers, rotate.Server{Prober: server, Sampled: !server.Loopback()})
+	}
+	return nil
+}
+
+func (s *session) openDriver(cmd *cobra.Command, i int, ref string) error {
+	scheme, driver, err := openRestart(s.app, ref, restart.Options{
+		Dir: s.rotation.Refs.Dir, Timeout: s.options.restartT, Mask: s.keys.all,
+		Say: s.progress.instruct,
+	})
+	if err != nil {
+		return err
+	}
+	s.rotation.Refs.Restart[i] = driver.String()
+	s.rotation.Restart = append(s.rotation.Restart, driver)
+	s.drivers = append(s.drivers, driver)
+	s.rotation.WorkersProved = s.rotation.WorkersProved && scheme.WorkersProved
+	if scheme.Polls > s.rotation.Options.Timeout && !given(cmd, "timeout") {
+		s.rotation.Options.Timeout = scheme.Polls
+	}
+	return nil
+}
+
+// lock keeps away other rotations of the target, and everybody who works on
+// the same files whatever state folder they have. A dry run makes no lock file.
+func (s *session) lock(ctx context.Context) (func(), error) {
+	take := s.target.Lock
+	if s.options.dryRun {
+		take = s.target.LockExisting
+	}
+	target, err := take(ctx, s.options.lockT)
+	if err != nil {
+		return nil, err
+	}
+	places, err := store.LockAll(ctx, s.rotation.Stores, s.options.lockT)
+	if err != nil {
+		target()
+		return nil, err
+	}
+	return func() { places(); target() }, nil
+}
+
+func (s *session) newKey() (secret.Key, error) {
+	format, err := keygen.ParseFormat(s.options.format.value)
+	if err != nil {
+		return secret.Key{}, err
+	}
+	key, err := keygen.ForUse(keygen.SecretKey, format, s.options.bits)
+	s.keys.add(key)
+	return key, err
+}
+
+// weakness says what is wrong with a key that is due whatever its age.
+func weakness(key secret.Key) string {
+	for _, f := range keygen.Check(key) {
+		if f.Severity >= keygen.Weak {
+			return f.Text
+		}
+	}
+	return ""
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown host"
+	}
+	return name
+}
+
+func userName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return "user " + strconv.Itoa(uid)
+}
+
+// storeArgs repeats the stores for a command in a hint.
+func (s *session) storeArgs() string {
+	var b strings.Builder
+	for _, ref := range s.options.stores.refs {
+		if ref != defaultStore || len(s.options.stores.refs) > 1 {
+			fmt.Fprintf(&b, " --store '%s'", ref)
+		}
+	}
+	return b.String()
+}
+
+// ms shows a short time as people compare them.
+func ms(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	default:
+		return d.Round(100 * time.Millisecond).String()
+	}
+}

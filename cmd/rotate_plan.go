@@ -1,0 +1,209 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// planJSON is the document of --dry-run -o json.
+type planJSON struct {
+	DryRun  bool     `json:"dry_run"`
+	Would   string   `json:"would"` // rotate, nothing, finish
+	Why     string   `json:"why"`
+	Old     string   `json:"old"`
+	Open    string   `json:"open,omitempty"` // ID of the rotation that would be finished
+	Stores  []string `json:"stores"`
+	Restart []string `json:"restart"`
+	Servers []string `json:"servers"`
+	Holders []string `json:"holders"`
+	Remarks []string `json:"remarks"`
+}
+
+// dryRun checks everything and prints the plan.
+func (s *session) dryRun(ctx context.Context) error {
+	p, err := s.rotation.Check(ctx)
+	if err != nil {
+		return s.explain(rotate.Result{Rotation: openID(p.Open)}, err)
+	}
+	if s.app.json() {
+		return s.app.printJSON(s.planDoc(ctx, p))
+	}
+	return s.app.print(s.planText(ctx, p) + "Dry run: nothing was changed.\n")
+}
+
+func openID(o *rotate.Open) string {
+	if o == nil {
+		return ""
+	}
+	return o.Rotation
+}
+
+func (s *session) planDoc(ctx context.Context, p rotate.Plan) planJSON {
+	doc := planJSON{
+		DryRun: true, Would: "rotate", Why: p.Due.Why, Old: p.Old, Open: openID(p.Open),
+		Stores: p.Stores, Restart: p.Restart, Servers: p.Servers,
+		Holders: []string{}, Remarks: append([]string{}, p.Remarks...),
+	}
+	switch {
+	case p.Open != nil:
+		doc.Would = "finish"
+	case !p.Due.Yes:
+		doc.Would = "nothing"
+	default:
+		for _, h := range s.receivers(ctx, p.Current) {
+			doc.Holders = append(doc.Holders, h.url)
+		}
+	}
+	return doc
+}
+
+// planText is the plan for people, 80 columns wide as far as the names allow.
+func (s *session) planText(ctx context.Context, p rotate.Plan) string {
+	var b strings.Builder
+	switch {
+	case p.Open != nil:
+		s.openText(&b, p)
+		return b.String()
+	case !p.Due.Yes:
+		fmt.Fprintf(&b, "Nothing to do: %s\n", p.Due.Why)
+		return b.String()
+	}
+	fmt.Fprintf(&b, "Rotate the master key %s", named(p.Old))
+	if s.options.age.set && p.Due.Why != "" {
+		fmt.Fprintf(&b, "\n(%s)", p.Due.Why)
+	}
+	b.WriteString("\n\n")
+	steps(&b, "1 set", p.Stores)
+	steps(&b, "2 restart", p.Restart)
+	steps(&b, "3 test", each(p.Servers, "%s: new key taken, old and random ones refused"))
+	steps(&b, "4 finish", []string{"state and audit log in " + s.state.Path()})
+	if s.options.compromised {
+		b.WriteString("\nThere is no way back to the old key: after a failure a person is needed.\n")
+	} else {
+		b.WriteString("\nAfter a failure the old key is put back, restarted with, and proved.\n")
+	}
+	s.holdersText(ctx, &b, p.Current)
+	for _, r := range p.Remarks {
+		fmt.Fprintf(&b, "\nNot known: %s\n", r)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+func each(items []string, format string) []string {
+	var out []string
+	for _, item := range items {
+		out = append(out, fmt.Sprintf(format, item))
+	}
+	return out
+}
+
+func steps(b *strings.Builder, name string, items []string) {
+	for _, item := range items {
+		fmt.Fprintf(b, "  %-10s %s\n", name, item)
+		name = ""
+	}
+}
+
+func (s *session) openText(b *strings.Builder, p rotate.Plan) {
+	way := "finished"
+	if p.Open.Undoing {
+		way = "undone"
+	}
+	fmt.Fprintf(b, "Rotation %s is open, begun %s by %s on %s.\nIt would be %s from step %q on, and no other one begun.\n",
+		p.Open.Rotation, p.Open.Started.Format("2006-01-02 15:04:05 MST"), p.Open.User, p.Open.Host, way, p.Open.Row)
+	if p.Open.FirstError != "" {
+		fmt.Fprintf(b, "It stopped because: %s\n", p.Open.FirstError)
+	}
+}
+
+// A receiver gets webhooks that the key signs.
+type receiver struct{ url, what string }
+
+// receivers are the places that check signatures of the key: the webhook of
+// blnk.json and the hooks that the server knows.
+func (s *session) receivers(ctx context.Context, live secret.Key) []receiver {
+	var list []receiver
+	if e, err := blnk.Resolve(s.configFile(ctx), nil); err == nil {
+		if u := publicURL(e.Value(blnk.WebhookURL).Text.Reveal()); u != "" {
+			list = append(list, receiver{u, "notification.webhook.url"})
+		}
+	}
+	for _, server := range s.servers {
+		hooks, err := server.Hooks(ctx, live)
+		if err != nil {
+			continue
+		}
+		for _, h := range hooks {
+			list = append(list, receiver{h.URL, "hook " + h.Name})
+		}
+		break // they stand in the database, the same for all replicas
+	}
+	return list
+}
+
+// publicURL leaves out what may be a secret of the receiver: user, query and
+// fragment.
+func publicURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
+// holdersText lists everybody who holds the key and will need the new one.
+func (s *session) holdersText(ctx context.Context, b *strings.Builder, live secret.Key) {
+	b.WriteString("\nWho holds the key besides the server:\n")
+	workers := "restarted with the server, by what --restart names"
+	if !s.rotation.WorkersProved {
+		workers = "not proved: restart them too, they read the key at start"
+	}
+	fmt.Fprintf(b, "  %-10s sign webhooks with it; %s\n", "workers", workers)
+	receivers := s.receivers(ctx, live)
+	if len(receivers) == 0 {
+		fmt.Fprintf(b, "  %-10s none known to the server or to blnk.json\n", "webhooks")
+	}
+	for i, r := range receivers {
+		name := ""
+		if i == 0 {
+			name = "webhooks"
+			fmt.Fprintf(b, "  %-10s receivers must accept signatures of both keys meanwhile:\n", name)
+		}
+		fmt.Fprintf(b, "  %-10s %s (%s)\n", "", r.url, r.what)
+	}
+	fmt.Fprintf(b, "  %-10s that use the master key (hooks, API keys, SDKs, Blnk Cloud)\n", "jobs")
+	b.WriteString("Scoped API keys are not touched, nor is any other secret.\n")
+}
+
+// leftBehind lists what somebody who held the old key may have left behind.
+func (s *session) leftBehind(ctx context.Context) []string {
+	list := []string{"who held the old key could make API keys, and they live on: look through GET /api-keys?owner=OWNER for each owner"}
+	key, _, err := s.rotation.Stores[0].Get(ctx)
+	if err != nil {
+		return list
+	}
+	for _, r := range s.receivers(ctx, key) {
+		list = append(list, "is this webhook yours? "+r.url+" ("+r.what+")")
+	}
+	file := s.configFile(ctx)
+	if file == nil {
+		return list
+	}
+	e, err := blnk.Resolve(file, nil)
+	if err != nil {
+		return list
+	}
+	for _, name := range []blnk.Name{blnk.Database, blnk.Redis, blnk.TokenizationSecret, blnk.MetricsToken} {
+		if !e.Value(name).Text.IsZero() {
+			list = append(list, "who could read blnk.json has this too: "+string(name))
+		}
+	}
+	return list
+}

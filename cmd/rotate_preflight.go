@@ -1,0 +1,132 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store/blnkjson"
+)
+
+// errShadowed: what is written into a store would never reach the server.
+var errShadowed = errors.New("the environment of the server shadows the store")
+
+// preflight checks what the engine leaves to its caller: the restart, the
+// records, and the road from the stores to the server.
+func (s *session) preflight(ctx context.Context, current secret.Key) ([]string, error) {
+	s.keys.add(current)
+	for _, d := range s.drivers {
+		if c, ok := d.(restart.Checker); ok {
+			if err := c.Check(ctx); err != nil {
+				return nil, fmt.Errorf("restart with %s: %w", d, err)
+			}
+		}
+	}
+	if err := s.target.Check(); err != nil {
+		return nil, err
+	}
+	if err := audit.Open(s.state.Path(), s.app.env.Now).Check(); err != nil {
+		return nil, err
+	}
+	return s.shadows(ctx)
+}
+
+// shadows looks for a variable that would win over blnk.json in the environment
+// that the restarted server will see: the driver's word for it, else that of
+// the process that has the port now.
+func (s *session) shadows(ctx context.Context) (remarks []string, err error) {
+	file := s.configFile(ctx)
+	if file == nil {
+		return nil, nil
+	}
+	known := false
+	for _, d := range s.drivers {
+		e, ok := d.(restart.Environer)
+		if !ok {
+			continue
+		}
+		env, err := e.Environ(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("environment behind %s: %w", d, err)
+		}
+		if err := shadowed(file, env, d.String()); err != nil {
+			return nil, err
+		}
+		known = true
+	}
+	if known {
+		return nil, nil
+	}
+	return s.shadowsOfListeners(file)
+}
+
+func (s *session) shadowsOfListeners(file []byte) (remarks []string, err error) {
+	for _, server := range s.servers {
+		if !server.Loopback() {
+			remarks = append(remarks, unknownEnv(server.String(), "it is not on this host"))
+			continue
+		}
+		processes, err := listener.Find(server.Port())
+		if err != nil || len(processes) == 0 {
+			remarks = append(remarks, unknownEnv(server.String(), "no process here could be found behind its port"))
+			continue
+		}
+		for _, p := range processes {
+			switch {
+			case isRelay(p.Exe):
+				remarks = append(remarks, unknownEnv(server.String(), filepath.Base(p.Exe)+" stands before it"))
+			case p.Env == nil:
+				remarks = append(remarks, unknownEnv(server.String(), "it may not be read by this user"))
+			default:
+				if err := shadowed(file, p.Env, p.String()); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return slices.Compact(remarks), nil
+}
+
+func unknownEnv(server, why string) string {
+	return fmt.Sprintf("environment of %s unknown (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server, why)
+}
+
+// isRelay knows programs that listen in the place of a server.
+func isRelay(exe string) bool {
+	relays := []string{"docker-proxy", "rootlessport", "slirp4netns", "pasta", "nginx", "haproxy", "envoy", "traefik", "caddy", "ssh", "sshd", "socat", "kubectl"}
+	return slices.Contains(relays, filepath.Base(exe))
+}
+
+// shadowed says which variable of the environment decides about the key.
+func shadowed(file []byte, env map[string]string, where string) error {
+	e, err := blnk.Resolve(file, env)
+	if err != nil {
+		// The server runs, so this cannot be its file and its environment
+		// together; the proof will tell.
+		return nil //nolint:nilerr // see above
+	}
+	if v := e.Value(blnk.SecretKey); v.Shadowed() {
+		return fail(exitFailed, fmt.Errorf("%w: %s is set in the environment of %s, and wins over blnk.json", errShadowed, v.Source, where),
+			"take "+v.Source+" out of the server's environment, restart it, and run this again")
+	}
+	return nil
+}
+
+// configFile is the text of the first blnk.json among the stores, or nil.
+func (s *session) configFile(ctx context.Context) []byte {
+	for _, st := range s.rotation.Stores {
+		if b, ok := st.(*blnkjson.Store); ok {
+			if file, err := b.Config(ctx); err == nil {
+				return file
+			}
+		}
+	}
+	return nil
+}
