@@ -49,7 +49,7 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, who principal
 	plain := newKey()
 	key := APIKey{ID: newID("api_key"), Key: hash(plain), Name: asked.Name, Owner: owner,
 		Scopes: asked.Scopes, ExpiresAt: asked.ExpiresAt, CreatedAt: time.Now()}
-	if err := s.data.update(func(c *content) error { c.APIKeys = append(c.APIKeys, key); return nil }); err != nil {
+	if err := s.data.keys.update(func(all []APIKey) ([]APIKey, error) { return append(all, key), nil }); err != nil {
 		s.fail(w, 500, "GEN_INTERNAL", "internal server error")
 		return
 	}
@@ -73,16 +73,16 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, who principal)
 	if !ok {
 		return
 	}
-	var keys []APIKey // null where there is none, as in Blnk
-	if err := s.data.view(func(c content) {
-		for _, k := range c.APIKeys {
-			if k.Owner == owner {
-				keys = append(keys, k)
-			}
-		}
-	}); err != nil {
+	all, err := s.data.keys.all()
+	if err != nil {
 		s.fail(w, 500, "GEN_INTERNAL", "internal server error")
 		return
+	}
+	var keys []APIKey // null where there is none, as in Blnk
+	for _, k := range all {
+		if k.Owner == owner {
+			keys = append(keys, k)
+		}
 	}
 	reply(w, 200, keys)
 }
@@ -94,14 +94,14 @@ func (s *Server) revokeKey(w http.ResponseWriter, r *http.Request, who principal
 		return
 	}
 	found := false
-	err := s.data.update(func(c *content) error {
-		at := slices.IndexFunc(c.APIKeys, func(k APIKey) bool { return k.ID == id && k.Owner == owner })
+	err := s.data.keys.update(func(all []APIKey) ([]APIKey, error) {
+		at := slices.IndexFunc(all, func(k APIKey) bool { return k.ID == id && k.Owner == owner })
 		if at < 0 {
-			return errUnchanged
+			return nil, errUnchanged
 		}
 		now := time.Now()
-		found, c.APIKeys[at].IsRevoked, c.APIKeys[at].RevokedAt = true, true, &now
-		return nil
+		found, all[at].IsRevoked, all[at].RevokedAt = true, true, &now
+		return all, nil
 	})
 	switch {
 	case err != nil:

@@ -10,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -46,50 +48,65 @@ type Hook struct {
 	LastSuccess bool      `json:"last_success"`
 }
 
-// Data is what Blnk keeps in its database and in Redis: it outlives a restart
-// and is shared by all processes.
+// Data is what Blnk keeps in its database (scoped keys) and in Redis (hooks):
+// it outlives a restart and is shared by all processes.
 type Data struct {
-	path string // "" keeps it in memory
-
-	mu     sync.Mutex
-	memory content
-}
-
-type content struct {
-	APIKeys []APIKey `json:"api_keys"`
-	Hooks   []Hook   `json:"hooks"`
+	keys  table[APIKey]
+	hooks table[Hook]
 }
 
 // NewData keeps the data in memory.
 func NewData() *Data { return &Data{} }
 
-// OpenData keeps the data in a file that several processes may use at once. It
-// is made when there is something to keep.
-func OpenData(path string) *Data { return &Data{path: path} }
-
-// view hands a copy of the content to look. errUnchanged is never returned.
-func (d *Data) view(look func(content)) error {
-	return d.update(func(c *content) error { look(*c); return errUnchanged })
+// OpenData keeps the data in two files of dir, which several processes may use
+// at once. They are made when there is something to keep.
+func OpenData(dir string) *Data {
+	return &Data{
+		keys:  table[APIKey]{path: filepath.Join(dir, "apikeys.json")},
+		hooks: table[Hook]{path: filepath.Join(dir, "hooks.json")},
+	}
 }
 
-// errUnchanged tells update that there is nothing to save.
+// A table is a list of things that outlives a process.
+type table[T any] struct {
+	path string // "" keeps it in memory
+
+	mu     sync.Mutex
+	memory []T
+}
+
+// all returns what there is.
+func (t *table[T]) all() (rows []T, err error) {
+	err = t.update(func(now []T) ([]T, error) {
+		rows = slices.Clone(now)
+		return nil, errUnchanged
+	})
+	return rows, err
+}
+
+// errUnchanged tells update that there is nothing to save; update returns nil.
 var errUnchanged = errors.New("unchanged")
 
-// update changes the content, alone among all processes.
-func (d *Data) update(change func(*content) error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.path == "" {
-		return ignoreUnchanged(change(&d.memory))
+// update replaces what there is by what change makes of it, alone among all
+// processes. change may be called twice.
+func (t *table[T]) update(change func([]T) ([]T, error)) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.change(change); !errors.Is(err, errUnchanged) {
+		return err
 	}
-	f, err := os.OpenFile(d.path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		var c content
-		if err := change(&c); err != nil { // nothing to keep: no file
-			return ignoreUnchanged(err)
+	return nil
+}
+
+func (t *table[T]) change(change func([]T) ([]T, error)) error {
+	if t.path == "" {
+		next, err := change(t.memory)
+		if err == nil {
+			t.memory = next
 		}
-		f, err = os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o600)
+		return err
 	}
+	f, err := t.open(change)
 	if err != nil {
 		return err
 	}
@@ -97,14 +114,15 @@ func (d *Data) update(change func(*content) error) error {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		return err
 	}
-	var c content
-	if err := json.NewDecoder(f).Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+	var now []T
+	if err := json.NewDecoder(f).Decode(&now); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if err := change(&c); err != nil {
-		return ignoreUnchanged(err)
+	next, err := change(now)
+	if err != nil {
+		return err
 	}
-	text, err := json.Marshal(c)
+	text, err := json.Marshal(next)
 	if err != nil {
 		return err
 	}
@@ -115,24 +133,31 @@ func (d *Data) update(change func(*content) error) error {
 	return err
 }
 
-func ignoreUnchanged(err error) error {
-	if errors.Is(err, errUnchanged) {
-		return nil
+// open makes the file only where change has something to save.
+func (t *table[T]) open(change func([]T) ([]T, error)) (*os.File, error) {
+	f, err := os.OpenFile(t.path, os.O_RDWR, 0)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
 	}
-	return err
+	if _, err := change(nil); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(t.path), 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(t.path, os.O_RDWR|os.O_CREATE, 0o600)
 }
 
 // findKey looks a key up by its hash. Blnk uses its first 16 characters and
-// bcrypt; SHA-256 does for random keys.
-func (d *Data) findKey(key string) (found APIKey, ok bool) {
-	err := d.view(func(c content) {
-		for _, k := range c.APIKeys {
-			if k.Key == hash(key) {
-				found, ok = k, true
-			}
-		}
-	})
-	return found, ok && err == nil // a database failure is "unknown" in Blnk too
+// bcrypt; SHA-256 does for random keys. A failure is an unknown key, as in
+// Blnk.
+func (d *Data) findKey(key string) (APIKey, bool) {
+	keys, err := d.keys.all()
+	at := slices.IndexFunc(keys, func(k APIKey) bool { return k.Key == hash(key) })
+	if err != nil || at < 0 {
+		return APIKey{}, false
+	}
+	return keys[at], true
 }
 
 func hash(key string) string {

@@ -146,12 +146,17 @@ func (o *oddities) answer(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// limiter is Blnk's rate limiter, for all clients together: a bucket of Burst
-// requests that fills by RequestsPerSecond.
+// limiter is Blnk's rate limiter (tollbooth): a bucket of Burst requests for
+// each path, which fills by RequestsPerSecond. Blnk's has one for each client
+// address too; here all clients are this machine.
 type limiter struct {
 	rate, burst float64
 
-	mu   sync.Mutex
+	mu      sync.Mutex
+	buckets map[string]bucket
+}
+
+type bucket struct {
 	has  float64
 	last time.Time
 }
@@ -161,7 +166,7 @@ func newLimiter(c RateLimitConfig) *limiter {
 	if c.RequestsPerSecond == nil && c.Burst == nil {
 		return nil
 	}
-	l := &limiter{last: time.Now()}
+	l := &limiter{buckets: map[string]bucket{}}
 	if c.RequestsPerSecond != nil {
 		l.rate = *c.RequestsPerSecond
 		l.burst = 2 * l.rate
@@ -172,22 +177,26 @@ func newLimiter(c RateLimitConfig) *limiter {
 			l.rate = l.burst / 2
 		}
 	}
-	l.has = l.burst
 	return l
 }
 
-func (l *limiter) allow() bool {
+func (l *limiter) allow(path string) bool {
 	if l == nil {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.has = min(l.burst, l.has+l.rate*now.Sub(l.last).Seconds())
-	l.last = now
-	if l.has < 1 {
-		return false
+	b, ok := l.buckets[path]
+	if !ok {
+		b = bucket{has: l.burst, last: now}
 	}
-	l.has--
-	return true
+	b.has = min(l.burst, b.has+l.rate*now.Sub(b.last).Seconds())
+	b.last = now
+	allowed := b.has >= 1
+	if allowed {
+		b.has--
+	}
+	l.buckets[path] = b
+	return allowed
 }

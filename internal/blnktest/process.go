@@ -26,7 +26,7 @@ func runServer(dir string, opt Options) error {
 	if err != nil {
 		return fmt.Errorf("error loading config: %w", err)
 	}
-	data := OpenData(filepath.Join(stateDir(dir), "data.json"))
+	data := OpenData(stateDir(dir))
 	return serve(config.Server.Port, NewServer(config, data, opt), opt)
 }
 

@@ -37,36 +37,40 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, who principal) {
 }
 
 // hooks is Blnk's api/hooks.go: all of it needs the master key, since 0.14.3.
+// What is no route comes first, HEAD among it.
 func (s *Server) hooks(w http.ResponseWriter, r *http.Request, who principal, id string) {
+	var answer func()
+	switch {
+	case r.Method == http.MethodGet && id == "":
+		answer = func() { s.listHooks(w, r.URL.Query().Get("type")) }
+	case r.Method == http.MethodPost && id == "":
+		answer = func() { s.createHook(w, r) }
+	case id != "" && slices.Contains([]string{http.MethodGet, http.MethodPut, http.MethodDelete}, r.Method):
+		answer = func() { s.oneHook(w, r, id) }
+	default:
+		notFound(w)
+		return
+	}
 	if !who.master && s.version.hooksNeedMaster {
 		s.fail(w, 403, "AUTH_MASTER_KEY_REQUIRED", "hook management requires master key")
 		return
 	}
-	switch {
-	case r.Method == http.MethodGet && id == "":
-		s.listHooks(w, r.URL.Query().Get("type"))
-	case r.Method == http.MethodPost && id == "":
-		s.createHook(w, r)
-	case r.Method == http.MethodGet || r.Method == http.MethodPut || r.Method == http.MethodDelete:
-		s.oneHook(w, r, id)
-	default:
-		notFound(w)
-	}
+	answer()
 }
 
 func (s *Server) listHooks(w http.ResponseWriter, kind string) {
-	hooks := []Hook{}
-	if err := s.data.view(func(c content) {
-		for _, h := range c.Hooks {
-			if kind == "" || h.Type == kind {
-				hooks = append(hooks, h)
-			}
-		}
-	}); err != nil {
+	hooks, err := s.data.hooks.all()
+	if err != nil {
 		s.fail(w, 500, "HOOK_OPERATION_FAILED", "failed to list hooks")
 		return
 	}
-	reply(w, 200, hooks)
+	listed := []Hook{} // never null
+	for _, h := range hooks {
+		if kind == "" || h.Type == kind {
+			listed = append(listed, h)
+		}
+	}
+	reply(w, 200, listed)
 }
 
 func (s *Server) createHook(w http.ResponseWriter, r *http.Request) {
@@ -86,7 +90,7 @@ func (s *Server) createHook(w http.ResponseWriter, r *http.Request) {
 	if h.Timeout <= 0 {
 		h.Timeout = 30
 	}
-	if err := s.data.update(func(c *content) error { c.Hooks = append(c.Hooks, h); return nil }); err != nil {
+	if err := s.data.hooks.update(func(all []Hook) ([]Hook, error) { return append(all, h), nil }); err != nil {
 		s.fail(w, 500, "HOOK_OPERATION_FAILED", "failed to register hook")
 		return
 	}
@@ -95,28 +99,26 @@ func (s *Server) createHook(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) oneHook(w http.ResponseWriter, r *http.Request, id string) {
 	var answer any
-	err := s.data.update(func(c *content) error {
-		at := slices.IndexFunc(c.Hooks, func(h Hook) bool { return h.ID == id })
+	err := s.data.hooks.update(func(all []Hook) ([]Hook, error) {
+		at := slices.IndexFunc(all, func(h Hook) bool { return h.ID == id })
 		if at < 0 {
-			return errUnchanged
+			return nil, errUnchanged
 		}
 		switch r.Method {
 		case http.MethodDelete:
-			c.Hooks = slices.Delete(c.Hooks, at, at+1)
 			answer = map[string]string{"message": "hook deleted successfully"}
-			return nil
+			return slices.Delete(all, at, at+1), nil
 		case http.MethodPut:
 			next := Hook{}
 			if err := json.NewDecoder(r.Body).Decode(&next); err != nil {
-				return err
+				return nil, err
 			}
-			next.ID, next.CreatedAt = id, c.Hooks[at].CreatedAt
-			c.Hooks[at] = next
-			answer = next
-			return nil
+			next.ID, next.CreatedAt = id, all[at].CreatedAt
+			all[at], answer = next, next
+			return all, nil
 		default:
-			answer = c.Hooks[at]
-			return errUnchanged
+			answer = all[at]
+			return nil, errUnchanged
 		}
 	})
 	switch {

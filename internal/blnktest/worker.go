@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -85,13 +84,12 @@ func (k *Worker) receivers(only string) []receiver {
 	if url := k.server.config.Notification.Webhook.URL; url != "" {
 		to = append(to, receiver{url: url})
 	}
-	_ = k.server.data.view(func(c content) { // without its data there are no hooks
-		for _, h := range c.Hooks {
-			if h.Active {
-				to = append(to, receiver{url: h.URL, hook: &h})
-			}
+	hooks, _ := k.server.data.hooks.all() // without its data there are no hooks
+	for _, h := range hooks {
+		if h.Active {
+			to = append(to, receiver{url: h.URL, hook: &h})
 		}
-	})
+	}
 	return to
 }
 
@@ -132,6 +130,6 @@ func runWorker(dir string, opt Options) error {
 	if own := os.Getenv("STANDIN_MONITORING_PORT"); own != "" {
 		port = own
 	}
-	data := OpenData(filepath.Join(stateDir(dir), "data.json"))
+	data := OpenData(stateDir(dir))
 	return serve(port, NewWorker(config, data, opt), opt)
 }
