@@ -85,7 +85,11 @@ func (f *File) replace(real string, info fs.FileInfo, old, next []byte) error {
 	defer temp.Discard()
 	// Attributes before the mode: a default ACL of the folder, inherited by
 	// the temporary file, would be let loose by the mode's group bits.
-	if err := copyAttributes(real, temp.Name()); err != nil {
+	err = copyAttributes(real, temp.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w: it is gone", f.path, ErrChanged)
+	}
+	if err != nil {
 		return err
 	}
 	if err := temp.Chown(atomicfile.Perm{Mode: permOf(info), UID: int(st.Uid), GID: int(st.Gid)}); err != nil {

@@ -1,0 +1,197 @@
+package textfile
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/blnkctl/blnkctl/internal/atomicfile"
+)
+
+// What a crash leaves is made here as it is on the disk then: the spare copy
+// is there, the file half written.
+func TestRepair(t *testing.T) {
+	const short, long = "key=AAAA\nrest\n", "key=BBBBBBBBBB\nrest\n"
+	for _, tt := range []struct {
+		name, old, next, now string
+		torn                 bool
+		want                 string
+	}{
+		{"nothing written yet", short, long, short, false, short},
+		{"all written", short, long, long, false, long},
+		{"half of a longer one", short, long, long[:8] + short[8:], true, short},
+		{"half of a longer one, already longer", short, long, long[:17], true, short},
+		{"half of a shorter one", long, short, short[:8] + long[8:], true, long},
+		{"all of a shorter one, not cut yet", long, short, short + long[len(short):], true, long},
+		{"a hole where data had not reached the disk", short, long, long[:6] + "\x00\x00\x00\x00" + long[10:], true, short},
+		{"all zero", short, long, strings.Repeat("\x00", len(long)), true, short},
+		{"same length", "key=AA", "key=BB", "key=AB", true, "key=AA"},
+		{"rewritten by somebody", short, long, "key=CCCC\nrest\n", false, "key=CCCC\nrest\n"},
+		{"added to by somebody", short, long, long + "more\n", false, long + "more\n"},
+		{"emptied by somebody", short, long, "", false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "f")
+			writeFile(t, path, tt.now, 0o604)
+			writeFile(t, atomicfile.TempName(path), "stale", 0o600)
+			f := newFile(t, path)
+			if err := f.saveSpare(spare{path, []byte(tt.old), []byte(tt.next)}); err != nil {
+				t.Fatal(err)
+			}
+			before, _ := os.Stat(path)
+			_, err := f.Read()
+			if errors.Is(err, ErrTorn) != tt.torn || !tt.torn && err != nil {
+				t.Errorf("read before the repair: %v, torn %v", err, tt.torn)
+			}
+			wantText(t, path, tt.now)
+			for range 2 { // the second finds nothing to do
+				if err := f.Repair(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantText(t, path, tt.want)
+			if data, err := f.Read(); string(data) != tt.want || err != nil {
+				t.Errorf("read after the repair: %q, %v", data, err)
+			}
+			if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) || after.Mode() != 0o604 {
+				t.Error("the repair did not keep inode and mode")
+			}
+			wantFolder(t, dir, "f")
+			wantFolder(t, f.spareDir)
+		})
+	}
+}
+
+// A file that is not there at the moment may be mounted later: then its spare
+// copy is still needed.
+func TestRepairMissingFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	f := newFile(t, path)
+	if err := f.saveSpare(spare{path, []byte("old"), []byte("next")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Repair(); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, "nld", 0o600)
+	if err := f.Repair(); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, path, "old")
+}
+
+// A spare copy that somebody damaged proves nothing, and nothing is done.
+func TestRepairDamagedSpare(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	writeFile(t, path, "whatever", 0o600)
+	f := newFile(t, path)
+	for _, text := range []string{"", "{", `{"version":99,"path":"` + path + `"}`, `{"version":1,"path":"/another"}`} {
+		if err := os.MkdirAll(f.spareDir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, f.sparePath(path), text, 0o600)
+		for act, err := range map[string]error{"read": second(f.Read()), "repair": f.Repair()} {
+			if !errors.Is(err, ErrTorn) || !strings.Contains(err.Error(), f.sparePath(path)) {
+				t.Errorf("%s with the spare copy %q: %v", act, text, err)
+			}
+		}
+		wantText(t, path, "whatever")
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// The spare copy is private, and so is its folder.
+func TestSpareIsPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	f := newFile(t, path)
+	if err := f.saveSpare(spare{path, []byte("old"), []byte("next")}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{f.spareDir: os.ModeDir | 0o700, f.sparePath(path): 0o600} {
+		if info, err := os.Stat(name); err != nil || info.Mode() != want {
+			t.Errorf("%s: mode %v, %v; want %v", name, info.Mode(), err, want)
+		}
+	}
+}
+
+// An edit by somebody without the lock, made while the temporary file was on
+// its way to the disk, is seen before the rename.
+func TestReplaceLooksAgain(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	for name, edit := range map[string]func() error{
+		"content": func() error { return os.WriteFile(path, []byte("edited"), 0o600) },
+		"mode":    func() error { return os.Chmod(path, 0o600) },
+		"other file": func() error {
+			return atomicfile.Replace(path, []byte("old"), atomicfile.Perm{Mode: 0o640, UID: -1, GID: -1})
+		},
+		"gone": func() error { return os.Remove(path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			writeFile(t, path, "old", 0o640)
+			f := newFile(t, path)
+			_, info, err := readFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := edit(); err != nil {
+				t.Fatal(err)
+			}
+			edited, _ := os.ReadFile(path)
+			if err := f.replace(path, info, []byte("old"), []byte("next")); !errors.Is(err, ErrChanged) {
+				t.Errorf("got %v, want ErrChanged", err)
+			}
+			if now, _ := os.ReadFile(path); string(now) != string(edited) {
+				t.Errorf("the edit %q became %q", edited, now)
+			}
+		})
+	}
+}
+
+// A reader that never stops looking finds the file there and whole, through a
+// thousand changes of its length.
+func TestNeverMissingNorTorn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	text := func(i int) string {
+		return fmt.Sprintf("%06d", i) + strings.Repeat("x", i*37%5000) + "end"
+	}
+	writeFile(t, path, text(0), 0o600)
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		reads := 0
+		defer func() { done <- reads }()
+		for {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Errorf("read %d: %v", reads, err)
+				return
+			}
+			var i int
+			if _, err := fmt.Sscanf(string(data[:min(6, len(data))]), "%06d", &i); err != nil || string(data) != text(i) {
+				t.Errorf("read %d: torn, %d bytes", reads, len(data))
+				return
+			}
+			reads++
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	f := newFile(t, path)
+	for i := range 1000 {
+		if err := f.Write([]byte(text(i)), []byte(text(i+1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	if reads := <-done; reads < 1000 {
+		t.Errorf("only %d reads during 1000 writes", reads)
+	}
+}
