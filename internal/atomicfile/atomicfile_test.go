@@ -1,0 +1,227 @@
+package atomicfile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want(t *testing.T, path, text string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != text {
+		t.Errorf("%s holds %q, %v; want %q", path, got, err, text)
+	}
+}
+
+// wantAlone asserts that no temporary file stays behind.
+func wantAlone(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "*"))
+	hidden, herr := filepath.Glob(filepath.Join(dir, ".*"))
+	if err != nil || herr != nil || len(found)+len(hidden) != len(names) {
+		t.Errorf("%s holds %q, %q; want %q", dir, found, hidden, names)
+	}
+}
+
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	for _, step := range []struct {
+		text string
+		mode fs.FileMode
+	}{{"first", 0o600}, {"", 0o444}, {"third", 0o777}, {"fourth", 0o640 | fs.ModeSetgid}} {
+		if err := Replace(path, []byte(step.text), Perm{Mode: step.mode, UID: -1, GID: -1}); err != nil {
+			t.Fatal(err)
+		}
+		want(t, path, step.text)
+		if info, err := os.Stat(path); err != nil || info.Mode() != step.mode {
+			t.Errorf("mode %v, %v; want %v, whatever the umask", info.Mode(), err, step.mode)
+		}
+		wantAlone(t, dir, "f")
+	}
+}
+
+func TestReplaceOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: a file of somebody else")
+	}
+	path := filepath.Join(t.TempDir(), "f")
+	if err := Replace(path, nil, Perm{Mode: 0o604 | fs.ModeSetuid, UID: 1234, GID: 2345}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	if st.Uid != 1234 || st.Gid != 2345 || info.Mode() != 0o604|fs.ModeSetuid {
+		t.Errorf("owner %d:%d, mode %v", st.Uid, st.Gid, info.Mode())
+	}
+}
+
+// What a crash left under the name of the temporary file is removed, and
+// neither followed nor written into.
+func TestStale(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "f"), filepath.Join(dir, "other")
+	write(t, other, "precious")
+	for name, leave := range map[string]func() error{
+		"file":      func() error { return os.WriteFile(TempName(path), []byte("much longer than the next content"), 0o644) },
+		"link":      func() error { return os.Symlink(other, TempName(path)) },
+		"hard link": func() error { return os.Link(other, TempName(path)) },
+	} {
+		for act, do := range map[string]func() error{
+			"replace": func() error { return Replace(path, []byte("next"), Private()) },
+			"discard": func() error { return Discard(path) },
+		} {
+			if err := leave(); err != nil {
+				t.Fatal(err)
+			}
+			if err := do(); err != nil {
+				t.Errorf("%s over a stale %s: %v", act, name, err)
+			}
+			want(t, other, "precious")
+			if _, err := os.Lstat(TempName(path)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: the stale %s is still there", act, name)
+			}
+		}
+	}
+	want(t, path, "next")
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	if err := os.Mkdir(TempName(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Discard(path); err == nil {
+		t.Error("a folder was removed, or overlooked")
+	}
+}
+
+// After an error the old content stands, and nothing else.
+func TestReplaceFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	if err := os.Mkdir(path, 0o700); err != nil { // no file can be moved over it
+		t.Fatal(err)
+	}
+	if err := Replace(path, []byte("next"), Private()); err == nil {
+		t.Error("replaced a folder")
+	}
+	wantAlone(t, dir, "f")
+	if err := Replace(filepath.Join(dir, "none", "f"), []byte("next"), Private()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing folder: %v, want fs.ErrNotExist", err)
+	}
+}
+
+// Until Commit the file at path is the old one, and Discard leaves nothing.
+func TestDiscardTemp(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	write(t, path, "old")
+	for _, synced := range []bool{false, true} {
+		temp, err := Create(path, []byte("next"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(temp.Name()); err != nil || info.Mode() != 0o600 {
+			t.Errorf("temporary file: mode %v, %v; want 0600", info.Mode(), err)
+		}
+		if synced {
+			if err := temp.Sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(t, path, "old")
+		temp.Discard()
+		temp.Discard()
+		wantAlone(t, dir, "f")
+	}
+}
+
+func TestCommitNew(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	commit := func() error {
+		temp, err := Create(path, []byte("next"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer temp.Discard()
+		if err := temp.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		return temp.CommitNew()
+	}
+	if err := commit(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, path, "next")
+	wantAlone(t, dir, "f")
+	write(t, path, "somebody's")
+	if err := commit(); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over a file: %v, want fs.ErrExist", err)
+	}
+	want(t, path, "somebody's")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("nowhere", path); err != nil {
+		t.Fatal(err)
+	}
+	if err := commit(); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over a dangling link: %v, want fs.ErrExist", err)
+	}
+	wantAlone(t, dir, "f")
+}
+
+func TestSyncDir(t *testing.T) {
+	dir := t.TempDir()
+	if err := SyncDir(dir); err != nil {
+		t.Error(err)
+	}
+	if err := SyncDir(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing folder: %v", err)
+	}
+}
+
+func TestCheckDir(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "f")
+	write(t, file, "")
+	for _, ok := range []string{dir, filepath.Join(dir, "not", "there", "yet")} {
+		if err := CheckDir(ok, 1000); err != nil {
+			t.Errorf("%s: %v", ok, err)
+		}
+	}
+	for _, bad := range []string{file, filepath.Join(file, "below")} {
+		if err := CheckDir(bad, 1000); !errors.Is(err, syscall.ENOTDIR) {
+			t.Errorf("%s: %v, want ENOTDIR", bad, err)
+		}
+	}
+	if err := CheckDir(dir, 1<<60); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("an exbibyte: %v, want ENOSPC", err)
+	}
+	wantAlone(t, dir, "f")
+}
+
+func BenchmarkReplace(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "f")
+	data := make([]byte, 2000)
+	for b.Loop() {
+		if err := Replace(path, data, Private()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
