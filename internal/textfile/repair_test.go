@@ -2,7 +2,6 @@ package textfile
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -150,48 +149,5 @@ func TestReplaceLooksAgain(t *testing.T) {
 				t.Errorf("the edit %q became %q", edited, now)
 			}
 		})
-	}
-}
-
-// A reader that never stops looking finds the file there and whole, through a
-// thousand changes of its length.
-func TestNeverMissingNorTorn(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "f")
-	text := func(i int) string {
-		return fmt.Sprintf("%06d", i) + strings.Repeat("x", i*37%5000) + "end"
-	}
-	writeFile(t, path, text(0), 0o600)
-	stop, done := make(chan struct{}), make(chan int)
-	go func() {
-		reads := 0
-		defer func() { done <- reads }()
-		for {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Errorf("read %d: %v", reads, err)
-				return
-			}
-			var i int
-			if _, err := fmt.Sscanf(string(data[:min(6, len(data))]), "%06d", &i); err != nil || string(data) != text(i) {
-				t.Errorf("read %d: torn, %d bytes", reads, len(data))
-				return
-			}
-			reads++
-			select {
-			case <-stop:
-				return
-			default:
-			}
-		}
-	}()
-	f := newFile(t, path)
-	for i := range 1000 {
-		if err := f.Write([]byte(text(i)), []byte(text(i+1))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	close(stop)
-	if reads := <-done; reads < 1000 {
-		t.Errorf("only %d reads during 1000 writes", reads)
 	}
 }
