@@ -46,3 +46,15 @@ func (a *app) confirm(ctx context.Context, question, flag string) (bool, error) 
 		return false, nil
 	}
 }
+
+// askHidden asks for a secret, which is not shown while it is typed. The caller
+// has made sure that there is somebody to ask.
+func (a *app) askHidden(ctx context.Context, prompt string) (string, error) {
+	_, _ = io.WriteString(a.env.Stderr, prompt)
+	text, err := a.env.ReadHidden(ctx)
+	_, _ = io.WriteString(a.env.Stderr, "\n") // the one that was typed is not shown either
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("read the answer: %w", err)
+	}
+	return text, err
+}

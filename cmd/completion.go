@@ -17,7 +17,7 @@ func newCompletionCmd(a *app) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  runGroup,
 	}
-	a.exits[cmd] = completionExits()
+	a.exits[cmd] = exits{exitOK: "the help is shown", exitUsage: ""}
 	for _, s := range shells() {
 		sub := &cobra.Command{
 			Use:     s.name,

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -61,28 +60,6 @@ func (a *app) abs(path string) (string, error) {
 		return "", fmt.Errorf("find the working directory: %w", err)
 	}
 	return filepath.Join(dir, path), nil
-}
-
-// serverFlags say how servers are reached. They belong to every command that
-// talks to one.
-type serverFlags struct{ options probe.Options }
-
-func (f *serverFlags) add(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringVar(&f.options.CACert, "ca-cert", "", "PEM `file` of the CAs to trust for https, instead of the system's")
-	flags.StringVar(&f.options.Proxy, "proxy", "", "`URL` of a proxy; those of the environment are not used for a key")
-	flags.BoolVar(&f.options.AllowPlaintext, "allow-plaintext", false, "send the key over plain http to another machine")
-	_ = cmd.MarkFlagFilename("ca-cert")
-}
-
-// open takes the address of a server; what is wrong with it is an error of
-// usage.
-func (f *serverFlags) open(url string) (*probe.Server, error) {
-	server, err := probe.New(url, f.options)
-	if err != nil {
-		return nil, fail(exitUsage, err, "")
-	}
-	return server, nil
 }
 
 // storeFlags name places that hold the key.

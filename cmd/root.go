@@ -25,6 +25,9 @@ import (
 func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
 		newKeygenCmd,
+		newRotateCmd,
+		newVerifyCmd,
+		newAuditCmd,
 		newVersionCmd,
 		newCompletionCmd,
 		newHelpCmd,

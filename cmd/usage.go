@@ -93,11 +93,14 @@ func valueError(cmd *cobra.Command, name string, f *pflag.Flag, value string, er
 	return usage(helpHint(cmd), "%s%s: %w", name, shown(value), err)
 }
 
+// maxShown is how long a word may be that an error repeats: shorter than any
+// good key.
+const maxShown = 24
+
 // shown repeats in an error, behind a space, a word that was typed, unless it
 // could be a key that was typed in the wrong place.
 func shown(word string) string {
-	const short = 24 // characters; no good key is as short
-	if len(word) > short || strings.Contains(word, keygen.Prefix) {
+	if len(word) > maxShown || strings.Contains(word, keygen.Prefix) {
 		return ""
 	}
 	return fmt.Sprintf(" %q", word)

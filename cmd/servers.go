@@ -1,0 +1,96 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/blnkjson"
+)
+
+// serverFlags say how servers are reached. They belong to every command that
+// talks to one.
+type serverFlags struct{ options probe.Options }
+
+func (f *serverFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.options.CACert, "ca-cert", "", "PEM `file` of the CAs to trust for https, instead of the system's")
+	flags.StringVar(&f.options.Proxy, "proxy", "", "`URL` of a proxy; those of the environment are not used for a key")
+	flags.BoolVar(&f.options.AllowPlaintext, "allow-plaintext", false, "send the key over plain http to another machine")
+	_ = cmd.MarkFlagFilename("ca-cert")
+}
+
+// open takes the address of a server; what is wrong with it is an error of
+// usage.
+func (f *serverFlags) open(url string) (*probe.Server, error) {
+	server, err := probe.New(url, f.options)
+	if err != nil {
+		return nil, fail(exitUsage, err, "")
+	}
+	return server, nil
+}
+
+// openAll opens several addresses and refuses one that is named twice.
+func (f *serverFlags) openAll(urls []string) ([]*probe.Server, error) {
+	var servers []*probe.Server
+	for _, url := range urls {
+		server, err := f.open(url)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(servers, func(s *probe.Server) bool { return s.String() == server.String() }) {
+			return nil, usage("name it once", "--server: %s is given twice", server)
+		}
+		servers = append(servers, server)
+	}
+	return servers, nil
+}
+
+// errNoServer: nothing says where the server is.
+var errNoServer = errors.New("--server is required where no blnkjson: store gives the port")
+
+// localServer is the address on this host that the port in the first blnk.json
+// among the stores gives; errNoServer where there is none.
+func localServer(ctx context.Context, stores []store.Store) (string, error) {
+	for _, s := range stores {
+		file, ok := s.(*blnkjson.Store)
+		if !ok {
+			continue
+		}
+		config, err := file.Config(ctx)
+		if err != nil {
+			return "", err
+		}
+		effective, err := blnk.Resolve(config, nil)
+		if err != nil {
+			return "", fail(exitUsage, fmt.Errorf("port in %s: %w", file.Path(), err), "name the server with --server")
+		}
+		port := effective.Port()
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", usage("name the server with --server", "port in %s: not a number from 1 to 65535", file.Path())
+		}
+		return "http://127.0.0.1:" + port, nil
+	}
+	return "", fail(exitUsage, errNoServer, "")
+}
+
+// shadowedBy names the variable of env that decides about the master key, so
+// that what blnk.json (its text is file) has is not looked at; "" where the
+// file decides.
+func shadowedBy(file []byte, env map[string]string) string {
+	effective, err := blnk.Resolve(file, env)
+	if err != nil {
+		return "" // no server started with these two together
+	}
+	if v := effective.Value(blnk.SecretKey); v.Shadowed() {
+		return v.Source
+	}
+	return ""
+}
