@@ -66,8 +66,8 @@ func frozen(path string) bool {
 
 // copyAttributes gives the file at to the extended attributes of from, ACLs
 // and security labels among them, and takes away those that from has not (a
-// default ACL of the folder is inherited by a new file). from "" has none.
-// Attributes that belong to the content itself are left alone.
+// default ACL of the folder is inherited by a new file). Attributes that belong
+// to the content itself are left alone.
 func copyAttributes(from, to string) error {
 	want, err := attributes(from)
 	if err != nil {
@@ -106,9 +106,6 @@ func refusal(path string, err error) error {
 }
 
 func attributes(path string) (map[string][]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
 	list, err := grow(func(buf []byte) (int, error) { return syscall.Listxattr(path, buf) })
 	if errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS) {
 		return nil, nil

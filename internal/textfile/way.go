@@ -31,28 +31,15 @@ func mustStay(path string, info fs.FileInfo) string {
 		return "its folder cannot be written"
 	case frozen(folder):
 		return "its folder is immutable or append-only"
-	case stickyForOthers(folder, st.Uid):
-		return "its folder is sticky and the file belongs to somebody else"
 	case !mayOwn(st.Uid, st.Gid):
 		return "its owner could not be kept"
 	}
 	return ""
 }
 
-// stickyForOthers: in a folder with the sticky bit only the owner of the file,
-// of the folder, or root may rename (unlink(2)).
-func stickyForOthers(folder string, owner uint32) bool {
-	me := os.Geteuid()
-	info, err := os.Stat(folder)
-	if err != nil || info.Mode()&fs.ModeSticky == 0 || me == 0 || uint32(me) == owner {
-		return false
-	}
-	st, ok := statOf(info)
-	return ok && st.Uid != uint32(me)
-}
-
 // mayOwn says whether we could create a file of this owner and group: root
 // may, others only as themselves and for a group that they are in (chown(2)).
+// It also covers folders with the sticky bit, where only the owner may rename.
 func mayOwn(uid, gid uint32) bool {
 	me := os.Geteuid()
 	if me == 0 {

@@ -57,11 +57,8 @@ func (f *File) create(real string, next []byte) error {
 		return err
 	}
 	defer temp.Discard()
-	// The umask may have taken bits away, a default ACL of the folder may
-	// have let others in.
-	if err := copyAttributes("", temp.Name()); err != nil {
-		return err
-	}
+	// The umask may have taken bits away. A default ACL of the folder, which
+	// the file inherits, lets nobody in: the mode's group bits are its mask.
 	if err := temp.Chown(atomicfile.Private()); err != nil {
 		return err
 	}

@@ -110,6 +110,23 @@ func TestSetOddKeys(t *testing.T) {
 	}
 }
 
+// Nothing is escaped that need not be: a person may have to read it.
+func TestSetKeepsKeyReadable(t *testing.T) {
+	const key = "<a>&b/c=é"
+	for text, want := range map[string]string{
+		`{"tokenization_secret":"old"}`: `{"tokenization_secret":"` + key + `"}`,
+		`{"a":1}`:                       `{"a":1,"tokenization_secret":"` + key + `"}`,
+	} {
+		doc, err := parse([]byte(text), []string{"tokenization_secret"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if next, err := doc.set(secret.New(key)); err != nil || string(next) != want {
+			t.Errorf("got %s, %v; want %s", next, err, want)
+		}
+	}
+}
+
 // refusedTests are also seeds of FuzzSet. "zebra" stands for the key, which
 // must not come up in an error.
 var refusedTests = []struct {

@@ -28,13 +28,14 @@ func (d *document) set(key secret.Key) ([]byte, error) {
 
 // replace lets sjson put the key where a value is. The path that it gets has
 // the names as they are written, so that a lone name in another letter case is
-// found; sjson would otherwise append a twin.
+// found; sjson would otherwise append a twin. It gets the value as JSON text:
+// its own would escape "<" once the key has a letter beyond ASCII.
 func (d *document) replace(key secret.Key) ([]byte, error) {
 	names := make([]string, len(d.names))
 	for i, name := range d.names {
 		names[i] = escape(name)
 	}
-	next, err := sjson.SetBytes(d.text, strings.Join(names, "."), key.Reveal())
+	next, err := sjson.SetRawBytes(d.text, strings.Join(names, "."), quote(key.Reveal()))
 	if err != nil {
 		return nil, errEdit // its own text may quote the name
 	}
