@@ -1,0 +1,258 @@
+package state_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/atomicfile"
+	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/state"
+)
+
+func TestJournalRoundTrip(t *testing.T) {
+	dir, target := newTarget(t)
+	for _, want := range []string{"{}", "", "a\nb\x00\xff", strings.Repeat("x", 1<<20), "last"} {
+		if err := target.SaveJournal([]byte(want)); err != nil {
+			t.Fatal(err)
+		}
+		again, err := open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := again.LoadJournal()
+		if err != nil || got == nil || string(got) != want {
+			t.Errorf("LoadJournal = %.20q, %v; want %.20q", got, err, want)
+		}
+	}
+	for range 2 { // the second time there is none
+		if err := target.ForgetJournal(); err != nil {
+			t.Error(err)
+		}
+		if got, err := target.LoadJournal(); got != nil || err != nil {
+			t.Errorf("after ForgetJournal: %q, %v", got, err)
+		}
+	}
+}
+
+const keyText = "blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH"
+
+// TestDamagedJournal: every cut and every flipped bit is seen, and no error
+// shows what stands in the file.
+func TestDamagedJournal(t *testing.T) {
+	_, target := newTarget(t)
+	if err := target.SaveJournal([]byte(`{"new":"` + keyText + `"}`)); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(target.Path(), "journal")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, data []byte, allowed ...error) {
+		t.Helper()
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := target.LoadJournal()
+		found := false
+		for _, want := range allowed {
+			found = found || errors.Is(err, want)
+		}
+		if !found || got != nil {
+			t.Errorf("%s: %q, %v; want %v", what, got, err, allowed)
+		} else if !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), keyText[:12]) {
+			t.Errorf("%s: the error does not name the file, or shows it: %v", what, err)
+		}
+	}
+	for cut := range whole {
+		check("cut at "+strconv.Itoa(cut), whole[:cut], state.ErrDamaged)
+		for bit := range 8 {
+			flipped := bytes.Clone(whole)
+			flipped[cut] ^= 1 << bit
+			check("flipped at "+strconv.Itoa(cut), flipped, state.ErrDamaged, state.ErrOtherVersion)
+		}
+	}
+	check("twice", append(bytes.Clone(whole), whole...), state.ErrDamaged)
+	check("zeros", make([]byte, len(whole)), state.ErrDamaged)
+	check("by hand", []byte(`{"new":"`+keyText+`"}`), state.ErrDamaged)
+	check("of the facts", bytes.Replace(whole, []byte("journal"), []byte("facts"), 1), state.ErrDamaged)
+	check("next version", bytes.Replace(whole, []byte(" 1 "), []byte(" 2 "), 1), state.ErrOtherVersion)
+	check("next version, other form", []byte("blnkctl journal 2 zstd\n\x00\x01"), state.ErrOtherVersion)
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := target.LoadJournal(); err != nil {
+		t.Errorf("put back: %v", err)
+	}
+}
+
+func TestJournalThatIsAFolder(t *testing.T) {
+	_, target := newTarget(t)
+	if err := os.MkdirAll(filepath.Join(target.Path(), "journal"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if body, err := target.LoadJournal(); err == nil || body != nil {
+		t.Errorf("LoadJournal = %q, %v; want an error", body, err)
+	}
+}
+
+// TestStaleCopies: what a crash in the middle of a save leaves beside the
+// journal is never read, does not hinder the next save, and goes with the
+// journal.
+func TestStaleCopies(t *testing.T) {
+	_, target := newTarget(t)
+	path := filepath.Join(target.Path(), "journal")
+	stale := atomicfile.TempName(path)
+	leave := func() {
+		t.Helper()
+		if err := os.WriteFile(stale, []byte("blnkctl journal 1 sha256:"+keyText), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(target.Path(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	if body, err := target.LoadJournal(); body != nil || err != nil {
+		t.Errorf("a copy alone: %q, %v", body, err)
+	}
+	if err := errors.Join(os.Chmod(filepath.Dir(filepath.Dir(target.Path())), 0o700), target.SaveJournal([]byte("a"))); err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	if body, err := target.LoadJournal(); string(body) != "a" || err != nil {
+		t.Errorf("beside a copy: %q, %v", body, err)
+	}
+	if err := target.ForgetJournal(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, stale} {
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there (%v)", name, err)
+		}
+	}
+}
+
+// TestKillWhileSaving kills a process that saves journals, at whatever point
+// it is, many times over. What was reported saved is there, or the next one.
+func TestKillWhileSaving(t *testing.T) {
+	dir, target := newTarget(t)
+	for round := range 15 {
+		cmd, lines := start(t, "save", dir)
+		saved := -1
+		for range round + 1 {
+			if !lines.Scan() {
+				t.Fatalf("the child ended: %q", lines.Text())
+			}
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		for ok := true; ok; ok = lines.Scan() { // what it said before it died
+			if n, err := strconv.Atoi(lines.Text()); err == nil {
+				saved = n
+			}
+		}
+		_ = cmd.Wait()
+		got, err := target.LoadJournal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, body(saved)) && !bytes.Equal(got, body(saved+1)) {
+			t.Fatalf("after journal %d was saved there is %.20q…", saved, got)
+		}
+	}
+}
+
+func TestLockKeepsProcessesApart(t *testing.T) {
+	dir, target := newTarget(t)
+	cmd, lines := start(t, "lock", dir)
+	if !lines.Scan() || lines.Text() != "locked" {
+		t.Fatalf("the child says %q", lines.Text())
+	}
+	for name, lock := range map[string]func() (func(), error){
+		"Lock":         func() (func(), error) { return target.Lock(t.Context(), 0) },
+		"LockExisting": func() (func(), error) { return target.LockExisting(t.Context(), 0) },
+	} {
+		_, err := lock()
+		held, ok := errors.AsType[*flock.HeldError](err)
+		if !ok {
+			t.Fatalf("%s: %v, want a HeldError", name, err)
+		}
+		if held.PID != 0 && held.PID != cmd.Process.Pid {
+			t.Errorf("%s: held by %d, want %d", name, held.PID, cmd.Process.Pid)
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	// The kernel drops the lock of a process that dies.
+	unlock, err := target.Lock(t.Context(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	other, err := target.LockExisting(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+}
+
+func TestFactsRoundTrip(t *testing.T) {
+	_, target := newTarget(t)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+	want := state.Facts{
+		Key: "sha256:0123456789ab", ProvedAt: at, SeenAt: at.Add(time.Hour), Rotation: "r1", LastOutcome: "rotated",
+		Failures: 3, FailedAt: at.Add(2 * time.Hour), FailedRefs: "sha256:ff",
+	}
+	if err := target.SaveFacts(want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := target.LoadFacts(); got != want || err != nil {
+		t.Errorf("LoadFacts = %+v, %v; want %+v", got, err, want)
+	}
+	path := filepath.Join(target.Path(), "facts")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Older files must stay readable: the names are part of the format.
+	const names = `{"key":"sha256:0123456789ab","proved_at":"2026-03-01T12:00:00.123456789Z","seen_at":"2026-03-01T13:00:00.123456789Z",` +
+		`"rotation":"r1","last_outcome":"rotated","failures":3,"failed_at":"2026-03-01T14:00:00.123456789Z","failed_refs":"sha256:ff"}` + "\n"
+	if _, text, _ := bytes.Cut(data, []byte("\n")); string(text) != names {
+		t.Errorf("the file says %s", text)
+	}
+	for cut := range data {
+		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := target.LoadFacts(); !errors.Is(err, state.ErrDamaged) || got != (state.Facts{}) {
+			t.Errorf("cut at %d: %+v, %v; want ErrDamaged", cut, got, err)
+		}
+	}
+}
+
+func TestSaveIntoAFolderThatVanished(t *testing.T) {
+	dir, target := newTarget(t)
+	if err := errors.Join(target.SaveJournal([]byte("a")), os.RemoveAll(dir), target.SaveJournal([]byte("b"))); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := target.LoadJournal(); string(got) != "b" || err != nil {
+		t.Errorf("LoadJournal = %q, %v", got, err)
+	}
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := target.SaveJournal([]byte("c")); !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, state.ErrUnsafe) {
+		t.Errorf("a file stands there: %v", err)
+	}
+}
