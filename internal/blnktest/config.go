@@ -79,7 +79,7 @@ func Load(dir string, lookup func(string) (string, bool)) (Config, error) {
 			return c, err
 		}
 	} else if errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintln(os.Stderr, "config json not passed, will use env variables")
+		say("config json not passed, will use env variables")
 	}
 	if err := c.applyEnvironment(lookup); err != nil {
 		return c, err
@@ -98,7 +98,7 @@ func Load(dir string, lookup func(string) (string, bool)) (Config, error) {
 	}
 	c.Server.Port = strings.TrimSpace(c.Server.Port)
 	if !c.Server.Secure {
-		fmt.Fprintln(os.Stderr, "SECURITY: server.secure is false: API authentication is DISABLED")
+		say("SECURITY: server.secure is false: API authentication is DISABLED")
 	}
 	return c, nil
 }

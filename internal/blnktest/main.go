@@ -57,6 +57,8 @@ Variables of start and workers:
   STANDIN_IGNORE_TERM=1   SIGTERM and SIGINT do nothing
   STANDIN_DRAIN=D         after SIGTERM the port is closed, and open connections
                           (idle ones too) are answered for D
+  STANDIN_DRAIN_LIMIT=D   how long open requests may take at the end, before it
+                          exits 1 (30s)
   STANDIN_LINGER=D        after SIGTERM everything goes on for D
   STANDIN_ANSWER=A        answers with an HTTP status (429, 503), hang, close or
                           garbage; STANDIN_ANSWER_COUNT=N only the first N times

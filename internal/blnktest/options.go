@@ -26,6 +26,9 @@ type Options struct {
 	// Drain is how long open connections are still answered after SIGTERM,
 	// when the port is closed already. Idle ones too.
 	Drain time.Duration
+	// DrainLimit is how long requests that are being answered may take at the
+	// end, before the process gives up and exits 1. 0 is Blnk's 30 s.
+	DrainLimit time.Duration
 	// Linger is how long everything goes on after SIGTERM, new connections
 	// too: an orchestrator that still routes to the old process.
 	Linger time.Duration
@@ -46,6 +49,7 @@ func optionsFrom(getenv func(string) string) (Options, error) {
 	}
 	for name, at := range map[string]*time.Duration{
 		"STANDIN_START_DELAY": &o.StartDelay, "STANDIN_DRAIN": &o.Drain, "STANDIN_LINGER": &o.Linger,
+		"STANDIN_DRAIN_LIMIT": &o.DrainLimit,
 	} {
 		value := getenv(name)
 		if value == "" {

@@ -38,10 +38,13 @@ func serve(port string, h http.Handler, opt Options) error {
 	if opt.Die {
 		return errors.New("told to die at start")
 	}
-	select {
-	case <-time.After(opt.StartDelay):
-	case <-signals:
-		return nil
+	if opt.StartDelay > 0 {
+		say("the port opens in", opt.StartDelay)
+		select {
+		case <-time.After(opt.StartDelay):
+		case <-signals:
+			return nil
+		}
 	}
 	listener, err := listen(port)
 	if err != nil {
@@ -53,30 +56,43 @@ func serve(port string, h http.Handler, opt Options) error {
 	if err := ready(listener.Addr()); err != nil {
 		return err
 	}
-	for opt.IgnoreTerm {
+	for {
 		select {
-		case <-signals:
+		case s := <-signals:
+			if !opt.IgnoreTerm {
+				say(s, "received")
+				return end(server, listener, opt)
+			}
+			say(s, "ignored")
 		case err := <-failed:
 			return err
 		}
 	}
-	select {
-	case <-signals:
-	case err := <-failed:
-		return err
-	}
+}
+
+// end is what happens after the signal.
+func end(server *http.Server, listener net.Listener, opt Options) error {
 	<-time.After(opt.Linger)
 	if opt.Drain > 0 {
 		listener.Close()
+		say("draining")
 		<-time.After(opt.Drain)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drainLimit)
+	limit := opt.DrainLimit
+	if limit == 0 {
+		limit = drainLimit
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		return errForced
 	}
+	say("ended gracefully")
 	return nil
 }
+
+// say writes to the log of the process.
+func say(words ...any) { fmt.Fprintln(os.Stderr, words...) }
 
 // listen takes a port on this machine only. "0" is one that is free and no
 // other process gets by chance (see FreePort).
@@ -104,7 +120,7 @@ func ready(addr net.Addr) error {
 			return err
 		}
 	}
-	fmt.Fprintln(os.Stderr, "listening on", addr)
+	say("listening on", addr)
 	if os.Getenv(readyVariable) != "" {
 		pipe := os.NewFile(readyFD, "ready")
 		_, _ = pipe.WriteString("ready\n") // nobody may wait any more

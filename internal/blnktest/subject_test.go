@@ -234,8 +234,7 @@ func (p *process) ask(t *testing.T, w want) (int, string) {
 	if w.bearer != "" {
 		request.Header.Set("Authorization", "Bearer "+w.bearer)
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := transport.RoundTrip(request)
+	response, err := fresh().RoundTrip(request)
 	if err != nil {
 		t.Fatalf("%v: %v", w, err)
 	}
@@ -246,6 +245,9 @@ func (p *process) ask(t *testing.T, w want) (int, string) {
 	}
 	return response.StatusCode, string(body)
 }
+
+// fresh makes connections that are used once.
+func fresh() *http.Transport { return &http.Transport{DisableKeepAlives: true} }
 
 // expect fails where the answer is another one.
 func (p *process) expect(t *testing.T, wants ...want) {

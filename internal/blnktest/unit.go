@@ -140,11 +140,24 @@ var errRunning = errors.New("is running already")
 
 // lock opens the pid file and takes its lock, which the process inherits and
 // keeps as long as it lives: so the kernel says whether it does, and lets who
-// waits for its end through. errRunning where it lives.
+// waits for its end through. errRunning where it lives. Who only looks (pid)
+// holds the lock for an instant too, so one refusal is no answer yet.
 func (u *unit) lock() (*os.File, error) {
 	if err := os.MkdirAll(stateDir(u.dir), 0o700); err != nil {
 		return nil, err
 	}
+	f, err := u.tryLock()
+	for range 20 {
+		if !errors.Is(err, errRunning) {
+			break
+		}
+		<-time.After(time.Millisecond)
+		f, err = u.tryLock()
+	}
+	return f, err
+}
+
+func (u *unit) tryLock() (*os.File, error) {
 	f, err := os.OpenFile(u.path("pid"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -188,7 +201,10 @@ func (u *unit) waitGone(limit time.Duration) error {
 
 // pid returns the process of the role, and false where there is none.
 func (u *unit) pid() (int, bool) {
-	f, err := u.lock()
+	if !u.exists() {
+		return 0, false // and leave nothing behind
+	}
+	f, err := u.tryLock()
 	if err == nil {
 		f.Close()
 		return 0, false
