@@ -30,6 +30,7 @@ func TestRepair(t *testing.T) {
 		{"same length", "key=AA", "key=BB", "key=AB", true, "key=AA"},
 		{"rewritten by somebody", short, long, "key=CCCC\nrest\n", false, "key=CCCC\nrest\n"},
 		{"added to by somebody", short, long, long + "more\n", false, long + "more\n"},
+		{"zeros added by somebody", short, long, long + "\x00", false, long + "\x00"},
 		{"emptied by somebody", short, long, "", false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,4 +151,16 @@ func TestReplaceLooksAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same for a write in place, which also drops its spare copy then.
+func TestOverwriteLooksAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	writeFile(t, path, "edited", 0o600)
+	f := newFile(t, path)
+	if err := f.overwrite(path, "a reason", []byte("old"), []byte("next")); !errors.Is(err, ErrChanged) {
+		t.Errorf("got %v, want ErrChanged", err)
+	}
+	wantText(t, path, "edited")
+	wantFolder(t, f.spareDir)
 }

@@ -114,9 +114,10 @@ func (sp *spare) tears(data []byte) bool {
 
 // Repair puts right what a crash left: a stale temporary file is removed, a
 // file torn in the middle of a write in place gets its old content back from
-// the spare copy. A spare copy whose file is whole, or was rewritten by
-// somebody else since, is removed and the file left alone. While the file is
-// missing (not mounted yet?) its spare copy stays. The caller holds the lock.
+// the spare copy, and what a killed Write had put in place becomes durable. A
+// spare copy whose file is whole, or was rewritten by somebody else since, is
+// removed and the file left alone. While the file is missing (not mounted
+// yet?) its spare copy stays. The caller holds the lock.
 func (f *File) Repair() error {
 	real, err := resolve(f.path)
 	if err != nil {
@@ -125,23 +126,45 @@ func (f *File) Repair() error {
 	if err := discardStale(real); err != nil {
 		return err
 	}
-	sp, err := f.loadSpare(real)
-	if err != nil || sp == nil {
-		return err
-	}
 	data, _, err := readFile(real)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotSafe) {
+		return nil // Read says so better
 	}
 	if err != nil {
 		return fmt.Errorf("repair %s: %w", f.path, err)
 	}
-	if sp.tears(data) {
+	sp, err := f.loadSpare(real)
+	if err != nil {
+		return err
+	}
+	if sp != nil && sp.tears(data) {
 		if err := putBack(real, sp.old, len(data)); err != nil {
 			return fmt.Errorf("repair %s: %w", f.path, err)
 		}
 	}
+	// Whole is not yet durable: the crash may have come between the write and
+	// its fsync, and the next one could be a power cut.
+	if err := settle(real); err != nil {
+		return fmt.Errorf("repair %s: %w", f.path, err)
+	}
+	if sp == nil {
+		return nil
+	}
 	return f.dropSpare(real)
+}
+
+// settle makes durable what stands at path. Where nothing is pending that
+// takes a tenth of a millisecond.
+func settle(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 func putBack(real string, old []byte, was int) error {

@@ -1,6 +1,7 @@
 package blnkjson
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/storetest"
@@ -254,5 +256,110 @@ func TestPutThroughLink(t *testing.T) {
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		t.Error("the link is no link any more")
+	}
+}
+
+func TestRepair(t *testing.T) {
+	s := openText(t, `{"server":{"secret_key":"`+oldKey+`"}}`)
+	stale := filepath.Join(filepath.Dir(s.Path()), ".blnk.json.blnkctl.tmp")
+	if err := os.WriteFile(stale, []byte(`{"server":{"secret_key":"`+newKey+`"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Repair(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	if err := s.Repair(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(stale); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the temporary file of a crashed Put is still there")
+	}
+	if key, _, err := s.Get(t.Context()); err != nil || key.Reveal() != oldKey {
+		t.Errorf("the key is another one: %v", err)
+	}
+}
+
+// A file with several names is written in place, from the spare folder that
+// the store was opened with.
+func TestPutInPlace(t *testing.T) {
+	s := openText(t, `{"server":{"secret_key":"`+oldKey+`"}}`)
+	other := filepath.Join(filepath.Dir(s.Path()), "other.json")
+	if err := os.Link(s.Path(), other); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CheckPut(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Put(t.Context(), secret.New(newKey), versionOf(secret.New(oldKey))); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(other); err != nil || string(text) != textOf(t, s) || !strings.Contains(string(text), newKey) {
+		t.Errorf("the other name leads to another content: %v", err)
+	}
+	noSpare, err := New(store.Ref{Scheme: Scheme, Place: other}, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for act, err := range map[string]error{
+		"check": noSpare.CheckPut(t.Context()),
+		"put":   second(noSpare.Put(t.Context(), secret.New(oldKey), versionOf(secret.New(newKey)))),
+	} {
+		if !errors.Is(err, textfile.ErrNoWay) {
+			t.Errorf("%s without a spare folder: %v, want textfile.ErrNoWay", act, err)
+		}
+	}
+}
+
+// While somebody else does not stop changing the file, a Put goes through or
+// gives up with ErrConflict; it says nothing else, and the key is the one it
+// says.
+func TestPutUnderEdits(t *testing.T) {
+	s := openText(t, `{"server":{"secret_key":"`+oldKey+`"}}`)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for mode := fs.FileMode(0o600); ; mode ^= 0o040 {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = os.Chmod(s.Path(), mode)
+			}
+		}
+	}()
+	now, puts := oldKey, 0
+	for i := range 50 {
+		next := newKey + string(rune('A'+i))
+		_, err := s.Put(t.Context(), secret.New(next), versionOf(secret.New(now)))
+		if err == nil {
+			now, puts = next, puts+1
+		} else if !errors.Is(err, store.ErrConflict) {
+			t.Errorf("put %d: %v", i, err)
+		}
+		if got, _, err := s.Get(t.Context()); err != nil || got.Reveal() != now {
+			t.Fatalf("after put %d: %v, another key than expected: %v", i, err, got.Reveal() != now)
+		}
+	}
+	close(stop)
+	<-done
+	t.Logf("%d of 50 went through", puts)
+}
+
+func BenchmarkPut(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "blnk.json")
+	if err := os.WriteFile(path, []byte(`{"server":{"secret_key":"`+oldKey+`"}}`), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	s, err := New(store.Ref{Scheme: Scheme, Place: path}, store.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	at := versionOf(secret.New(oldKey))
+	for b.Loop() {
+		if at, err = s.Put(b.Context(), secret.New(newKey), at); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -44,6 +44,8 @@ var setTests = []struct {
 	{"add one line", "", `{"server": {"port": "5001"}}`, `{"server": {"port": "5001", "secret_key": "KEY"}}`},
 	{"add one line, padded", "", `{ "server": { "port": "5001" } }`, `{ "server": { "port": "5001", "secret_key": "KEY" } }`},
 	{"add odd colon", "", "{\n \"server\" : {\n  \"port\" : \"5001\"\n }\n}", "{\n \"server\" : {\n  \"port\" : \"5001\",\n  \"secret_key\" : \"KEY\"\n }\n}"},
+	{"add, another colon than outside", "", `{"server":{"port":"5001"}, "a": 1}`, `{"server":{"port":"5001","secret_key":"KEY"}, "a": 1}`},
+	{"add, line end behind a colon", "", "{\n\"server\":\n{\n}\n}", "{\n\"server\":\n{\n\"secret_key\": \"KEY\"\n}\n}"},
 	{"add comma first", "", "{ \"server\":\n  { \"a\": 1\n  , \"b\": 2\n  }\n}", "{ \"server\":\n  { \"a\": 1\n  , \"b\": 2\n  , \"secret_key\": \"KEY\"\n  }\n}"},
 	{"add behind an object", "", "{\n  \"server\": {\n    \"x\": {\n      \"y\": []\n    }\n  }\n}", "{\n  \"server\": {\n    \"x\": {\n      \"y\": []\n    },\n    \"secret_key\": \"KEY\"\n  }\n}"},
 
