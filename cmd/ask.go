@@ -21,30 +21,19 @@ func (a *app) confirm(ctx context.Context, question, flag string) (bool, error) 
 		return false, usage("say it with "+flag, "cannot ask %q: no terminal", question)
 	}
 	_, _ = fmt.Fprintf(a.env.Stderr, "%s [y/N] ", question)
-	type answer struct {
-		line string
-		err  error
-	}
-	got := make(chan answer, 1)
-	// A read from a terminal cannot be ended by a context.
-	go func() {
-		line, err := bufio.NewReader(a.env.Stdin).ReadString('\n')
-		got <- answer{line, err}
-	}()
-	select {
-	case <-ctx.Done():
+	line, err := await(ctx, func() (string, error) { return bufio.NewReader(a.env.Stdin).ReadString('\n') })
+	if ctx.Err() != nil {
 		_, _ = io.WriteString(a.env.Stderr, "\n")
-		return false, context.Cause(ctx)
-	case r := <-got:
-		if r.err != nil && !errors.Is(r.err, io.EOF) {
-			return false, fmt.Errorf("read the answer: %w", r.err)
-		}
-		switch strings.ToLower(strings.TrimSpace(r.line)) {
-		case "y", "yes":
-			return true, nil
-		}
-		return false, nil
+		return false, err
 	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read the answer: %w", err)
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return true, nil
+	}
+	return false, nil
 }
 
 // askHidden asks for a secret, which is not shown while it is typed. The caller

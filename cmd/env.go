@@ -72,29 +72,40 @@ func (e *Env) Getenv(name string) string {
 	return value
 }
 
-// readHidden waits for the line in a goroutine of its own, because a read from
-// a terminal cannot be ended by a context. The terminal's echo must come back
-// whatever happens: nobody else would switch it on again.
+// readHidden reads a line of the terminal with its echo switched off. The echo
+// comes back whatever happens: nobody else would switch it on again.
 func readHidden(ctx context.Context) (string, error) {
 	fd := int(os.Stdin.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err
 	}
-	type answer struct {
-		line []byte
-		err  error
+	line, err := await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	if ctx.Err() != nil {
+		err = errors.Join(err, term.Restore(fd, before))
 	}
-	got := make(chan answer, 1)
+	return string(line), err
+}
+
+// await returns what read returns, or the cause of ctx when that ends first: a
+// read from a terminal or a pipe cannot be ended by a context. read then goes
+// on until the process ends, and what it read is lost.
+func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	got := make(chan result, 1)
 	go func() {
-		line, err := term.ReadPassword(fd)
-		got <- answer{line, err}
+		value, err := read()
+		got <- result{value, err}
 	}()
 	select {
-	case a := <-got:
-		return string(a.line), a.err
+	case r := <-got:
+		return r.value, r.err
 	case <-ctx.Done():
-		return "", errors.Join(context.Cause(ctx), term.Restore(fd, before))
+		var none T
+		return none, context.Cause(ctx)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 )
 
@@ -102,11 +103,20 @@ type exitRule struct {
 // counts. What matches none is exitFailed.
 func exitRules() []exitRule {
 	return []exitRule{
+		// How a rotation ended counts before why.
+		{is(rotate.ErrUndone), exitPutBack, ""},
+		{is(rotate.ErrStuck), exitStuck, ""},
+		{is(rotate.ErrUnrecorded), exitStuck, ""},
+		{is(rotate.ErrJournal), exitStuck, ""},
+		{is(rotate.ErrOtherReferences), exitUsage, ""},
+		{is(rotate.ErrDrift), exitCheck, ""},
+		{is(rotate.ErrNotLive), exitCheck, ""},
+		{is(rotate.ErrInterrupted), exitInterrupted, ""},
+		{as[*interruptError], exitInterrupted, ""},
+		{is(context.Canceled), exitInterrupted, ""}, // also while it waited for a lock
 		{as[*flock.HeldError], exitHeld, ""},
 		{is(probe.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(state.ErrUnsafe), exitUsage, "make it private with `chmod 700`, or name another one with --state-dir"},
-		{as[*interruptError], exitInterrupted, ""},
-		{is(context.Canceled), exitInterrupted, ""},
 		{is(fs.ErrPermission), exitFailed, "run with sudo, or as the user that owns it"},
 	}
 }

@@ -92,7 +92,7 @@ func readSecret(ctx context.Context, a *app, file string) (text, from string, er
 		text, err = a.askHidden(ctx, "Key (it is not shown): ")
 		return text, "the terminal", err
 	case file == "-":
-		text, err = readShort(a.env.Stdin)
+		text, err = await(ctx, func() (string, error) { return readShort(a.env.Stdin) })
 		return text, "stdin", wrapRead("stdin", err)
 	}
 	path, err := a.abs(file)
