@@ -104,7 +104,9 @@ func (s subject) write(t *testing.T, dir, file, port string) {
 func (s subject) command(dir string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command(s.program, args...)
 	cmd.Dir = dir
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, env...)
+	// Under the race detector a program sleeps a second before it ends, unless
+	// told not to.
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GORACE=atexit_sleep_ms=0"}, env...)
 	return cmd
 }
 
