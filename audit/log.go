@@ -80,7 +80,7 @@ func (l *Log) Append(ctx context.Context, r Record) error {
 	if err != nil {
 		return fmt.Errorf("append to audit log: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // synced where it was written
+	defer func() { _ = file.Close() }()
 	if err := l.append(file, r); err != nil {
 		return fmt.Errorf("append to audit log: %w", err)
 	}
