@@ -74,7 +74,7 @@ func (d *Dir) look() error {
 	if err != nil {
 		return fmt.Errorf("open state folder: %w", err)
 	}
-	defer folder.Close() //nolint:errcheck // opened for reading
+	defer func() { _ = folder.Close() }()
 	info, err := folder.Stat()
 	if err != nil {
 		return fmt.Errorf("open state folder: %w", err)

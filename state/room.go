@@ -43,7 +43,7 @@ func checkWritable(path string) error {
 	if err := syscall.Statfs(path, &disk); err != nil {
 		return fmt.Errorf("check state folder: free space of %s: %w", path, err)
 	}
-	free := uint64(disk.Bavail) * uint64(disk.Bsize) //nolint:unconvert // the types differ between systems
+	free := uint64(disk.Bavail) * uint64(disk.Bsize) // their types differ between systems
 	if free < room {
 		return fmt.Errorf("check state folder: %s has %d KiB left, want %d: %w", path, free>>10, room>>10, syscall.ENOSPC)
 	}
