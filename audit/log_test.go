@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/atomicfile"
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/state"
 )
@@ -166,6 +167,30 @@ func TestAnchorBehind(t *testing.T) {
 		t.Error("appending the same record again left the anchor behind")
 	}
 	p.expect("appended again", "", 3)
+}
+
+// TestAnchorFollowsFirst: while the anchor cannot catch up with the log, nothing
+// is appended, so that it never is two records behind.
+func TestAnchorFollowsFirst(t *testing.T) {
+	p := filled(t, 1)
+	if err := os.Remove(p.head()); err != nil {
+		t.Fatal(err)
+	}
+	blocked := atomicfile.TempName(p.head())
+	if err := os.Mkdir(blocked, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := p.Append(t.Context(), audit.Record{Event: "rotate"}); err == nil {
+			t.Error("appended without an anchor")
+		}
+	}
+	p.expect("blocked", "", 1)
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	p.add(2)
+	p.expect("free again", "", 2)
 }
 
 func TestAppendGivesUpWithTheContext(t *testing.T) {
