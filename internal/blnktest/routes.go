@@ -31,8 +31,25 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, who principal) {
 		reply(w, 200, []any{})
 	case first == "ledgers" && !hasID && r.Method == http.MethodPost:
 		s.createLedger(w, r, who)
+	case first == "identities" && r.Method == http.MethodPost:
+		s.identities(w, id)
 	default:
 		notFound(w)
+	}
+}
+
+// identities keeps nothing; it shows whether the tokenization secret is one
+// (Blnk internal/tokenization: exactly 32 bytes, else it is off).
+func (s *Server) identities(w http.ResponseWriter, rest string) {
+	switch {
+	case rest == "":
+		reply(w, 201, map[string]string{"identity_id": newID("idt")})
+	case !strings.Contains(rest, "/tokenize/"):
+		notFound(w)
+	case len(s.config.TokenizationSecret) != 32:
+		s.fail(w, 403, "IDT_TOKENIZATION_DISABLED", "tokenization is disabled: BLNK_TOKENIZATION_SECRET or tokenization_secret in your blnk.json file must be set to a 32-byte value")
+	default:
+		reply(w, 200, map[string]string{"message": "Field tokenized successfully"})
 	}
 }
 

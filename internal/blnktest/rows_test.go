@@ -1,7 +1,9 @@
 package blnktest
 
 import (
+	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,6 +49,7 @@ type row struct {
 	stops string                                      // it ends with status 1, saying this
 	wants []want
 	then  func(t *testing.T, s subject, dir string, p *process)
+	port  string // "" is a free one
 	// alone: the resolver of package blnk is not asked, since more than file
 	// and environment is at work.
 	alone bool
@@ -72,7 +75,12 @@ func whereTheKeyLives() []row {
 		{name: "port with white space", file: `{"server":{` + secure + `,"port":" {{PORT}} "},` + dsns + `}`, wants: []want{live(master)}},
 		{name: "TLS settings have no effect", file: server(secure + `,"ssl":true,"domain":"blnk.example"`), wants: []want{live(master)}},
 		{name: "TLS variables have no effect", env: []string{"BLNK_SERVER_SSL=true", "BLNK_SERVER_SSL_DOMAIN=blnk.example"}, wants: []want{live(master)}},
-		{name: "tokenization secret of another length does not stop the start", env: []string{"BLNK_TOKENIZATION_SECRET=short"}, wants: []want{live(master)}},
+		{name: "port 5001 by default", file: `{"server":{` + secure + `},` + dsns + `}`, port: "5001", wants: []want{live(master)}},
+		{name: "an empty variable brings the default port back", env: []string{"BLNK_SERVER_PORT="}, port: "5001", wants: []want{live(master)}},
+		{name: "tokenization secret of 32 bytes", file: strings.Replace(server(secure), "{", `{"tokenization_secret":"`+thirtyTwo+`",`, 1), then: tokenizes(200, "")},
+		{name: "tokenization secret by variable", env: []string{"BLNK_TOKENIZATION_SECRET=" + thirtyTwo}, then: tokenizes(200, "")},
+		{name: "tokenization secret of another length", env: []string{"BLNK_TOKENIZATION_SECRET=" + thirtyTwo + "x"}, wants: []want{live(master)}, then: tokenizes(403, "IDT_TOKENIZATION_DISABLED")},
+		{name: "no tokenization secret", then: tokenizes(403, "IDT_TOKENIZATION_DISABLED")},
 
 		{name: "database is required", file: `{"server":{` + secure + `,"port":"{{PORT}}"},"redis":{"dns":"{{REDIS}}"}}`, stops: "data source DNS is required"},
 		{name: "redis is required", file: `{"server":{` + secure + `,"port":"{{PORT}}"},"data_source":{"dns":"{{DB}}"}}`, stops: "redis DNS is required"},
@@ -150,6 +158,23 @@ func closedFile(t *testing.T, dir string, l *launch) {
 	l.asNobody = os.Getuid() == 0
 }
 
+const thirtyTwo = "0123456789abcdefghijklmnopqrstuv"
+
+// tokenizes asks for a field of an identity to be tokenized.
+func tokenizes(status int, code string) func(*testing.T, subject, string, *process) {
+	return func(t *testing.T, _ subject, _ string, p *process) {
+		made, body := p.ask(t, want{method: "POST", path: "/identities", key: master,
+			body: `{"first_name":"Ada","last_name":"L","identity_type":"individual","email_address":"ada@blnk.example","phone_number":"+4412345678"}`})
+		var identity struct {
+			ID string `json:"identity_id"`
+		}
+		if err := json.Unmarshal([]byte(body), &identity); made != 201 || err != nil {
+			t.Fatalf("POST /identities: %d %s", made, body)
+		}
+		p.expect(t, want{method: "POST", path: "/identities/" + identity.ID + "/tokenize/FirstName", key: master, status: status, code: code})
+	}
+}
+
 func readOnce(t *testing.T, s subject, dir string, p *process) {
 	port := strings.TrimPrefix(p.url, "http://127.0.0.1:")
 	s.write(t, dir, server(`"secure":true,"secret_key":"`+other+`"`), port)
@@ -171,7 +196,14 @@ func TestRows(t *testing.T) {
 }
 
 func (r row) run(t *testing.T, s subject) {
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), r.port
+	if port == "" {
+		port = freePort(t)
+	} else if l, err := net.Listen("tcp", "127.0.0.1:"+port); err != nil {
+		t.Skipf("somebody listens on port %s of this machine", port)
+	} else {
+		must(t, l.Close())
+	}
 	if r.file == "" {
 		r.file = server(secure)
 	}
