@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -127,13 +128,20 @@ func (s *sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// lost returns why output did not arrive. A reader who left early (`| head -1`)
-// has what it wanted.
-func (s *sink) lost() error {
+// failed returns the first failure.
+func (s *sink) failed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(s.err, syscall.EPIPE) {
+	if s.err == nil {
 		return nil
 	}
-	return s.err
+	return fmt.Errorf("write the output: %w", s.err)
+}
+
+// lost is failed, but for a reader who left early (`| head -1`).
+func (s *sink) lost() error {
+	if err := s.failed(); !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	return nil
 }

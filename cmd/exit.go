@@ -194,5 +194,5 @@ func (a *app) lostOutput(cmd *cobra.Command) error {
 	if _, around := a.exits[cmd][exitAround]; around && cmd.HasParent() {
 		code = exitAround
 	}
-	return fail(code, fmt.Errorf("write the output: %w", err), "")
+	return fail(code, err, "")
 }

@@ -104,13 +104,18 @@ func runKeygen(ctx context.Context, a *app, opt *keygenOptions) error {
 		a.warn("the file that the key is written to can be read by others")
 	}
 	if a.json() {
-		return a.printJSON(struct {
+		err = a.printJSON(struct {
 			Key         string `json:"key"`
 			Fingerprint string `json:"fingerprint"`
 			Bits        int    `json:"bits"`
 		}{key.Reveal(), key.Fingerprint(), bits})
+	} else {
+		err = a.print(key.Reveal() + "\n")
 	}
-	return a.print(key.Reveal() + "\n")
+	if err == nil {
+		err = a.out.failed() // a key that nobody read is no key
+	}
+	return err
 }
 
 // tokenizationBits is the entropy of the 32 base62 characters that

@@ -20,13 +20,11 @@ func (a *app) warn(format string, args ...any) {
 	_, _ = fmt.Fprintf(a.env.Stderr, "%s %s\n", a.paint(yellow, "warning:"), indent(fmt.Sprintf(format, args...)))
 }
 
-// print prints data to stdout. Who cannot do without an arrived output looks at
-// the error; for the others app.lostOutput does.
+// print prints data to stdout. A reader who left early has what it wanted; who
+// cannot do without an arrived output asks a.out.failed as well.
 func (a *app) print(text string) error {
-	if _, err := a.out.Write([]byte(text)); err != nil {
-		return fmt.Errorf("write the output: %w", err)
-	}
-	return nil
+	_, _ = a.out.Write([]byte(text))
+	return a.out.lost()
 }
 
 // json says whether -o json was given.

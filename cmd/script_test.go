@@ -1,0 +1,83 @@
+package cmd_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/blnkctl/blnkctl/cmd"
+	"github.com/blnkctl/blnkctl/internal/blnktest"
+)
+
+// TestMain makes the test binary the programs that scripts run: blnkctl itself,
+// the stand-in for a Blnk server, and spawn (script_spawn_test.go).
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"blnkctl":      func() { os.Exit(cmd.Main()) },
+		"blnk-standin": func() { os.Exit(blnktest.Main()) },
+		"spawn":        func() { os.Exit(spawn()) },
+	})
+}
+
+// TestScripts runs every script of testdata: one behaviour each, which its
+// first line names. What they can use besides testscript's own commands stands
+// in script_cmds_test.go.
+func TestScripts(t *testing.T) { runScripts(t, nil) }
+
+// runScripts runs all scripts; more, where it is not nil, prepares each one
+// further (a wrapper in front of PATH, say).
+func runScripts(t *testing.T, more func(*testscript.Env) error) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                scriptCmds(),
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, errors.New("unknown condition " + cond)
+		},
+		Setup: func(env *testscript.Env) error {
+			if err := prepareScript(env); err != nil || more == nil {
+				return err
+			}
+			return more(env)
+		},
+	})
+}
+
+// prepareScript gives a script a home and a state folder, both under $WORK,
+// and takes care that nothing it started outlives it.
+func prepareScript(env *testscript.Env) error {
+	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+	env.Setenv("BLNKCTL_STATE_DIR", filepath.Join(env.WorkDir, "state"))
+	env.Setenv("RUN", filepath.Join(env.WorkDir, "run"))
+	for _, dir := range []string{"home", "run"} {
+		if err := os.Mkdir(filepath.Join(env.WorkDir, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	env.Values[sumsKey{}] = map[string]treeSum{}
+	path := env.Getenv("PATH")
+	env.Defer(func() { stopStandins(env.WorkDir, path) })
+	return nil
+}
+
+// stopStandins ends the servers and workers of every folder of a script.
+func stopStandins(work, path string) {
+	_ = filepath.WalkDir(work, func(dir string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || d.Name() != ".standin" {
+			return nil //nolint:nilerr // a folder that a script closed holds none
+		}
+		down := exec.Command("blnk-standin", "down", "--grace", "1s", "--dir", filepath.Dir(dir))
+		down.Env = []string{"PATH=" + path}
+		_ = down.Run()
+		return filepath.SkipDir
+	})
+}
