@@ -81,7 +81,7 @@ func (s *Server) ask(ctx context.Context, key secret.Key) (blnk.Answer, []byte, 
 	if err != nil {
 		if ctx.Err() != nil {
 			// The caller's own end, not the server's slowness.
-			return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, context.Cause(ctx))
+			return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, ctx.Err())
 		}
 		return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, s.reason(err))
 	}

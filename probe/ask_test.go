@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -172,8 +173,22 @@ func TestAskOfNobody(t *testing.T) {
 func TestAskOfHangingServer(t *testing.T) {
 	server := newServer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	s := open(t, server.URL, Options{Timeout: 50 * time.Millisecond})
-	if err := wantNothing(t, s, testKey, "no answer within 50ms"); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v does not wrap DeadlineExceeded", err)
+	// The caller's own deadline has not passed: that is another error.
+	if err := wantNothing(t, s, testKey, "no answer within 50ms"); errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v looks like the end of the caller's context", err)
+	}
+}
+
+// A listener that takes connections and says nothing, with and without TLS.
+func TestAskOfDeafServer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	for _, scheme := range []string{"http://", "https://"} {
+		s := open(t, scheme+listener.Addr().String(), Options{Timeout: 50 * time.Millisecond})
+		wantNothing(t, s, testKey, "no answer within 50ms")
 	}
 }
 

@@ -179,5 +179,5 @@ func TestProxyThatWasGivenIsUsed(t *testing.T) {
 	withPassword.User = url.UserPassword("u", "canary")
 	proxy.Close()
 	opt.Proxy = withPassword.String()
-	wantNothing(t, open(t, "https://blnk.invalid", opt), testKey, "connection refused")
+	wantNothing(t, open(t, "https://blnk.invalid", opt), testKey, "proxy: connection refused")
 }

@@ -80,11 +80,16 @@ func New(rawURL string, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	timeout := opt.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
 	transport := &http.Transport{
-		DialContext:        dialer(base.Scheme == "http" && !opt.AllowPlaintext),
-		DisableKeepAlives:  true, // see the package comment
-		DisableCompression: true, // what counts against maxBody is what is sent
-		TLSClientConfig:    &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		DialContext:         dialer(base.Scheme == "http" && !opt.AllowPlaintext),
+		DisableKeepAlives:   true, // see the package comment
+		DisableCompression:  true, // what counts against maxBody is what is sent
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: timeout,
 	}
 	if opt.Proxy != "" && !local {
 		proxy, err := parseProxy(opt.Proxy)
@@ -92,10 +97,6 @@ func New(rawURL string, opt Options) (*Server, error) {
 			return nil, err
 		}
 		transport.Proxy = http.ProxyURL(proxy)
-	}
-	timeout := opt.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
 	}
 	return &Server{base: base, transport: transport, timeout: timeout}, nil
 }

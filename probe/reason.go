@@ -13,18 +13,13 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
-	"time"
 )
-
-// dialTimeout bounds one attempt to connect; the whole question has its own
-// limit.
-const dialTimeout = 10 * time.Second
 
 // dialer connects. With localOnly it refuses an address that is not this
 // machine, whatever name led to it: somebody's resolver may send localhost
 // elsewhere, and then the key would leave in clear.
 func dialer(localOnly bool) func(ctx context.Context, network, address string) (net.Conn, error) {
-	d := &net.Dialer{Timeout: dialTimeout}
+	d := &net.Dialer{}
 	if localOnly {
 		d.Control = func(_, address string, _ syscall.RawConn) error {
 			at, err := netip.ParseAddrPort(address)
@@ -50,13 +45,16 @@ func (s *Server) reason(err error) error {
 		name    *net.DNSError
 		errno   syscall.Errno
 		timeout net.Error
+		proxy   *net.OpError
 	)
 	switch {
+	case errors.As(err, &proxy) && proxy.Op == "proxyconnect" && proxy.Err != nil:
+		return fmt.Errorf("proxy: %w", s.reason(proxy.Err))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("connection refused: %w", syscall.ECONNREFUSED)
 	case errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("no answer within %s: %w", s.timeout, context.DeadlineExceeded)
+		return fmt.Errorf("no answer within %s", s.timeout)
 	case errors.As(err, &name):
 		return fmt.Errorf("host name not found: %s", name.Name)
 	case tlsReason(err) != nil:

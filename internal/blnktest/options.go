@@ -24,7 +24,8 @@ type Options struct {
 	// as process 1 of a container.
 	IgnoreTerm bool
 	// Drain is how long open connections are still answered after SIGTERM,
-	// when the port is closed already. Idle ones too.
+	// when the port is closed already. Blnk itself answers only requests that
+	// are under way; a proxy before it may hold more.
 	Drain time.Duration
 	// DrainLimit is how long requests that are being answered may take at the
 	// end, before the process gives up and exits 1. 0 is Blnk's 30 s.

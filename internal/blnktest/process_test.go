@@ -1,6 +1,7 @@
 package blnktest
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -65,6 +66,68 @@ func TestSignals(t *testing.T) {
 			}
 		}
 	})
+}
+
+// After the signal the port is closed at once, and so is a connection that is
+// idle; a request that is under way is answered by the old process, as far as
+// that knows the key. Then it ends.
+func TestEndOfAServer(t *testing.T) {
+	forSubjects(t, func(t *testing.T, s subject) {
+		dir, port := t.TempDir(), freePort(t)
+		s.write(t, dir, server(secure), port)
+		p := start(t, s.command(dir, nil, "start"), port)
+		p.awaitOpen(t)
+		idle, under := p.dial(t), p.dial(t)
+		head := func(method, path string, length int) string {
+			return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: blnk\r\nX-Blnk-Key: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", method, path, master, length)
+		}
+		answer := bufio.NewReader(idle)
+		send(t, idle, head("GET", "/hooks", 0)+"\r\n")
+		if r, err := http.ReadResponse(answer, nil); err != nil || r.StatusCode != 200 {
+			t.Fatalf("GET /hooks: %v, %v", r, err)
+		} else if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Fatal(err)
+		}
+		// The server asks for the body: so it has begun with the request.
+		body := `{"name":"while the server ends"}`
+		send(t, under, head("POST", "/ledgers", len(body))+"Expect: 100-continue\r\n\r\n")
+		response := bufio.NewReader(under)
+		if line, err := response.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
+			t.Fatalf("POST /ledgers: %q, %v", line, err)
+		}
+		must(t, p.cmd.Process.Signal(sigterm))
+		if _, err := answer.ReadByte(); err != io.EOF {
+			t.Errorf("the idle connection: %v, want its end", err)
+		}
+		if !p.refused(t) {
+			t.Error("the port is open")
+		}
+		send(t, under, body)
+		if _, err := response.ReadString('\n'); err != nil { // the end of "100 Continue"
+			t.Fatal(err)
+		}
+		if r, err := http.ReadResponse(response, nil); err != nil || r.StatusCode != 201 {
+			t.Errorf("the request that was under way: %v, %v", r, err)
+		}
+		if code := p.awaitGone(t); code != 0 {
+			t.Errorf("exit status %d, want 0:\n%s", code, p.output())
+		}
+	})
+}
+
+func (p *process) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	must(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	return conn
+}
+
+func send(t *testing.T, conn net.Conn, text string) {
+	t.Helper()
+	_, err := conn.Write([]byte(text))
+	must(t, err)
 }
 
 func TestStartsLate(t *testing.T) {
@@ -151,11 +214,8 @@ func TestExitStatusOfForcedEnd(t *testing.T) {
 	p.awaitOpen(t)
 	answered := make(chan error, 2)
 	for range 2 {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
-		must(t, err)
-		defer conn.Close()
-		_, err = conn.Write([]byte("GET /hooks HTTP/1.1\r\nHost: x\r\n\r\n"))
-		must(t, err)
+		conn := p.dial(t)
+		send(t, conn, "GET /hooks HTTP/1.1\r\nHost: x\r\n\r\n")
 		go func() {
 			_, err := conn.Read(make([]byte, 1))
 			answered <- err
