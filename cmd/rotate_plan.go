@@ -161,7 +161,7 @@ func publicURL(raw string) string {
 // holdersText lists everybody who holds the key and will need the new one.
 func (s *session) holdersText(ctx context.Context, b *strings.Builder, live secret.Key) {
 	b.WriteString("\nWho holds the key besides the server:\n")
-	workers := "restarted with the server, by what --restart names"
+	workers := "restarted by what --restart names"
 	if !s.rotation.WorkersProved {
 		workers = "not proved: restart them too, they read the key at start"
 	}

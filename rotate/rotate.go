@@ -125,7 +125,9 @@ func (w *walk) begin(ctx context.Context) error {
 		return w.notDue(plan)
 	}
 	if err == nil && w.Confirm != nil {
+		asked := time.Now()
 		err = w.Confirm(ctx, plan)
+		started = started.Add(time.Since(asked)) // a person's time is not the step's
 	}
 	if err == nil {
 		err = w.create(plan)
