@@ -1,11 +1,9 @@
 package listener
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -64,57 +62,6 @@ func find(port int) ([]Process, error) {
 		return found, closed
 	}
 	return found, nil
-}
-
-// listening returns the sockets that listen on the port, as the links of
-// /proc/PID/fd show them.
-func listening(port int) (map[string]bool, error) {
-	sockets := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		err := listeningIn(table, fmt.Sprintf(":%04X", port), sockets)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // IPv6 may be off
-			return nil, err
-		}
-	}
-	return sockets, nil
-}
-
-// listeningIn adds the sockets of one table whose local address ends in
-// suffix. The listening ones stand first, before all connections (Linux,
-// Documentation/networking/proc_net_tcp.rst): reading stops there, and reads
-// about a line at a time until then, because the kernel makes what is asked
-// for, and on a busy host the connections are many. The columns are those of
-// proc_pid_net(5).
-func listeningIn(table, suffix string, sockets map[string]bool) error {
-	const (
-		listen = "0A" // TCP_LISTEN, include/net/tcp_states.h
-		line   = 150  // bytes, TMPSZ in net/ipv4/tcp_ipv4.c
-	)
-	f, err := os.Open(table)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	lines := bufio.NewReaderSize(f, line)
-	if _, err := lines.ReadString('\n'); err != nil {
-		return fmt.Errorf("read %s: %w", table, err) // there always is a heading
-	}
-	for {
-		text, err := lines.ReadString('\n')
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", table, err)
-		}
-		col := strings.Fields(text)
-		if len(col) < 10 || col[3] != listen {
-			return nil
-		}
-		if strings.HasSuffix(col[1], suffix) {
-			sockets["socket:["+col[9]+"]"] = true
-		}
-	}
 }
 
 // heldBy returns those of the sockets that the process has open.
