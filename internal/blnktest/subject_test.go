@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
 )
 
 // TestMain makes the test binary the program blnk-standin too, under that name.
@@ -258,6 +260,12 @@ func (p *process) expect(t *testing.T, wants ...want) {
 		status, body := p.ask(t, w)
 		if status != w.status || codeOf(body) != w.code || !strings.Contains(body, w.has) {
 			t.Errorf("%v: %d %s, want %d with code %q and %q", w, status, strings.TrimSpace(body), w.status, w.code, w.has)
+		}
+		if w.method == "" && w.path == "" {
+			proves := map[int]blnk.Answer{200: blnk.Live, 401: blnk.Rejected, 403: blnk.Lesser}[status]
+			if got := blnk.Judge(status, []byte(body)); got != proves {
+				t.Errorf("%v: %d %s is judged as %v", w, status, strings.TrimSpace(body), got)
+			}
 		}
 	}
 }
