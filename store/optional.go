@@ -1,0 +1,25 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// A Dated store knows since when it has held the key that it holds now. That
+// counts as a sighting of the key.
+type Dated interface {
+	Created(ctx context.Context) (time.Time, error)
+}
+
+// A Purger keeps old values (the versions of a secret, say) and can destroy
+// those that hold a key, for good. It must not destroy the one that is current.
+type Purger interface {
+	Purge(ctx context.Context, dead secret.Key) error
+}
+
+// A Remarker has something to say in the plan: what it cannot promise.
+type Remarker interface {
+	Remarks(ctx context.Context) ([]string, error)
+}
