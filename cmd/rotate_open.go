@@ -37,6 +37,7 @@ type session struct {
 	servers  []*probe.Server
 	open     *rotate.Open // the journal, where there is one
 	keys     keyring
+	outputs  []string // of restart commands that failed
 }
 
 // A keyring holds the keys that must not show in the output of commands.
@@ -206,14 +207,13 @@ func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate
 
 func (s *session) openDriver(cmd *cobra.Command, i int, ref string) error {
 	scheme, driver, err := openRestart(s.app, ref, restart.Options{
-		Dir: s.rotation.Refs.Dir, Timeout: s.options.restartT, Mask: s.keys.all,
-		Say: s.progress.instruct,
+		Dir: s.rotation.Refs.Dir, Mask: s.keys.all, Say: s.progress.instruct,
 	})
 	if err != nil {
 		return err
 	}
 	s.rotation.Refs.Restart[i] = driver.String()
-	s.rotation.Restart = append(s.rotation.Restart, driver)
+	s.rotation.Restart = append(s.rotation.Restart, watched{driver, s.keepOutput})
 	s.drivers = append(s.drivers, driver)
 	s.rotation.WorkersProved = s.rotation.WorkersProved && scheme.WorkersProved
 	if scheme.Polls > s.rotation.Options.Timeout && !given(cmd, "timeout") {

@@ -25,6 +25,7 @@ func (s *session) preflight(ctx context.Context, current secret.Key) ([]string, 
 	for _, d := range s.drivers {
 		if c, ok := d.(restart.Checker); ok {
 			if err := c.Check(ctx); err != nil {
+				s.keepOutput(err)
 				return nil, fmt.Errorf("restart with %s: %w", d, err)
 			}
 		}

@@ -43,6 +43,11 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 	for _, w := range res.Warnings {
 		s.app.warn("%s", w)
 	}
+	if err == nil {
+		for _, text := range s.outputDetails() {
+			s.app.warn("%s", text)
+		}
+	}
 	switch {
 	case err != nil:
 		return s.explain(res, err)
@@ -115,8 +120,22 @@ func named(fingerprint string) string {
 	return fingerprint
 }
 
-// explain adds to an error what a person can do about it.
+// explain adds to an error what a person can do about it, and what a command
+// that failed had to say.
 func (s *session) explain(res rotate.Result, err error) error {
+	err = s.advise(res, err)
+	if len(s.outputs) == 0 {
+		return err
+	}
+	full := exitError{err: err, details: s.outputDetails()}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		full.code, full.hint = e.code, e.hint
+		full.details = append(full.details, e.details...)
+	}
+	return &full
+}
+
+func (s *session) advise(res rotate.Result, err error) error {
 	stores := s.storeArgs()
 	cont := "blnkctl rotate" + stores
 	switch {

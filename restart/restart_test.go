@@ -97,7 +97,7 @@ func TestShFails(t *testing.T) {
 	if want := "[redacted] [redacted]\n"; exit.Result.Output != want {
 		t.Errorf("output %q, want %q", exit.Result.Output, want)
 	}
-	if want := "restart: run sh: exit status 5"; err.Error() != want {
+	if want := "run sh: exit status 5"; err.Error() != want {
 		t.Errorf("error %q, want %q", err, want)
 	}
 }

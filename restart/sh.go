@@ -53,10 +53,10 @@ func (s *sh) Restart(ctx context.Context) error {
 func (s *sh) Check(ctx context.Context) error {
 	info, err := os.Stat(s.opt.Dir)
 	if err != nil {
-		return fmt.Errorf("restart: folder of the command: %w", err)
+		return fmt.Errorf("folder of the command: %w", err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("restart: folder of the command: %s is not a folder", s.opt.Dir)
+		return fmt.Errorf("folder of the command: %s is not a folder", s.opt.Dir)
 	}
 	return s.run(ctx, checkTimeout, "-n", "-c", s.text)
 }
@@ -71,10 +71,8 @@ func (s *sh) run(ctx context.Context, limit time.Duration, args ...string) error
 	if s.opt.Mask != nil {
 		cmd.Mask = s.opt.Mask()
 	}
-	if _, err := cmd.Run(ctx); err != nil {
-		return fmt.Errorf("restart: %w", err)
-	}
-	return nil
+	_, err := cmd.Run(ctx)
+	return err
 }
 
 // String returns the reference.
