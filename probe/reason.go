@@ -51,7 +51,7 @@ func (s *Server) reason(err error) error {
 	case errors.As(err, &proxy) && proxy.Op == "proxyconnect" && proxy.Err != nil:
 		return fmt.Errorf("proxy: %w", s.reason(proxy.Err))
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("connection refused: %w", syscall.ECONNREFUSED)
+		return syscall.ECONNREFUSED // its text is the same on every system
 	case errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():
 		return fmt.Errorf("no answer within %s", s.timeout)

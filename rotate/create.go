@@ -169,7 +169,7 @@ func (w *walk) proveBeforehand(ctx context.Context, current secret.Key) error {
 		case v == elsewhere:
 			return fmt.Errorf("%s: %w: it refuses the key of %s (%s)", s, ErrNotLive, w.Stores[0], Name(current))
 		default:
-			return fmt.Errorf("%s: %w: %w", s, ErrSilent, reason)
+			return w.notProved(s, v, reason)
 		}
 	}
 	return nil

@@ -201,7 +201,7 @@ func (w *walk) notProved(s Server, v verdict, reason error) error {
 		if reason == nil {
 			return fmt.Errorf("%s: %w", s, ErrSilent)
 		}
-		return fmt.Errorf("%s: %w: %w", s, ErrSilent, reason)
+		return fmt.Errorf("%w: %w", ErrSilent, reason)
 	}
 }
 

@@ -89,19 +89,15 @@ func (w *walk) isOld(key secret.Key) bool {
 // allProve says whether a key is the live master key of every server.
 func (w *walk) allProve(ctx context.Context, key secret.Key) error {
 	for _, s := range w.Servers {
-		v, reason := judge(ctx, s, key, secret.Key{})
-		if v != proved {
-			return fmt.Errorf("%s does not prove the key %s of the stores: %w", s, Name(key), orSilent(reason))
+		switch v, reason := judge(ctx, s, key, secret.Key{}); {
+		case v == proved:
+		case reason != nil:
+			return fmt.Errorf("the key %s of the stores is not proved: %w", Name(key), reason)
+		default:
+			return fmt.Errorf("%s does not prove the key %s of the stores: %w", s, Name(key), ErrNotLive)
 		}
 	}
 	return nil
-}
-
-func orSilent(reason error) error {
-	if reason == nil {
-		return ErrNotLive
-	}
-	return reason
 }
 
 // resumeAt finds the row to go on from. Stores and servers can be looked at;

@@ -14,14 +14,15 @@ import (
 // A Restarter makes a running Blnk, server and workers, read its configuration
 // again. Restart returns nil only when it believes that this has happened; it
 // may be called again after any error. Its context ends when the time for a
-// restart is up.
+// restart is up, with a cause that says so.
 type Restarter interface {
 	Restart(ctx context.Context) error
 	String() string
 }
 
 // A Prober asks one address which key it accepts, on a fresh connection each
-// time. An Answer of blnk.Nothing comes with the reason as its error.
+// time. An Answer of blnk.Nothing comes with the reason as its error, which
+// names the address.
 type Prober interface {
 	Ask(ctx context.Context, key secret.Key) (blnk.Answer, error)
 	String() string

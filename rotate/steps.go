@@ -68,7 +68,8 @@ func (w *walk) replace(ctx context.Context, s store.Store, from, next secret.Key
 // is worse than one too many. On the way back its failure is remembered, and
 // the proof decides.
 func (w *walk) restart(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.Options.RestartTimeout)
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), w.Options.RestartTimeout,
+		fmt.Errorf("not done within %s", w.Options.RestartTimeout))
 	defer cancel()
 	for _, d := range w.Restart {
 		err := d.Restart(ctx)
@@ -79,6 +80,7 @@ func (w *walk) restart(ctx context.Context) error {
 		if !w.undoing() {
 			return err
 		}
+		w.note("%v; the proof decides", err)
 		w.unproved = err
 	}
 	return nil
