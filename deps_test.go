@@ -21,7 +21,7 @@ const module = "github.com/blnkctl/blnkctl"
 // not exist yet.
 var floors = [][]string{
 	{"secret", "internal/atomicfile", "internal/flock"},
-	{"store", "keygen", "blnk", "state", "internal/run", "internal/textfile", "internal/listener"},
+	{"store", "keygen", "blnk", "state", "internal/run", "internal/textfile", "internal/listener", "config"},
 	{"store/blnkjson", "store/dotenv", "store/vault", "store/kubernetes", "store/command", "restart", "probe", "audit"},
 	{"rotate", "doctor", "supervise"},
 	{"cmd"},
@@ -40,6 +40,7 @@ var thirdParty = map[string][]string{
 	"golang.org/x/term":               {"cmd"},
 	"github.com/tidwall/sjson":        {"store/blnkjson"},
 	"github.com/hashicorp/vault/api":  {"store/vault"},
+	"go.yaml.in/yaml/v3":              {"config"},
 	"github.com/rogpeppe/go-internal": {},
 }
 

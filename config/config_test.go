@@ -1,0 +1,135 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), Name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoad(t *testing.T) {
+	path := write(t, `# a comment
+stores:
+  - vault:secret/blnk
+  - blnkjson:./blnk.json
+restart: sh:systemctl restart blnk blnk-worker
+servers: [http://127.0.0.1:5001, https://ledger.example]
+state_dir: state
+commands:
+  github:
+    write: [gh, secret, set, KEY]
+  deploy:
+    run: [./deploy.sh, --now]
+`)
+	got, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(path)
+	want := File{
+		Path: path, Dir: dir,
+		Stores:   []string{"vault:secret/blnk", "blnkjson:./blnk.json"},
+		Restart:  []string{"sh:systemctl restart blnk blnk-worker"},
+		Servers:  []string{"http://127.0.0.1:5001", "https://ledger.example"},
+		StateDir: filepath.Join(dir, "state"),
+		Commands: map[string]Command{
+			"github": {Write: []string{"gh", "secret", "set", "KEY"}},
+			"deploy": {Run: []string{"./deploy.sh", "--now"}},
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestLoadNothing(t *testing.T) {
+	for _, text := range []string{"", "# only a comment\n", "---\n"} {
+		f, err := Load(write(t, text))
+		if strings.HasPrefix(text, "---") { // a null document is no mapping
+			if err == nil {
+				t.Errorf("%q was taken", text)
+			}
+			continue
+		}
+		if err != nil || f.Stores != nil {
+			t.Errorf("%q: %+v, %v", text, f, err)
+		}
+	}
+}
+
+func TestInvalid(t *testing.T) {
+	for text, want := range map[string]string{
+		"storez:\n  - a\n":                      `line 1: unknown name "storez" (did you mean "stores"?)`,
+		"stores: [a]\nserver: b\n":              `line 2: unknown name "server" (did you mean "servers"?)`,
+		"xyz: 1\n":                              `line 1: unknown name "xyz" (known: commands, restart, servers, state_dir, stores)`,
+		"stores: [a]\nstores: [b]\n":            "", // yaml itself may tell
+		"stores:\n  - {a: b}\n":                 "line 2: want a text",
+		"stores: [a, ~]\n":                      "line 1: want a text",
+		"commands: [a]\n":                       "line 1: commands: want names with their programs",
+		"commands:\n  x:\n    writ: [a]\n":      `line 3: unknown name "writ" (did you mean "write"?)`,
+		"- a\n- b\n":                            "line 1: want names with values",
+		"stores: [a\n":                          "line ",
+		"state_dir: [a, b]\n":                   "line 1: want a text",
+		"a: &x\n  b: *x\nstores: !!binary aGk=": "",
+	} {
+		_, err := Load(write(t, text))
+		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestUnsafe(t *testing.T) {
+	path := write(t, "stores: [a]\n")
+	for _, mode := range []os.FileMode{0o620, 0o602, 0o666} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path); !errors.Is(err, ErrUnsafe) {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); err != nil {
+		t.Errorf("mode 644: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("giving the file to another user needs root")
+	}
+	if err := os.Chown(path, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); !errors.Is(err, ErrUnsafe) {
+		t.Errorf("somebody else's: %v", err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	if path, err := Find("", dir); err != nil || (path != "" && path != SystemFile) {
+		t.Errorf("nothing there: %q, %v", path, err)
+	}
+	here := filepath.Join(dir, Name)
+	if err := os.WriteFile(here, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if path, err := Find("", dir); err != nil || path != here {
+		t.Errorf("in the folder: %q, %v", path, err)
+	}
+	if path, err := Find("/elsewhere.yaml", dir); err != nil || path != "/elsewhere.yaml" {
+		t.Errorf("explicit: %q, %v", path, err)
+	}
+}
