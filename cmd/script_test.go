@@ -36,7 +36,7 @@ func runScripts(t *testing.T, more func(*testscript.Env) error) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                scriptCmds(),
+		Cmds:                withRotateCmds(scriptCmds()),
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
 				return os.Geteuid() == 0, nil
