@@ -50,7 +50,7 @@ func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
 	}
 	plan.Current, plan.Old = current, current.Fingerprint()
 	w.res.Old = plan.Old
-	if plan.Due, err = w.due(current); err != nil || !plan.Due.Yes {
+	if plan.Due, err = w.due(ctx, current); err != nil || !plan.Due.Yes {
 		return plan, err
 	}
 	if err := w.proveBeforehand(ctx, current); err != nil {
@@ -63,8 +63,13 @@ func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
 			}
 		}
 	}
+	if plan.Remarks, err = w.remarks(ctx); err != nil {
+		return plan, err
+	}
 	if w.Preflight != nil {
-		plan.Remarks, err = w.Preflight(ctx, current)
+		var more []string
+		more, err = w.Preflight(ctx, current)
+		plan.Remarks = append(plan.Remarks, more...)
 	}
 	if ctx.Err() != nil {
 		err = w.interrupted(ctx)
@@ -73,7 +78,7 @@ func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
 }
 
 func (w *walk) plan() Plan {
-	p := Plan{Restart: w.Refs.Restart}
+	p := Plan{Restart: w.Refs.Restart, Copies: w.Refs.Copies}
 	for _, s := range w.order() {
 		p.Stores = append(p.Stores, s.String())
 	}

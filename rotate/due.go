@@ -1,12 +1,14 @@
 package rotate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
 )
 
 // A Due says whether a rotation has to be made now, and why.
@@ -19,7 +21,7 @@ type Due struct {
 }
 
 // due judges the age of the current key by Options.IfOlderThan.
-func (w *walk) due(current secret.Key) (Due, error) {
+func (w *walk) due(ctx context.Context, current secret.Key) (Due, error) {
 	if w.Options.IfOlderThan == 0 || w.Options.Compromised {
 		return Due{Yes: true, Why: "asked for"}, nil
 	}
@@ -40,13 +42,29 @@ func (w *walk) due(current secret.Key) (Due, error) {
 		since, how = facts.SeenAt, "first seen"
 	}
 	if facts.Key == "" || facts.Key != current.Fingerprint() || since.IsZero() {
-		return w.unknownAge(current)
+		if since, how = w.created(ctx), "written"; since.IsZero() {
+			return w.unknownAge(current)
+		}
 	}
 	age := max(w.Now().Sub(since), 0)
 	return Due{
 		Yes: age > w.Options.IfOlderThan,
 		Why: fmt.Sprintf("%s was %s %s ago", Name(current), how, days(age)),
 	}, nil
+}
+
+// created is since when the source of truth has held its key, where it knows.
+func (w *walk) created(ctx context.Context) time.Time {
+	d, ok := w.Stores[0].(store.Dated)
+	if !ok {
+		return time.Time{}
+	}
+	since, err := d.Created(ctx)
+	if err != nil {
+		w.note("the age of the key in %s is not known: %v", w.Stores[0], err)
+		return time.Time{}
+	}
+	return since
 }
 
 func (w *walk) unknownAge(current secret.Key) (Due, error) {

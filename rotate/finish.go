@@ -14,6 +14,7 @@ import (
 // done again: a crash between them leaves a journal that says "proved".
 func (w *walk) finish(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	w.purge(ctx)
 	if err := w.remember(); err != nil {
 		return w.unrecorded(err)
 	}

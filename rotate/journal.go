@@ -171,6 +171,7 @@ func (r *record) other() secret.Key {
 func (a References) same(b References) bool {
 	set := func(s []string) []string { return slices.Sorted(slices.Values(s)) }
 	return len(a.Stores) > 0 && len(b.Stores) > 0 && a.Stores[0] == b.Stores[0] &&
-		slices.Equal(set(a.Stores), set(b.Stores)) && slices.Equal(a.Restart, b.Restart) &&
+		slices.Equal(set(a.Stores), set(b.Stores)) && slices.Equal(set(a.Copies), set(b.Copies)) &&
+		slices.Equal(a.Restart, b.Restart) &&
 		slices.Equal(set(a.Servers), set(b.Servers))
 }

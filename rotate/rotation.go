@@ -61,6 +61,7 @@ type Recorder interface {
 // things.
 type References struct {
 	Stores  []string `json:"stores"`
+	Copies  []string `json:"copies,omitempty"`
 	Restart []string `json:"restart"`
 	Servers []string `json:"servers"`
 	// Dir is the working directory of commands in Restart.
@@ -101,6 +102,7 @@ type Options struct {
 type Rotation struct {
 	Refs    References
 	Stores  []store.Store // the first is the source of truth
+	Copies  []Copy        // written last
 	Restart []Restarter
 	Servers []Server
 	// WorkersProved: the restart proves that the workers restarted too.
@@ -138,6 +140,7 @@ type Plan struct {
 	Age     time.Duration
 	AgeOf   string // "rotated", "first seen" or "" where nothing is known
 	Stores  []string
+	Copies  []string
 	Restart []string
 	Servers []string
 	Remarks []string

@@ -21,6 +21,7 @@ func (w *walk) set(ctx context.Context) error {
 			return err
 		}
 	}
+	w.writeCopies(ctx, w.rec.new())
 	return nil
 }
 
@@ -33,6 +34,7 @@ func (w *walk) unset(ctx context.Context) error {
 			w.stuck = append(w.stuck, err.Error())
 		}
 	}
+	w.writeCopies(ctx, w.rec.old())
 	return nil
 }
 
@@ -130,8 +132,7 @@ func (w *walk) warnAbout(verdicts []verdict) {
 	for i, s := range w.Servers {
 		switch {
 		case verdicts[i] == lesser && !w.undoing():
-			w.res.Around = true
-			w.warn("%s still lets the old key in, as a scoped API key: delete that API key", s)
+			w.around("%s still lets the old key in, as a scoped API key: delete that API key", s)
 		case verdicts[i] == lesser:
 			w.warn("%s lets the discarded new key in as a scoped API key", s)
 		}

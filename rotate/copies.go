@@ -1,0 +1,64 @@
+package rotate
+
+import (
+	"context"
+
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// A Copy is a place that takes the key and never gives it back (the secrets of
+// a CI system, say). So it cannot be compared, is never the source of truth,
+// and is written last; what goes wrong with it is said, and stops nothing.
+type Copy interface {
+	Write(ctx context.Context, key secret.Key) error
+	String() string
+}
+
+// writeCopies gives every copy the key of this direction's end. A run that
+// enters the row again writes again: there is nothing to look at.
+func (w *walk) writeCopies(ctx context.Context, key secret.Key) {
+	for _, c := range w.Copies {
+		if err := c.Write(ctx, key); err != nil {
+			w.around("the copy in %s could not be written: %v", c, err)
+		}
+	}
+}
+
+// purge destroys what the stores keep of a compromised key. It comes after the
+// proof that the key is dead, and before the journal is forgotten, so that a
+// crash in between is followed by another try.
+func (w *walk) purge(ctx context.Context) {
+	if !w.rec.Compromised || w.undoing() {
+		return
+	}
+	for _, s := range w.Stores {
+		p, ok := s.(store.Purger)
+		if !ok {
+			continue
+		}
+		if err := p.Purge(ctx, w.rec.oldIn(s.String())); err != nil {
+			w.around("old versions of %s still hold the compromised key: %v", s, err)
+		}
+	}
+}
+
+// around warns of something that failed and does not undo a proved rotation.
+func (w *walk) around(format string, args ...any) {
+	w.res.Around = w.res.Around || !w.undoing()
+	w.warn(format, args...)
+}
+
+// remarks asks the stores what they have to say in the plan.
+func (w *walk) remarks(ctx context.Context) (all []string, err error) {
+	for _, s := range w.Stores {
+		if r, ok := s.(store.Remarker); ok {
+			said, err := r.Remarks(ctx)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, said...)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,159 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// A letterbox is a write-only copy.
+type letterbox struct {
+	got  []secret.Key
+	fail error
+}
+
+func (*letterbox) String() string { return "command:ci" }
+
+func (l *letterbox) Write(_ context.Context, key secret.Key) error {
+	if l.fail != nil {
+		return l.fail
+	}
+	l.got = append(l.got, key)
+	return nil
+}
+
+func (l *letterbox) last() secret.Key {
+	if len(l.got) == 0 {
+		return secret.Key{}
+	}
+	return l.got[len(l.got)-1]
+}
+
+func TestCopies(t *testing.T) {
+	t.Run("get the new key last", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			box := &letterbox{}
+			r.Copies = []Copy{box}
+			res, err := r.Run(t.Context())
+			if err != nil || res.Around || !box.last().Equal(newKey) {
+				t.Errorf("%+v, %v", res, err)
+			}
+		})
+	})
+	t.Run("get the old key back", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			box := &letterbox{}
+			r.Copies = []Copy{box}
+			r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+			if _, err := r.Run(t.Context()); !errors.Is(err, ErrUndone) || !box.last().Equal(oldKey) || len(box.got) != 2 {
+				t.Errorf("%v, %d writes", err, len(box.got))
+			}
+		})
+	})
+	t.Run("one that fails undoes nothing", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			r.Copies = []Copy{&letterbox{fail: errFault}}
+			res, err := r.Run(t.Context())
+			if err != nil || res.Outcome != Rotated || !res.Around || len(res.Warnings) != 1 {
+				t.Errorf("%+v, %v", res, err)
+			}
+		})
+	})
+	t.Run("are written again by who resumes in that row", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			box := &letterbox{}
+			w.faults = []fault{{w.touchesUntil(Options{}, "put cell:1"), crashAfter}}
+			if _, crashed, _ := w.run(forwards, Options{}); !crashed {
+				t.Fatal("did not crash as planned")
+			}
+			r.Copies = []Copy{box}
+			if _, err := r.Run(t.Context()); err != nil || !box.last().Equal(newKey) {
+				t.Errorf("%v", err)
+			}
+		})
+	})
+}
+
+// A vault keeps old versions of its key, and knows since when it has this one.
+type vault struct {
+	cell
+	created time.Time
+	fail    error
+	purged  []secret.Key
+}
+
+func (v *vault) Created(context.Context) (time.Time, error) { return v.created, v.fail }
+
+func (v *vault) Purge(_ context.Context, dead secret.Key) error {
+	if v.keys[v.i].Equal(dead) {
+		panic("the current key was purged")
+	}
+	v.purged = append(v.purged, dead)
+	return v.fail
+}
+
+func (v *vault) Remarks(context.Context) ([]string, error) { return []string{"keeps versions"}, v.fail }
+
+func TestPurge(t *testing.T) {
+	for name, c := range map[string]struct {
+		compromised bool
+		fail        error
+		purged      int
+	}{
+		"a usual rotation keeps old versions": {false, nil, 0},
+		"a compromised key is destroyed":      {true, nil, 1},
+		"where that fails, it is said":        {true, errFault, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, _ *Rotation) {
+				r := w.rotation(Options{Compromised: c.compromised})
+				v := &vault{cell: cell{w, 0}}
+				r.Stores[0] = v
+				r.Confirm = func(_ context.Context, p Plan) error {
+					if !slices.Contains(p.Remarks, "keeps versions") {
+						t.Error("the plan does not say what the store says")
+					}
+					v.fail = c.fail
+					return nil
+				}
+				res, err := r.Run(t.Context())
+				if err != nil || len(v.purged) != c.purged || res.Around != (c.fail != nil) {
+					t.Errorf("%d purged, %+v, %v", len(v.purged), res, err)
+				}
+			})
+		})
+	}
+}
+
+// The creation time of a version counts as a sighting of its key.
+func TestDatedStore(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		age  time.Duration
+		fail error
+		want Outcome
+	}{
+		"old enough":        {91 * day, nil, Rotated},
+		"too young":         {89 * day, nil, NotDue},
+		"it does not know":  {0, nil, Adopted},
+		"it cannot be read": {91 * day, errFault, Adopted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world, _ *Rotation) {
+				r := w.rotation(Options{IfOlderThan: 90 * day, IfUnknown: Adopt})
+				v := &vault{cell: cell{w, 0}, fail: c.fail}
+				if c.age != 0 {
+					v.created = time.Now().Add(-c.age)
+				}
+				r.Stores[0] = v
+				if res, err := r.Run(t.Context()); err != nil || res.Outcome != c.want {
+					t.Errorf("%q, %v; want %q", res.Outcome, err, c.want)
+				}
+			})
+		})
+	}
+}
