@@ -82,12 +82,21 @@ func (t *Target) Check() error { return checkWritable(t.path) }
 
 // Lock keeps other blnkctl processes away from the target until unlock is
 // called or the process ends. It waits at most wait; a lock that somebody else
-// holds is a *flock.HeldError.
+// holds is a *flock.HeldError. A half written journal that a crash left is
+// removed: there are keys in it, and whoever has the lock next may have no
+// journal to write.
 func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
 	if err := t.make(); err != nil {
 		return nil, err
 	}
-	return t.lock(ctx, wait)
+	if unlock, err = t.lock(ctx, wait); err != nil {
+		return nil, err
+	}
+	if err := atomicfile.Discard(t.file(journalName)); err != nil {
+		unlock()
+		return nil, fmt.Errorf("lock target: %w", err)
+	}
+	return unlock, nil
 }
 
 func (t *Target) lock(ctx context.Context, wait time.Duration) (func(), error) {

@@ -207,6 +207,36 @@ func TestLockKeepsProcessesApart(t *testing.T) {
 	other()
 }
 
+func TestLockRemovesAHalfWrittenJournal(t *testing.T) {
+	_, target := newTarget(t)
+	if err := target.SaveJournal([]byte("whole")); err != nil {
+		t.Fatal(err)
+	}
+	half := atomicfile.TempName(filepath.Join(target.Path(), "journal"))
+	if err := os.WriteFile(half, []byte("hal"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	look, err := target.LockExisting(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look()
+	if _, err := os.Lstat(half); err != nil {
+		t.Errorf("who may change nothing removed it: %v", err)
+	}
+	unlock, err := target.Lock(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if _, err := os.Lstat(half); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if got, err := target.LoadJournal(); string(got) != "whole" || err != nil {
+		t.Errorf("LoadJournal = %q, %v", got, err)
+	}
+}
+
 func TestFactsRoundTrip(t *testing.T) {
 	_, target := newTarget(t)
 	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
