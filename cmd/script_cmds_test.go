@@ -12,18 +12,26 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/blnkctl/blnkctl/keygen"
 )
 
 type scriptCmd = func(ts *testscript.TestScript, neg bool, args []string)
 
 // scriptCmds are the commands of scripts besides testscript's own:
 //
+//	serve VAR DIR [INITFLAG...] [-- UPARG...]
+//	                            make the folder, with a blnk.json that has a new
+//	                            key (kept in DIR.key; one that is there is used),
+//	                            start the stand-in's server and worker in it, and
+//	                            set VAR to its address
 //	exits CODE PROGRAM ARG...   run PROGRAM, which must end with exactly CODE;
 //	                            stdout and stderr look at what it printed
 //	exec spawn NAME PROGRAM ARG... &
@@ -48,6 +56,7 @@ type scriptCmd = func(ts *testscript.TestScript, neg bool, args []string)
 //	mode PATH OCTAL             the permissions must be these
 func scriptCmds() map[string]scriptCmd {
 	return map[string]scriptCmd{
+		"serve":    cmdServe,
 		"exits":    cmdExits,
 		"signal":   cmdSignal,
 		"insist":   cmdInsist,
@@ -66,6 +75,26 @@ func need(ts *testscript.TestScript, ok bool, use string) {
 	if !ok {
 		ts.Fatalf("usage: %s", use)
 	}
+}
+
+func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 1, "serve VAR DIR [INITFLAG...] [-- UPARG...]")
+	name, dir, init := args[0], ts.MkAbs(args[1]), args[2:]
+	var up []string
+	if i := slices.Index(init, "--"); i >= 0 {
+		init, up = init[:i], init[i+1:]
+	}
+	ts.Check(os.MkdirAll(dir, 0o700))
+	if keyFile := dir + ".key"; exists(keyFile) != nil {
+		key, err := keygen.Generate(keygen.Prefixed, keygen.DefaultBits)
+		ts.Check(err)
+		ts.Check(os.WriteFile(keyFile, []byte(key.Reveal()+"\n"), 0o600))
+	}
+	shell := []string{"-c", `dir=$1; shift; blnk-standin init --dir "$dir" "$@" <"$dir.key"`, "sh", dir}
+	ts.Check(ts.Exec("sh", append(shell, init...)...))
+	ts.Check(ts.Exec("blnk-standin", append([]string{"up", "--dir", dir}, up...)...))
+	ts.Check(ts.Exec("blnk-standin", "url", "--dir", dir))
+	ts.Setenv(name, strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 func cmdExits(ts *testscript.TestScript, neg bool, args []string) {

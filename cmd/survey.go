@@ -44,6 +44,9 @@ const (
 	isUnknown  standing = "unknown"  // nothing is proved
 )
 
+// total is the number of answers.
+func (t tally) total() int { return t.live + t.rejected + t.lesser }
+
 // standing says what the answers prove. An incomplete tally proves nothing.
 func (t tally) standing() standing {
 	switch surveyed {
@@ -53,7 +56,7 @@ func (t tally) standing() standing {
 		return isRejected
 	case t.lesser:
 		return isScoped
-	case t.live + t.rejected + t.lesser:
+	case t.total():
 		return isMixed
 	}
 	return isUnknown
@@ -95,14 +98,15 @@ func surveyAll(ctx context.Context, servers []*probe.Server, keys []secret.Key) 
 	return surveys
 }
 
-// ask asks round by round for every key and for a random one, so that servers
-// that take turns are all asked everything.
+// ask asks for a random key and for every key. All questions about one key come
+// in a row: where servers take turns, alternating keys could each meet the same
+// server every time.
 func (s *survey) ask(ctx context.Context, keys []secret.Key) error {
 	var deadline time.Time // none: a server that never answered is not waited for
-	for range surveyed {
-		for i := range len(keys) + 1 {
+	for i := -1; i < len(keys); i++ {
+		for range surveyed {
 			key, count := secret.New(rand.Text()+rand.Text()), &s.random
-			if i < len(keys) {
+			if i >= 0 {
 				key, count = keys[i], &s.keys[i]
 			}
 			answer, err := askUntil(ctx, s.server, key, deadline)

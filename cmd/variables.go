@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -47,7 +48,11 @@ func (a *app) applyVariables(cmd *cobra.Command) error {
 			values = strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 		}
 		for _, v := range values {
-			if err := cmd.Flags().Set(f.Name, v); err != nil {
+			err := cmd.Flags().Set(f.Name, v)
+			if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+				err = e.Unwrap() // its own words name the flag
+			}
+			if err != nil {
 				first = valueError(cmd, variable(f.Name), f, v, err)
 				return
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"unicode"
@@ -99,17 +100,25 @@ func readSecret(ctx context.Context, a *app, file string) (text, from string, er
 	if err != nil {
 		return "", "", err
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	// Opening a FIFO waits for who writes into it.
+	text, err = await(ctx, func() (string, error) { return readFile(path) })
+	if opening, ok := errors.AsType[*fs.PathError](err); ok && opening.Op == "open" {
 		// Somebody may have taken the flag for the key itself.
 		if len(file) > maxShown || strings.Contains(file, keygen.Prefix) {
 			err = errors.New("no such file (the flag wants the name of a file, not a key)")
 		}
 		return "", "", fail(exitUsage, fmt.Errorf("--key-file: %w", err), "")
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
-	text, err = readShort(f)
 	return text, file, wrapRead(file, err)
+}
+
+func readFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	return readShort(f)
 }
 
 func wrapRead(from string, err error) error {

@@ -3,7 +3,6 @@ package cmd
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/blnkctl/blnkctl/rotate"
 )
@@ -27,7 +26,7 @@ type (
 		Keys          []standing `json:"keys"`
 		RandomRefused *bool      `json:"random_refused"` // null: not known
 		Secure        *bool      `json:"secure"`         // null: not known
-		Connections   int        `json:"connections"`    // with an answer to every key
+		Connections   int        `json:"connections"`    // answers to each key
 		Sampled       bool       `json:"sampled"`
 		Error         string     `json:"error,omitempty"`
 	}
@@ -115,14 +114,19 @@ func (s *survey) randomText() string {
 	return "unknown"
 }
 
-// connections is on how many rounds the server answered everything: the random
-// key comes last in each.
-func (s *survey) connections() int { return s.random.live + s.random.rejected + s.random.lesser }
+// connections is how many answers there are to every key.
+func (s *survey) connections() int {
+	n := s.random.total()
+	for _, t := range s.keys {
+		n = min(n, t.total())
+	}
+	return n
+}
 
 func (s *survey) connectionsText() string {
 	text := strconv.Itoa(s.connections())
 	if !s.server.Loopback() {
 		text += " (sampled)"
 	}
-	return strings.TrimSpace(text)
+	return text
 }
