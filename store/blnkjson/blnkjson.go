@@ -13,12 +13,7 @@ package blnkjson
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -34,12 +29,15 @@ const Scheme = "blnkjson"
 // ServerConfig.SecretKey).
 const DefaultField = "server.secret_key"
 
-// A Store is one value of one file.
+// A Store is one value of one file. The methods that it does not have itself
+// are those of an entry in any file.
 type Store struct {
-	file  *textfile.File
+	entry
 	field string   // as in the reference
 	path  []string // field, taken apart
 }
+
+type entry = textfile.Entry[store.Version]
 
 var (
 	_ store.Store      = (*Store)(nil)
@@ -48,6 +46,8 @@ var (
 	_ store.Repairer   = (*Store)(nil)
 	_ store.Identifier = (*Store)(nil)
 	_ store.Scheme     = Open
+
+	_ textfile.Editor = editor(nil)
 )
 
 // Open is New as a store.Scheme.
@@ -57,19 +57,8 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 // them; a backslash makes the character behind it, a dot for one, part of the
 // name. The file is not read, and may be missing.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	if ref.Place == "" {
-		return nil, fmt.Errorf("reference %q: no file named", ref)
-	}
 	for option := range ref.Options {
 		return nil, fmt.Errorf("reference %q: unknown option %q", ref, option)
-	}
-	place := ref.Place
-	if !filepath.IsAbs(place) {
-		place = filepath.Join(opt.Dir, place)
-	}
-	if strings.ContainsAny(place, "#?") {
-		// String could not be read back as the same reference.
-		return nil, fmt.Errorf("reference %q: the absolute path %q holds a '#' or '?'", ref, place)
 	}
 	field := ref.Field
 	if field == "" {
@@ -82,11 +71,13 @@ func New(ref store.Ref, opt store.Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reference %q: %w", ref, err)
 	}
-	file, err := textfile.Open(place, opt.SpareDir)
+	e, err := textfile.NewEntry(opt.Dir, ref.Place, opt.SpareDir, field, editor(path), textfile.Terms[store.Version]{
+		NotFound: store.ErrNotFound, Conflict: store.ErrConflict, NotSafe: store.ErrNotSafe, Version: store.VersionOf,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reference %q: %w", ref, err)
 	}
-	return &Store{file: file, field: field, path: path}, nil
+	return &Store{*e, field, path}, nil
 }
 
 func splitField(field string) ([]string, error) {
@@ -113,90 +104,46 @@ func splitField(field string) ([]string, error) {
 	return path, nil
 }
 
-// Path is the file's absolute path.
-func (s *Store) Path() string { return s.file.Path() }
-
 // String is the reference with the absolute path and the field.
 func (s *Store) String() string {
-	return store.Ref{Scheme: Scheme, Place: s.file.Path(), Field: s.field}.String()
+	return store.Ref{Scheme: Scheme, Place: s.Path(), Field: s.field}.String()
 }
 
 // Identity tells files apart by device and inode, and fields as Blnk does:
 // whatever the letter case.
 func (s *Store) Identity() string {
-	return s.file.Identity() + "#" + strings.ToLower(strings.Join(s.path, "\x00"))
-}
-
-// LockPath is the real folder that holds the file.
-func (s *Store) LockPath() (string, error) { return s.file.Folder() }
-
-// Repair mends what a crashed Put left; see textfile.File.Repair.
-func (s *Store) Repair(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return s.file.Repair()
+	return s.FileIdentity() + "#" + strings.ToLower(strings.Join(s.path, "\x00"))
 }
 
 // Config returns the whole file, for a look at its other settings; nil where
 // there is no file, from which Blnk starts too. It may hold keys.
-func (s *Store) Config(ctx context.Context) ([]byte, error) {
-	data, err := s.read(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return data, err
-}
+func (s *Store) Config(ctx context.Context) ([]byte, error) { return s.Text(ctx) }
 
-// Get returns the key as Blnk would read it. A missing file, object or value
+// An editor knows the way to the key in a JSON text. A missing object or value
 // and an empty string are no key.
-func (s *Store) Get(ctx context.Context) (secret.Key, store.Version, error) {
-	data, err := s.read(ctx)
-	if errors.Is(err, fs.ErrNotExist) {
-		return secret.Key{}, "", fmt.Errorf("%s: %w: there is no such file", s.file.Path(), store.ErrNotFound)
-	}
+type editor []string
+
+// Value reads the key as Blnk would.
+func (e editor) Value(text []byte) (secret.Key, error) {
+	doc, err := parse(text, e)
 	if err != nil {
-		return secret.Key{}, "", err
+		return secret.Key{}, err
 	}
-	doc, err := s.parse(data)
-	if err != nil {
-		return secret.Key{}, "", err
-	}
-	if doc.key.IsZero() {
-		return secret.Key{}, "", fmt.Errorf("%s: %w: no %s", s.file.Path(), store.ErrNotFound, s.field)
-	}
-	return doc.key, versionOf(doc.key), nil
+	return doc.key, nil
 }
 
-// versionOf is that of the key alone. The SHA-256 of a weak key gives it away
-// to who guesses: a Version is compared, never shown.
-func versionOf(key secret.Key) store.Version {
-	if key.IsZero() {
-		return ""
+// Set puts next in the place of the value, or adds it.
+func (e editor) Set(text []byte, next secret.Key) ([]byte, error) {
+	if text == nil {
+		return newText(e, next), nil
 	}
-	sum := sha256.Sum256([]byte(key.Reveal()))
-	return store.Version(hex.EncodeToString(sum[:]))
-}
-
-func (s *Store) read(ctx context.Context) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+	doc, err := parse(text, e)
+	if err != nil {
 		return nil, err
 	}
-	data, err := s.file.Read()
-	if errors.Is(err, textfile.ErrNotSafe) {
-		return nil, fmt.Errorf("%w: %w", store.ErrNotSafe, err)
-	}
-	return data, err
-}
-
-func (s *Store) parse(data []byte) (*document, error) {
-	doc, err := parse(data, s.path)
+	edited, err := doc.set(next)
 	if err != nil {
-		var bad *badJSON
-		if errors.As(err, &bad) {
-			return nil, fmt.Errorf("%s:%d: %w: %s", s.file.Path(), bad.line, store.ErrNotSafe, bad.why)
-		}
-		return nil, fmt.Errorf("%s: %w", s.file.Path(), err)
+		return nil, doc.bad(doc.at(), err.Error())
 	}
-	return doc, nil
+	return edited, nil
 }

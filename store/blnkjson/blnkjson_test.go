@@ -248,7 +248,7 @@ func TestPutThroughLink(t *testing.T) {
 	if err := os.Symlink(s.Path(), link); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, link).Put(t.Context(), secret.New(newKey), versionOf(secret.New(oldKey))); err != nil {
+	if _, err := open(t, link).Put(t.Context(), secret.New(newKey), store.VersionOf(secret.New(oldKey))); err != nil {
 		t.Fatal(err)
 	}
 	if want := `{"server":{"secret_key":"` + newKey + `"}}`; textOf(t, s) != want {
@@ -292,7 +292,7 @@ func TestPutInPlace(t *testing.T) {
 	if err := s.CheckPut(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Put(t.Context(), secret.New(newKey), versionOf(secret.New(oldKey))); err != nil {
+	if _, err := s.Put(t.Context(), secret.New(newKey), store.VersionOf(secret.New(oldKey))); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(other); err != nil || string(text) != textOf(t, s) || !strings.Contains(string(text), newKey) {
@@ -304,7 +304,7 @@ func TestPutInPlace(t *testing.T) {
 	}
 	for act, err := range map[string]error{
 		"check": noSpare.CheckPut(t.Context()),
-		"put":   second(noSpare.Put(t.Context(), secret.New(oldKey), versionOf(secret.New(newKey)))),
+		"put":   second(noSpare.Put(t.Context(), secret.New(oldKey), store.VersionOf(secret.New(newKey)))),
 	} {
 		if !errors.Is(err, textfile.ErrNoWay) {
 			t.Errorf("%s without a spare folder: %v, want textfile.ErrNoWay", act, err)
@@ -332,7 +332,7 @@ func TestPutUnderEdits(t *testing.T) {
 	now, puts := oldKey, 0
 	for i := range 50 {
 		next := newKey + string(rune('A'+i))
-		_, err := s.Put(t.Context(), secret.New(next), versionOf(secret.New(now)))
+		_, err := s.Put(t.Context(), secret.New(next), store.VersionOf(secret.New(now)))
 		if err == nil {
 			now, puts = next, puts+1
 		} else if !errors.Is(err, store.ErrConflict) {
@@ -356,7 +356,7 @@ func BenchmarkPut(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	at := versionOf(secret.New(oldKey))
+	at := store.VersionOf(secret.New(oldKey))
 	for b.Loop() {
 		if at, err = s.Put(b.Context(), secret.New(newKey), at); err != nil {
 			b.Fatal(err)

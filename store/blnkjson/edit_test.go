@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -163,8 +164,8 @@ func TestRefused(t *testing.T) {
 	for _, tt := range refusedTests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := parse([]byte(tt.text), defaultPath)
-			var bad *badJSON
-			if !errors.As(err, &bad) || bad.line != tt.line || bad.why != tt.why {
+			var bad *textfile.LineError
+			if !errors.As(err, &bad) || bad.Line != tt.line || bad.Why != tt.why {
 				t.Errorf("got %+v, want line %d: %s", err, tt.line, tt.why)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -123,8 +124,8 @@ func FuzzSet(f *testing.F) {
 		}
 		doc, err := parse(text, path)
 		if err != nil {
-			var bad *badJSON
-			if !errors.As(err, &bad) || bad.line < 1 || bad.line > 1+bytes.Count(text, []byte("\n")) {
+			var bad *textfile.LineError
+			if !errors.As(err, &bad) || bad.Line < 1 || bad.Line > 1+bytes.Count(text, []byte("\n")) {
 				t.Errorf("%q: refused without a line: %v", text, err)
 			}
 			return

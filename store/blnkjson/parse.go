@@ -8,17 +8,9 @@ import (
 	"io"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 )
-
-// A badJSON says why a text is refused, and on which line. It never holds a
-// part of the text: that may be the key.
-type badJSON struct {
-	line int
-	why  string
-}
-
-func (e *badJSON) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.why) }
 
 // A span is a part of a text: text[from:to].
 type span struct{ from, to int }
@@ -127,12 +119,12 @@ func (d *document) what(n int) string {
 	return fmt.Sprintf("the value of %q", strings.Join(d.path[:n], "."))
 }
 
-func (d *document) bad(at int, why string) error { return &badJSON{d.line(at), why} }
-
-// line is the number of the line, from 1, in which text[at] stands.
-func (d *document) line(at int) int {
-	return 1 + bytes.Count(d.text[:min(max(at, 0), len(d.text))], []byte("\n"))
+// bad refuses the text, for what stands at text[at].
+func (d *document) bad(at int, why string) error {
+	return &textfile.LineError{Line: d.line(at), Why: why}
 }
+
+func (d *document) line(at int) int { return textfile.LineOf(d.text, at) }
 
 // at is where the key's value stands, or the object that it would be added to.
 func (d *document) at() int {
