@@ -115,7 +115,7 @@ func TestPlaceholders(t *testing.T) {
 func TestWordsDoNotHurtRandomKeys(t *testing.T) {
 	for _, key := range []string{
 		"prod-" + good, "secret-" + good, good + "-changeme", "your_strong_secret_key-" + good, "password" + good[:22],
-		"blnk_" + good, "<" + good, good + ">",
+		"blnk_" + good, "<" + good, good + ">", "<" + good + ">", "[" + good + "]", "%" + good + "%",
 	} {
 		if found := keygen.Check(secret.New(key)); len(found) > 0 {
 			t.Errorf("%q: %v", key, found)
