@@ -53,11 +53,11 @@ type Report struct {
 // exist is an empty one.
 func (l *Log) Verify() (Report, error) {
 	report, err := l.verify()
-	if err != nil || report.Problem == nil || report.Problem.Kind != Incomplete {
+	if err != nil || report.Problem == nil || report.Problem.Kind != Incomplete && report.Problem.Kind != NoAnchor {
 		return report, err
 	}
-	// It may be a record that is being written at this moment: look again when
-	// nobody writes.
+	// A record, or the first anchor, may be being written at this moment: look
+	// again when nobody writes.
 	unlock, err := flock.Lock(context.Background(), l.Path(), time.Second)
 	if err != nil {
 		return report, nil // the first look stands

@@ -102,23 +102,21 @@ func TestChainRewrittenBehindTheAnchor(t *testing.T) {
 	p.expect("and appended", "changed record 3", 2)
 }
 
-// TestEveryBitCounts flips each bit of a log and of its anchor.
-func TestEveryBitCounts(t *testing.T) {
+// TestEveryByteCounts flips a bit of each byte of a log and of its anchor.
+func TestEveryByteCounts(t *testing.T) {
 	p := filled(t, 3)
 	for _, path := range []string{p.Path(), p.head()} {
 		text := p.read(path)
 		for i := range len(text) {
-			for bit := range 8 {
-				flipped := []byte(text)
-				flipped[i] ^= 1 << bit
-				p.write(path, string(flipped))
-				report, err := p.Verify()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if report.Problem == nil && !harmless(text, i, flipped[i]) {
-					t.Errorf("%s: %q became %q at %d, and nothing is found", path, text[i], flipped[i], i)
-				}
+			flipped := []byte(text)
+			flipped[i] ^= 1 << (i % 8)
+			p.write(path, string(flipped))
+			report, err := p.Verify()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Problem == nil && !harmless(text, i, flipped[i]) {
+				t.Errorf("%s: %q became %q at %d, and nothing is found", path, text[i], flipped[i], i)
 			}
 		}
 		p.write(path, text)
