@@ -182,8 +182,7 @@ func (w *walk) proveBeforehand(ctx context.Context, current secret.Key) error {
 
 // first judges one server, with some patience while it is silent.
 func (w *walk) first(ctx context.Context, s Server, current secret.Key) (verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, preflightWait)
-	defer cancel()
+	deadline := time.Now().Add(preflightWait)
 	var why error
 	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
 		v, reason := judge(ctx, s, current, secret.Key{})
@@ -193,6 +192,9 @@ func (w *walk) first(ctx context.Context, s Server, current secret.Key) (verdict
 		// The first reason: the last one may only be that the time was up.
 		if why == nil {
 			why = reason
+		}
+		if time.Now().Add(pause).After(deadline) {
+			return silent, why
 		}
 		select {
 		case <-ctx.Done():

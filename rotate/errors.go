@@ -16,6 +16,10 @@ var (
 	ErrOpen = errors.New("secure mode is off")
 	// ErrSilent: a server gives no answer that proves anything.
 	ErrSilent = errors.New("no usable answer")
+	// ErrStale: a server goes on with the other key.
+	ErrStale = errors.New("it was not restarted, or something wins over the store")
+	// ErrElsewhere: a server takes neither of the two keys.
+	ErrElsewhere = errors.New("it takes its key from somewhere else")
 	// ErrUnknownAge: the key was never seen before, and IfUnknown is Fail.
 	ErrUnknownAge = errors.New("the age of the key is not known")
 	// ErrOtherReferences: the open rotation is about other stores, servers or

@@ -59,7 +59,7 @@ func judge(ctx context.Context, s Server, want, other secret.Key) (verdict, erro
 	if first == blnk.Nothing {
 		return silent, err
 	}
-	control, err := s.Ask(ctx, stranger())
+	control, err := askOn(ctx, s, stranger())
 	switch control {
 	case blnk.Nothing:
 		return silent, err
@@ -72,11 +72,33 @@ func judge(ctx context.Context, s Server, want, other secret.Key) (verdict, erro
 	return judgeLive(ctx, s, want, other)
 }
 
+// patience is how long a server that has just answered may keep back its next
+// answer: a rate limiter lets a few questions through at a time, and a proof
+// that began anew each time would never come to its end.
+const patience = 5 * time.Second
+
+// askOn asks a server that has answered before, until it answers again or
+// patience is at its end.
+func askOn(ctx context.Context, s Server, key secret.Key) (blnk.Answer, error) {
+	deadline := time.Now().Add(patience)
+	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
+		answer, err := s.Ask(ctx, key)
+		if answer != blnk.Nothing || time.Now().Add(pause).After(deadline) {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return answer, err
+		case <-time.After(pause):
+		}
+	}
+}
+
 // judgeLive: the wanted key was taken and a random one was not.
 func judgeLive(ctx context.Context, s Server, want, other secret.Key) (verdict, error) {
 	v := proved
 	if blnk.Sendable(other) {
-		switch answer, err := s.Ask(ctx, other); answer {
+		switch answer, err := askOn(ctx, s, other); answer {
 		case blnk.Nothing:
 			return silent, err
 		case blnk.Live:
@@ -86,7 +108,7 @@ func judgeLive(ctx context.Context, s Server, want, other secret.Key) (verdict, 
 		}
 	}
 	for range agreeing - 1 {
-		switch answer, err := s.Ask(ctx, want); answer {
+		switch answer, err := askOn(ctx, s, want); answer {
 		case blnk.Nothing:
 			return silent, err
 		case blnk.Live:
@@ -104,7 +126,7 @@ func judgeRefused(ctx context.Context, s Server, want, other secret.Key) (verdic
 		return elsewhere, nil
 	}
 	for i := range agreeing {
-		switch answer, err := s.Ask(ctx, other); answer {
+		switch answer, err := askOn(ctx, s, other); answer {
 		case blnk.Nothing:
 			return silent, err
 		case blnk.Live:
@@ -113,7 +135,7 @@ func judgeRefused(ctx context.Context, s Server, want, other secret.Key) (verdic
 			}
 			return stale, nil
 		}
-		switch answer, err := s.Ask(ctx, want); answer {
+		switch answer, err := askOn(ctx, s, want); answer {
 		case blnk.Nothing:
 			return silent, err
 		case blnk.Live:
@@ -136,10 +158,10 @@ const (
 func (w *walk) await(ctx context.Context, want, other secret.Key, within time.Duration) ([]verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	verdicts := make([]verdict, len(w.Servers))
+	verdicts, reasons := make([]verdict, len(w.Servers)), make([]error, len(w.Servers))
 	pause := firstPause
 	for {
-		err := w.round(ctx, want, other, verdicts)
+		err := w.round(ctx, want, other, verdicts, reasons)
 		if err == nil || final(err) {
 			return verdicts, err
 		}
@@ -153,7 +175,7 @@ func (w *walk) await(ctx context.Context, want, other secret.Key, within time.Du
 }
 
 // round asks every server that is not proved yet, once.
-func (w *walk) round(ctx context.Context, want, other secret.Key, verdicts []verdict) error {
+func (w *walk) round(ctx context.Context, want, other secret.Key, verdicts []verdict, reasons []error) error {
 	var first error
 	for i, s := range w.Servers {
 		if verdicts[i] == proved || verdicts[i] == lesser {
@@ -164,12 +186,12 @@ func (w *walk) round(ctx context.Context, want, other secret.Key, verdicts []ver
 		// than the deadline.
 		if v != silent || ctx.Err() == nil {
 			w.noteVerdict(s, verdicts[i], v)
-			verdicts[i] = v
+			verdicts[i], reasons[i] = v, reason
 		}
 		if v == proved || v == lesser {
 			continue
 		}
-		err := w.notProved(s, verdicts[i], reason)
+		err := w.notProved(s, verdicts[i], reasons[i])
 		if final(err) {
 			return err
 		}
@@ -180,11 +202,8 @@ func (w *walk) round(ctx context.Context, want, other secret.Key, verdicts []ver
 	return first
 }
 
-// errElsewhere: a server takes neither of the two keys.
-var errElsewhere = errors.New("takes its key from somewhere else")
-
 // final says whether waiting cannot help.
-func final(err error) bool { return errors.Is(err, errElsewhere) || errors.Is(err, ErrOpen) }
+func final(err error) bool { return errors.Is(err, ErrElsewhere) || errors.Is(err, ErrOpen) }
 
 // notProved phrases what a server lacks.
 func (w *walk) notProved(s Server, v verdict, reason error) error {
@@ -192,14 +211,14 @@ func (w *walk) notProved(s Server, v verdict, reason error) error {
 	case open:
 		return fmt.Errorf("%s lets a random key in: %w", s, ErrOpen)
 	case elsewhere:
-		return fmt.Errorf("%s refuses both the %s key and the %s one: it %w", s, w.names(true), w.names(false), errElsewhere)
+		return fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, w.names(true), w.names(false), ErrElsewhere)
 	case stale:
-		return fmt.Errorf("%s still takes the %s key and refuses the %s one", s, w.names(false), w.names(true))
+		return fmt.Errorf("%s still takes the %s key and refuses the %s one: %w", s, w.names(false), w.names(true), ErrStale)
 	case mixed:
 		return fmt.Errorf("%s answers differently from one connection to the next: several servers with different keys stand behind it", s)
 	default:
 		if reason == nil {
-			return fmt.Errorf("%s: %w", s, ErrSilent)
+			return fmt.Errorf("%s: %w in time", s, ErrSilent)
 		}
 		return fmt.Errorf("%w: %w", ErrSilent, reason)
 	}

@@ -166,10 +166,10 @@ func TestSweepPairsOfFaults(t *testing.T) {
 		sweepCase
 		cases, excused int
 	}{
-		"rotate":             {sweepCase{}, 20441, 28},
-		"rotate, then abort": {sweepCase{then: aborts}, 20350, 28},
-		"compromised":        {sweepCase{opt: Options{Compromised: true}}, 22016, 0},
-		"server down":        {sweepCase{opt: Options{ServerDown: true}}, 18488, 28},
+		"rotate":             {sweepCase{}, 20308, 28},
+		"rotate, then abort": {sweepCase{then: aborts}, 20217, 28},
+		"compromised":        {sweepCase{opt: Options{Compromised: true}}, 21883, 0},
+		"server down":        {sweepCase{opt: Options{ServerDown: true}}, 18404, 28},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
