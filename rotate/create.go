@@ -204,24 +204,32 @@ func (w *walk) first(ctx context.Context, s Server, current secret.Key) (verdict
 	}
 }
 
-// create makes the new key and writes the journal: from here on a crash loses
-// nothing.
-func (w *walk) create(plan Plan) error {
+// rotateRecord makes the new key: once, and never again for this rotation.
+func (w *walk) rotateRecord(plan Plan) (*record, error) {
 	key, err := w.NewKey()
 	if err != nil {
-		return fmt.Errorf("make a new key: %w", err)
+		return nil, fmt.Errorf("make a new key: %w", err)
 	}
-	rec := &record{
-		Version: journalVersion, ID: "rot_" + strings.ToLower(rand.Text()[:12]), Started: w.Now().UTC(),
-		Host: w.Host, User: w.User, Reason: w.Options.Reason, Refs: w.Refs,
-		Direction: forward, Row: rowSet,
-		Compromised: w.Options.Compromised, ServerDown: w.Options.ServerDown,
-		Timeout: w.Options.Timeout, RestartTimeout: w.Options.RestartTimeout,
-		New: key.Reveal(),
-	}
+	rec := w.newRecord(eventRotate)
+	rec.New, rec.Live = key.Reveal(), plan.Current.Reveal()
 	for range w.Refs.Stores {
 		rec.Old = append(rec.Old, plan.Current.Reveal())
 	}
+	return rec, nil
+}
+
+func (w *walk) newRecord(event string) *record {
+	return &record{
+		Version: journalVersion, ID: "rot_" + strings.ToLower(rand.Text()[:12]), Event: event,
+		Started: w.Now().UTC(), Host: w.Host, User: w.User, Reason: w.Options.Reason, Refs: w.Refs,
+		Direction: forward, Row: rowSet,
+		Compromised: w.Options.Compromised, ServerDown: w.Options.ServerDown,
+		Timeout: w.Options.Timeout, RestartTimeout: w.Options.RestartTimeout,
+	}
+}
+
+// open writes the journal for the first time.
+func (w *walk) open(rec *record) error {
 	w.rec = rec
 	if err := w.save(); err != nil {
 		// It may be there in spite of the error.
@@ -229,6 +237,6 @@ func (w *walk) create(plan Plan) error {
 		w.rec = nil
 		return err
 	}
-	w.res.Rotation, w.res.New = rec.ID, key.Fingerprint()
+	w.res.Rotation, w.res.Old, w.res.New = rec.ID, rec.old().Fingerprint(), rec.new().Fingerprint()
 	return nil
 }

@@ -354,7 +354,7 @@ func TestUnusableJournal(t *testing.T) {
 		"empty":         {"", ErrJournal},
 		"later version": {`{"version": 2}`, ErrJournal},
 		"no row":        {`{"version":1,"id":"a","refs":{"stores":["a"]},"direction":"forward","old":["x"],"new":"y"}`, ErrJournal},
-		"other references": {`{"version":1,"id":"a","refs":{"stores":["cell:0"]},"direction":"forward","row":"set","old":["x"],"new":"y"}`,
+		"other references": {`{"version":1,"id":"a","event":"rotate","refs":{"stores":["cell:0"]},"direction":"forward","row":"set","old":["x"],"live":"x","new":"y"}`,
 			ErrOtherReferences},
 	} {
 		t.Run(name, func(t *testing.T) {

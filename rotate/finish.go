@@ -36,10 +36,14 @@ func (w *walk) finish(ctx context.Context) error {
 // final is how the audit log calls this end, however many runs it took: the
 // same word for the same rotation, so that it is recorded once.
 func (w *walk) final() Outcome {
-	if w.undoing() {
+	switch {
+	case w.undoing():
 		return RolledBack
+	case w.rec.Event == eventSync:
+		return Synced
+	default:
+		return Rotated
 	}
-	return Rotated
 }
 
 // unrecorded: the key is live and proved, but a record of it is missing.
@@ -56,6 +60,8 @@ func (w *walk) remember() error {
 		return err
 	}
 	switch {
+	case w.rec.Event == eventSync:
+		return w.rememberSync(facts)
 	case !w.undoing():
 		facts = state.Facts{Key: w.rec.new().Fingerprint(), ProvedAt: w.Now().UTC(), Rotation: w.rec.ID}
 	case facts.Rotation == w.rec.ID || w.rec.Aborted:
@@ -67,6 +73,16 @@ func (w *walk) remember() error {
 		facts.FailedRefs = w.Refs.digest()
 	}
 	return w.Memory.SaveFacts(facts)
+}
+
+// rememberSync: a key that came from elsewhere is seen, not made, and a sync
+// that failed is no reason to put off a rotation.
+func (w *walk) rememberSync(facts state.Facts) error {
+	fp := w.rec.new().Fingerprint()
+	if w.undoing() || facts.Key == fp {
+		return nil
+	}
+	return w.Memory.SaveFacts(state.Facts{Key: fp, SeenAt: w.Now().UTC(), Rotation: w.rec.ID})
 }
 
 // digest tells references apart; the back-off after a rollback holds for equal
@@ -93,9 +109,16 @@ func (w *walk) record(ctx context.Context, o Outcome, cause error) {
 	}
 }
 
+func (w *walk) event() string {
+	if w.rec != nil && w.rec.Event == eventSync || w.syncing {
+		return eventSync
+	}
+	return eventRotate
+}
+
 func (w *walk) auditRecord(o Outcome, cause error) audit.Record {
 	r := audit.Record{
-		Event: "rotate", Rotation: w.res.Rotation, Outcome: string(o),
+		Event: w.event(), Rotation: w.res.Rotation, Outcome: string(o),
 		Old: w.res.Old, New: w.res.New,
 		Stores: w.Refs.Stores, Servers: w.Refs.Servers, Restart: w.Refs.Restart,
 		Once: o != Stuck && o != Refused,

@@ -23,6 +23,12 @@ const (
 	rowFinish  = "finish"
 )
 
+// What a journal was begun for.
+const (
+	eventRotate = "rotate"
+	eventSync   = "sync"
+)
+
 // The directions of an open rotation.
 const (
 	forward = "forward"
@@ -33,8 +39,10 @@ const (
 // holds keys in the clear (a redacting type would save "[redacted]"), so it
 // lives in a private file only, and no longer than the rotation.
 type record struct {
-	Version   int        `json:"version"`
-	ID        string     `json:"id"`
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	// Event is what was begun: "rotate" or "sync".
+	Event     string     `json:"event"`
 	Started   time.Time  `json:"started"`
 	Host      string     `json:"host"`
 	User      string     `json:"user"`
@@ -51,9 +59,12 @@ type record struct {
 	ServerDown     bool          `json:"server_down,omitempty"`
 	Timeout        time.Duration `json:"timeout_ns"`
 	RestartTimeout time.Duration `json:"restart_timeout_ns"`
-	Old            []string      `json:"old"` // one per store
-	New            string        `json:"new"`
-	FirstError     string        `json:"first_error,omitempty"`
+	// Old is what each store held before ("": nothing), Live what the servers
+	// ran with ("": not known).
+	Old        []string `json:"old"`
+	Live       string   `json:"live"`
+	New        string   `json:"new"`
+	FirstError string   `json:"first_error,omitempty"`
 }
 
 // An Open is what may be told of an open rotation.
@@ -118,7 +129,7 @@ func (r *record) whole() bool {
 	rows := []string{rowSet, rowRestart, rowTest, rowFinish}
 	return r.ID != "" && r.New != "" && len(r.Old) > 0 && len(r.Old) == len(r.Refs.Stores) &&
 		(r.Direction == forward || r.Direction == undo) && slices.Contains(rows, r.Row) &&
-		!slices.Contains(r.Old, "")
+		(r.Event == eventSync || r.Event == eventRotate && r.Live != "" && !slices.Contains(r.Old, ""))
 }
 
 func (r *record) bytes() ([]byte, error) {
@@ -141,15 +152,14 @@ func (r *record) oldIn(ref string) secret.Key {
 
 func (r *record) olds() []secret.Key {
 	var keys []secret.Key
-	for _, k := range r.Old {
+	for _, k := range append([]string{r.Live}, r.Old...) {
 		keys = append(keys, secret.New(k))
 	}
 	return keys
 }
 
-// old is the old key of the source of truth, which is the one that the servers
-// ran with.
-func (r *record) old() secret.Key { return secret.New(r.Old[0]) }
+// old is the key that the servers ran with before.
+func (r *record) old() secret.Key { return secret.New(r.Live) }
 
 // want and other are the key of this direction's end, and the one it replaces.
 func (r *record) want() secret.Key {
@@ -159,11 +169,29 @@ func (r *record) want() secret.Key {
 	return r.new()
 }
 
+// other is the zero Key where the two are the same: a sync of copies that no
+// server reads.
 func (r *record) other() secret.Key {
-	if r.Direction == undo {
+	switch {
+	case r.New == r.Live:
+		return secret.Key{}
+	case r.Direction == undo:
 		return r.new()
+	default:
+		return r.old()
 	}
-	return r.old()
+}
+
+// noWayBack says why the old key cannot be put in force again, or "".
+func (r *record) noWayBack() string {
+	switch {
+	case r.Compromised:
+		return "the old key is compromised"
+	case r.Live == "":
+		return "the key that the servers ran with is not known"
+	default:
+		return ""
+	}
 }
 
 // same compares references; the order of all but the first store carries no

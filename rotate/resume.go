@@ -71,10 +71,10 @@ func (w *walk) lookAround(ctx context.Context) (third secret.Key, err error) {
 	return secret.Key{}, nil
 }
 
-// mayTakeAnother: with --server-down a server that was not restarted yet may
-// run with a key that nobody knows any more.
+// mayTakeAnother: with --server-down, or in a sync, a server that was not
+// restarted yet may run with a key that nobody knows.
 func (w *walk) mayTakeAnother() bool {
-	return w.rec.ServerDown && w.rec.Direction == forward && (w.rec.Row == rowSet || w.rec.Row == rowRestart)
+	return (w.rec.ServerDown || w.rec.Live == "") && w.rec.Direction == forward && (w.rec.Row == rowSet || w.rec.Row == rowRestart)
 }
 
 func (w *walk) isOld(key secret.Key) bool {
@@ -145,8 +145,8 @@ func (r *Rotation) Abort(ctx context.Context) (Result, error) {
 		return Result{Outcome: None}, nil
 	}
 	w.takeFlags()
-	if w.rec.Compromised {
-		err = w.getStuck(ctx, fmt.Errorf("rotation %s replaces a compromised key: there is no way back to it", w.rec.ID))
+	if why := w.rec.noWayBack(); why != "" {
+		err = w.getStuck(ctx, fmt.Errorf("there is no way back from rotation %s: %s", w.rec.ID, why))
 		return w.res, err
 	}
 	err = w.abort(ctx)
@@ -215,20 +215,28 @@ func (r *Rotation) Abandon(ctx context.Context, confirm func(why error) error) (
 	if rec, err := parseRecord(data); err == nil {
 		w.adopt(rec)
 	}
-	key, err := w.agreedKey(ctx)
+	key, err := w.repairedKey(ctx)
 	if err == nil {
 		err = w.allProve(ctx, key)
 	}
+	if err != nil && confirm != nil {
+		err = confirm(err)
+	}
 	if err != nil {
-		if confirm == nil {
-			return Result{Outcome: Refused}, err
-		}
-		if err := confirm(err); err != nil {
-			return Result{Outcome: Refused}, err
-		}
+		w.res.Outcome = Refused
+		return w.res, err
 	}
 	err = w.abandon(ctx, key)
 	return w.res, err
+}
+
+// repairedKey is agreedKey after what a crash left in the stores was put right:
+// a forgotten rotation leaves nothing behind that holds a key.
+func (w *walk) repairedKey(ctx context.Context) (secret.Key, error) {
+	if err := w.repair(ctx); err != nil {
+		return secret.Key{}, err
+	}
+	return w.agreedKey(ctx)
 }
 
 // abandon records that the rotation came to nothing, and forgets it.
@@ -239,5 +247,22 @@ func (w *walk) abandon(ctx context.Context, key secret.Key) error {
 		return w.getStuck(ctx, err)
 	}
 	w.warn("rotation %s was abandoned: the key in force is %s", w.res.Rotation, Name(key))
+	if !w.workersHave(key) {
+		w.warn("workers not proved: restart them, unless that was done with this key")
+	}
 	return nil
+}
+
+// workersHave says whether the journal tells that the workers run with key: it
+// was theirs and no restart was begun, or the restart with it succeeded.
+func (w *walk) workersHave(key secret.Key) bool {
+	switch {
+	case w.rec == nil:
+		return false
+	case w.rec.Row == rowSet && !w.undoing():
+		return key.Equal(w.rec.old())
+	default:
+		restarted := w.rec.Row == rowTest || w.rec.Row == rowFinish
+		return restarted && w.WorkersProved && key.Equal(w.rec.want())
+	}
 }

@@ -19,6 +19,10 @@ type walk struct {
 	resumed bool
 	// put: a store of this run may hold a key that was written in it.
 	put bool
+	// syncing: the run began as a sync.
+	syncing bool
+	// asked is how long a person took to answer.
+	asked time.Duration
 	// stuck collects what keeps an undo from being complete; the run goes on
 	// and says it in the end.
 	stuck []string
@@ -124,16 +128,8 @@ func (w *walk) begin(ctx context.Context) error {
 		w.ended(rowCreate, started, nil)
 		return w.notDue(plan)
 	}
-	if err == nil && w.Confirm != nil {
-		asked := time.Now()
-		err = w.Confirm(ctx, plan)
-		started = started.Add(time.Since(asked)) // a person's time is not the step's
-	}
 	if err == nil {
-		err = w.create(plan)
-	}
-	if err == nil && ctx.Err() != nil {
-		err = w.interrupted(ctx)
+		err = w.start(ctx, plan, func() (*record, error) { return w.rotateRecord(plan) })
 	}
 	w.ended(rowCreate, started, err)
 	if err != nil {
@@ -142,18 +138,41 @@ func (w *walk) begin(ctx context.Context) error {
 	return w.forth(ctx, rowSet)
 }
 
+// start ends step "create": a person's yes, and the journal, from which on a
+// crash loses nothing.
+func (w *walk) start(ctx context.Context, plan Plan, fill func() (*record, error)) error {
+	if w.Confirm != nil {
+		asked := time.Now()
+		err := w.Confirm(ctx, plan)
+		w.asked = time.Since(asked)
+		if err != nil {
+			return err
+		}
+	}
+	rec, err := fill()
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return w.interrupted(ctx)
+	}
+	if err := w.open(rec); err != nil {
+		return err
+	}
+	if ctx.Err() != nil { // nothing has happened yet but the journal
+		return errors.Join(w.interrupted(ctx), w.Journal.ForgetJournal())
+	}
+	return nil
+}
+
 // forth walks the steps of the way forward; where one fails, it goes back.
 func (w *walk) forth(ctx context.Context, from string) error {
 	err := w.walk(ctx, from)
 	var end *EndError
-	switch {
-	case err == nil || errors.As(err, &end):
+	if err == nil || errors.As(err, &end) {
 		return err
-	case w.rec.Compromised:
-		return w.getStuck(ctx, err)
-	default:
-		return w.back(ctx, err)
 	}
+	return w.back(ctx, err)
 }
 
 // walk does the steps of the journal's direction, starting at a row.
@@ -227,6 +246,9 @@ func (w *walk) started(row string) time.Time {
 
 func (w *walk) ended(row string, started time.Time, err error) {
 	e := Event{Step: row, Undo: w.undoing(), Kind: Done, Took: time.Since(started)}
+	if row == rowCreate {
+		e.Took -= w.asked
+	}
 	if err != nil {
 		e.Kind, e.Text = Failed, err.Error()
 	}

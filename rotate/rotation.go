@@ -93,6 +93,8 @@ type Options struct {
 	Compromised bool
 	// ServerDown: the old key is not proved beforehand.
 	ServerDown bool
+	// Trust: the source of truth is right, whatever key is live (Sync only).
+	Trust bool
 	// Reason goes into the audit log.
 	Reason string
 }
@@ -100,9 +102,12 @@ type Options struct {
 // A Rotation is everything that one run needs. What makes it a rotation, a
 // repair or a dry run is the method that is called.
 type Rotation struct {
-	Refs    References
-	Stores  []store.Store // the first is the source of truth
-	Copies  []Copy        // written last
+	Refs   References
+	Stores []store.Store // the first is the source of truth
+	// Source is the index of the store that Sync copies from: 0 but where a
+	// person names another one.
+	Source  int
+	Copies  []Copy // written last
 	Restart []Restarter
 	Servers []Server
 	// WorkersProved: the restart proves that the workers restarted too.
@@ -156,6 +161,8 @@ type Outcome string
 // The outcomes, as cli.md names them in JSON.
 const (
 	Rotated    Outcome = "rotated"
+	Synced     Outcome = "synced"  // the source's key is in every store and on every server now
+	InSync     Outcome = "in_sync" // it had been before
 	NotDue     Outcome = "not_due"
 	Adopted    Outcome = "adopted"
 	Resumed    Outcome = "resumed" // an open rotation went forward to its end

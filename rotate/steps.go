@@ -43,10 +43,16 @@ func (w *walk) unset(ctx context.Context) error {
 // counts.
 func (w *walk) replace(ctx context.Context, s store.Store, from, next secret.Key) error {
 	key, at, err := s.Get(ctx)
+	if errors.Is(err, store.ErrNotFound) && from.IsZero() {
+		err = nil // where there was nothing, nothing is what to expect
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("read %s: %w", s, err)
 	case key.Equal(next):
+		return nil
+	case next.IsZero():
+		w.warn("%s held no key before, and holds %s now", s, Name(key))
 		return nil
 	case !key.Equal(from):
 		return fmt.Errorf("%s: %w: it holds %s", s, store.ErrConflict, Name(key))
@@ -91,6 +97,9 @@ func (w *walk) restart(ctx context.Context) error {
 // test proves the wanted key on every server, and that the stores still hold
 // it.
 func (w *walk) test(ctx context.Context) error {
+	if !blnk.Sendable(w.rec.want()) {
+		return fmt.Errorf("the %s key is not known, or cannot be sent: nothing to prove", w.names(true))
+	}
 	verdicts, err := w.await(ctx, w.rec.want(), w.rec.other(), w.Options.Timeout)
 	w.noteServers(verdicts)
 	if err != nil {

@@ -15,6 +15,9 @@ func (w *walk) back(ctx context.Context, cause error) error {
 		}
 		return w.refuse(ctx, cause)
 	}
+	if w.rec.noWayBack() != "" {
+		return w.getStuck(ctx, cause)
+	}
 	w.rec.Direction, w.rec.Row = undo, rowSet
 	if w.rec.FirstError == "" && cause != nil {
 		w.rec.FirstError = oneLine(cause.Error())

@@ -77,6 +77,7 @@ var (
 	newKey = secret.New("new-9aK2jH5gF8dS1qW4eR7tY0uI3oP6zXcV")
 
 	errFault = errors.New("injected fault")
+	errNoKey = fmt.Errorf("cell: %w", store.ErrNotFound)
 )
 
 type crash struct{}
@@ -149,6 +150,9 @@ func (c cell) Get(ctx context.Context) (key secret.Key, at store.Version, err er
 		return key, at, err
 	}
 	err = c.touch("get "+c.String(), func() { key = c.keys[c.i] })
+	if err == nil && key.IsZero() {
+		err = errNoKey
+	}
 	return key, store.Version(key.Reveal()), err
 }
 
