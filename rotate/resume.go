@@ -71,10 +71,10 @@ func (w *walk) lookAround(ctx context.Context) (third secret.Key, err error) {
 	return secret.Key{}, nil
 }
 
-// mayTakeAnother: with --server-down a server that was not restarted yet may
-// run with a key that nobody knows any more.
+// mayTakeAnother: with --server-down, or in a sync, a server that was not
+// restarted yet may run with a key that nobody knows.
 func (w *walk) mayTakeAnother() bool {
-	return w.rec.ServerDown && w.rec.Direction == forward && (w.rec.Row == rowSet || w.rec.Row == rowRestart)
+	return (w.rec.ServerDown || w.rec.Live == "") && w.rec.Direction == forward && (w.rec.Row == rowSet || w.rec.Row == rowRestart)
 }
 
 func (w *walk) isOld(key secret.Key) bool {
@@ -145,8 +145,8 @@ func (r *Rotation) Abort(ctx context.Context) (Result, error) {
 		return Result{Outcome: None}, nil
 	}
 	w.takeFlags()
-	if w.rec.Compromised {
-		err = w.getStuck(ctx, fmt.Errorf("rotation %s replaces a compromised key: there is no way back to it", w.rec.ID))
+	if why := w.rec.noWayBack(); why != "" {
+		err = w.getStuck(ctx, fmt.Errorf("there is no way back from rotation %s: %s", w.rec.ID, why))
 		return w.res, err
 	}
 	err = w.abort(ctx)
