@@ -15,12 +15,14 @@ import (
 )
 
 // TestMain makes the test binary the programs that scripts run: blnkctl itself,
-// the stand-in for a Blnk server, and spawn (script_spawn_test.go).
+// the stand-in for a Blnk server, spawn (script_spawn_test.go) and strike
+// (script_strike_test.go).
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"blnkctl":      func() { os.Exit(cmd.Main()) },
 		"blnk-standin": func() { os.Exit(blnktest.Main()) },
 		"spawn":        func() { os.Exit(spawn()) },
+		"strike":       func() { os.Exit(strike()) },
 	})
 }
 
@@ -36,7 +38,7 @@ func runScripts(t *testing.T, more func(*testscript.Env) error) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                withRotateCmds(scriptCmds()),
+		Cmds:                withEndCmds(withRotateCmds(scriptCmds())),
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
 				return os.Geteuid() == 0, nil
