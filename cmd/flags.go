@@ -63,9 +63,13 @@ func (a *app) abs(path string) (string, error) {
 }
 
 // storeFlags name places that hold the key.
-type storeFlags struct{ refs []string }
+type storeFlags struct {
+	refs []string
+	cmd  *cobra.Command
+}
 
 func (f *storeFlags) add(cmd *cobra.Command, text string) {
+	f.cmd = cmd
 	cmd.Flags().StringArrayVar(&f.refs, "store", nil, text)
 	complete(cmd, "store", storeSchemeNames)
 }
@@ -73,9 +77,9 @@ func (f *storeFlags) add(cmd *cobra.Command, text string) {
 // open opens the stores and refuses one that is named twice, by whatever path.
 // field replaces the schemes' own default fields; "" leaves them.
 func (f *storeFlags) open(a *app, field func(scheme string) string) ([]store.Store, error) {
-	dir, err := a.env.Getwd()
+	dir, err := a.dirOf(f.cmd, "store")
 	if err != nil {
-		return nil, fmt.Errorf("find the working directory: %w", err)
+		return nil, err
 	}
 	private, err := a.openState()
 	if err != nil {

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/config"
 )
 
 // commands is every command, in the order of the help.
@@ -40,7 +42,10 @@ type app struct {
 	env    *Env
 	out    *sink // data
 	global globalFlags
-	exits  map[*cobra.Command]exits
+	config configuration
+	// configures lists, for each command, the flags that blnkctl.yaml can give.
+	configures map[*cobra.Command][]string
+	exits      map[*cobra.Command]exits
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what
@@ -102,7 +107,12 @@ back.`,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          runGroup,
 		// The command is built; what is left of its flags comes from variables.
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.applyVariables(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := a.applyVariables(cmd); err != nil {
+				return err
+			}
+			return a.applyConfig(cmd)
+		},
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(a.env.Stdin)
@@ -111,6 +121,9 @@ back.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(a.printHelp)
 	a.global.add(root)
+	root.PersistentFlags().StringVar(&a.config.explicit, "config", "",
+		"configuration `file` (default ./"+config.Name+", then "+config.SystemFile+")")
+	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 	for _, make := range commands() {
 		root.AddCommand(make(a))
 	}

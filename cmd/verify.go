@@ -51,6 +51,7 @@ seen.`, surveyed),
 	opt.reach.add(cmd)
 	_ = cmd.MarkFlagFilename("key-file")
 	completeChoice(cmd, "expect", opt.expect)
+	a.configured(cmd, "store", "server")
 	a.exits[cmd] = exits{
 		exitOK:          "every server answered as expected",
 		exitFailed:      "a key could not be read",
@@ -81,7 +82,11 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	keys, err := readSuspects(ctx, a, opt, stores)
+	suspected := stores
+	if opt.keyFile != "" && a.fromConfig(opt.stores.cmd, "store") {
+		suspected = nil // they say where the server is; the question is about another key
+	}
+	keys, err := readSuspects(ctx, a, opt, suspected)
 	if err != nil {
 		return err
 	}
