@@ -149,6 +149,8 @@ type Plan struct {
 	Restart []string
 	Servers []string
 	Remarks []string
+	// Differs is what a sync found to differ from the source of truth.
+	Differs []string
 	// Open is the rotation that would be finished instead, or nil.
 	Open *Open
 	// Due is false where Options.IfOlderThan says that nothing is to be done.

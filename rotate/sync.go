@@ -119,13 +119,13 @@ func (w *walk) surveySync(ctx context.Context, mend bool) (difference, error) {
 		d.plan.Due.Why = fmt.Sprintf("every store and server has %s", Name(d.source))
 		return d, nil
 	}
+	d.plan.Differs = differs
 	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", w.Stores[w.Source], Name(d.source))}
 	if d.plan.Remarks, err = w.remarks(ctx); err == nil && w.Preflight != nil {
 		var more []string
 		more, err = w.Preflight(ctx, d.live)
 		d.plan.Remarks = append(d.plan.Remarks, more...)
 	}
-	d.plan.Remarks = append(differs, d.plan.Remarks...)
 	return d, err
 }
 
