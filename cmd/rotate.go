@@ -59,6 +59,7 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRotate(cmd, a, o) },
 	}
 	o.add(cmd)
+	a.configured(cmd, "store", "restart", "server")
 	a.exits[cmd] = exits{
 		exitOK: "", exitFailed: "", exitUsage: "", exitPutBack: "", exitHeld: "", exitAround: "",
 		exitStuck:       "a person is needed; the journal is kept; `rotate` continues, `rotate --abort` goes back",
