@@ -48,7 +48,7 @@ var thirdParty = map[string][]string{
 var only = map[string][]string{
 	"net/http": {"probe"},
 	"os/exec":  {"internal/run"},
-	"unsafe":   {"internal/textfile"}, // system calls that package syscall lacks
+	"unsafe":   {"internal/textfile", "supervise"}, // system calls that package syscall lacks
 	"C":        {},
 }
 

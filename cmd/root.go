@@ -13,6 +13,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,6 +30,7 @@ func commands() []func(*app) *cobra.Command {
 		newKeygenCmd,
 		newRotateCmd,
 		newVerifyCmd,
+		newExecCmd,
 		newAuditCmd,
 		newVersionCmd,
 		newCompletionCmd,
@@ -89,6 +91,9 @@ func Run(ctx context.Context, env *Env, args []string) int {
 	}
 	if err == nil {
 		return exitOK
+	}
+	if s, ok := errors.AsType[exitStatus](err); ok {
+		return int(s)
 	}
 	return a.report(ctx, err)
 }

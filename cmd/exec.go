@@ -1,0 +1,184 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/supervise"
+)
+
+// Exit codes of exec for what is not the command's own: those of env(1) and
+// docker run.
+const (
+	exitExecFailed    = 125
+	exitNotExecutable = 126
+	exitNotFound      = 127
+)
+
+// An exitStatus ends blnkctl with the exit status of a command, which said
+// itself what there was to say.
+type exitStatus int
+
+// Error is never shown.
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+type execOptions struct {
+	stores   storeFlags
+	variable string
+	watch    bool
+	interval time.Duration
+	kill     time.Duration
+}
+
+func newExecCmd(a *app) *cobra.Command {
+	opt := &execOptions{}
+	cmd := &cobra.Command{
+		Use:   "exec [flags] -- COMMAND [ARG...]",
+		Short: "Run a command with the key in its environment",
+		Long: fmt.Sprintf(`Run a command with the key in its environment.
+
+The key of the store becomes a variable of the command, and of nothing else. The
+command gets all other variables too, those of Blnk included, but for BLNKCTL_*
+and for the doubled name BLNK_SERVER_BLNK_SERVER_SECRET_KEY, which would win over
+the key. %s tells a rotation where the key came from.
+
+Signals are passed on, and the exit status is the command's. Under systemd, use
+KillMode=mixed: blnkctl passes SIGTERM on, and once is enough.
+
+With --watch the store is read again and again. When its key has changed, the
+command gets SIGTERM, after --kill-timeout SIGKILL, and is started with the new
+key: so 'blnkctl rotate --restart wait:' finds its restart done. A store that
+cannot be read is reported and changes nothing. A command that ends by itself is
+not started again, which is for the supervisor of the container or host.`, supervise.Mark),
+		Example: `  blnkctl exec --store 'blnkjson:/etc/blnk/key.json' -- blnk start
+  blnkctl exec --store 'blnkjson:/etc/blnk/key.json' --watch -- blnk workers`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := checkExec(cmd, opt, args)
+			if err == nil {
+				err = runExec(cmd.Context(), a, opt, args)
+			}
+			return execFailure(err)
+		},
+		// Whatever fails before the command runs, exits as docker run would.
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			return execFailure(cmd.Root().PersistentPreRunE(cmd, args))
+		},
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return execFailure(flagError(cmd, err)) })
+	flags := cmd.Flags()
+	flags.SetInterspersed(false) // flags behind COMMAND are its own
+	opt.stores.add(cmd, "`place` that holds the key, as blnkjson:./blnk.json")
+	flags.StringVar(&opt.variable, "env", "BLNK_SERVER_SECRET_KEY", "`name` of the variable that gets the key")
+	flags.BoolVar(&opt.watch, "watch", false, "start the command again when the key has changed")
+	flags.DurationVar(&opt.interval, "interval", 30*time.Second, "how often to read the store, `time` of 1s or more; a tenth is left to chance")
+	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "how much `time` the command has to end before it is killed (a Blnk worker may need 95s)")
+	a.exits[cmd] = exits{
+		exitOK:            "the command ended so; otherwise its own exit status, 128+n where signal n ended it",
+		exitExecFailed:    "wrong flags, or the key could not be read or used",
+		exitNotExecutable: "the command cannot be executed",
+		exitNotFound:      "the command was not found",
+		exitInterrupted:   "interrupted before the command was started",
+	}
+	return cmd
+}
+
+// variableName is what a shell could assign to (POSIX, 8.1).
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
+	switch {
+	case len(args) == 0 || args[0] == "":
+		return usage(helpHint(cmd), "no command to run")
+	case len(opt.stores.refs) == 0:
+		return usage("name the place that holds the key, as --store 'blnkjson:./blnk.json'", "--store is required")
+	case len(opt.stores.refs) > 1 && typed(cmd, "store"):
+		return usage("name the source of truth alone", "--store is given twice: a command gets one key")
+	case !variableName.MatchString(opt.variable):
+		return usage("", "--env%s: want a name of letters, digits and underscores", shown(opt.variable))
+	case strings.HasPrefix(opt.variable, "BLNKCTL_"):
+		return usage("", "--env: BLNKCTL_* variables are blnkctl's own")
+	case opt.interval < supervise.MinInterval:
+		return usage("", "--interval: want %v or more", supervise.MinInterval)
+	case opt.kill <= 0:
+		return usage("", "--kill-timeout: want more than 0s")
+	case typed(cmd, "interval") && !opt.watch:
+		return usage("add --watch", "--interval without --watch")
+	}
+	return nil
+}
+
+func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error {
+	opt.stores.refs = opt.stores.refs[:1] // of a list, the source of truth
+	stores, err := opt.stores.open(a, nil)
+	if err != nil {
+		return err
+	}
+	key, err := supervise.Read(ctx, stores[0])
+	if err != nil {
+		return err
+	}
+	job := supervise.Options{
+		Args: args, Environ: a.env.Environ, Variable: opt.variable,
+		Source: stores[0], KillTimeout: opt.kill,
+		Signals: takeSignals(supervise.Signals()),
+		Say:     func(line string) { a.say("%s", line) },
+		Warn:    func(line string) { a.warn("%s", line) },
+	}
+	if opt.watch {
+		job.Interval = opt.interval
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	status, err := supervise.Run(ctx, key, job)
+	if errors.Is(err, supervise.ErrNotFound) || errors.Is(err, supervise.ErrNotExecutable) {
+		return fmt.Errorf("run%s: %w", shown(args[0]), err)
+	}
+	if err == nil && status != 0 {
+		err = exitStatus(status)
+	}
+	return err
+}
+
+// takeSignals takes the signals over from Main: they are the command's now, and
+// the second of a kind ends nothing. One that is ignored stays ignored, here and
+// in the command.
+func takeSignals(wanted []os.Signal) <-chan os.Signal {
+	c := make(chan os.Signal, 64)
+	for _, s := range wanted {
+		if !signal.Ignored(s) {
+			signal.Reset(s)
+			signal.Notify(c, s)
+		}
+	}
+	return c
+}
+
+// execFailure gives an error the exit code that exec has for it.
+func execFailure(err error) error {
+	if _, ok := errors.AsType[exitStatus](err); ok || err == nil {
+		return err
+	}
+	code, hint := judge(err)
+	switch {
+	case errors.Is(err, supervise.ErrNotFound):
+		code, hint = exitNotFound, ""
+	case errors.Is(err, supervise.ErrNotExecutable):
+		code, hint = exitNotExecutable, "" // not the one for a store without permission
+	case code != exitInterrupted:
+		code = exitExecFailed
+	}
+	failed := &exitError{code: code, err: err, hint: hint}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		failed.details = e.details
+	}
+	return failed
+}

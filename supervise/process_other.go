@@ -1,0 +1,8 @@
+//go:build !linux
+
+package supervise
+
+import "syscall"
+
+// endWithParent does nothing: this system has no such service.
+func endWithParent(*syscall.SysProcAttr) {}
