@@ -186,16 +186,27 @@ func (e *Entry[V]) put(ctx context.Context, next secret.Key, at V) error {
 }
 
 // CheckPut says, without any effect, whether a Put would find a file that it
-// can edit, may write it, and has room.
+// can edit, may write it, and has room; and whether the value that stands there
+// could be put back.
 func (e *Entry[V]) CheckPut(ctx context.Context) error {
 	text, err := e.Text(ctx)
-	if err == nil {
-		text, err = e.edit.Set(text, secret.New(probe))
+	if err != nil {
+		return err
 	}
+	if text != nil {
+		now, err := e.edit.Value(text)
+		if err == nil && !now.IsZero() {
+			_, err = e.edit.Set(text, now)
+		}
+		if err != nil {
+			return e.fault(err)
+		}
+	}
+	next, err := e.edit.Set(text, secret.New(probe))
 	if err != nil {
 		return e.fault(err)
 	}
-	return e.fault(e.file.Check(len(text) + keyRoom))
+	return e.fault(e.file.Check(len(next) + keyRoom))
 }
 
 // fault gives an error the sentinel that callers of a store know.
