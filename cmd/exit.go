@@ -58,8 +58,32 @@ func (e exits) write(b *strings.Builder) {
 		if text == "" {
 			text = all[code]
 		}
-		fmt.Fprintf(b, "  %-4d %s\n", code, text)
+		fmt.Fprintf(b, "  %-4d %s\n", code, wrap(text, helpWidth-tableIndent, tableIndent))
 	}
+}
+
+// tableIndent is where the texts of the table begin.
+const tableIndent = 7
+
+// wrap breaks a text between words into lines of a width, all but the first
+// indented.
+func wrap(text string, width, indent int) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		switch {
+		case column == 0:
+		case column+1+len(word) > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
 }
 
 // An exitError attaches to an error what only the command line knows: an exit

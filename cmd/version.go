@@ -34,14 +34,19 @@ func runVersion(a *app) error {
 	if a.json() {
 		return a.printJSON(v)
 	}
-	line := "blnkctl " + v.Version
-	if v.Revision != "" && !strings.Contains(v.Version, v.Revision[:min(12, len(v.Revision))]) {
-		line += " " + v.Revision
+	return a.print("blnkctl " + v.text() + " " + v.Go + " " + v.Platform + "\n")
+}
+
+// text is the version, with the revision where the version does not hold it.
+func (v versionInfo) text() string {
+	text := v.Version
+	if v.Revision != "" && !strings.Contains(text, v.Revision[:min(12, len(v.Revision))]) {
+		text += " " + v.Revision
 	}
-	if v.Modified && !strings.HasSuffix(v.Version, "+dirty") {
-		line += " (modified)"
+	if v.Modified && !strings.HasSuffix(text, "+dirty") {
+		text += " (modified)"
 	}
-	return a.print(line + " " + v.Go + " " + v.Platform + "\n")
+	return text
 }
 
 // describeBuild reads what the Go tool wrote into the binary: `go install`

@@ -1,0 +1,121 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// testEnv is an Env without a process around it: no terminal, no environment
+// but a state folder of its own.
+func testEnv(t *testing.T, environ ...string) (env *Env, stdout, stderr *bytes.Buffer) {
+	t.Helper()
+	dir := t.TempDir()
+	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
+	return &Env{
+		Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr,
+		Environ: append([]string{"BLNKCTL_STATE_DIR=" + dir + "/state"}, environ...),
+		Getwd:   func() (string, error) { return dir, nil },
+		UID:     1000,
+		Now:     time.Now,
+	}, stdout, stderr
+}
+
+func testApp(t *testing.T) (*app, *cobra.Command) {
+	t.Helper()
+	env, stdout, _ := testEnv(t)
+	a := &app{env: env, out: &sink{w: stdout}, exits: map[*cobra.Command]exits{}}
+	return a, newRootCmd(a)
+}
+
+func walkCommands(cmd *cobra.Command, visit func(*cobra.Command)) {
+	visit(cmd)
+	for _, sub := range cmd.Commands() {
+		walkCommands(sub, visit)
+	}
+}
+
+// Every command's --help ends with its exit status, fits a terminal, and names
+// no command that does not exist.
+func TestHelpOfEveryCommand(t *testing.T) {
+	_, root := testApp(t)
+	var names []string
+	walkCommands(root, func(c *cobra.Command) { names = append(names, c.CommandPath()) })
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			env, stdout, stderr := testEnv(t)
+			args := append(strings.Fields(name)[1:], "--help")
+			if code := Run(context.Background(), env, args); code != exitOK || stderr.Len() > 0 {
+				t.Fatalf("exit status %d, stderr %q", code, stderr)
+			}
+			_, table, ok := strings.Cut(stdout.String(), "\nExit Status:\n  0    ")
+			// exec keeps 2 for its child, as docker run does.
+			if !ok || !strings.Contains(table, "\n  2    ") && !strings.Contains(table, "\n  125  ") {
+				t.Errorf("no exit status table with 0 and 2:\n%s", stdout)
+			}
+			for i, line := range strings.Split(table, "\n")[1:] {
+				if line != "" && !strings.HasPrefix(line, "  ") {
+					t.Errorf("line %d behind the table: %q", i, line)
+				}
+			}
+			for line := range strings.Lines(stdout.String()) {
+				if len(line) > helpWidth+1 {
+					t.Errorf("%d columns: %s", len(line)-1, line)
+				}
+			}
+			for _, later := range []string{"blnkctl init", "blnkctl status", "blnkctl doctor", "blnkctl due"} {
+				if strings.Contains(stdout.String(), later) && !slices.Contains(names, later) {
+					t.Errorf("the help names %s, which does not exist", later)
+				}
+			}
+		})
+	}
+}
+
+// A flag that asks for something to be done must not come from a variable that
+// somebody forgot.
+func TestActionsAreNoVariables(t *testing.T) {
+	never := []string{"yes", "force", "abort", "abandon", "compromised", "server-down", "dry-run"}
+	_, root := testApp(t)
+	seen := map[string]bool{}
+	walkCommands(root, func(c *cobra.Command) {
+		for _, name := range never {
+			if f := c.Flags().Lookup(name); f != nil {
+				seen[name] = true
+				if !marked(f, actionMark) {
+					t.Errorf("%s: --%s is not marked as an action", c.CommandPath(), name)
+				}
+			}
+		}
+	})
+	if !seen["force"] {
+		t.Error("keygen has no --force: this test looks at nothing")
+	}
+}
+
+// Run touches nothing but its Env.
+func TestRunUsesItsEnvOnly(t *testing.T) {
+	t.Setenv("BLNKCTL_FORMAT", "hex")
+	env, stdout, stderr := testEnv(t, "BLNKCTL_FORMAT=base62")
+	if code := Run(context.Background(), env, []string{"keygen"}); code != exitOK {
+		t.Fatalf("exit status %d: %s", code, stderr)
+	}
+	if n := len(strings.TrimSpace(stdout.String())); n != 43 {
+		t.Errorf("%d characters, want the 43 of base62", n)
+	}
+}
+
+func TestInterruptedBeforeItBegan(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(&interruptError{})
+	env, _, stderr := testEnv(t)
+	code := Run(ctx, env, []string{"keygen", "--store", "blnkjson:blnk.json"})
+	if code != exitInterrupted || !strings.HasPrefix(stderr.String(), "error: interrupted\n") {
+		t.Errorf("exit status %d, %q", code, stderr)
+	}
+}
