@@ -3,18 +3,13 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/user"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
-	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
@@ -38,6 +33,7 @@ type session struct {
 	open     *rotate.Open // the journal, where there is one
 	keys     keyring
 	outputs  []string // of restart commands that failed
+	culprit  culprit  // of a proof that failed
 }
 
 // A keyring holds the keys that must not show in the output of commands.
@@ -152,24 +148,19 @@ func (s *session) fromJournal(cmd *cobra.Command, refs *rotate.References) {
 	}
 }
 
-// localServer is the address on this host that the port in blnk.json gives.
+// localServer is the server that a blnk.json names by its port. What is wrong
+// with a file is better said by its store, which says it of every file.
 func (s *session) localServer(ctx context.Context, stores []store.Store) ([]string, error) {
-	for _, st := range stores {
-		b, ok := st.(*blnkjson.Store)
-		if !ok {
-			continue
-		}
-		file, err := b.Config(ctx)
-		if err != nil {
-			return nil, err
-		}
-		e, err := blnk.Resolve(file, nil)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.Path(), err)
-		}
-		return []string{"http://127.0.0.1:" + e.Port()}, nil
+	url, err := localServer(ctx, stores)
+	if err == nil {
+		return []string{url}, nil
 	}
-	return nil, usage("", "--server is required where no blnkjson: store gives the port")
+	for _, st := range stores {
+		if _, _, unread := st.Get(ctx); unread != nil {
+			return nil, unread
+		}
+	}
+	return nil, err
 }
 
 // assemble puts the rotation together.
@@ -179,8 +170,8 @@ func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate
 		Stores: stores, Refs: refs, WorkersProved: true,
 		Journal: s.target, Memory: s.target, Recorder: audit.Open(s.state.Path(), s.app.env.Now),
 		Lock: s.lock, NewKey: s.newKey, Weak: weakness, Preflight: s.preflight,
-		Tell: s.progress.event, Now: s.app.env.Now,
-		Host: hostName(), User: userName(s.app.env.UID), Options: o.options(),
+		Tell: func(e rotate.Event) { s.event(cmd.Context(), e) }, Now: s.app.env.Now,
+		Host: hostName(), User: userName(s.app.env.UID), Options: s.timed(cmd, o.options()),
 	}
 	if s.app.canAsk() && !o.yes {
 		s.rotation.Confirm = s.confirm
@@ -190,6 +181,7 @@ func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate
 			return err
 		}
 	}
+	o.reach.options.Timeout = question(s.rotation.Options.Timeout)
 	for i, url := range refs.Servers {
 		server, err := o.reach.open(url)
 		if err != nil {
@@ -203,96 +195,4 @@ func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate
 		s.rotation.Servers = append(s.rotation.Servers, rotate.Server{Prober: server, Sampled: !server.Loopback()})
 	}
 	return nil
-}
-
-func (s *session) openDriver(cmd *cobra.Command, i int, ref string) error {
-	scheme, driver, err := openRestart(s.app, ref, restart.Options{
-		Dir: s.rotation.Refs.Dir, Mask: s.keys.all, Say: s.progress.instruct,
-	})
-	if err != nil {
-		return err
-	}
-	s.rotation.Refs.Restart[i] = driver.String()
-	s.rotation.Restart = append(s.rotation.Restart, watched{driver, s.keepOutput})
-	s.drivers = append(s.drivers, driver)
-	s.rotation.WorkersProved = s.rotation.WorkersProved && scheme.WorkersProved
-	if scheme.Polls > s.rotation.Options.Timeout && !given(cmd, "timeout") {
-		s.rotation.Options.Timeout = scheme.Polls
-	}
-	return nil
-}
-
-// lock keeps away other rotations of the target, and everybody who works on
-// the same files whatever state folder they have. A dry run makes no lock file.
-func (s *session) lock(ctx context.Context) (func(), error) {
-	take := s.target.Lock
-	if s.options.dryRun {
-		take = s.target.LockExisting
-	}
-	target, err := take(ctx, s.options.lockT)
-	if err != nil {
-		return nil, err
-	}
-	places, err := store.LockAll(ctx, s.rotation.Stores, s.options.lockT)
-	if err != nil {
-		target()
-		return nil, err
-	}
-	return func() { places(); target() }, nil
-}
-
-func (s *session) newKey() (secret.Key, error) {
-	format, err := keygen.ParseFormat(s.options.format.value)
-	if err != nil {
-		return secret.Key{}, err
-	}
-	key, err := keygen.ForUse(keygen.SecretKey, format, s.options.bits)
-	s.keys.add(key)
-	return key, err
-}
-
-// weakness says what is wrong with a key that is due whatever its age.
-func weakness(key secret.Key) string {
-	for _, f := range keygen.Check(key) {
-		if f.Severity >= keygen.Weak {
-			return f.Text
-		}
-	}
-	return ""
-}
-
-func hostName() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return "unknown host"
-	}
-	return name
-}
-
-func userName(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return u.Username
-	}
-	return "user " + strconv.Itoa(uid)
-}
-
-// storeArgs repeats the stores for a command in a hint.
-func (s *session) storeArgs() string {
-	var b strings.Builder
-	for _, ref := range s.options.stores.refs {
-		if ref != defaultStore || len(s.options.stores.refs) > 1 {
-			fmt.Fprintf(&b, " --store '%s'", ref)
-		}
-	}
-	return b.String()
-}
-
-// ms shows a short time as people compare them.
-func ms(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
-	default:
-		return d.Round(100 * time.Millisecond).String()
-	}
 }

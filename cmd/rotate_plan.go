@@ -29,7 +29,7 @@ type planJSON struct {
 func (s *session) dryRun(ctx context.Context) error {
 	p, err := s.rotation.Check(ctx)
 	if err != nil {
-		return s.explain(rotate.Result{Rotation: openID(p.Open)}, err)
+		return s.report(ctx, rotate.Result{Outcome: rotate.Refused, Rotation: openID(p.Open), Old: p.Old}, err)
 	}
 	if s.app.json() {
 		return s.app.printJSON(s.planDoc(ctx, p))

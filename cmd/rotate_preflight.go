@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/blnkctl/blnkctl/audit"
-	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
@@ -105,19 +104,14 @@ func isRelay(exe string) bool {
 	return slices.Contains(relays, filepath.Base(exe))
 }
 
-// shadowed says which variable of the environment decides about the key.
+// shadowed refuses an environment whose variable decides about the key.
 func shadowed(file []byte, env map[string]string, where string) error {
-	e, err := blnk.Resolve(file, env)
-	if err != nil {
-		// The server runs, so this cannot be its file and its environment
-		// together; the proof will tell.
-		return nil //nolint:nilerr // see above
+	name := shadowedBy(file, env)
+	if name == "" {
+		return nil
 	}
-	if v := e.Value(blnk.SecretKey); v.Shadowed() {
-		return fail(exitFailed, fmt.Errorf("%w: %s is set in the environment of %s, and wins over blnk.json", errShadowed, v.Source, where),
-			"take "+v.Source+" out of the server's environment, restart it, and run this again")
-	}
-	return nil
+	by := culprit{name, where}
+	return fail(exitFailed, fmt.Errorf("%w: %s", errShadowed, by), by.hint())
 }
 
 // configFile is the text of the first blnk.json among the stores, or nil.

@@ -2,7 +2,9 @@ package cmd
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
+	"time"
 
 	"github.com/blnkctl/blnkctl/rotate"
 )
@@ -85,5 +87,15 @@ func (p *progress) instruct(line string) {
 	_, _ = fmt.Fprintf(p.app.env.Stderr, "%s %s\n", p.app.paint(bold, "now:"), line)
 	if pending != "" {
 		_, _ = fmt.Fprintf(p.app.env.Stderr, "  %-12s …", pending)
+	}
+}
+
+// ms shows a short time as people compare them.
+func ms(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	default:
+		return d.Round(100 * time.Millisecond).String()
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/blnkctl/blnkctl/rotate"
-	"github.com/blnkctl/blnkctl/store"
 )
 
 // rotateJSON is the document of -o json.
@@ -50,7 +49,7 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 	}
 	switch {
 	case err != nil:
-		return s.explain(res, err)
+		return s.explain(ctx, res, err)
 	case res.Around:
 		return fail(exitAround, errors.New("rotated and proved, but something around it needs you: see the warnings"), "")
 	default:
@@ -88,6 +87,10 @@ func (s *session) resultText(res rotate.Result) string {
 		return fmt.Sprintf("rotated %s -> %s\n%s", old, next, serverLines(res, "the new key is live, the old one is dead"))
 	case rotate.RolledBack:
 		return fmt.Sprintf("put back: %s is in force again\n%s", old, serverLines(res, "the old key is live, the new one is dead"))
+	case rotate.Synced:
+		return fmt.Sprintf("synced to %s\n%s", next, serverLines(res, "this key is live"))
+	case rotate.InSync:
+		return "in sync: " + res.Due.Why + "\n"
 	case rotate.NotDue:
 		return "not due: " + res.Due.Why + "\n"
 	case rotate.Adopted:
@@ -104,9 +107,12 @@ func (s *session) resultText(res rotate.Result) string {
 func serverLines(res rotate.Result, proof string) string {
 	var b strings.Builder
 	for _, srv := range res.Servers {
-		word := "proved"
+		word, proof := "proved", proof
 		if srv.Sampled {
 			word = "sampled"
+		}
+		if srv.OldScoped {
+			proof = "the new key is live, the old one is let in as a scoped API key"
 		}
 		fmt.Fprintf(&b, "  %s on %s: %s\n", word, srv.URL, proof)
 	}
@@ -118,92 +124,4 @@ func named(fingerprint string) string {
 		return "a weak key"
 	}
 	return fingerprint
-}
-
-// explain adds to an error what a person can do about it, and what a command
-// that failed had to say.
-func (s *session) explain(res rotate.Result, err error) error {
-	err = s.advise(res, err)
-	if len(s.outputs) == 0 {
-		return err
-	}
-	full := exitError{err: err, details: s.outputDetails()}
-	if e, ok := errors.AsType[*exitError](err); ok {
-		full.code, full.hint = e.code, e.hint
-		full.details = append(full.details, e.details...)
-	}
-	return &full
-}
-
-func (s *session) advise(res rotate.Result, err error) error {
-	stores := s.storeArgs()
-	cont := "blnkctl rotate" + stores
-	switch {
-	case errors.Is(err, errDeclined):
-		return &exitError{err: errors.New("not confirmed; nothing is changed")}
-	case s.options.abandon && res.Outcome == rotate.Refused && res.Rotation != "":
-		return &exitError{err: err, hint: cont + " continues it, blnkctl rotate --abort" + stores + " goes back; on a terminal --abandon asks"}
-	case errors.Is(err, rotate.ErrUnrecorded):
-		return &exitError{err: fmt.Errorf("the key is live and proved, but that could not be recorded: %w", err),
-			hint: "once that is mended: " + cont + " (it only records)"}
-	case errors.Is(err, rotate.ErrStuck):
-		return s.explainStuck(res, err)
-	case errors.Is(err, rotate.ErrUndone):
-		return &exitError{err: err, details: []string{"everything was put back: " + named(res.Old) + " is in force, and that was proved"}}
-	case errors.Is(err, rotate.ErrOtherReferences):
-		return &exitError{err: fmt.Errorf("%w: it was begun with%s", err, s.openArgs()), hint: cont + " finishes it as it was begun"}
-	case errors.Is(err, rotate.ErrJournal):
-		return &exitError{err: err, hint: "after a person repaired things: blnkctl rotate --abandon" + stores}
-	case errors.Is(err, rotate.ErrDrift):
-		return &exitError{err: err, hint: "ask the servers which one is live: blnkctl verify" + s.allStoreArgs()}
-	case errors.Is(err, rotate.ErrNotLive):
-		return &exitError{err: err, hint: "put the live key into the store; where it is lost, --server-down rotates without it"}
-	case errors.Is(err, rotate.ErrOpen):
-		return &exitError{err: err, hint: `set "secure": true under "server" in blnk.json and restart; until then anybody may do anything there`}
-	case errors.Is(err, rotate.ErrSilent):
-		return &exitError{err: err, hint: "start the server first; where it is stopped on purpose, add --server-down"}
-	case errors.Is(err, rotate.ErrUnknownAge):
-		return &exitError{err: err, hint: "say --if-unknown adopt or --if-unknown rotate"}
-	case errors.Is(err, store.ErrNotFound):
-		return &exitError{err: err, hint: "make one: blnkctl keygen" + s.allStoreArgs()}
-	default:
-		return err
-	}
-}
-
-func (s *session) explainStuck(res rotate.Result, err error) error {
-	e := &exitError{err: err}
-	where := "the journal " + res.Rotation + " is kept in " + s.target.Path()
-	if s.options.compromised {
-		e.details = append(e.details, "the stores hold the new key, and there is no way back to the compromised one")
-	}
-	e.details = append(e.details, where)
-	e.hint = "when the cause is mended: blnkctl rotate" + s.storeArgs() + " continues, blnkctl rotate --abort" + s.storeArgs() + " goes back"
-	return e
-}
-
-// openArgs shows the references of the open rotation.
-func (s *session) openArgs() string {
-	if s.open == nil {
-		return " other ones"
-	}
-	var b strings.Builder
-	for _, ref := range s.open.Refs.Stores {
-		fmt.Fprintf(&b, " --store '%s'", ref)
-	}
-	for _, ref := range s.open.Refs.Restart {
-		fmt.Fprintf(&b, " --restart '%s'", ref)
-	}
-	for _, ref := range s.open.Refs.Servers {
-		fmt.Fprintf(&b, " --server %s", ref)
-	}
-	return b.String()
-}
-
-func (s *session) allStoreArgs() string {
-	var b strings.Builder
-	for _, ref := range s.options.stores.refs {
-		fmt.Fprintf(&b, " --store '%s'", ref)
-	}
-	return b.String()
 }

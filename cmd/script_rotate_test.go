@@ -71,11 +71,11 @@ func cmdRefused(ts *testscript.TestScript, neg bool, args []string) {
 	work := ts.Getenv("WORK")
 	entries, err := os.ReadDir(work)
 	ts.Check(err)
-	// What the script itself runs meanwhile writes into run.
+	// What the script itself runs meanwhile writes into run; .tmp is TMPDIR.
 	mine := []string{filepath.Join(work, "state", "targets")}
 	all := []string{filepath.Join(work, "state")}
 	for _, e := range entries {
-		if e.Name() != "run" && e.Name() != "state" {
+		if !slices.Contains([]string{"run", "state", ".tmp"}, e.Name()) {
 			mine = append(mine, filepath.Join(work, e.Name()))
 			all = append(all, filepath.Join(work, e.Name()))
 		}

@@ -78,6 +78,8 @@ type Open struct {
 	Compromised bool
 	Old, New    string // fingerprints
 	FirstError  string
+	// Timeout and RestartTimeout are those of its Options.
+	Timeout, RestartTimeout time.Duration
 	// Keys are its keys, for masking outputs.
 	Keys []secret.Key
 }
@@ -97,6 +99,7 @@ func (r *record) open() *Open {
 	return &Open{
 		Rotation: r.ID, Refs: r.Refs, Started: r.Started, Host: r.Host, User: r.User,
 		Undoing: r.Direction == undo, Row: r.Row, Compromised: r.Compromised,
+		Timeout: r.Timeout, RestartTimeout: r.RestartTimeout,
 		Old: r.old().Fingerprint(), New: r.new().Fingerprint(), FirstError: r.FirstError,
 		Keys: append(r.olds(), r.new()),
 	}

@@ -180,6 +180,8 @@ type ServerState struct {
 	URL     string `json:"url"`
 	Live    string `json:"live"` // new, old, mixed, down, open, other
 	Sampled bool   `json:"sampled,omitempty"`
+	// OldScoped: the new key is live, and the old one lives on as a scoped one.
+	OldScoped bool `json:"-"`
 }
 
 // A StepTime is how long a step took.

@@ -132,7 +132,8 @@ func (w *walk) noteServers(verdicts []verdict) {
 	for i, s := range w.Servers {
 		w.res.Servers = append(w.res.Servers, ServerState{
 			URL: s.String(), Live: verdicts[i].live(w.undoing()),
-			Sampled: s.Sampled && (verdicts[i] == proved || verdicts[i] == lesser),
+			Sampled:   s.Sampled && (verdicts[i] == proved || verdicts[i] == lesser),
+			OldScoped: verdicts[i] == lesser && !w.undoing(),
 		})
 	}
 }

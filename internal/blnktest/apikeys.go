@@ -3,6 +3,7 @@ package blnktest
 import (
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -55,6 +56,27 @@ func (s *Server) createKey(w http.ResponseWriter, r *http.Request, who principal
 	}
 	key.Key = plain // shown this once
 	reply(w, 201, key)
+}
+
+// scope makes a given key a scoped API key. No request can: Blnk draws its keys
+// itself. Who took one of them for the master key has such a key.
+func (c *call) scope() error {
+	plain, err := c.key()
+	if err != nil {
+		return err
+	}
+	abs, err := filepath.Abs(c.dir)
+	if err != nil {
+		return err
+	}
+	scopes := c.words
+	if len(scopes) == 0 {
+		scopes = []string{"ledgers:read"}
+	}
+	now := time.Now()
+	key := APIKey{ID: newID("api_key"), Key: hash(plain), Name: "twin", Owner: "twin",
+		Scopes: scopes, ExpiresAt: now.AddDate(1, 0, 0), CreatedAt: now}
+	return OpenData(stateDir(abs)).keys.update(func(all []APIKey) ([]APIKey, error) { return append(all, key), nil })
 }
 
 // covers is Blnk's CanGrantScopes.

@@ -40,6 +40,9 @@ files of its own stand in DIR/.standin):
   deliver [JSON]          the worker sends a webhook to all receivers
   signs [--key-file F]    exit status 0 where the worker signs with the key in
                           F (without it: in DIR/blnk.json), 1 where not
+  scope [--key-file F] [SCOPE...]
+                          makes the key in F (without it: in DIR/blnk.json) a
+                          scoped API key too, with these scopes or ledgers:read
 
 Flags of these:
   --dir DIR               the folder with blnk.json (default .)
@@ -117,6 +120,8 @@ func command(name string, args []string) error {
 		return c.deliver()
 	case "signs":
 		return c.signs()
+	case "scope":
+		return c.scope()
 	}
 	return fmt.Errorf("unknown command %q; see blnk-standin help", name)
 }

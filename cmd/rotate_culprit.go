@@ -1,0 +1,69 @@
+package cmd
+
+import (
+	"context"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/rotate"
+)
+
+// A culprit is the variable that makes a server's answers other than its
+// blnk.json would. It never holds the variable's value.
+type culprit struct{ variable, where string }
+
+// String says it in a sentence.
+func (c culprit) String() string {
+	return c.variable + " is set in the environment of " + c.where + ", and wins over blnk.json"
+}
+
+func (c culprit) hint() string {
+	return "take " + c.variable + " out of the server's environment, restart it, and run this again"
+}
+
+// event shows progress. When a proof fails it also looks at the servers as
+// they are at that moment: the way back replaces them.
+func (s *session) event(ctx context.Context, e rotate.Event) {
+	if e.Kind == rotate.Failed && e.Step == "test" {
+		s.culprit, _ = s.findCulprit(ctx)
+	}
+	s.progress.event(e)
+}
+
+// findCulprit looks into the environment of the servers on this host, as far
+// as it may be read, for a variable that decides about the key or about secure
+// mode.
+func (s *session) findCulprit(ctx context.Context) (culprit, bool) {
+	file := s.configFile(ctx)
+	if file == nil {
+		return culprit{}, false
+	}
+	for _, server := range s.servers {
+		if !server.Loopback() {
+			continue
+		}
+		processes, err := listener.Find(server.Port())
+		if err != nil {
+			continue // a guess less; the error stands
+		}
+		for _, p := range processes {
+			if name := decidedBy(file, p.Env); name != "" && !isRelay(p.Exe) {
+				return culprit{name, p.String()}, true
+			}
+		}
+	}
+	return culprit{}, false
+}
+
+// decidedBy names the variable of env that switches secure mode off or decides
+// about the master key; "" where there is none.
+func decidedBy(file []byte, env map[string]string) string {
+	e, err := blnk.Resolve(file, env)
+	if err != nil {
+		return "" // no server started with these two together
+	}
+	if v := e.Value(blnk.Secure); v.Shadowed() && !e.Secure() {
+		return v.Source
+	}
+	return shadowedBy(file, env)
+}

@@ -1,0 +1,159 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// explain adds to an error what a person can do about it, and what a command
+// that failed had to say.
+func (s *session) explain(ctx context.Context, res rotate.Result, err error) error {
+	err = s.advise(ctx, res, err)
+	if len(s.outputs) == 0 {
+		return err
+	}
+	full := exitError{err: err, details: s.outputDetails()}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		full.code, full.hint = e.code, e.hint
+		full.details = append(full.details, e.details...)
+	}
+	return &full
+}
+
+func (s *session) advise(ctx context.Context, res rotate.Result, err error) error {
+	stores := s.storeArgs()
+	cont := "blnkctl rotate" + stores
+	switch {
+	case errors.Is(err, errDeclined):
+		return &exitError{err: errors.New("not confirmed; nothing is changed")}
+	case s.options.abandon && res.Outcome == rotate.Refused && res.Rotation != "":
+		return &exitError{err: err, hint: cont + " continues it, blnkctl rotate --abort" + stores + " goes back; on a terminal --abandon asks"}
+	case errors.Is(err, rotate.ErrUnrecorded):
+		return &exitError{err: fmt.Errorf("the key is live and proved, but that could not be recorded: %w", err),
+			hint: "once that is mended: " + cont + " (it only records)"}
+	case errors.Is(err, rotate.ErrStuck):
+		return s.explainStuck(res, err)
+	case errors.Is(err, rotate.ErrUndone):
+		return s.explainUndone(res, err)
+	case errors.Is(err, rotate.ErrOtherReferences):
+		return &exitError{err: fmt.Errorf("%w: it was begun with%s", err, s.openArgs()), hint: cont + " finishes it as it was begun"}
+	case errors.Is(err, rotate.ErrJournal):
+		return &exitError{err: err, hint: "after a person repaired things: blnkctl rotate --abandon" + stores}
+	case errors.Is(err, rotate.ErrDrift):
+		return &exitError{err: err, hint: "ask the servers which one is live: blnkctl verify" + s.allStoreArgs()}
+	case errors.Is(err, rotate.ErrNotLive), errors.Is(err, rotate.ErrOpen):
+		return s.explainNotLive(ctx, err)
+	case errors.Is(err, rotate.ErrSilent):
+		return &exitError{err: err, hint: "start the server first; where it is stopped on purpose, add --server-down"}
+	case errors.Is(err, rotate.ErrUnknownAge):
+		return &exitError{err: err, hint: "say --if-unknown adopt or --if-unknown rotate"}
+	case errors.Is(err, store.ErrNotFound):
+		return &exitError{err: err, hint: "make one: blnkctl keygen" + s.allStoreArgs()}
+	default:
+		return err
+	}
+}
+
+// explainNotLive: before anything was changed, a server takes another key than
+// the stored one, or any.
+func (s *session) explainNotLive(ctx context.Context, err error) error {
+	if by, ok := s.findCulprit(ctx); ok {
+		return &exitError{err: err, details: []string{by.String()}, hint: by.hint()}
+	}
+	hint := "put the live key into the store; where it is lost, --server-down rotates without it"
+	if errors.Is(err, rotate.ErrOpen) {
+		hint = `set "secure": true under "server" in blnk.json and restart; until then anybody may do anything there`
+	}
+	return &exitError{err: err, hint: hint}
+}
+
+// explainUndone: the old key is back, and the cause still has to be mended.
+func (s *session) explainUndone(res rotate.Result, err error) error {
+	e := &exitError{err: err}
+	const lookFor = "look for %s where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json"
+	_, command := errors.AsType[*run.ExitError](err)
+	switch {
+	case s.culprit != (culprit{}):
+		e.details = append(e.details, s.culprit.String())
+		e.hint = s.culprit.hint()
+	case errors.Is(err, rotate.ErrOpen):
+		e.hint = fmt.Sprintf(lookFor, "BLNK_SERVER_SECURE")
+	case errors.Is(err, rotate.ErrStale), errors.Is(err, rotate.ErrElsewhere):
+		e.hint = fmt.Sprintf(lookFor, "BLNK_SERVER_SECRET_KEY")
+	case errors.Is(err, rotate.ErrSilent):
+		e.hint = "the server's log says why it did not come back; then run this again"
+	case command:
+		e.hint = "when that command works, run this again"
+	}
+	e.details = append(e.details, "everything was put back: "+named(res.Old)+" is in force, and that was proved")
+	return e
+}
+
+// explainStuck: the journal is kept. Which ways are open depends on the
+// direction that it names now.
+func (s *session) explainStuck(res rotate.Result, err error) error {
+	e := &exitError{err: err}
+	if s.culprit != (culprit{}) {
+		e.details = append(e.details, s.culprit.String())
+	}
+	// Unreadable by now: then the next run says so.
+	_ = s.readJournal()
+	cont := "when the cause is mended: blnkctl rotate" + s.storeArgs()
+	switch {
+	case s.options.compromised || s.open != nil && s.open.Compromised:
+		e.details = append(e.details, "the stores hold the new key, and there is no way back to the compromised one")
+		e.hint = cont + " finishes it"
+	case s.open != nil && s.open.Undoing:
+		e.hint = cont + " goes on putting the old key back"
+	default:
+		e.hint = cont + " continues, blnkctl rotate --abort" + s.storeArgs() + " goes back"
+	}
+	e.details = append(e.details, "the journal of "+res.Rotation+" is kept in "+s.target.Path())
+	return e
+}
+
+// openArgs shows the references of the open rotation.
+func (s *session) openArgs() string {
+	if s.open == nil {
+		return " other ones"
+	}
+	var b strings.Builder
+	for _, ref := range s.open.Refs.Stores {
+		b.WriteString(" --store " + quoted(ref))
+	}
+	for _, ref := range s.open.Refs.Restart {
+		b.WriteString(" --restart " + quoted(ref))
+	}
+	for _, ref := range s.open.Refs.Servers {
+		fmt.Fprintf(&b, " --server %s", ref)
+	}
+	return b.String()
+}
+
+func (s *session) allStoreArgs() string {
+	var b strings.Builder
+	for _, ref := range s.options.stores.refs {
+		b.WriteString(" --store " + quoted(ref))
+	}
+	return b.String()
+}
+
+// storeArgs repeats the stores for a command in a hint.
+func (s *session) storeArgs() string {
+	var b strings.Builder
+	for _, ref := range s.options.stores.refs {
+		if ref != defaultStore || len(s.options.stores.refs) > 1 {
+			b.WriteString(" --store " + quoted(ref))
+		}
+	}
+	return b.String()
+}
+
+// quoted makes a reference one word of a shell, whatever stands in it.
+func quoted(ref string) string { return "'" + strings.ReplaceAll(ref, "'", `'\''`) + "'" }

@@ -1,0 +1,109 @@
+package cmd
+
+import (
+	"context"
+	"os"
+	"os/user"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// timed gives the engine the times of an open rotation where none were typed.
+func (s *session) timed(cmd *cobra.Command, opt rotate.Options) rotate.Options {
+	if s.open == nil {
+		return opt
+	}
+	if !given(cmd, "timeout") && s.open.Timeout > 0 {
+		opt.Timeout = s.open.Timeout
+	}
+	if !given(cmd, "restart-timeout") && s.open.RestartTimeout > 0 {
+		opt.RestartTimeout = s.open.RestartTimeout
+	}
+	return opt
+}
+
+// question is how long a server may take for one answer: a connection that
+// hangs leaves time for others.
+func question(all time.Duration) time.Duration {
+	return min(probe.DefaultTimeout, max(all/4, time.Second))
+}
+
+func (s *session) openDriver(cmd *cobra.Command, i int, ref string) error {
+	scheme, driver, err := openRestart(s.app, ref, restart.Options{
+		Dir: s.rotation.Refs.Dir, Mask: s.keys.all, Say: s.progress.instruct,
+	})
+	if err != nil {
+		return err
+	}
+	s.rotation.Refs.Restart[i] = driver.String()
+	s.rotation.Restart = append(s.rotation.Restart, watched{driver, s.keepOutput})
+	s.drivers = append(s.drivers, driver)
+	s.rotation.WorkersProved = s.rotation.WorkersProved && scheme.WorkersProved
+	if scheme.Polls > s.rotation.Options.Timeout && !given(cmd, "timeout") && s.open == nil {
+		s.rotation.Options.Timeout = scheme.Polls
+	}
+	return nil
+}
+
+// lock keeps away other rotations of the target, and everybody who works on
+// the same files whatever state folder they have. A dry run makes no lock file.
+func (s *session) lock(ctx context.Context) (func(), error) {
+	take := s.target.Lock
+	if s.options.dryRun {
+		take = s.target.LockExisting
+	}
+	target, err := take(ctx, s.options.lockT)
+	if err != nil {
+		return nil, err
+	}
+	places, err := store.LockAll(ctx, s.rotation.Stores, s.options.lockT)
+	if err != nil {
+		target()
+		return nil, err
+	}
+	return func() { places(); target() }, nil
+}
+
+func (s *session) newKey() (secret.Key, error) {
+	format, err := keygen.ParseFormat(s.options.format.value)
+	if err != nil {
+		return secret.Key{}, err
+	}
+	key, err := keygen.ForUse(keygen.SecretKey, format, s.options.bits)
+	s.keys.add(key)
+	return key, err
+}
+
+// weakness says what is wrong with a key that is due whatever its age.
+func weakness(key secret.Key) string {
+	for _, f := range keygen.Check(key) {
+		if f.Severity >= keygen.Weak {
+			return f.Text
+		}
+	}
+	return ""
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown host"
+	}
+	return name
+}
+
+func userName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return "user " + strconv.Itoa(uid)
+}
