@@ -16,8 +16,9 @@ func newAuditCmd(a *app) *cobra.Command {
 		Short: "Show and check the record of all rotations",
 		Long: `Show and check the record of all rotations.
 
-Every attempt is recorded in the state folder with its outcome. Each record holds
-the hash of the one before, so that a changed and a missing one are noticed.`,
+Every attempt is recorded in the state folder with its outcome. Each record
+holds the hash of the one before, so that a changed and a missing one are
+noticed.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: runGroup,
 	}

@@ -47,8 +47,8 @@ func newExecCmd(a *app) *cobra.Command {
 
 The key of the store becomes a variable of the command, and of nothing else. The
 command gets all other variables too, those of Blnk included, but for BLNKCTL_*
-and for the doubled name BLNK_SERVER_BLNK_SERVER_SECRET_KEY, which would win over
-the key. %s tells a rotation where the key came from.
+and for the doubled name BLNK_SERVER_BLNK_SERVER_SECRET_KEY, which would win
+over the key. %s tells a rotation where the key came from.
 
 Signals are passed on, and the exit status is the command's. Under systemd, use
 KillMode=mixed: blnkctl passes SIGTERM on, and once is enough.

@@ -57,7 +57,7 @@ func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 		fmt.Fprintf(&b, "  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
 		for _, c := range cmd.Commands() {
 			if c.IsAvailableCommand() || c.Name() == "help" {
-				fmt.Fprintf(&b, "  %-12s %s\n", c.Name(), c.Short)
+				fmt.Fprintf(&b, "  %-12s %s\n", c.Name(), wrap(c.Short, helpWidth-15, 15))
 			}
 		}
 	} else {
