@@ -13,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/supervise"
 )
 
 // serverFlags say how servers are reached. They belong to every command that
@@ -83,14 +84,15 @@ func localServer(ctx context.Context, stores []store.Store) (string, error) {
 
 // shadowedBy names the variable of env that decides about the master key, so
 // that what blnk.json (its text is file) has is not looked at; "" where the
-// file decides.
+// file decides, or a store that exec reads at each start.
 func shadowedBy(file []byte, env map[string]string) string {
 	effective, err := blnk.Resolve(file, env)
 	if err != nil {
 		return "" // no server started with these two together
 	}
-	if v := effective.Value(blnk.SecretKey); v.Shadowed() {
-		return v.Source
+	v := effective.Value(blnk.SecretKey)
+	if set, _ := supervise.Supplied(env); !v.Shadowed() || v.Source == set {
+		return ""
 	}
-	return ""
+	return v.Source
 }

@@ -8,14 +8,22 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// Mark is the variable that tells a rotation, which looks into the environment
-// of a server, where the key in it came from: the reference of the store. A
-// variable that wins over blnk.json stops a rotation, but not one that will be
-// read anew from a store that is rotated.
-const Mark = "BLNKCTL_EXEC_STORE"
+// Mark is a variable of the command that says, as NAME=REFERENCE, which
+// variable holds the key and which store it came from. A rotation looks into
+// the environment of servers for variables that win over blnk.json; this one is
+// read anew at each start.
+const Mark = "BLNKCTL_EXEC"
+
+// Supplied returns what Mark says in the environment of a process: the variable
+// that exec set and the reference of the store; "", "" where exec did not start
+// it.
+func Supplied(env map[string]string) (variable, from string) {
+	variable, from, _ = strings.Cut(env[Mark], "=")
+	return variable, from
+}
 
 // environ makes the environment of the command: that of the caller, with the
-// key in the variable name, and the reference of its store in Mark.
+// key in the variable name, and Mark.
 //
 // All else is passed on, settings of Blnk too: the command is Blnk itself, and
 // gets what it would get without blnkctl. Only the doubled name of the variable
@@ -33,7 +41,7 @@ func environ(caller []string, name string, key secret.Key, from string) []string
 		n, _, _ := strings.Cut(v, "=")
 		return slices.Contains(drop, n) || strings.HasPrefix(n, "BLNKCTL_")
 	})
-	return append(env, Mark+"="+from, name+"="+key.Reveal())
+	return append(env, Mark+"="+name+"="+from, name+"="+key.Reveal())
 }
 
 // lookup finds a variable; of several of one name the last counts.
