@@ -135,6 +135,7 @@ func exitRules() []exitRule {
 		{is(rotate.ErrOtherReferences), exitUsage, ""},
 		{is(rotate.ErrDrift), exitCheck, ""},
 		{is(rotate.ErrNotLive), exitCheck, ""},
+		{is(rotate.ErrSourceNotLive), exitCheck, "find out which one is right (blnkctl verify), and name it with --from"},
 		{is(rotate.ErrInterrupted), exitInterrupted, ""},
 		{as[*interruptError], exitInterrupted, ""},
 		{is(context.Canceled), exitInterrupted, ""}, // also while it waited for a lock

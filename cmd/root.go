@@ -29,6 +29,7 @@ func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
 		newKeygenCmd,
 		newRotateCmd,
+		newSyncCmd,
 		newVerifyCmd,
 		newExecCmd,
 		newAuditCmd,

@@ -69,28 +69,36 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
 	return cmd
 }
 
-func (o *rotateOptions) add(cmd *cobra.Command) {
+// addPlaces adds the flags that say where the key is and how long to wait: those
+// that rotate and sync share.
+func (o *rotateOptions) addPlaces(cmd *cobra.Command) {
 	o.stores.add(cmd, "`REF` of a place that holds the key; the first is the source of truth (default "+defaultStore+")")
 	f := cmd.Flags()
 	f.StringArrayVar(&o.restart, "restart", nil, "`REF` of what restarts server and workers: sh:COMMAND, manual:, wait:")
 	complete(cmd, "restart", restartSchemeNames)
 	f.StringArrayVar(&o.servers, "server", nil, "`URL` of a server, one per replica (default: the port in blnk.json)")
 	o.reach.add(cmd)
-	f.Var(&o.age, "if-older-than", "change nothing unless the last proved rotation is older, e.g. 90d")
-	f.Var(&o.unknown, "if-unknown", "what to do with a key never seen before")
 	f.BoolVar(&o.dryRun, "dry-run", false, "run every check, show the plan, change nothing")
 	f.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long the servers may take to answer as they should (manual: 15m)")
 	f.DurationVar(&o.restartT, "restart-timeout", 3*time.Minute, "how long the restart itself may take")
 	f.DurationVar(&o.lockT, "lock-timeout", 0, "how long to wait for another rotation")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	f.StringVar(&o.reason, "reason", "", "`text` for the audit log")
+	actions(cmd, "dry-run", "yes")
+}
+
+func (o *rotateOptions) add(cmd *cobra.Command) {
+	o.addPlaces(cmd)
+	f := cmd.Flags()
+	f.Var(&o.age, "if-older-than", "change nothing unless the last proved rotation is older, e.g. 90d")
+	f.Var(&o.unknown, "if-unknown", "what to do with a key never seen before")
 	f.Var(&o.format, "format", "form of the new key")
 	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
 	f.BoolVar(&o.compromised, "compromised", false, "others know the old key: there is no way back to it")
 	f.BoolVar(&o.serverDown, "server-down", false, "no proof of the old key beforehand: the servers are stopped, or the key is lost")
 	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
 	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation, after a person repaired things")
-	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
-	f.StringVar(&o.reason, "reason", "", "`text` for the audit log")
-	actions(cmd, "dry-run", "compromised", "server-down", "abort", "abandon", "yes")
+	actions(cmd, "compromised", "server-down", "abort", "abandon")
 }
 
 func runRotate(cmd *cobra.Command, a *app, o *rotateOptions) error {
@@ -125,13 +133,8 @@ func (o *rotateOptions) check(cmd *cobra.Command, a *app) error {
 	if err := refuseTogether(cmd, "abort", "compromised"); err != nil {
 		return err
 	}
-	for name, d := range map[string]time.Duration{"timeout": o.timeout, "restart-timeout": o.restartT} {
-		if d <= 0 {
-			return usage("", "--%s: want more than 0s", name)
-		}
-	}
-	if o.lockT < 0 {
-		return usage("", "--lock-timeout: want 0s or more")
+	if err := o.checkTimes(); err != nil {
+		return err
 	}
 	if o.bits < secret.MinBits || o.bits > keygen.MaxBits {
 		return usage("", "--bits: want %d to %d", secret.MinBits, keygen.MaxBits)
@@ -141,6 +144,19 @@ func (o *rotateOptions) check(cmd *cobra.Command, a *app) error {
 			"--if-older-than: in CI the age of the key is forgotten from one job to the next")
 	}
 	return nil
+}
+
+func (o *rotateOptions) checkTimes() error {
+	switch {
+	case o.timeout <= 0:
+		return usage("", "--timeout: want more than 0s")
+	case o.restartT <= 0:
+		return usage("", "--restart-timeout: want more than 0s")
+	case o.lockT < 0:
+		return usage("", "--lock-timeout: want 0s or more")
+	default:
+		return nil
+	}
 }
 
 // options are the engine's, with the age rules left out where the way is only

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -118,8 +117,8 @@ func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.R
 		refs.Stores = append(refs.Stores, st.String())
 	}
 	var err error
-	if refs.Dir, err = s.app.env.Getwd(); err != nil {
-		return refs, fmt.Errorf("find the working directory: %w", err)
+	if refs.Dir, err = s.app.dirOf(cmd, "restart"); err != nil {
+		return refs, err
 	}
 	if s.open != nil {
 		s.fromJournal(cmd, &refs)

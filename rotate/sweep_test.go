@@ -51,6 +51,9 @@ func (c sweepCase) sweep(s *tally) {
 	length := c.one(s, nil)
 	for i := 1; i <= length; i++ {
 		for k := range kinds {
+			if c.mangle != nil && len(s.broken) > 0 {
+				return // one is enough to show that the sweep notices
+			}
 			first := fault{i, k}
 			after := c.one(s, []fault{first})
 			for j := i; j <= after; j++ {
