@@ -30,6 +30,7 @@ func commands() []func(*app) *cobra.Command {
 		newKeygenCmd,
 		newRotateCmd,
 		newSyncCmd,
+		newConfigCmd,
 		newVerifyCmd,
 		newExecCmd,
 		newAuditCmd,

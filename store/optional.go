@@ -23,3 +23,9 @@ type Purger interface {
 type Remarker interface {
 	Remarks(ctx context.Context) ([]string, error)
 }
+
+// A Policied store can say the smallest policy, in its own language, that
+// allows a rotation of its key and nothing else.
+type Policied interface {
+	Policy(ctx context.Context) (string, error)
+}

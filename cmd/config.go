@@ -1,0 +1,174 @@
+package cmd
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/blnkctl/blnkctl/store"
+)
+
+func newConfigCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Show the configuration, and what a store demands",
+		Args:  cobra.ArbitraryArgs,
+		RunE:  runGroup,
+	}
+	a.exits[cmd] = exits{exitOK: "the help is shown", exitUsage: ""}
+	cmd.AddCommand(newConfigShowCmd(a), newConfigPolicyCmd(a))
+	return cmd
+}
+
+func newConfigShowCmd(a *app) *cobra.Command {
+	var stores storeFlags
+	var restart, servers []string
+	cmd := &cobra.Command{
+		Use:   "show [flags]",
+		Short: "Show what is in force, and where each value comes from",
+		Long: `Shows the values that a bare "blnkctl rotate" would work with, and where each of
+them comes from: a flag, a BLNKCTL_ variable, the configuration file, or the
+default. A value from the file is shown as it stands there; relative paths in it
+start in the file's folder.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runConfigShow(cmd, a) },
+	}
+	stores.add(cmd, "`REF` of a place that holds the key")
+	cmd.Flags().StringArrayVar(&restart, "restart", nil, "`REF` of what restarts server and workers")
+	cmd.Flags().StringArrayVar(&servers, "server", nil, "`URL` of a server")
+	a.configured(cmd, "store", "restart", "server")
+	a.exits[cmd] = exits{exitOK: "the configuration is shown", exitFailed: "it could not be read", exitUsage: ""}
+	return cmd
+}
+
+// A settingRow is one value with its origin.
+type settingRow struct {
+	Name   string   `json:"name"`
+	Values []string `json:"values"`
+	Origin string   `json:"origin"`
+}
+
+func runConfigShow(cmd *cobra.Command, a *app) error {
+	file, err := a.configFile()
+	if err != nil {
+		return err
+	}
+	var rows []settingRow
+	for _, name := range []string{"store", "restart", "server", "state-dir"} {
+		row, err := a.describe(cmd, name)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	for _, name := range slices.Sorted(maps.Keys(file.Commands)) {
+		c := file.Commands[name]
+		can := []string{}
+		for what, args := range map[string][]string{"read": c.Read, "write": c.Write, "exists": c.Exists, "run": c.Run} {
+			if len(args) > 0 {
+				can = append(can, what+": "+strings.Join(args, " "))
+			}
+		}
+		slices.Sort(can)
+		rows = append(rows, settingRow{"command:" + name, can, file.Path})
+	}
+	if a.json() {
+		return a.printJSON(map[string]any{"file": file.Path, "settings": rows})
+	}
+	table := [][]string{{"SETTING", "VALUE", "FROM"}}
+	for _, r := range rows {
+		name, origin := r.Name, r.Origin
+		for _, v := range r.Values {
+			table = append(table, []string{name, v, origin})
+			name, origin = "", ""
+		}
+		if len(r.Values) == 0 {
+			table = append(table, []string{name, "-", origin})
+		}
+	}
+	return a.printTable(table)
+}
+
+// describe says what one flag is, and why.
+func (a *app) describe(cmd *cobra.Command, name string) (settingRow, error) {
+	f := cmd.Flags().Lookup(name)
+	row := settingRow{Name: name, Values: valuesOf(f), Origin: "default"}
+	switch {
+	case a.fromConfig(cmd, name):
+		file, err := a.configFile()
+		row.Origin = file.Path
+		return row, err
+	case f.Changed && marked(f, variableMark):
+		row.Origin = variable(name)
+	case f.Changed:
+		row.Origin = "flag"
+	case name == "store":
+		row.Values = []string{defaultStore}
+	case name == "server":
+		row.Values = []string{"the port in blnk.json, on this host"}
+	case name == "state-dir":
+		dir, err := a.openState()
+		if err != nil {
+			return row, err
+		}
+		row.Values = []string{dir.Path()}
+	}
+	return row, nil
+}
+
+func valuesOf(f *pflag.Flag) []string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return list.GetSlice()
+	}
+	if text := f.Value.String(); text != "" {
+		return []string{text}
+	}
+	return []string{}
+}
+
+func newConfigPolicyCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "policy STORE",
+		Short:   "Print the smallest policy that a rotation needs in a store",
+		Long:    "Prints the smallest Vault policy that a rotation of the key in STORE needs.",
+		Example: "  blnkctl config policy vault:secret/blnk | vault policy write blnkctl -",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(helpHint(cmd), "want one STORE, such as vault:secret/blnk")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runConfigPolicy(cmd, a, args[0]) },
+	}
+	a.configured(cmd)
+	a.exits[cmd] = exits{exitOK: "the policy is printed", exitFailed: "the store could not be asked", exitUsage: ""}
+	return cmd
+}
+
+func runConfigPolicy(cmd *cobra.Command, a *app, ref string) error {
+	stores, err := (&storeFlags{refs: []string{ref}, cmd: cmd}).open(a, nil)
+	if err != nil {
+		return err
+	}
+	text, err := policyOf(cmd, stores[0])
+	if err != nil {
+		return err
+	}
+	return a.print(text)
+}
+
+func policyOf(cmd *cobra.Command, s store.Store) (string, error) {
+	p, ok := s.(store.Policied)
+	if !ok {
+		return "", usage("", "%s: this kind of store has no policies", s)
+	}
+	text, err := p.Policy(cmd.Context())
+	if err != nil {
+		return "", fmt.Errorf("policy for %s: %w", s, err)
+	}
+	return text, nil
+}
