@@ -5,7 +5,8 @@
 // does not kill a restart halfway. Its stdin is /dev/null, and its output goes
 // to a private file without a name instead of a pipe: a daemon that it leaves
 // behind keeps the file open, and with a pipe that alone would keep Run
-// waiting. Run waits for the command itself, never for what it started, and
+// waiting. A key goes to it and comes from it through pipes only, never through
+// a file, an argument or a variable. Run waits for the command itself, never for what it started, and
 // signals the group only on a time-out or when the context ends.
 //
 // It does not promise to find processes that left the group, nor to bound what
@@ -53,6 +54,9 @@ type Cmd struct {
 	Grace time.Duration
 	// Mask holds the keys that must not show in the output.
 	Mask []secret.Key
+	// Input is a key that the command gets on its stdin, as it is: no line end
+	// behind it. It is masked too. Without one stdin is /dev/null.
+	Input secret.Key
 }
 
 // A Result is how a command ended.
@@ -68,6 +72,8 @@ type Result struct {
 	Output string
 	// TimedOut says that Timeout was over before the command was.
 	TimedOut bool
+	// Unread says that the command ended without reading all of Input.
+	Unread bool
 }
 
 // An ExitError is a command that did not end with exit status 0. Its text
@@ -95,7 +101,25 @@ func (e *ExitError) Unwrap() error { return e.Err }
 // error is nil after exit status 0, and otherwise an *ExitError that holds the
 // Result too. When ctx ends, the process group is ended as on a time-out, and
 // the error wraps the context's cause. A ctx that ended before starts nothing.
-func (c Cmd) Run(ctx context.Context) (Result, error) {
+func (c Cmd) Run(ctx context.Context) (Result, error) { return c.run(ctx, nil) }
+
+// Read is Run for a command that prints a key: what it writes to stdout is
+// returned and never put on a disk, and Result.Output is what it wrote to
+// stderr, with that key masked too. Where there is an error there is no key.
+// More than 64 KiB on stdout is an *ExitError that wraps ErrTooLong.
+func (c Cmd) Read(ctx context.Context) (secret.Key, Result, error) {
+	var out capture
+	res, err := c.run(ctx, &out)
+	if err == nil && out.over {
+		res, err = c.failed(c.Args[0], res, ErrTooLong)
+	}
+	if err != nil {
+		return secret.Key{}, res, err
+	}
+	return secret.New(string(out.data)), res, nil
+}
+
+func (c Cmd) run(ctx context.Context, stdout *capture) (Result, error) {
 	if len(c.Args) == 0 {
 		return c.failed("", Result{Exit: -1}, errors.New("no command"))
 	}
@@ -114,11 +138,18 @@ func (c Cmd) Run(ctx context.Context) (Result, error) {
 	// The same file twice makes one descriptor: the order of writing stays.
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	finish, err := c.connect(cmd, stdout)
+	if err != nil {
+		return c.failed(c.Args[0], Result{Exit: -1}, err)
+	}
 	if err := cmd.Start(); err != nil {
+		finish()
 		return c.failed(c.Args[0], Result{Exit: -1}, fmt.Errorf("could not start: %w", err))
 	}
 	res, cause := c.wait(ctx, cmd)
-	text, err := tail(out, c.Mask)
+	var keys []secret.Key
+	keys, res.Unread = finish()
+	text, err := tail(out, append(keys, c.Mask...))
 	if err != nil {
 		text = "(its output could not be read: " + err.Error() + ")"
 	}
