@@ -53,6 +53,8 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 		return &exitError{err: err, hint: "start the server first; where it is stopped on purpose, add --server-down"}
 	case errors.Is(err, rotate.ErrUnknownAge):
 		return &exitError{err: err, hint: "say --if-unknown adopt or --if-unknown rotate"}
+	case errors.Is(err, store.ErrConflict):
+		return &exitError{err: err, hint: "nothing was changed here; find out who else writes it, and run this again"}
 	case errors.Is(err, store.ErrNotFound):
 		return &exitError{err: err, hint: "make one: blnkctl keygen" + s.allStoreArgs()}
 	default:
@@ -98,7 +100,16 @@ func (s *session) explainUndone(res rotate.Result, err error) error {
 // explainStuck: the journal is kept. Which ways are open depends on the
 // direction that it names now.
 func (s *session) explainStuck(res rotate.Result, err error) error {
-	e := &exitError{err: err}
+	e := &exitError{code: exitStuck, err: err}
+	// One thing to a line: a rotation that is stuck has often failed twice.
+	if end, ok := errors.AsType[*rotate.EndError](err); ok && end.Cause != nil {
+		e.err = end.Cause
+		for _, d := range end.Details {
+			if d != end.Cause.Error() {
+				e.details = append(e.details, d)
+			}
+		}
+	}
 	if s.culprit != (culprit{}) {
 		e.details = append(e.details, s.culprit.String())
 	}

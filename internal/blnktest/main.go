@@ -65,6 +65,8 @@ Variables of start and workers:
   STANDIN_LINGER=D        after SIGTERM everything goes on for D
   STANDIN_ANSWER=A        answers with an HTTP status (429, 503), hang, close or
                           garbage; STANDIN_ANSWER_COUNT=N only the first N times
+  STANDIN_HOLD=F          nothing is answered while there is a file F; F.asked
+                          appears when a request has come
   STANDIN_VERSION=V       as an older Blnk: before 0.15.0 no error_detail, before
                           0.14.3 /hooks is open to scoped keys
   STANDIN_ADDR_FILE=F     the address is written to F when the port is open

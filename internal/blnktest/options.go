@@ -1,8 +1,10 @@
 package blnktest
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +40,9 @@ type Options struct {
 	Answer string
 	// AnswerCount is how many requests get Answer, from the first on. 0: all.
 	AnswerCount int
+	// Hold is a file: while it is there no request is answered, and beside it
+	// Hold.asked tells that one has come. "" holds nothing.
+	Hold string
 }
 
 // optionsFrom reads the STANDIN_* variables.
@@ -47,6 +52,7 @@ func optionsFrom(getenv func(string) string) (Options, error) {
 		Die:        getenv("STANDIN_DIE") != "",
 		IgnoreTerm: getenv("STANDIN_IGNORE_TERM") != "",
 		Answer:     getenv("STANDIN_ANSWER"),
+		Hold:       getenv("STANDIN_HOLD"),
 	}
 	for name, at := range map[string]*time.Duration{
 		"STANDIN_START_DELAY": &o.StartDelay, "STANDIN_DRAIN": &o.Drain, "STANDIN_LINGER": &o.Linger,
@@ -115,21 +121,23 @@ func minor(v string) (int, error) {
 	return 0, fmt.Errorf("STANDIN_VERSION: want a version such as 0.14.3")
 }
 
-// oddities gives the wrong answers that Options ask for.
+// oddities gives the wrong and late answers that Options ask for.
 type oddities struct {
+	hold    string
 	wrong   string
 	limited bool
 	left    atomic.Int64
 }
 
 func newOddities(o Options) *oddities {
-	odd := &oddities{wrong: o.Answer, limited: o.AnswerCount > 0}
+	odd := &oddities{hold: o.Hold, wrong: o.Answer, limited: o.AnswerCount > 0}
 	odd.left.Store(int64(o.AnswerCount))
 	return odd
 }
 
 // answer returns false where the server is to answer as it should.
 func (o *oddities) answer(w http.ResponseWriter, r *http.Request) bool {
+	o.wait(r.Context())
 	if o.wrong == "" || (o.limited && o.left.Add(-1) < 0) {
 		return false
 	}
@@ -149,6 +157,22 @@ func (o *oddities) answer(w http.ResponseWriter, r *http.Request) bool {
 	status, _ := strconv.Atoi(o.wrong) // looked at by check
 	reply(w, status, map[string]string{"error": http.StatusText(status)})
 	return true
+}
+
+// wait returns when the file that holds answers back is gone, or the client.
+func (o *oddities) wait(ctx context.Context) {
+	if o.hold == "" {
+		return
+	}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := os.Lstat(o.hold); err != nil || ctx.Err() != nil {
+			return
+		}
+		_ = os.WriteFile(o.hold+".asked", nil, 0o600) // a script that waits for it fails
+		<-tick.C
+	}
 }
 
 // limiter is Blnk's rate limiter (tollbooth): a bucket of Burst requests for
