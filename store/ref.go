@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"io"
 	"net/url"
 	"sort"
 	"strings"
@@ -66,6 +67,18 @@ type Options struct {
 	// DefaultField replaces the scheme's own default field: keygen --for
 	// chooses another one. "" leaves the scheme's.
 	DefaultField string
+	// Env is the environment ("NAME=value", of a repeated name the last) for
+	// a place that is found through variables, as Vault is. nil is an empty
+	// one: a store reads no variable of this process by itself.
+	Env []string
+	// Stdin is where a reference that names "-" reads a secret from. nil is
+	// an empty one. It is read when the store is first used.
+	Stdin io.Reader
+	// Proxy is the URL of a proxy for places that are asked over HTTP. ""
+	// uses none, whatever the environment says.
+	Proxy string
+	// AllowPlaintext permits plain http to another machine.
+	AllowPlaintext bool
 }
 
 // A Scheme opens the stores of one scheme. Opening reads nothing that could
