@@ -1,0 +1,188 @@
+// Package command is a store behind commands of the user's: whatever secret
+// manager has a command line can hold the key.
+//
+// The key goes to a command on its stdin and comes from it on its stdout; it
+// is in no argument, no variable and no file. A Store reads and writes; a Copy
+// has no command to read with, and is written only.
+//
+// It does not promise that nobody writes between the comparison and the write
+// of a Put: a command line has no compare-and-swap. Nor does it know what a
+// command does with the key: one that puts it on another one's argument list
+// shows it to everybody on the host.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// Scheme is what references to this store start with.
+const Scheme = "command"
+
+// DefaultTimeout is what a command has to end. A secret manager answers in
+// seconds; a command that asks a person who is not there never does.
+const DefaultTimeout = time.Minute
+
+// ErrWriteOnly: the name is that of a write-only copy, not of a store.
+var ErrWriteOnly = errors.New("no read command: this is a write-only copy")
+
+// A Spec is the commands of one name, each a program with its arguments. No
+// shell reads them.
+type Spec struct {
+	// Read prints the key on stdout. One line end behind it is no part of it.
+	// Nothing printed and exit status 0 is no key. Without Read, the place is
+	// a write-only copy.
+	Read []string
+	// Write takes the key on stdin, without a line end.
+	Write []string
+	// Exists ends with exit status 0 where there is a key and 1 where there is
+	// none; any other is a failure. It is optional: without it, a Read that
+	// fails where there is no key cannot be told from any other failure.
+	Exists []string
+
+	// Dir is where the commands run, absolute; "" is the caller's own.
+	Dir string
+	// Env is their environment, as NAME=VALUE; nil is the caller's own.
+	// Variables named BLNK_* are left out.
+	Env []string
+	// Timeout ends a command; 0 is DefaultTimeout.
+	Timeout time.Duration
+}
+
+// Specs are all that a configuration knows, by name.
+type Specs map[string]Spec
+
+// Open opens command:NAME as a store.Scheme. One without a read command is
+// ErrWriteOnly: OpenCopy opens it.
+func (s Specs) Open(ref store.Ref, _ store.Options) (store.Store, error) {
+	p, err := s.place(ref)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.spec.Read) == 0 {
+		return nil, fmt.Errorf("reference %q: %w", ref, ErrWriteOnly)
+	}
+	return &Store{place: p}, nil
+}
+
+// OpenCopy opens command:NAME where it has no read command.
+func (s Specs) OpenCopy(ref store.Ref) (*Copy, error) {
+	p, err := s.place(ref)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.spec.Read) > 0 || len(p.spec.Exists) > 0 {
+		return nil, fmt.Errorf("reference %q: it can be read: this is a store, not a write-only copy", ref)
+	}
+	return &Copy{p}, nil
+}
+
+func (s Specs) place(ref store.Ref) (place, error) {
+	spec, ok := s[ref.Place]
+	switch {
+	case ref.Field != "" || len(ref.Options) > 0:
+		return place{}, fmt.Errorf("reference %q: want command:NAME and nothing behind it", ref)
+	case !ok:
+		return place{}, fmt.Errorf("reference %q: no such command in the configuration", ref)
+	case len(spec.Write) == 0:
+		return place{}, fmt.Errorf("reference %q: no write command", ref)
+	}
+	for act, args := range map[string][]string{"read": spec.Read, "write": spec.Write, "exists": spec.Exists} {
+		if len(args) > 0 && args[0] == "" || slices.ContainsFunc(args, func(a string) bool { return strings.ContainsRune(a, 0) }) {
+			return place{}, fmt.Errorf("reference %q: the %s command has no program, or a NUL character", ref, act)
+		}
+	}
+	return place{ref.Place, spec}, nil
+}
+
+// A place is a name and its commands.
+type place struct {
+	name string
+	spec Spec
+}
+
+// String is the reference.
+func (p place) String() string { return Scheme + ":" + p.name }
+
+// cmd is one of the commands, ready to run. The keys must not show in what it
+// prints.
+func (p place) cmd(args []string, keys ...secret.Key) run.Cmd {
+	limit := p.spec.Timeout
+	if limit == 0 {
+		limit = DefaultTimeout
+	}
+	return run.Cmd{Args: args, Dir: p.spec.Dir, Env: p.spec.Env, Timeout: limit, Mask: keys}
+}
+
+// write hands next to the write command.
+func (p place) write(ctx context.Context, next, now secret.Key) error {
+	if why := fault(next.Reveal()); why != "" {
+		return fmt.Errorf("%s: %w: the new key is %s", p, store.ErrNotSafe, why)
+	}
+	cmd := p.cmd(p.spec.Write, now)
+	cmd.Input = next
+	res, err := cmd.Run(ctx)
+	if err != nil {
+		return p.failed("write", res, err)
+	}
+	if res.Unread {
+		// It went well for the command, so nobody else would notice.
+		return fmt.Errorf("%s: write: %s ended well, but did not read the key from its stdin", p, p.spec.Write[0])
+	}
+	return nil
+}
+
+// failed names the place, the act, and what the command said at its end. It
+// wraps no *run.ExitError, whose output is masked for known keys only.
+func (p place) failed(act string, res run.Result, err error) error {
+	var exit *run.ExitError
+	if errors.As(err, &exit) {
+		err = errors.New(exit.Error())
+		if exit.Err != nil {
+			err = fmt.Errorf("run %s: %w", exit.Name, exit.Err)
+		}
+	}
+	err = fmt.Errorf("%s: %s: %w", p, act, err)
+	if said := lastLines(withoutKeys(res.Output)); said != "" {
+		err = fmt.Errorf("%w: %s", err, said)
+	}
+	return err
+}
+
+// check says whether the programs can be found and run.
+func (p place) check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for _, args := range [][]string{p.spec.Read, p.spec.Write, p.spec.Exists} {
+		if len(args) > 0 {
+			if err := p.cmd(args).Check(); err != nil {
+				return fmt.Errorf("%s: %w", p, err)
+			}
+		}
+	}
+	return nil
+}
+
+// A Copy is a place that takes the key and never gives it back: the secrets of
+// a CI system, say. It is never the source of truth, cannot be compared, and
+// what it holds is what was written last, by whomever.
+type Copy struct{ place }
+
+// Write hands the key to the write command. An error says that the place may
+// hold the key or not.
+func (c *Copy) Write(ctx context.Context, key secret.Key) error {
+	return c.write(ctx, key, secret.Key{})
+}
+
+// Check says, without an effect, whether the program of the write command can
+// be found.
+func (c *Copy) Check(ctx context.Context) error { return c.check(ctx) }
