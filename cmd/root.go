@@ -24,19 +24,19 @@ import (
 	"github.com/blnkctl/blnkctl/config"
 )
 
-// commands is every command, in the order of the help.
-func commands() []func(*app) *cobra.Command {
-	return []func(*app) *cobra.Command{
-		newKeygenCmd,
-		newRotateCmd,
-		newSyncCmd,
-		newConfigCmd,
-		newVerifyCmd,
-		newExecCmd,
-		newAuditCmd,
-		newVersionCmd,
-		newCompletionCmd,
-		newHelpCmd,
+// commands is every command by its name.
+func commands() map[string]func(*app) *cobra.Command {
+	return map[string]func(*app) *cobra.Command{
+		"audit":      newAuditCmd,
+		"completion": newCompletionCmd,
+		"config":     newConfigCmd,
+		"exec":       newExecCmd,
+		"help":       newHelpCmd,
+		"keygen":     newKeygenCmd,
+		"rotate":     newRotateCmd,
+		"sync":       newSyncCmd,
+		"verify":     newVerifyCmd,
+		"version":    newVersionCmd,
 	}
 }
 
@@ -70,6 +70,7 @@ func Main() int {
 			return c
 		case s := <-signals:
 			switch {
+			case s == syscall.SIGPIPE: // the write has its error
 			case first.IsZero():
 				first = time.Now()
 				cancel(&interruptError{s})
@@ -85,7 +86,7 @@ func Main() int {
 // code. The end of ctx interrupts it; its cause says why.
 func Run(ctx context.Context, env *Env, args []string) int {
 	a := &app{env: env, out: &sink{w: env.Stdout}, exits: map[*cobra.Command]exits{}}
-	root := newRootCmd(a)
+	root := newRootCmd(a, args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -100,7 +101,10 @@ func Run(ctx context.Context, env *Env, args []string) int {
 	return a.report(ctx, err)
 }
 
-func newRootCmd(a *app) *cobra.Command {
+// newRootCmd builds the command that args begin with, and all where they begin
+// with none, or with one that is about the others: building what is not called
+// takes a noticeable part of a start.
+func newRootCmd(a *app, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "blnkctl",
 		Short: "Make, rotate and verify the master key of a Blnk server",
@@ -131,8 +135,19 @@ back.`,
 	root.PersistentFlags().StringVar(&a.config.explicit, "config", "",
 		"configuration `file` (default ./"+config.Name+", then "+config.SystemFile+")")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
-	for _, make := range commands() {
-		root.AddCommand(make(a))
+	all := commands()
+	only := ""
+	if len(args) > 0 && all[args[0]] != nil && args[0] != "help" && args[0] != "completion" {
+		only = args[0]
+	}
+	for name, make := range all {
+		if name == only || only == "" {
+			root.AddCommand(make(a))
+		}
+	}
+	// Without one of its own cobra makes another.
+	if only != "" {
+		root.AddCommand(newHelpCmd(a))
 	}
 	root.SetHelpCommand(findCmd(root, "help"))
 	a.exits[root] = allExits()
@@ -148,20 +163,21 @@ func findCmd(parent *cobra.Command, name string) *cobra.Command {
 	return nil
 }
 
-// watchSignals asks for the signals that end a command.
+// watchSignals asks for the signals that end a command, and for SIGPIPE: so a
+// closed stdout is an error of a write and not the end of a rotation. It is not
+// ignored, because a child would inherit that. A signal that was ignored when
+// blnkctl started (nohup, a background job of a shell) stays ignored.
 //
-// SIGPIPE is asked for and dropped, so that a closed stdout is an error of a
-// write and not the end of a rotation. It is not ignored, because a child would
-// inherit that. A signal that was ignored when blnkctl started (nohup, a
-// background job of a shell) stays ignored.
+// It asks for all of them at once, since every signal.Notify takes its time.
 func watchSignals() <-chan os.Signal {
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	c := make(chan os.Signal, 4)
+	wanted := []os.Signal{syscall.SIGPIPE}
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) {
-			signal.Notify(c, s)
+			wanted = append(wanted, s)
 		}
 	}
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, wanted...)
 	return c
 }
 

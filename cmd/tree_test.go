@@ -30,7 +30,7 @@ func testApp(t *testing.T) (*app, *cobra.Command) {
 	t.Helper()
 	env, stdout, _ := testEnv(t)
 	a := &app{env: env, out: &sink{w: stdout}, exits: map[*cobra.Command]exits{}}
-	return a, newRootCmd(a)
+	return a, newRootCmd(a, nil)
 }
 
 func walkCommands(cmd *cobra.Command, visit func(*cobra.Command)) {
@@ -74,6 +74,18 @@ func TestHelpOfEveryCommand(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is built for one command is what stands in the whole tree.
+func TestOneCommandOfTheTree(t *testing.T) {
+	for name := range commands() {
+		a, _ := testApp(t)
+		root := newRootCmd(a, []string{name})
+		c, _, err := root.Find([]string{name})
+		if err != nil || c.Name() != name {
+			t.Errorf("%s: found %v, %v", name, c.Name(), err)
+		}
 	}
 }
 
