@@ -8,6 +8,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 )
 
@@ -44,7 +45,7 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 	case errors.Is(err, rotate.ErrOtherReferences):
 		return &exitError{err: fmt.Errorf("%w: it was begun with%s", err, s.openArgs()), hint: cont + " finishes it as it was begun"}
 	case errors.Is(err, rotate.ErrJournal):
-		return &exitError{err: err, hint: "after a person repaired things: blnkctl rotate --abandon" + stores}
+		return &exitError{err: err, hint: s.journalHint(err)}
 	case errors.Is(err, rotate.ErrDrift):
 		return &exitError{err: err, hint: "ask the servers which one is live: blnkctl verify" + s.allStoreArgs()}
 	case errors.Is(err, rotate.ErrNotLive), errors.Is(err, rotate.ErrOpen):
@@ -60,6 +61,15 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 	default:
 		return err
 	}
+}
+
+// journalHint: what to do about a journal that cannot be read.
+func (s *session) journalHint(err error) string {
+	hint := "after a person repaired things: blnkctl rotate --abandon" + s.storeArgs()
+	if errors.Is(err, state.ErrOtherVersion) {
+		hint = "finish it with the blnkctl that began it; or, " + hint
+	}
+	return hint
 }
 
 // explainNotLive: before anything was changed, a server takes another key than
@@ -117,7 +127,7 @@ func (s *session) explainStuck(res rotate.Result, err error) error {
 	_ = s.readJournal()
 	cont := "when the cause is mended: blnkctl rotate" + s.storeArgs()
 	switch {
-	case s.options.compromised || s.open != nil && s.open.Compromised:
+	case s.compromised():
 		e.details = append(e.details, "the stores hold the new key, and there is no way back to the compromised one")
 		e.hint = cont + " finishes it"
 	case s.open != nil && s.open.Undoing:
@@ -127,6 +137,12 @@ func (s *session) explainStuck(res rotate.Result, err error) error {
 	}
 	e.details = append(e.details, "the journal of "+res.Rotation+" is kept in "+s.target.Path())
 	return e
+}
+
+// compromised says whether this run, or the open rotation that it ends, has no
+// way back.
+func (s *session) compromised() bool {
+	return s.options.compromised || s.open != nil && s.open.Compromised
 }
 
 // openArgs shows the references of the open rotation.

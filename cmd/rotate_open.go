@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -96,12 +97,14 @@ func masterKeyOnly(s store.Store) error {
 // readJournal reads without the lock: what it finds decides which references
 // are opened, and the engine reads again with the lock held.
 func (s *session) readJournal() error {
-	data, err := s.target.LoadJournal()
+	data, err := s.target.LoadJournal() // its error names the file
 	if err == nil {
-		s.open, err = rotate.ReadJournal(data)
+		if s.open, err = rotate.ReadJournal(data); err != nil {
+			err = fmt.Errorf("in %s: %w", s.target.Path(), err)
+		}
 	}
 	if err != nil {
-		return fail(exitStuck, err, "after a person repaired things: blnkctl rotate --abandon"+s.storeArgs())
+		return fail(exitStuck, err, s.journalHint(err))
 	}
 	if s.open != nil {
 		s.keys.add(s.open.Keys...)

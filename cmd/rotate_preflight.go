@@ -95,7 +95,7 @@ func (s *session) shadowsOfListeners(file []byte) (remarks []string, err error) 
 }
 
 func unknownEnv(server, why string) string {
-	return fmt.Sprintf("environment of %s unknown (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server, why)
+	return fmt.Sprintf("the environment of %s (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server, why)
 }
 
 // isRelay knows programs that listen in the place of a server.

@@ -29,7 +29,7 @@ type stepJSON struct {
 
 // report prints what came of a run, and turns its error into an exit code.
 func (s *session) report(ctx context.Context, res rotate.Result, err error) error {
-	if err == nil && s.options.compromised && res.Rotation != "" {
+	if err == nil && s.compromised() && res.Rotation != "" {
 		res.Warnings = append(res.Warnings, s.leftBehind(ctx)...)
 	}
 	if s.app.json() {

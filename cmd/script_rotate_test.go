@@ -2,7 +2,9 @@ package cmd_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -23,17 +25,37 @@ import (
 //	                         nothing but its own records; and before that, with
 //	                         --dry-run, end with the same error, word for word,
 //	                         and change nothing at all
+//	reseal OLD NEW           replace a text of the journal, of which there must be
+//	                         one, as a blnkctl that writes it so would
 func rotateCmds() map[string]scriptCmd {
 	return map[string]scriptCmd{
 		"keyof":   cmdKeyof,
 		"onlykey": cmdOnlykey,
 		"refused": cmdRefused,
+		"reseal":  cmdReseal,
 	}
 }
 
 func withRotateCmds(cmds map[string]scriptCmd) map[string]scriptCmd {
 	maps.Copy(cmds, rotateCmds())
 	return cmds
+}
+
+func cmdReseal(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "reseal OLD NEW")
+	journals, err := filepath.Glob(filepath.Join(ts.Getenv("WORK"), "state", "targets", "*", "journal"))
+	ts.Check(err)
+	if len(journals) != 1 {
+		ts.Fatalf("%d journals, want one", len(journals))
+	}
+	line, body, _ := strings.Cut(ts.ReadFile(journals[0]), "\n")
+	if !strings.Contains(body, args[0]) {
+		ts.Fatalf("the journal has no %s", args[0])
+	}
+	body = strings.ReplaceAll(body, args[0], args[1])
+	at := strings.Index(line, "sha256:")
+	sealed := fmt.Sprintf("%ssha256:%x\n%s", line[:at], sha256.Sum256([]byte(body)), body)
+	ts.Check(os.WriteFile(journals[0], []byte(sealed), 0o600))
 }
 
 func masterKey(ts *testscript.TestScript, file string) string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
 )
 
 // journalVersion is raised when a field changes its meaning.
@@ -117,8 +118,8 @@ func parseRecord(data []byte) (*record, error) {
 		return nil, fmt.Errorf("%w: damaged", ErrJournal)
 	}
 	if version.Version != journalVersion {
-		return nil, fmt.Errorf("%w: it has version %d, this blnkctl knows version %d",
-			ErrJournal, version.Version, journalVersion)
+		return nil, fmt.Errorf("%w: %w (version %d, this one knows %d)",
+			ErrJournal, state.ErrOtherVersion, version.Version, journalVersion)
 	}
 	var r record
 	if json.Unmarshal(data, &r) != nil || !r.whole() {
