@@ -12,10 +12,11 @@ import (
 	"github.com/blnkctl/blnkctl/store"
 )
 
-// A nursery starts the command, one at a time, and waits for it; as process 1
-// of a container also for orphans, which nobody else would wait for.
+// A nursery starts the command, one at a time, and waits for it and, where it
+// adopts them, for orphans.
 type nursery struct {
 	opt     Options
+	adopts  bool
 	tty     *terminal // nil: there is none
 	changed chan os.Signal
 	closed  chan struct{}
@@ -27,7 +28,10 @@ type nursery struct {
 
 // newNursery waits in the background until close.
 func newNursery(opt Options) *nursery {
-	n := &nursery{opt: opt, tty: openTerminal(), changed: make(chan os.Signal, 1), closed: make(chan struct{})}
+	n := &nursery{
+		opt: opt, adopts: adoptOrphans(), tty: openTerminal(),
+		changed: make(chan os.Signal, 1), closed: make(chan struct{}),
+	}
 	signal.Notify(n.changed, syscall.SIGCHLD)
 	go func() {
 		for {
@@ -78,14 +82,15 @@ func (n *nursery) start(key secret.Key) (child, error) {
 
 // wait takes note of all that happened to processes since the last time.
 //
-// Only process 1 waits for processes that it does not know, and not while the
-// store is read: a store may run a command, whose end is for others to see.
+// It waits for processes that it does not know only where they may be orphans,
+// and not while the store is read: a store may run a command, whose end is for
+// others to see.
 func (n *nursery) wait() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for {
 		who := -1
-		if os.Getpid() != 1 || n.reading {
+		if !n.adopts || n.reading {
 			if n.child == nil || n.child.over {
 				return
 			}

@@ -53,8 +53,9 @@ func Signals() []os.Signal {
 // and stderr of this process.
 //
 // An error means that it could not be started: ErrNotFound, ErrNotExecutable,
-// or what the system said. The end of ctx counts as a SIGTERM. As process 1,
-// Run waits for orphans too. It may run once at a time in a process.
+// or what the system said. The end of ctx counts as a SIGTERM. On Linux
+// the orphans of the command become children of this process, and Run waits for
+// them. It may run once at a time in a process.
 func Run(ctx context.Context, key secret.Key, opt Options) (int, error) {
 	// The command is told of the death of the thread that started it, not of
 	// the process (PR_SET_PDEATHSIG, prctl(2)).
