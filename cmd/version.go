@@ -40,8 +40,9 @@ func runVersion(a *app) error {
 // text is the version, with the revision where the version does not hold it.
 func (v versionInfo) text() string {
 	text := v.Version
-	if v.Revision != "" && !strings.Contains(text, v.Revision[:min(12, len(v.Revision))]) {
-		text += " " + v.Revision
+	short := v.Revision[:min(12, len(v.Revision))]
+	if !strings.Contains(text, short) {
+		text += " " + short
 	}
 	if v.Modified && !strings.HasSuffix(text, "+dirty") {
 		text += " (modified)"

@@ -19,14 +19,14 @@ func TestDescribeBuild(t *testing.T) {
 		"go build without VCS":         {build("(devel)"), "(devel)"},
 		"go install of a version":      {build("v1.2.3"), "v1.2.3"},
 		"go build of a clean revision": {build(pseudo, revision), pseudo},
-		"go build of a tag":            {build("v1.2.3", revision), "v1.2.3 4f2ed0849bf1d7b82c31bf3e27ecdfc5a29e31bc"},
+		"go build of a tag":            {build("v1.2.3", revision), "v1.2.3 4f2ed0849bf1"},
 		"go build of a changed tree": {
 			build(pseudo+"+dirty", revision, debug.BuildSetting{Key: "vcs.modified", Value: "true"}),
 			pseudo + "+dirty",
 		},
 		"go build of a changed tree, no version": {
 			build("(devel)", revision, debug.BuildSetting{Key: "vcs.modified", Value: "true"}),
-			"(devel) 4f2ed0849bf1d7b82c31bf3e27ecdfc5a29e31bc (modified)",
+			"(devel) 4f2ed0849bf1 (modified)",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
