@@ -211,10 +211,13 @@ func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 			if err == nil {
 				_ = conn.Close()
 			}
-			if (err == nil) != (kind == "port") {
-				return fmt.Errorf("dial: %v", err)
+			if kind == "closed" {
+				if err == nil {
+					return errors.New("somebody listens")
+				}
+				return nil
 			}
-			return nil
+			return err
 		})
 		return
 	}
@@ -286,7 +289,7 @@ func cmdOracle(ts *testscript.TestScript, neg bool, args []string) {
 	request.Header.Set("X-Blnk-Key", strings.TrimSuffix(ts.ReadFile(args[1]), "\n"))
 	response, err := http.DefaultClient.Do(request)
 	ts.Check(err)
-	defer response.Body.Close() //nolint:errcheck // read to its end
+	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
 	if got := strconv.Itoa(response.StatusCode); got != args[2] {
 		ts.Fatalf("%s: status %s, want %s: %s", args[0], got, args[2], body)

@@ -50,8 +50,11 @@ func spawnAndWait(base string, args []string) (int, error) {
 	if err := publish(base+".pid", child.Process.Pid); err != nil {
 		return 0, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- child.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = child.Wait() // ProcessState tells more
+	}()
 	select {
 	case <-ended:
 	case <-over:

@@ -119,7 +119,7 @@ func sumOne(path string) (entry, error) {
 		if err != nil {
 			return entry{}, err
 		}
-		defer f.Close() //nolint:errcheck // opened for reading
+		defer f.Close()
 		hash := sha256.New()
 		if _, err := io.Copy(hash, f); err != nil {
 			return entry{}, err
