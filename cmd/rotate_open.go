@@ -20,6 +20,10 @@ import (
 	"github.com/blnkctl/blnkctl/store/blnkjson"
 )
 
+// atOnce is how many questions a server is asked at a time. Blnk's rate limiter,
+// where it is on, allows bursts of that size and more.
+const atOnce = 5
+
 // A session is one run of rotate: the rotation, and what it was opened from.
 type session struct {
 	app      *app
@@ -194,7 +198,7 @@ func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate
 		}
 		refs.Servers[i] = server.String()
 		s.servers = append(s.servers, server)
-		s.rotation.Servers = append(s.rotation.Servers, rotate.Server{Prober: server, Sampled: !server.Loopback()})
+		s.rotation.Servers = append(s.rotation.Servers, rotate.Server{Prober: server, Sampled: !server.Loopback(), AtOnce: atOnce})
 	}
 	return nil
 }

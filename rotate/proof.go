@@ -11,10 +11,6 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// agreeing is how many fresh connections must agree before an address counts
-// as proved: behind one address there may be several servers that take turns.
-const agreeing = 20
-
 // A verdict is what one server's answers, taken together, prove.
 type verdict int
 
@@ -107,14 +103,8 @@ func judgeLive(ctx context.Context, s Server, want, other secret.Key) (verdict, 
 			v = lesser
 		}
 	}
-	for range agreeing - 1 {
-		switch answer, err := askOn(ctx, s, want); answer {
-		case blnk.Nothing:
-			return silent, err
-		case blnk.Live:
-		default:
-			return mixed, nil
-		}
+	if found, err := sample(ctx, s, want, agreeing-1); found != proved {
+		return found, err
 	}
 	return v, nil
 }

@@ -34,6 +34,9 @@ type Server struct {
 	// Sampled: several processes may stand behind this address, so that even
 	// answers that all agree are a sample and no proof of each of them.
 	Sampled bool
+	// AtOnce is how many questions may be under way at a time; 0 is one. The
+	// Prober must bear that.
+	AtOnce int
 }
 
 // A Journal keeps the one open rotation of a target. SaveJournal is durable
