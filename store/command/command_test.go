@@ -209,6 +209,19 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// A weak key looks like any other word: it is masked because it was read.
+func TestWeakOldKeyIsMasked(t *testing.T) {
+	dir, spec := managed(t)
+	if err := os.WriteFile(filepath.Join(dir, "value"), []byte("letmein"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spec.Write = sh("cat >/dev/null; echo was $(cat '%s/value'); exit 4", dir)
+	_, err := open(t, spec).Put(t.Context(), secret.New(newKey), store.VersionOf(secret.New("letmein")))
+	if err == nil || !strings.HasSuffix(err.Error(), ": was [redacted]") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A key that would be lost or changed on the way is not handed to a command.
 func TestOddKeys(t *testing.T) {
 	dir, spec := managed(t)
