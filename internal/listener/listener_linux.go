@@ -73,6 +73,9 @@ func heldBy(dir string, sockets map[string]bool) ([]string, error) {
 	var held []string
 	for _, fd := range fds {
 		link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
+		if errors.Is(err, fs.ErrPermission) {
+			return held, err // it is the same for all of them
+		}
 		if err == nil && sockets[link] {
 			held = append(held, link)
 		}
