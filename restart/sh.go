@@ -7,8 +7,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"github.com/blnkctl/blnkctl/internal/run"
 )
 
 // checkTimeout is far more than a shell needs to read a command.
@@ -62,17 +60,7 @@ func (s *sh) Check(ctx context.Context) error {
 }
 
 func (s *sh) run(ctx context.Context, limit time.Duration, args ...string) error {
-	cmd := run.Cmd{
-		Args:    append([]string{"sh"}, args...),
-		Dir:     s.opt.Dir,
-		Env:     s.opt.Env,
-		Timeout: limit,
-	}
-	if s.opt.Mask != nil {
-		cmd.Mask = s.opt.Mask()
-	}
-	_, err := cmd.Run(ctx)
-	return err
+	return runCommand(ctx, append([]string{"sh"}, args...), s.opt, limit)
 }
 
 // String returns the reference.
