@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -51,7 +53,7 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 	case errors.Is(err, rotate.ErrNotLive), errors.Is(err, rotate.ErrOpen):
 		return s.explainNotLive(ctx, err)
 	case errors.Is(err, rotate.ErrSilent):
-		return &exitError{err: err, hint: "start the server first; where it is stopped on purpose, add --server-down"}
+		return &exitError{err: err, hint: silentHint(err)}
 	case errors.Is(err, rotate.ErrUnknownAge):
 		return &exitError{err: err, hint: "say --if-unknown adopt or --if-unknown rotate"}
 	case errors.Is(err, store.ErrConflict):
@@ -70,6 +72,20 @@ func (s *session) journalHint(err error) string {
 		hint = "finish it with the blnkctl that began it; or, " + hint
 	}
 	return hint
+}
+
+// silentHint: what to do about a server that proves nothing, by the reason.
+func silentHint(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "start the server first; where it is stopped on purpose, add --server-down"
+	case errors.Is(err, probe.ErrUntrusted):
+		return "name the file of the CA that signed it with --ca-cert"
+	case errors.Is(err, probe.ErrUnsendable):
+		return "no client can use this key; --server-down replaces it without asking for it"
+	default:
+		return "is --server right? --server-down rotates without asking beforehand"
+	}
 }
 
 // explainNotLive: before anything was changed, a server takes another key than

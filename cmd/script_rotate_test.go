@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,20 +26,40 @@ import (
 //	                         nothing but its own records; and before that, with
 //	                         --dry-run, end with the same error, word for word,
 //	                         and change nothing at all
+//	interface VAR            set VAR to an IPv4 address of this machine that is not
+//	                         loopback ([network] says whether there is one)
 //	reseal OLD NEW           replace a text of the journal, of which there must be
 //	                         one, as a blnkctl that writes it so would
 func rotateCmds() map[string]scriptCmd {
 	return map[string]scriptCmd{
-		"keyof":   cmdKeyof,
-		"onlykey": cmdOnlykey,
-		"refused": cmdRefused,
-		"reseal":  cmdReseal,
+		"keyof":     cmdKeyof,
+		"onlykey":   cmdOnlykey,
+		"refused":   cmdRefused,
+		"reseal":    cmdReseal,
+		"interface": cmdInterface,
 	}
 }
 
 func withRotateCmds(cmds map[string]scriptCmd) map[string]scriptCmd {
 	maps.Copy(cmds, rotateCmds())
 	return cmds
+}
+
+func cmdInterface(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "interface VAR")
+	ts.Setenv(args[0], otherAddress())
+}
+
+// otherAddress is an IPv4 address of this machine that is not loopback; "" where
+// there is none.
+func otherAddress() string {
+	addrs, _ := net.InterfaceAddrs() // without them there is none
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+			return n.IP.String()
+		}
+	}
+	return ""
 }
 
 func cmdReseal(ts *testscript.TestScript, neg bool, args []string) {

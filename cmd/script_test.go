@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 		"blnkctl":      func() { os.Exit(cmd.Main()) },
 		"blnk-standin": func() { os.Exit(blnktest.Main()) },
 		"spawn":        func() { os.Exit(spawn()) },
+		"tlsfront":     func() { os.Exit(tlsfront()) },
 		"strike":       func() { os.Exit(strike()) },
 	})
 }
@@ -40,8 +41,11 @@ func runScripts(t *testing.T, more func(*testscript.Env) error) {
 		RequireUniqueNames:  true,
 		Cmds:                withEndCmds(withRotateCmds(scriptCmds())),
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "network":
+				return otherAddress() != "", nil
 			}
 			return false, errors.New("unknown condition " + cond)
 		},

@@ -34,6 +34,8 @@ const DefaultTimeout = 10 * time.Second
 var (
 	// ErrPlaintext: the address would carry the key in clear over a network.
 	ErrPlaintext = errors.New("plain http to another machine would show the key to the network")
+	// ErrUntrusted: whoever answers over TLS cannot show that it is the server.
+	ErrUntrusted = errors.New("TLS: the certificate was signed by an unknown authority")
 	// ErrUnsendable: no HTTP header can carry the key as it is, so no client
 	// could ever use it. The server was not asked.
 	ErrUnsendable = errors.New("an HTTP header cannot carry this key (white space at an end, or a control character)")

@@ -81,7 +81,7 @@ func tlsReason(err error) error {
 	)
 	switch {
 	case errors.As(err, &authority):
-		return errors.New("TLS: the certificate was signed by an unknown authority")
+		return ErrUntrusted
 	case errors.As(err, &host):
 		return errors.New("TLS: the certificate is for another host name")
 	case errors.As(err, &untrusted):

@@ -113,7 +113,7 @@ func judgeLive(ctx context.Context, s Server, want, other secret.Key) (verdict, 
 // one may be; or one of them by a neighbour behind the same address.
 func judgeRefused(ctx context.Context, s Server, want, other secret.Key) (verdict, error) {
 	if !blnk.Sendable(other) {
-		return elsewhere, nil
+		return judgeForeign(ctx, s, want)
 	}
 	for i := range agreeing {
 		switch answer, err := askOn(ctx, s, other); answer {
@@ -125,6 +125,20 @@ func judgeRefused(ctx context.Context, s Server, want, other secret.Key) (verdic
 			}
 			return stale, nil
 		}
+		switch answer, err := askOn(ctx, s, want); answer {
+		case blnk.Nothing:
+			return silent, err
+		case blnk.Live:
+			return mixed, nil
+		}
+	}
+	return elsewhere, nil
+}
+
+// judgeForeign: the wanted key was refused, and there is no other one to ask
+// for. A neighbour behind the same address may take it.
+func judgeForeign(ctx context.Context, s Server, want secret.Key) (verdict, error) {
+	for range agreeing - 1 {
 		switch answer, err := askOn(ctx, s, want); answer {
 		case blnk.Nothing:
 			return silent, err
@@ -152,7 +166,7 @@ func (w *walk) await(ctx context.Context, want, other secret.Key, within time.Du
 	pause := firstPause
 	for {
 		err := w.round(ctx, want, other, verdicts, reasons)
-		if err == nil || final(err) {
+		if err == nil || w.hopeless(err) {
 			return verdicts, err
 		}
 		select {
@@ -182,7 +196,7 @@ func (w *walk) round(ctx context.Context, want, other secret.Key, verdicts []ver
 			continue
 		}
 		err := w.notProved(s, verdicts[i], reasons[i])
-		if final(err) {
+		if w.hopeless(err) {
 			return err
 		}
 		if first == nil {
@@ -192,8 +206,11 @@ func (w *walk) round(ctx context.Context, want, other secret.Key, verdicts []ver
 	return first
 }
 
-// final says whether waiting cannot help.
-func final(err error) bool { return errors.Is(err, ErrElsewhere) || errors.Is(err, ErrOpen) }
+// hopeless says whether waiting cannot help. A server that is still the one from
+// before takes neither key where its own was lost.
+func (w *walk) hopeless(err error) bool {
+	return errors.Is(err, ErrOpen) || errors.Is(err, ErrElsewhere) && !(w.rec.ServerDown && !w.undoing())
+}
 
 // notProved phrases what a server lacks.
 func (w *walk) notProved(s Server, v verdict, reason error) error {

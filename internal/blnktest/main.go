@@ -71,6 +71,7 @@ Variables of start and workers:
                           0.14.3 /hooks is open to scoped keys
   STANDIN_ADDR_FILE=F     the address is written to F when the port is open
   STANDIN_ACCESS_LOG=F    a line for each request, without keys
+  STANDIN_HOST=H          listens on another address than 127.0.0.1
   STANDIN_STATE=DIR       instead of ./.standin
   STANDIN_MONITORING_PORT=N  instead of queue.monitoring_port
 `

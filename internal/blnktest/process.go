@@ -104,7 +104,11 @@ func listen(port string) (net.Listener, error) {
 		}
 		port = fmt.Sprint(n)
 	}
-	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+	host := os.Getenv("STANDIN_HOST")
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, port))
 }
 
 // ready tells who waits for it that the port is open: the file that
