@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,14 +20,15 @@ import (
 //	                          one key is in the file, in the server and in the
 //	                          worker, the old one or a new one as DIR.key tells
 //	                          (which follows); the other one is dead; there is no
-//	                          journal, no spare copy and no temporary file
+//	                          journal, no spare copy and no temporary file with a key
 //	settled old|new DIR open  the same, but for the journal, which must be there
 //	target VAR DIR            set VAR to the folder of DIR/blnk.json in the state
 //	                          folder, where its journal stands
-//	release NAME              see strike (script_strike_test.go)
+//
+// and those of script_held_linux_test.go.
 func withEndCmds(cmds map[string]scriptCmd) map[string]scriptCmd {
 	cmds["target"] = cmdTarget
-	cmds["release"] = cmdRelease
+	maps.Copy(cmds, heldCmds())
 	cmds["settled"] = cmdSettled
 	return cmds
 }
@@ -83,6 +85,7 @@ func leftovers(ts *testscript.TestScript, file string) []string {
 			if strings.Contains(string(data), `"blnkjson:`+file+`#`) {
 				found = append(found, path)
 			}
+		case name == ".facts.blnkctl.tmp", name == ".audit.head.blnkctl.tmp": // there is no key in them
 		case strings.HasSuffix(name, ".blnkctl.tmp"), strings.HasSuffix(name, ".spare"):
 			found = append(found, path)
 		}

@@ -10,44 +10,34 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // strike is the program behind
 //
-//	exec strike KILL CALL PATH PROGRAM ARG...
-//	exec strike hold CALL PATH PROGRAM ARG...
-//	strike KILL|hold CALL PATH -p PID
+//	exec strike EFFECT CALL PATH PROGRAM ARG...
+//	strike EFFECT CALL PATH -p PID
 //
 // It becomes PROGRAM, or comes over the process PID that runs already (a shell
-// of a restart command knows blnkctl's as $PPID), and strikes when that is about
-// to make a system call on a path ("-": on any) for the first time: the process
-// is killed, and the call is never made; or it is held there until the command
-// release lets it go on. So a script hits the instant that it wants to show, and
-// the product needs no hook for it.
+// of a restart command knows blnkctl's as $PPID), and strikes when that makes a
+// system call on a path ("-": on any) for the first time. With the effect KILL
+// it is killed and never makes the call; with hold it waits before the call, and
+// with after behind it, until the script kills or releases it
+// (script_held_linux_test.go). So a script hits the instant that it wants to
+// show, and the product needs no hook for it.
 //
 // CALL is rename (PATH: the new name), unlink, open, write, fsync, truncate or
 // connect. What PROGRAM itself starts is left alone. It needs strace, and root,
 // because blnkctl lets not even its own user look into it.
 func strike() int {
 	args := os.Args[1:]
-	if len(args) < 4 {
-		fmt.Fprintln(os.Stderr, "usage: strike KILL|hold CALL PATH PROGRAM ARG... | -p PID")
-		return 2
-	}
-	argv := strikeArgs(args[0], args[1], args[2])
-	if args[3] != "-p" {
-		argv = append(argv, "-D")
-	}
-	argv = append(argv, args[3:]...)
-	strace, err := exec.LookPath("strace")
+	err := errors.New("usage: strike KILL|hold|after CALL PATH PROGRAM ARG... | -p PID")
 	switch {
-	case err != nil:
-	case args[3] == "-p":
-		err = attach(strace, argv, args[4])
-	default:
-		err = syscall.Exec(strace, argv, os.Environ())
+	case len(args) == 2 && args[0] == guardArg:
+		err = guard(args[1])
+	case len(args) == 5 && args[3] == "-p":
+		err = attach(strikeArgs(args[0], args[1], args[2]), args[4])
+	case len(args) > 3:
+		err = become(strikeArgs(args[0], args[1], args[2]), args[3:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "strike:", err)
@@ -70,11 +60,9 @@ func strikeArgs(effect, call, path string) []string {
 		"truncate": "ftruncate",
 		"connect":  "connect",
 	}[call]
-	effect = map[string]string{"KILL": "signal=SIGKILL", "hold": "delay_enter=3600s"}[effect]
-	// -D: PROGRAM is the process that was started, with its PID and its exit
-	// status, and strace watches from the side. -b: what it executes is not
-	// followed, so that strace ends with it and not with a server that a
-	// restart leaves running.
+	effect = map[string]string{"KILL": "signal=SIGKILL", "hold": "delay_enter=3600s", "after": "delay_exit=3600s"}[effect]
+	// -b: what the process executes is not followed, so that strace ends with
+	// it and not with a server that a restart leaves running.
 	args := []string{"strace", "-f", "-b", "execve", "-qq", "-o", "/dev/null",
 		"-e", "trace=" + calls, "-e", "inject=" + calls + ":" + effect + ":when=1"}
 	if path != "-" {
@@ -83,25 +71,72 @@ func strikeArgs(effect, call, path string) []string {
 	return args
 }
 
-// attach returns when strace has all threads of the process.
-func attach(strace string, argv []string, pid string) error {
-	tracer := &exec.Cmd{Path: strace, Args: argv, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
-	if err := tracer.Start(); err != nil {
+// become turns this process into the program. -D: so the program has the PID
+// and the exit status of the process that was started, and strace watches from
+// the side.
+func become(strace, program []string) error {
+	path, err := exec.LookPath(strace[0])
+	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- tracer.Wait() }()
-	tick := time.NewTicker(time.Millisecond)
+	if err := aside(os.Args[0], guardArg, strconv.Itoa(os.Getpid())); err != nil {
+		return err
+	}
+	return syscall.Exec(path, append(append(strace, "-D"), program...), os.Environ())
+}
+
+// attach returns when strace has all threads of the process.
+func attach(strace []string, pid string) error {
+	if err := aside(append(strace, "-p", pid)...); err != nil {
+		return err
+	}
+	if err := aside(os.Args[0], guardArg, pid); err != nil {
+		return err
+	}
+	return poll(func() (bool, error) {
+		free, err := untraced(pid)
+		return !free, err
+	})
+}
+
+// aside starts a process that no signal for a group reaches, and that holds no
+// pipe open.
+func aside(args ...string) error {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd.Start()
+}
+
+// guardArg makes strike the guard of a process: strace does not notice the end
+// of one that it holds, and whoever waits for that end would wait for strace.
+const guardArg = "-guard"
+
+func guard(pid string) error {
+	return poll(func() (bool, error) {
+		data, err := os.ReadFile("/proc/" + pid + "/status")
+		if err != nil {
+			return true, nil //nolint:nilerr // it has ended
+		}
+		if !strings.Contains(string(data), "\nState:\tZ") {
+			return false, nil
+		}
+		tracer, err := tracerIn("/proc/" + pid + "/status")
+		if err != nil || tracer == 0 {
+			return true, nil //nolint:nilerr // it has ended
+		}
+		return true, syscall.Kill(tracer, syscall.SIGKILL)
+	})
+}
+
+// poll asks again and again.
+func poll(done func() (bool, error)) error {
+	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if free, err := untraced(pid); !free || err != nil {
+		if ok, err := done(); ok || err != nil {
 			return err
 		}
-		select {
-		case err := <-ended:
-			return errors.Join(errors.New("strace has ended"), err)
-		case <-tick.C:
-		}
+		<-tick.C
 	}
 }
 
@@ -131,24 +166,4 @@ func tracerIn(path string) (int, error) {
 		return 0, errors.New(path + ": no TracerPid")
 	}
 	return strconv.Atoi(line)
-}
-
-// cmdRelease is
-//
-//	release NAME    let what `exec spawn NAME strike hold …` runs go on, from now
-//	                on without anybody who watches
-func cmdRelease(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "release NAME")
-	status := fmt.Sprintf("/proc/%d/status", spawned(ts, args[0], ".pid"))
-	until(ts, args[0]+" to be held", func() error {
-		tracer, err := tracerIn(status)
-		if err == nil && tracer == 0 {
-			err = errors.New("nobody traces it")
-		}
-		if err == nil {
-			// What a killed tracer held goes on (ptrace(2)).
-			err = syscall.Kill(tracer, syscall.SIGKILL)
-		}
-		return err
-	})
 }

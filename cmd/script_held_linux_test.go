@@ -1,0 +1,143 @@
+package cmd_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// heldCmds are about a process that a strike holds in a call:
+//
+//	held NAME      wait until it is there
+//	release NAME   and let it go on
+func heldCmds() map[string]scriptCmd {
+	return map[string]scriptCmd{"held": cmdHeld, "release": cmdRelease}
+}
+
+func cmdHeld(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "held NAME")
+	untilHeld(ts, args[0])
+}
+
+func cmdRelease(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "release NAME")
+	// What a killed tracer held goes on (ptrace(2)).
+	ts.Check(syscall.Kill(untilHeld(ts, args[0]).tracer, syscall.SIGKILL))
+}
+
+// A hold is a process that waits for its tracer in a system call.
+type hold struct{ pid, tracer int }
+
+func untilHeld(ts *testscript.TestScript, name string) *hold {
+	h := &hold{pid: spawned(ts, name, ".pid")}
+	until(ts, name+" to be held", h.find)
+	return h
+}
+
+// find looks for a tracer, and for the thread in the call that the tracer was
+// told to hold. A tracer stops threads in every call, but the ones that it was
+// told about it does not let go.
+func (h *hold) find() error {
+	status, err := readStatus(fmt.Sprintf("/proc/%d", h.pid))
+	if err != nil {
+		return err
+	}
+	if h.tracer, _ = strconv.Atoi(status["TracerPid"]); h.tracer == 0 {
+		return errors.New("nobody traces it")
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", h.tracer))
+	if err != nil {
+		return err
+	}
+	path := ""
+	if _, after, ok := strings.Cut(string(cmdline), "\x00-P\x00"); ok {
+		path, _, _ = strings.Cut(after, "\x00")
+	}
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", h.pid))
+	if err != nil {
+		return err
+	}
+	for _, thread := range threads {
+		if c, ok := callOf(thread); ok && strings.Contains(string(cmdline), c.name) && (path == "" || c.path == path) {
+			return nil
+		}
+	}
+	return errors.New("it is not in such a call")
+}
+
+// A call is a system call that strike knows.
+type call struct{ name, path string }
+
+// callOf says in which call a thread is stopped, if it is.
+func callOf(thread string) (call, bool) {
+	status, err := readStatus(thread)
+	if err != nil || !strings.HasPrefix(status["State"], "t") {
+		return call{}, false
+	}
+	text, err := os.ReadFile(thread + "/syscall") // proc(5): number, arguments
+	if err != nil {
+		return call{}, false
+	}
+	var number uintptr
+	var arg [6]uintptr
+	if _, err := fmt.Sscan(string(text), &number, &arg[0], &arg[1], &arg[2], &arg[3], &arg[4], &arg[5]); err != nil {
+		return call{}, false
+	}
+	switch number {
+	case syscall.SYS_RENAMEAT:
+		return call{"?renameat,", readPath(thread, arg[3])}, true
+	case syscall.SYS_UNLINKAT:
+		return call{"?unlinkat", readPath(thread, arg[1])}, true
+	case syscall.SYS_OPENAT:
+		return call{"?openat", readPath(thread, arg[1])}, true
+	case syscall.SYS_FSYNC:
+		return call{"fsync", readFD(thread, arg[0])}, true
+	case syscall.SYS_WRITE:
+		return call{"write,", readFD(thread, arg[0])}, true
+	case syscall.SYS_PWRITE64:
+		return call{"pwrite64", readFD(thread, arg[0])}, true
+	case syscall.SYS_FTRUNCATE:
+		return call{"ftruncate", readFD(thread, arg[0])}, true
+	case syscall.SYS_CONNECT:
+		return call{"connect", ""}, true
+	}
+	return call{}, false
+}
+
+func readFD(thread string, fd uintptr) string {
+	path, _ := os.Readlink(fmt.Sprintf("%s/fd/%d", thread, fd))
+	return path
+}
+
+// readPath reads a string from the memory of a thread.
+func readPath(thread string, at uintptr) string {
+	mem, err := os.Open(thread + "/mem")
+	if err != nil {
+		return ""
+	}
+	defer mem.Close() //nolint:errcheck // opened for reading
+	buf := make([]byte, 512)
+	n, _ := mem.ReadAt(buf, int64(at)) // less than asked for at the end of a page
+	path, _, _ := strings.Cut(string(buf[:n]), "\x00")
+	return path
+}
+
+// readStatus reads the status of a process or thread, proc(5).
+func readStatus(proc string) (map[string]string, error) {
+	data, err := os.ReadFile(proc + "/status")
+	if err != nil {
+		return nil, err
+	}
+	status := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, ":")
+		status[name] = strings.TrimSpace(value)
+	}
+	return status, nil
+}
