@@ -12,6 +12,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/command"
 )
 
 // globalFlags belong to every command.
@@ -77,33 +78,66 @@ func (f *storeFlags) add(cmd *cobra.Command, text string) {
 // open opens the stores and refuses one that is named twice, by whatever path.
 // field replaces the schemes' own default fields; "" leaves them.
 func (f *storeFlags) open(a *app, field func(scheme string) string) ([]store.Store, error) {
-	dir, err := a.dirOf(f.cmd, "store")
-	if err != nil {
-		return nil, err
+	stores, copies, err := f.openPlaces(a, field)
+	if err == nil && len(copies) > 0 {
+		return nil, usage("", "--store: %s: %w", copies[0], command.ErrWriteOnly)
 	}
-	private, err := a.openState()
+	return stores, err
+}
+
+// openPlaces is open for who has a use for write-only copies.
+func (f *storeFlags) openPlaces(a *app, field func(scheme string) string) (stores []store.Store, copies []*command.Copy, err error) {
+	opt, err := f.options(a)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var stores []store.Store
 	for _, text := range f.refs {
-		opt := store.Options{Dir: dir, SpareDir: private.SpareDir()}
 		if scheme, _, ok := strings.Cut(text, ":"); ok && field != nil {
 			opt.DefaultField = field(scheme)
 		}
-		s, err := storeSchemes().Open(text, opt)
+		s, err := a.storeSchemes().Open(text, opt)
+		if errors.Is(err, command.ErrWriteOnly) {
+			c, err := a.openCopy(text)
+			if err != nil {
+				return nil, nil, err
+			}
+			if slices.ContainsFunc(copies, func(o *command.Copy) bool { return o.String() == c.String() }) {
+				return nil, nil, usage("name it once", "--store: %s is given twice", c)
+			}
+			copies = append(copies, c)
+			continue
+		}
 		if err != nil {
-			return nil, fail(exitUsage, err, "")
+			return nil, nil, fail(exitUsage, err, "")
 		}
 		stores = append(stores, s)
 	}
+	return stores, copies, refuseSamePlace(stores)
+}
+
+// options is what opening a store may need.
+func (f *storeFlags) options(a *app) (store.Options, error) {
+	dir, err := a.dirOf(f.cmd, "store")
+	if err != nil {
+		return store.Options{}, err
+	}
+	private, err := a.openState()
+	if err != nil {
+		return store.Options{}, err
+	}
+	return store.Options{
+		Dir: dir, SpareDir: private.SpareDir(), Env: a.env.Environ, Stdin: a.env.Stdin,
+	}, nil
+}
+
+func refuseSamePlace(stores []store.Store) error {
 	if first, second := store.SamePlace(stores); first != "" {
 		if first == second {
-			return nil, usage("name it once", "--store: %s is given twice", first)
+			return usage("name it once", "--store: %s is given twice", first)
 		}
-		return nil, usage("name it once", "--store: %s and %s are the same place", first, second)
+		return usage("name it once", "--store: %s and %s are the same place", first, second)
 	}
-	return stores, nil
+	return nil
 }
 
 // A choice is the value of a flag that takes one of a few words.

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
@@ -18,7 +19,10 @@ func (c culprit) String() string {
 }
 
 func (c culprit) hint() string {
-	return "take " + c.variable + " out of the server's environment, restart it, and run this again"
+	if !strings.HasSuffix(c.variable, "_SECRET_KEY") {
+		return "take " + c.variable + " out of the server's environment, restart it, and run this again"
+	}
+	return "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + c.variable + "'; else take it out of the server's environment and restart"
 }
 
 // event shows progress. When a proof fails it also looks at the servers as

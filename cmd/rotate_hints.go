@@ -49,7 +49,7 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 	case errors.Is(err, rotate.ErrJournal):
 		return &exitError{err: err, hint: s.journalHint(err)}
 	case errors.Is(err, rotate.ErrDrift):
-		return &exitError{err: err, hint: "ask the servers which one is live: blnkctl verify" + s.allStoreArgs()}
+		return &exitError{err: err, hint: "ask the servers which one is live: blnkctl verify" + s.allStoreArgs() + "; blnkctl sync copies the first one's to the others"}
 	case errors.Is(err, rotate.ErrNotLive), errors.Is(err, rotate.ErrOpen):
 		return s.explainNotLive(ctx, err)
 	case errors.Is(err, rotate.ErrSilent):

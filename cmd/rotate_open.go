@@ -18,6 +18,7 @@ import (
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/store/command"
 )
 
 // atOnce is how many questions a server is asked at a time. Blnk's rate limiter,
@@ -34,6 +35,7 @@ type session struct {
 	target   *state.Target
 	drivers  []restart.Driver
 	servers  []*probe.Server
+	copies   []*command.Copy
 	open     *rotate.Open // the journal, where there is one
 	keys     keyring
 	outputs  []string // of restart commands that failed
@@ -65,10 +67,14 @@ func (a *app) openRotation(cmd *cobra.Command, o *rotateOptions) (*session, erro
 	if len(o.stores.refs) == 0 {
 		o.stores.refs = []string{defaultStore}
 	}
-	stores, err := o.stores.open(a, keygen.SecretKey.Field)
+	stores, copies, err := o.stores.openPlaces(a, keygen.SecretKey.Field)
 	if err != nil {
 		return nil, err
 	}
+	if err := firstIsReadable(o.stores.refs, stores, copies); err != nil {
+		return nil, err
+	}
+	s.copies = copies
 	for _, st := range stores {
 		if err := masterKeyOnly(st); err != nil {
 			return nil, err
@@ -98,6 +104,14 @@ func masterKeyOnly(s store.Store) error {
 	return nil
 }
 
+// firstIsReadable refuses a write-only copy as the source of truth.
+func firstIsReadable(refs []string, stores []store.Store, copies []*command.Copy) error {
+	if len(stores) > 0 && (len(copies) == 0 || refs[0] != copies[0].String()) {
+		return nil
+	}
+	return usage("name a store that can be read first", "--store: %s can only be written, and the first store is the source of truth", copies[0])
+}
+
 // readJournal reads without the lock: what it finds decides which references
 // are opened, and the engine reads again with the lock held.
 func (s *session) readJournal() error {
@@ -122,6 +136,9 @@ func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.R
 	refs := rotate.References{Restart: s.options.restart, Servers: s.options.servers}
 	for _, st := range stores {
 		refs.Stores = append(refs.Stores, st.String())
+	}
+	for _, c := range s.copies {
+		refs.Copies = append(refs.Copies, c.String())
 	}
 	var err error
 	if refs.Dir, err = s.app.dirOf(cmd, "restart"); err != nil {
@@ -181,6 +198,9 @@ func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate
 	}
 	if s.app.canAsk() && !o.yes {
 		s.rotation.Confirm = s.confirm
+	}
+	for _, c := range s.copies {
+		s.rotation.Copies = append(s.rotation.Copies, c)
 	}
 	for i, ref := range refs.Restart {
 		if err := s.openDriver(cmd, i, ref); err != nil {

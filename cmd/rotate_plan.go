@@ -79,7 +79,7 @@ func (s *session) planText(ctx context.Context, p rotate.Plan) string {
 		fmt.Fprintf(&b, "\n(%s)", p.Due.Why)
 	}
 	b.WriteString("\n\n")
-	steps(&b, "1 set", p.Stores)
+	steps(&b, "1 set", append(p.Stores, each(p.Copies, "%s (write-only: last, and not read back)")...))
 	steps(&b, "2 restart", p.Restart)
 	steps(&b, "3 test", each(p.Servers, "%s: new key taken, old and random ones refused"))
 	steps(&b, "4 finish", []string{"state and audit log in " + s.state.Path()})

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/store/dotenv"
 )
 
 // errShadowed: what is written into a store would never reach the server.
@@ -29,6 +31,11 @@ func (s *session) preflight(ctx context.Context, current secret.Key) ([]string, 
 			}
 		}
 	}
+	for _, c := range s.copies {
+		if err := c.Check(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.target.Check(); err != nil {
 		return nil, err
 	}
@@ -43,8 +50,8 @@ func (s *session) preflight(ctx context.Context, current secret.Key) ([]string, 
 // the process that has the port now.
 func (s *session) shadows(ctx context.Context) (remarks []string, err error) {
 	file := s.configFile(ctx)
-	if file == nil {
-		return nil, nil
+	if file == nil && len(s.variables()) == 0 {
+		return nil, nil // what brings the key to the server is not known
 	}
 	known := false
 	for _, d := range s.drivers {
@@ -56,7 +63,7 @@ func (s *session) shadows(ctx context.Context) (remarks []string, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("environment behind %s: %w", d, err)
 		}
-		if err := shadowed(file, env, d.String()); err != nil {
+		if err := s.shadowed(file, env, d.String()); err != nil {
 			return nil, err
 		}
 		known = true
@@ -85,7 +92,7 @@ func (s *session) shadowsOfListeners(file []byte) (remarks []string, err error) 
 			case p.Env == nil:
 				remarks = append(remarks, unknownEnv(server.String(), "it may not be read by this user"))
 			default:
-				if err := shadowed(file, p.Env, p.String()); err != nil {
+				if err := s.shadowed(file, p.Env, p.String()); err != nil {
 					return nil, err
 				}
 			}
@@ -104,10 +111,23 @@ func isRelay(exe string) bool {
 	return slices.Contains(relays, filepath.Base(exe))
 }
 
-// shadowed refuses an environment whose variable decides about the key.
-func shadowed(file []byte, env map[string]string, where string) error {
+// variables are those that the env files among the stores set.
+func (s *session) variables() []string {
+	var names []string
+	for _, st := range s.rotation.Stores {
+		if _, ok := st.(*dotenv.Store); ok {
+			_, name, _ := strings.Cut(st.String(), "#")
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// shadowed refuses an environment whose variable decides about the key, unless
+// one of the stores is the env file that sets it.
+func (s *session) shadowed(file []byte, env map[string]string, where string) error {
 	name := shadowedBy(file, env)
-	if name == "" {
+	if name == "" || slices.Contains(s.variables(), name) {
 		return nil
 	}
 	by := culprit{name, where}

@@ -8,28 +8,33 @@ import (
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/store/command"
+	"github.com/blnkctl/blnkctl/store/dotenv"
 )
 
 // storeSchemes is every kind of place that can hold a key.
-func storeSchemes() store.Schemes {
+func (a *app) storeSchemes() store.Schemes {
 	return store.Schemes{
 		blnkjson.Scheme: blnkjson.Open,
+		command.Scheme:  a.openCommandStore,
+		dotenv.Scheme:   dotenv.Open,
 	}
 }
 
 // restartSchemes is every way to restart a Blnk server.
-func restartSchemes() restart.Schemes {
+func (a *app) restartSchemes() restart.Schemes {
 	return restart.Schemes{
-		"manual": restart.Manual(),
-		"sh":     restart.Sh(),
-		"wait":   restart.Wait(),
+		command.Scheme: restart.Command(a.runOf),
+		"manual":       restart.Manual(),
+		"sh":           restart.Sh(),
+		"wait":         restart.Wait(),
 	}
 }
 
 // openRestart opens a restart driver. opt.Dir and opt.Env are those of this
 // process where they are not set.
 func openRestart(a *app, ref string, opt restart.Options) (restart.Scheme, restart.Driver, error) {
-	scheme, place, err := restartSchemes().Find(ref)
+	scheme, place, err := a.restartSchemes().Find(ref)
 	if err != nil {
 		return restart.Scheme{}, nil, fail(exitUsage, err, "")
 	}
@@ -48,8 +53,8 @@ func openRestart(a *app, ref string, opt restart.Options) (restart.Scheme, resta
 	return scheme, driver, nil
 }
 
-func storeSchemeNames() []string   { return schemeNames(storeSchemes()) }
-func restartSchemeNames() []string { return schemeNames(restartSchemes()) }
+func storeSchemeNames() []string   { return schemeNames((&app{}).storeSchemes()) }
+func restartSchemeNames() []string { return schemeNames((&app{}).restartSchemes()) }
 
 // schemeNames lists the schemes as a reference begins with them.
 func schemeNames[V any](table map[string]V) []string {
