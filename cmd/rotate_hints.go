@@ -187,15 +187,13 @@ func (s *session) allStoreArgs() string {
 	return b.String()
 }
 
-// storeArgs repeats the stores for a command in a hint.
+// storeArgs names the target for a command in a hint: the first store, which
+// an open rotation is found by.
 func (s *session) storeArgs() string {
-	var b strings.Builder
-	for _, ref := range s.options.stores.refs {
-		if ref != defaultStore || len(s.options.stores.refs) > 1 {
-			b.WriteString(" --store " + quoted(ref))
-		}
+	if ref := s.options.stores.refs[0]; ref != defaultStore {
+		return " --store " + quoted(ref)
 	}
-	return b.String()
+	return ""
 }
 
 // quoted makes a reference one word of a shell, whatever stands in it.

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -87,6 +88,9 @@ func (a *app) openRotation(cmd *cobra.Command, o *rotateOptions) (*session, erro
 	if err := s.readJournal(); err != nil && !o.abandon {
 		return nil, err
 	}
+	if stores, err = s.journaled(stores); err != nil {
+		return nil, err
+	}
 	refs, err := s.references(cmd, stores)
 	if err != nil {
 		return nil, err
@@ -130,6 +134,17 @@ func (s *session) readJournal() error {
 	return nil
 }
 
+// journaled opens the other stores of an open rotation too, where only the
+// first was named: it is what the rotation is found by.
+func (s *session) journaled(stores []store.Store) ([]store.Store, error) {
+	if s.open == nil || len(stores) > 1 || stores[0].String() != s.open.Refs.Stores[0] {
+		return stores, nil
+	}
+	all := s.options.stores
+	all.refs = s.open.Refs.Stores
+	return all.open(s.app, keygen.SecretKey.Field)
+}
+
 // references makes all references absolute, and fills in what an open rotation
 // knows.
 func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.References, error) {
@@ -146,6 +161,9 @@ func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.R
 	}
 	if s.open != nil {
 		s.fromJournal(cmd, &refs)
+	}
+	if err := s.reached(cmd, &refs); err != nil {
+		return refs, err
 	}
 	if len(refs.Restart) == 0 && !s.options.abandon && !s.options.abort {
 		return refs, usage("for a service of systemd: --restart 'sh:systemctl restart blnk blnk-worker'", "--restart is required")
@@ -166,9 +184,30 @@ func (s *session) fromJournal(cmd *cobra.Command, refs *rotate.References) {
 	if !given(cmd, "server") {
 		refs.Servers = open.Servers
 	}
-	if !given(cmd, "store") && refs.Stores[0] == open.Stores[0] {
-		refs.Stores = open.Stores
+	reach := &s.options.reach.options
+	if !given(cmd, "ca-cert") {
+		reach.CACert = open.CACert
 	}
+	if !given(cmd, "proxy") {
+		reach.Proxy = open.Proxy
+	}
+	if !given(cmd, "allow-plaintext") {
+		reach.AllowPlaintext = open.AllowPlaintext
+	}
+}
+
+// reached notes how the servers are reached, for whoever ends the rotation.
+func (s *session) reached(cmd *cobra.Command, refs *rotate.References) error {
+	reach := &s.options.reach.options
+	if reach.CACert != "" && !filepath.IsAbs(reach.CACert) {
+		dir, err := s.app.dirOf(cmd, "ca-cert")
+		if err != nil {
+			return err
+		}
+		reach.CACert = filepath.Join(dir, reach.CACert)
+	}
+	refs.CACert, refs.Proxy, refs.AllowPlaintext = reach.CACert, reach.Proxy, reach.AllowPlaintext
+	return nil
 }
 
 // localServer is the server that a blnk.json names by its port. What is wrong

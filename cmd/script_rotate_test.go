@@ -110,7 +110,7 @@ func cmdOnlykey(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdRefused(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) > 1, "refused CODE ARG...")
+	need(ts, !neg && len(args) > 0, "refused CODE ARG...")
 	work := ts.Getenv("WORK")
 	entries, err := os.ReadDir(work)
 	ts.Check(err)

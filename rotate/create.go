@@ -30,9 +30,11 @@ func (r *Rotation) Check(ctx context.Context) (Plan, error) {
 	plan := w.plan()
 	plan.Open, plan.Due.Yes = w.rec.open(), true
 	if w.rec.Row != rowFinish {
-		_, err = w.lookAround(ctx)
+		if _, err := w.lookAround(ctx); err != nil {
+			return plan, &EndError{State: ErrStuck, Cause: err}
+		}
 	}
-	return plan, err
+	return plan, nil
 }
 
 // survey reads every store and checks all that can be known before the first

@@ -199,7 +199,8 @@ func (r *record) noWayBack() string {
 }
 
 // same compares references; the order of all but the first store carries no
-// meaning, and the working directory is the journal's to say.
+// meaning, and the working directory is the journal's to say. How the servers
+// are reached may change: that may have been what was wrong.
 func (a References) same(b References) bool {
 	set := func(s []string) []string { return slices.Sorted(slices.Values(s)) }
 	return len(a.Stores) > 0 && len(b.Stores) > 0 && a.Stores[0] == b.Stores[0] &&

@@ -69,6 +69,10 @@ type References struct {
 	Servers []string `json:"servers"`
 	// Dir is the working directory of commands in Restart.
 	Dir string `json:"dir"`
+	// CACert, Proxy and AllowPlaintext say how the servers are reached.
+	CACert         string `json:"ca_cert,omitempty"`
+	Proxy          string `json:"proxy,omitempty"`
+	AllowPlaintext bool   `json:"allow_plaintext,omitempty"`
 }
 
 // IfUnknown says what Options.IfOlderThan does with a key that was never seen
