@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -194,20 +193,6 @@ func (s *session) fromJournal(cmd *cobra.Command, refs *rotate.References) {
 	if !given(cmd, "allow-plaintext") {
 		reach.AllowPlaintext = open.AllowPlaintext
 	}
-}
-
-// reached notes how the servers are reached, for whoever ends the rotation.
-func (s *session) reached(cmd *cobra.Command, refs *rotate.References) error {
-	reach := &s.options.reach.options
-	if reach.CACert != "" && !filepath.IsAbs(reach.CACert) {
-		dir, err := s.app.dirOf(cmd, "ca-cert")
-		if err != nil {
-			return err
-		}
-		reach.CACert = filepath.Join(dir, reach.CACert)
-	}
-	refs.CACert, refs.Proxy, refs.AllowPlaintext = reach.CACert, reach.Proxy, reach.AllowPlaintext
-	return nil
 }
 
 // localServer is the server that a blnk.json names by its port. What is wrong

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -16,6 +17,20 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
+
+// reached notes how the servers are reached, for whoever ends the rotation.
+func (s *session) reached(cmd *cobra.Command, refs *rotate.References) error {
+	reach := &s.options.reach.options
+	if reach.CACert != "" && !filepath.IsAbs(reach.CACert) {
+		dir, err := s.app.dirOf(cmd, "ca-cert")
+		if err != nil {
+			return err
+		}
+		reach.CACert = filepath.Join(dir, reach.CACert)
+	}
+	refs.CACert, refs.Proxy, refs.AllowPlaintext = reach.CACert, reach.Proxy, reach.AllowPlaintext
+	return nil
+}
 
 // timed gives the engine the times of an open rotation where none were typed.
 func (s *session) timed(cmd *cobra.Command, opt rotate.Options) rotate.Options {
