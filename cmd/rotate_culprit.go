@@ -11,7 +11,10 @@ import (
 
 // A culprit is the variable that makes a server's answers other than its
 // blnk.json would. It never holds the variable's value.
-type culprit struct{ variable, where string }
+type culprit struct {
+	variable, where string
+	file            string // the env file that sets it, where that is known
+}
 
 // String says it in a sentence.
 func (c culprit) String() string {
@@ -21,6 +24,9 @@ func (c culprit) String() string {
 func (c culprit) hint() string {
 	if !strings.HasSuffix(c.variable, "_SECRET_KEY") {
 		return "take " + c.variable + " out of the server's environment, restart it, and run this again"
+	}
+	if c.file != "" {
+		return "rotate its env file too: --store " + quoted("dotenv:"+c.file+"#"+c.variable)
 	}
 	return "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + c.variable + "'; else take it out of the server's environment and restart"
 }
@@ -52,7 +58,7 @@ func (s *session) findCulprit(ctx context.Context) (culprit, bool) {
 		}
 		for _, p := range processes {
 			if name := decidedBy(file, p.Env); name != "" && !isRelay(p.Exe) {
-				return culprit{name, p.String()}, true
+				return culprit{name, p.String(), ""}, true
 			}
 		}
 	}

@@ -87,7 +87,7 @@ func (a *app) openRotation(cmd *cobra.Command, o *rotateOptions) (*session, erro
 	if err := s.readJournal(); err != nil && !o.abandon {
 		return nil, err
 	}
-	if stores, err = s.journaled(stores); err != nil {
+	if stores, err = s.allStores(stores); err != nil {
 		return nil, err
 	}
 	refs, err := s.references(cmd, stores)
@@ -167,10 +167,7 @@ func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.R
 	if len(refs.Restart) == 0 && !s.options.abandon && !s.options.abort {
 		return refs, usage("for a service of systemd: --restart 'sh:systemctl restart blnk blnk-worker'", "--restart is required")
 	}
-	if len(refs.Servers) == 0 {
-		refs.Servers, err = s.localServer(cmd.Context(), stores)
-	}
-	return refs, err
+	return refs, nil
 }
 
 // fromJournal takes what was not typed from the open rotation.
@@ -193,6 +190,38 @@ func (s *session) fromJournal(cmd *cobra.Command, refs *rotate.References) {
 	if !given(cmd, "allow-plaintext") {
 		reach.AllowPlaintext = open.AllowPlaintext
 	}
+}
+
+// allStores takes the stores of the open rotation where only the first was
+// named: it is what the rotation is found by.
+func (s *session) allStores(stores []store.Store) ([]store.Store, error) {
+	if s.open == nil || len(stores)+len(s.copies) > 1 || stores[0].String() != s.open.Refs.Stores[0] {
+		return stores, nil
+	}
+	all := s.options.stores
+	all.refs = slices.Concat(s.open.Refs.Stores, s.open.Refs.Copies)
+	stores, copies, err := all.openPlaces(s.app, keygen.SecretKey.Field)
+	s.copies = copies
+	return stores, err
+}
+
+// findServers asks the drivers where the server can be asked; else the port
+// stands in a blnk.json.
+func (s *session) findServers(ctx context.Context, stores []store.Store) ([]string, error) {
+	var urls []string
+	for _, d := range s.drivers {
+		if l, ok := d.(restart.Locator); ok {
+			found, err := l.Servers(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("find the server with %s: %w", d, err)
+			}
+			urls = append(urls, found...)
+		}
+	}
+	if len(urls) > 0 {
+		return urls, nil
+	}
+	return s.localServer(ctx, stores)
 }
 
 // localServer is the server that a blnk.json names by its port. What is wrong
@@ -232,15 +261,26 @@ func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate
 		}
 	}
 	o.reach.options.Timeout = question(s.rotation.Options.Timeout)
-	for i, url := range refs.Servers {
-		server, err := o.reach.open(url)
+	if len(refs.Servers) == 0 {
+		var err error
+		if refs.Servers, err = s.findServers(cmd.Context(), stores); err != nil {
+			return err
+		}
+		s.rotation.Refs.Servers = refs.Servers
+	}
+	return s.openServers(refs.Servers)
+}
+
+func (s *session) openServers(urls []string) error {
+	for i, url := range urls {
+		server, err := s.options.reach.open(url)
 		if err != nil {
 			return err
 		}
-		if slices.Contains(refs.Servers[:i], server.String()) {
+		if slices.Contains(urls[:i], server.String()) {
 			return usage("name it once", "--server: %s is given twice", server)
 		}
-		refs.Servers[i] = server.String()
+		urls[i] = server.String()
 		s.servers = append(s.servers, server)
 		s.rotation.Servers = append(s.rotation.Servers, rotate.Server{Prober: server, Sampled: !server.Loopback(), AtOnce: atOnce})
 	}

@@ -90,7 +90,7 @@ func (s *session) planText(ctx context.Context, p rotate.Plan) string {
 	}
 	s.holdersText(ctx, &b, p.Current)
 	for _, r := range p.Remarks {
-		fmt.Fprintf(&b, "\nNot known: %s\n", r)
+		fmt.Fprintf(&b, "\nNote: %s\n", r)
 	}
 	b.WriteByte('\n')
 	return b.String()

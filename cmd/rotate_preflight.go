@@ -42,7 +42,26 @@ func (s *session) preflight(ctx context.Context, current secret.Key) ([]string, 
 	if err := audit.Open(s.state.Path(), s.app.env.Now).Check(); err != nil {
 		return nil, err
 	}
-	return s.shadows(ctx)
+	remarks, err := s.driverRemarks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	more, err := s.shadows(ctx)
+	return append(remarks, more...), err
+}
+
+// driverRemarks asks the drivers what they have to say in the plan.
+func (s *session) driverRemarks(ctx context.Context) (remarks []string, err error) {
+	for _, d := range s.drivers {
+		if r, ok := d.(restart.Remarker); ok {
+			said, err := r.Remarks(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("restart with %s: %w", d, err)
+			}
+			remarks = append(remarks, said...)
+		}
+	}
+	return remarks, nil
 }
 
 // shadows looks for a variable that would win over blnk.json in the environment
@@ -59,14 +78,16 @@ func (s *session) shadows(ctx context.Context) (remarks []string, err error) {
 		if !ok {
 			continue
 		}
-		env, err := e.Environ(ctx)
+		envs, err := e.Environments(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("environment behind %s: %w", d, err)
 		}
-		if err := s.shadowed(file, env, d.String()); err != nil {
-			return nil, err
+		for _, env := range envs {
+			if err := s.shadowed(file, env); err != nil {
+				return nil, err
+			}
+			known = true
 		}
-		known = true
 	}
 	if known {
 		return nil, nil
@@ -92,7 +113,7 @@ func (s *session) shadowsOfListeners(file []byte) (remarks []string, err error) 
 			case p.Env == nil:
 				remarks = append(remarks, unknownEnv(server.String(), "it may not be read by this user"))
 			default:
-				if err := s.shadowed(file, p.Env, p.String()); err != nil {
+				if err := s.shadowed(file, restart.Environment{Process: p.String(), Vars: p.Env}); err != nil {
 					return nil, err
 				}
 			}
@@ -102,7 +123,7 @@ func (s *session) shadowsOfListeners(file []byte) (remarks []string, err error) 
 }
 
 func unknownEnv(server, why string) string {
-	return fmt.Sprintf("the environment of %s (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server, why)
+	return fmt.Sprintf("the environment of %s is not known (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server, why)
 }
 
 // isRelay knows programs that listen in the place of a server.
@@ -125,12 +146,12 @@ func (s *session) variables() []string {
 
 // shadowed refuses an environment whose variable decides about the key, unless
 // one of the stores is the env file that sets it.
-func (s *session) shadowed(file []byte, env map[string]string, where string) error {
-	name := shadowedBy(file, env)
+func (s *session) shadowed(file []byte, env restart.Environment) error {
+	name := shadowedBy(file, env.Vars)
 	if name == "" || slices.Contains(s.variables(), name) {
 		return nil
 	}
-	by := culprit{name, where}
+	by := culprit{name, env.Process, env.Files[name]}
 	return fail(exitFailed, fmt.Errorf("%w: %s", errShadowed, by), by.hint())
 }
 

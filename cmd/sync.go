@@ -157,7 +157,7 @@ func (s *session) syncText(p rotate.Plan) string {
 	steps(&b, "restart", p.Restart)
 	steps(&b, "test", each(p.Servers, "%s: this key taken, the one before and random ones refused"))
 	for _, r := range p.Remarks {
-		fmt.Fprintf(&b, "\nNot known: %s\n", r)
+		fmt.Fprintf(&b, "\nNote: %s\n", r)
 	}
 	b.WriteByte('\n')
 	return b.String()

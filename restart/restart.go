@@ -37,10 +37,35 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// An Environer knows the environment that the restarted server will see. It
-// may hold keys.
+// An Environer knows the environments that the restarted processes will see,
+// the server's and the workers', as they will be after a restart by this
+// driver.
 type Environer interface {
-	Environ(ctx context.Context) (map[string]string, error)
+	Environments(ctx context.Context) ([]Environment, error)
+}
+
+// An Environment is what one process will see. Its variables may hold keys, so
+// it must not be printed.
+type Environment struct {
+	// Process names the unit, container or service, for people.
+	Process string
+	// Vars are the variables of the process.
+	Vars map[string]string
+	// Files says, for a variable that an env file sets, which one: an absolute
+	// path. It is read anew by the restart.
+	Files map[string]string
+}
+
+// A Locator knows where the restarted server can be asked: URLs of the
+// addresses that it publishes on this host. None is no error.
+type Locator interface {
+	Servers(ctx context.Context) ([]string, error)
+}
+
+// A Remarker has something to say in the plan: how long a stop will last, what
+// else a restart sets off.
+type Remarker interface {
+	Remarks(ctx context.Context) ([]string, error)
 }
 
 // Options is what a driver may need from its surroundings.
