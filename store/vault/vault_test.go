@@ -1,0 +1,244 @@
+package vault_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/vaulttest"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/storetest"
+	"github.com/blnkctl/blnkctl/store/vault"
+)
+
+func TestStore(t *testing.T) {
+	for _, mount := range []string{"secret", "kv1"} {
+		t.Run(mount, func(t *testing.T) {
+			storetest.Run(t,
+				func(t *testing.T) store.Store { return as(t, shared, shared.RootToken).open("vault:" + place(mount)) },
+				func(t *testing.T, s store.Store) store.Store {
+					return as(t, shared, shared.RootToken).open(s.String())
+				})
+		})
+	}
+}
+
+func TestReferences(t *testing.T) {
+	env := []string{"VAULT_ADDR=https://vault.example:8200/", "VAULT_NAMESPACE=/teams/pay/", "HOME=/home/x"}
+	for _, c := range []struct{ ref, want, fault string }{
+		{"vault:secret/blnk", "vault:secret/blnk#secret_key?address=https%3A%2F%2Fvault.example%3A8200&namespace=teams%2Fpay", ""},
+		{"vault:secret/blnk#other?namespace=a&address=http://127.0.0.1:1", "vault:secret/blnk#other?address=http%3A%2F%2F127.0.0.1%3A1&namespace=a", ""},
+		{"vault:secret/blnk?auth=approle&role-id-file=role&secret-id-env=X", "vault:secret/blnk#secret_key?address=https%3A%2F%2Fvault.example%3A8200&auth=approle&namespace=teams%2Fpay&role-id-file=%2Fwork%2Frole&secret-id-env=X", ""},
+		{"vault:secret/blnk?auth=token&token-file=-", "vault:secret/blnk#secret_key?address=https%3A%2F%2Fvault.example%3A8200&namespace=teams%2Fpay&token-file=-", ""},
+		{"vault:secret", "", "MOUNT/PATH"},
+		{"vault:", "", "MOUNT/PATH"},
+		{"vault:/secret/blnk", "", "'/' too many"},
+		{"vault:secret/blnk/", "", "'/' too many"},
+		{"vault:secret/../sys/seal", "", `".."`},
+		{"vault:secret/*", "", "policy"},
+		{"vault:secret/+/x", "", `"+"`},
+		{"vault:secret/a\tb", "", "printable"},
+		{"vault:secret/blnk?tokn=1", "", `unknown option "tokn"`},
+		{"vault:secret/blnk?token=hvs.abc", "", `unknown option "token"`},
+		{"vault:secret/blnk?role=1", "", `unknown option "role"`},
+		{"vault:secret/blnk?auth=ldap", "", "unknown login"},
+		{"vault:secret/blnk?auth=kubernetes", "", `needs the option "role"`},
+		{"vault:secret/blnk?auth=userpass&username=../../sys", "", "username"},
+		{"vault:secret/blnk?auth=userpass&username=a&auth-mount=a/../b", "", "auth-mount"},
+		{"vault:secret/blnk?auth=approle&role-id-file=-&secret-id-file=-", "", "standard input"},
+		{"vault:secret/blnk?token-file=a&token-env=b", "", "one of them"},
+		{"vault:secret/blnk?address=", "", "one value"},
+		{"vault:secret/blnk?address=ftp://x", "", "https://HOST:PORT"},
+		{"vault:secret/blnk?address=https://u:topsecret@x", "", "not supported"},
+		{"vault:secret/blnk?address=http://10.1.2.3:8200", "", "plain http"},
+	} {
+		u := &user{T: t, env: env, opt: store.Options{Dir: "/work"}}
+		s, err := u.try(c.ref)
+		switch {
+		case c.fault != "":
+			if err == nil || !strings.Contains(err.Error(), c.fault) {
+				t.Errorf("%s: error %v; want %q", c.ref, err, c.fault)
+			}
+			// A reference is shown as it was written: the address is the one
+			// part of it that could hold a password.
+		case err != nil:
+			t.Errorf("%s: %v", c.ref, err)
+		case s.String() != c.want:
+			t.Errorf("%s: %s; want %s", c.ref, s, c.want)
+		}
+	}
+	u := &user{T: t, env: env, opt: store.Options{DefaultField: "tokenization_secret"}}
+	if got := u.open("vault:secret/blnk").String(); !strings.Contains(got, "#tokenization_secret?") {
+		t.Errorf("default field: %s", got)
+	}
+	u.opt.AllowPlaintext = true
+	u.open("vault:secret/blnk?address=http://10.1.2.3:8200")
+}
+
+func TestIdentity(t *testing.T) {
+	u := &user{T: t, env: []string{"VAULT_ADDR=https://Vault.example"}}
+	id := func(ref string) string { return store.Identity(u.open(ref)) }
+	first := id("vault:secret/blnk")
+	for ref, same := range map[string]bool{
+		"vault:secret/blnk#secret_key":                              true,
+		"vault:secret/blnk?address=https://vault.example:443/":      true,
+		"vault:secret/blnk?auth=approle&role-id-env=A":              true,
+		"vault:secret/blnk#Secret_Key":                              false, // Vault minds the letter case
+		"vault:secret/blnk?namespace=a":                             false,
+		"vault:secret/blnk?address=https://vault.example:8200":      false,
+		"vault:secret/blnk2":                                        false,
+		"vault:secret/blnk?address=https://vault.example/elsewhere": false,
+	} {
+		if (id(ref) == first) != same {
+			t.Errorf("%s: the same place: %v; want %v", ref, !same, same)
+		}
+	}
+	if id("vault:a/secret/blnk") != id("vault:secret/blnk?namespace=a") {
+		t.Error("a namespace in the path and one in the option are two places")
+	}
+}
+
+// Everything else in the secret stays as it is, numbers to the last digit.
+func TestOtherFieldsStay(t *testing.T) {
+	for _, mount := range []string{"secret", "kv1"} {
+		p := place(mount)
+		before := map[string]any{
+			"secret_key": oldKey,
+			"big":        json.Number("12345678901234567890123"),
+			"real":       json.Number("1.10"),
+			"nested":     map[string]any{"a": []any{true, nil, "x<>&"}},
+			"empty":      "",
+		}
+		fill(t, shared, p, before)
+		s := as(t, shared, shared.RootToken).open("vault:" + p)
+		put(t, s, newKey, get(t, s, oldKey))
+		before["secret_key"] = newKey
+		if after := fields(t, shared, p); !reflect.DeepEqual(after, before) {
+			t.Errorf("%s: the other fields have changed: %v %v", mount, after, before)
+		}
+	}
+}
+
+// A Version speaks of the key alone: a neighbour that somebody else changes is
+// no conflict, and survives.
+func TestNeighbourChanges(t *testing.T) {
+	for _, mount := range []string{"secret", "kv1"} {
+		p := place(mount)
+		fill(t, shared, p, map[string]any{"secret_key": oldKey, "other": "1"})
+		s := as(t, shared, shared.RootToken).open("vault:" + p)
+		at := get(t, s, oldKey)
+		fill(t, shared, p, map[string]any{"secret_key": oldKey, "other": "2"})
+		put(t, s, newKey, at)
+		want := map[string]any{"secret_key": newKey, "other": "2"}
+		if after := fields(t, shared, p); !reflect.DeepEqual(after, want) {
+			t.Errorf("%s: the neighbour did not survive", mount)
+		}
+		if v := s.Swaps(); v != (mount == "secret") {
+			t.Errorf("%s: Swaps is %v", mount, v)
+		}
+	}
+}
+
+// A place may hold a secret without the key in many ways.
+func TestNoKey(t *testing.T) {
+	p := place("secret")
+	u := as(t, shared, shared.RootToken)
+	s := u.open("vault:" + p)
+	absent := func(why string) {
+		t.Helper()
+		_, v, err := s.Get(t.Context())
+		fails(t, err, store.ErrNotFound)
+		if v != "" || !strings.Contains(err.Error(), why) {
+			t.Errorf("version %q, error %v; want %q", v, err, why)
+		}
+	}
+	absent("no such secret")
+	fill(t, shared, p, map[string]any{"other": "1"})
+	absent(`no field "secret_key"`)
+	put(t, s, oldKey, "") // creates the field beside the other
+	if len(fields(t, shared, p)) != 2 {
+		t.Error("the other field is gone")
+	}
+	fill(t, shared, p, map[string]any{"secret_key": nil})
+	absent(`no field`)
+	fill(t, shared, p, map[string]any{"secret_key": ""})
+	absent(`no field`)
+	do(t, shared, http.MethodDelete, v2(p, "data"), nil)
+	absent("version 4 is deleted")
+	at := put(t, s, newKey, "") // a check-and-set of 0 would fail here
+	if at != "5" {
+		t.Errorf("version %q", at)
+	}
+	do(t, shared, http.MethodPut, v2(p, "destroy"), map[string]any{"versions": []int{5}})
+	absent("version 5 is deleted")
+	put(t, s, thirdKe, "")
+	fill(t, shared, p, map[string]any{"secret_key": 17})
+	_, _, err := s.Get(t.Context())
+	fails(t, err, store.ErrNotSafe)
+	_, err = s.Put(t.Context(), secret.New(newKey), "6")
+	fails(t, err, store.ErrNotSafe)
+
+	wrong := u.open("vault:" + v2(place("secret"), "data"))
+	if _, _, err := wrong.Get(t.Context()); err == nil || !strings.Contains(err.Error(), `without "data/"`) {
+		t.Errorf("the path of the API: %v", err)
+	}
+}
+
+// Created is the first sighting of the key, not the last write of the secret.
+func TestCreated(t *testing.T) {
+	p := place("secret")
+	s := as(t, shared, shared.RootToken).open("vault:" + p)
+	if _, err := s.Created(t.Context()); err == nil {
+		t.Error("created where there is no key")
+	}
+	fill(t, shared, p, map[string]any{"secret_key": oldKey})
+	fill(t, shared, p, map[string]any{"secret_key": 5})
+	fill(t, shared, p, map[string]any{"secret_key": newKey})
+	metadata := do(t, shared, http.MethodGet, v2(p, "metadata"), nil)
+	want := metadata.Text("data", "versions", "3", "created_time")
+	fill(t, shared, p, map[string]any{"secret_key": newKey, "other": "1"})
+	fill(t, shared, p, map[string]any{"secret_key": newKey, "other": "2"})
+	got, err := s.Created(t.Context())
+	if err != nil || got.Format(time.RFC3339Nano) != want || time.Since(got) > time.Minute {
+		t.Errorf("created %v, error %v; want %s", got, err, want)
+	}
+	old := as(t, shared, shared.RootToken).open("vault:" + place("kv1"))
+	put(t, old, oldKey, "")
+	if got, err := old.Created(t.Context()); err != nil || !got.IsZero() {
+		t.Errorf("KV version 1: created %v, error %v", got, err)
+	}
+}
+
+func TestRemarks(t *testing.T) {
+	remarks := func(s *vault.Store) string {
+		t.Helper()
+		list, err := s.Remarks(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(list, "\n")
+	}
+	plain := place("secret")
+	fill(t, shared, plain, map[string]any{"secret_key": oldKey})
+	if got := remarks(as(t, shared, shared.RootToken).open("vault:" + plain)); got != "" {
+		t.Errorf("nothing to say, but: %s", got)
+	}
+	one := as(t, shared, shared.RootToken).open("vault:" + place("kv1"))
+	if got := remarks(one); !strings.Contains(got, "no check-and-set") {
+		t.Errorf("KV version 1: %q", got)
+	}
+	do(t, shared, http.MethodPost, v2(plain, "metadata"), map[string]any{"delete_version_after": "1h"})
+	fill(t, shared, plain, map[string]any{"secret_key": newKey})
+	short := token(t, shared, `path "secret/*" { capabilities = ["read"] }`, vaulttest.TokenRequest{TTL: 5 * time.Minute, Fixed: true, Uses: 9})
+	got := remarks(as(t, shared, short, "VAULT_SKIP_VERIFY=1").open("vault:" + plain))
+	for _, want := range []string{"delete_version_after", "VAULT_SKIP_VERIFY", "cannot be renewed", "requests only"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in: %s", want, got)
+		}
+	}
+	hidesAll(t, got, short)
+}
