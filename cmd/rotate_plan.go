@@ -74,7 +74,11 @@ func (s *session) planText(ctx context.Context, p rotate.Plan) string {
 		fmt.Fprintf(&b, "Nothing to do: %s\n", p.Due.Why)
 		return b.String()
 	}
-	fmt.Fprintf(&b, "Rotate the master key %s", named(p.Old))
+	which := " " + p.Old
+	if p.Old == "" {
+		which = ", which is weak"
+	}
+	b.WriteString("Rotate the master key" + which)
 	if s.options.age.set && p.Due.Why != "" {
 		fmt.Fprintf(&b, "\n(%s)", p.Due.Why)
 	}
