@@ -185,6 +185,9 @@ func tryAgain(ctx context.Context, resp *http.Response, err error) (bool, error)
 func backoff(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
 	wait := least << attempt
 	if resp != nil {
+		if resp.StatusCode == http.StatusTooManyRequests {
+			wait = max(wait, time.Second) // what Vault counts by, unless told otherwise
+		}
 		if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 			wait = max(wait, time.Duration(n)*time.Second)
 		}

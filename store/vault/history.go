@@ -52,7 +52,8 @@ func (s *Store) back(ctx context.Context, e entry, visit func(entry) bool) error
 
 // Purge destroys every version of the secret that holds the dead key, with all
 // its other fields, for good; KV version 1 keeps none. The current version it
-// never destroys: where that one holds the dead key, nothing is destroyed.
+// never destroys: where that one holds the dead key, nothing is destroyed, and
+// the error is store.ErrConflict.
 //
 // A version that was deleted, but not destroyed, cannot be read, and can be
 // brought back. Purge leaves it alone, since it may hold nothing but what
@@ -63,7 +64,7 @@ func (s *Store) Purge(ctx context.Context, dead secret.Key) error {
 		return err
 	}
 	if now.key.Equal(dead) {
-		return fmt.Errorf("destroy old versions of %s at %s: the current one holds that key", s.place, s.conn.addr)
+		return fmt.Errorf("destroy old versions of %s at %s: %w: the current one holds that key", s.place, s.conn.addr, store.ErrConflict)
 	}
 	var doomed, hidden []string
 	err = s.back(ctx, now, func(e entry) bool {

@@ -106,19 +106,19 @@ func TestIdentity(t *testing.T) {
 func TestOtherFieldsStay(t *testing.T) {
 	for _, mount := range []string{"secret", "kv1"} {
 		p := place(mount)
-		before := map[string]any{
+		fill(t, shared, p, map[string]any{
 			"secret_key": oldKey,
 			"big":        json.Number("12345678901234567890123"),
 			"real":       json.Number("1.10"),
 			"nested":     map[string]any{"a": []any{true, nil, "x<>&"}},
 			"empty":      "",
-		}
-		fill(t, shared, p, before)
+		})
+		before := fields(t, shared, p) // KV version 2 itself makes floats of numbers
 		s := as(t, shared, shared.RootToken).open("vault:" + p)
 		put(t, s, newKey, get(t, s, oldKey))
 		before["secret_key"] = newKey
 		if after := fields(t, shared, p); !reflect.DeepEqual(after, before) {
-			t.Errorf("%s: the other fields have changed: %v %v", mount, after, before)
+			t.Errorf("%s: the other fields have changed: %v, before: %v", mount, after, before)
 		}
 	}
 }
