@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -144,6 +143,7 @@ func newConfigPolicyCmd(a *app) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return runConfigPolicy(cmd, a, args[0]) },
 	}
+	addNetwork(cmd)
 	a.configured(cmd)
 	a.exits[cmd] = exits{exitOK: "the policy is printed", exitFailed: "the store could not be asked", exitUsage: ""}
 	return cmd
@@ -154,21 +154,9 @@ func runConfigPolicy(cmd *cobra.Command, a *app, ref string) error {
 	if err != nil {
 		return err
 	}
-	text, err := policyOf(cmd, stores[0])
-	if err != nil {
-		return err
-	}
-	return a.print(text)
-}
-
-func policyOf(cmd *cobra.Command, s store.Store) (string, error) {
-	p, ok := s.(store.Policied)
+	p, ok := stores[0].(store.Policied)
 	if !ok {
-		return "", usage("", "%s: this kind of store has no policies", s)
+		return usage("", "%s: this kind of store has no policies", stores[0])
 	}
-	text, err := p.Policy(cmd.Context())
-	if err != nil {
-		return "", fmt.Errorf("policy for %s: %w", s, err)
-	}
-	return text, nil
+	return a.print(p.Policy(cmd.Context()))
 }

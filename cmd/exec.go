@@ -80,6 +80,7 @@ not started again, which is for the supervisor of the container or host.`, super
 	flags.BoolVar(&opt.watch, "watch", false, "start the command again when the key has changed")
 	flags.DurationVar(&opt.interval, "interval", 30*time.Second, "how often to read the store, `time` of 1s or more; a tenth is left to chance")
 	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "how much `time` the command has to end before it is killed (a Blnk worker may need 95s)")
+	addNetwork(cmd)
 	a.configured(cmd, "store")
 	a.exits[cmd] = exits{
 		exitOK:            "the command ended so; otherwise its own exit status, 128+n where signal n ended it",

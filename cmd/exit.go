@@ -15,6 +15,7 @@ import (
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store/vault"
 )
 
 // Exit codes. Scripts rely on them: none changes its meaning.
@@ -140,6 +141,12 @@ func exitRules() []exitRule {
 		{as[*interruptError], exitInterrupted, ""},
 		{is(context.Canceled), exitInterrupted, ""}, // also while it waited for a lock
 		{as[*flock.HeldError], exitHeld, ""},
+		{is(vault.ErrSealed), exitFailed, "unseal it first: vault operator unseal"},
+		{is(vault.ErrDenied), exitFailed, "blnkctl config policy prints the policy that a rotation needs"},
+		{is(vault.ErrNoToken), exitFailed, "vault login, or set VAULT_TOKEN, or name a login: 'vault:PATH?auth=approle&…'"},
+		{is(vault.ErrToken), exitFailed, "get a new one: vault login"},
+		{is(vault.ErrUnreachable), exitFailed, "is VAULT_ADDR right, and does the Vault server run?"},
+		{is(vault.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(probe.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(state.ErrUnsafe), exitUsage, "make it private with `chmod 700`, or name another one with --state-dir"},
 		{is(fs.ErrPermission), exitFailed, "run with sudo, or as the user that owns it"},

@@ -125,9 +125,21 @@ func (f *storeFlags) options(a *app) (store.Options, error) {
 	if err != nil {
 		return store.Options{}, err
 	}
-	return store.Options{
-		Dir: dir, SpareDir: private.SpareDir(), Env: a.env.Environ, Stdin: a.env.Stdin,
-	}, nil
+	opt := store.Options{Dir: dir, SpareDir: private.SpareDir(), Env: a.env.Environ, Stdin: a.env.Stdin}
+	if proxy := f.cmd.Flags().Lookup("proxy"); proxy != nil {
+		opt.Proxy = proxy.Value.String()
+	}
+	if plain := f.cmd.Flags().Lookup("allow-plaintext"); plain != nil {
+		opt.AllowPlaintext = plain.Value.String() == "true"
+	}
+	return opt, nil
+}
+
+// addNetwork adds the flags of a command that asks no Blnk server, but may ask
+// a store over a network.
+func addNetwork(cmd *cobra.Command) {
+	cmd.Flags().String("proxy", "", "`URL` of a proxy; those of the environment are not used for a key")
+	cmd.Flags().Bool("allow-plaintext", false, "send the key over plain http to another machine")
 }
 
 func refuseSamePlace(stores []store.Store) error {

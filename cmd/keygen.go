@@ -57,6 +57,7 @@ its key until it is restarted.`,
 	opt.stores.add(cmd, "`place` to put the key into, as blnkjson:./blnk.json (repeatable)")
 	flags.BoolVar(&opt.ifAbsent, "if-absent", false, "change nothing where a good key stands in every store")
 	flags.BoolVar(&opt.force, "force", false, "replace a key that stands there")
+	addNetwork(cmd)
 	actions(cmd, "force")
 	completeChoice(cmd, "for", opt.use)
 	completeChoice(cmd, "format", opt.format)

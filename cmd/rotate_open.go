@@ -133,17 +133,6 @@ func (s *session) readJournal() error {
 	return nil
 }
 
-// journaled opens the other stores of an open rotation too, where only the
-// first was named: it is what the rotation is found by.
-func (s *session) journaled(stores []store.Store) ([]store.Store, error) {
-	if s.open == nil || len(stores) > 1 || stores[0].String() != s.open.Refs.Stores[0] {
-		return stores, nil
-	}
-	all := s.options.stores
-	all.refs = s.open.Refs.Stores
-	return all.open(s.app, keygen.SecretKey.Field)
-}
-
 // references makes all references absolute, and fills in what an open rotation
 // knows.
 func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.References, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/store/command"
 	"github.com/blnkctl/blnkctl/store/dotenv"
+	"github.com/blnkctl/blnkctl/store/vault"
 )
 
 // storeSchemes is every kind of place that can hold a key.
@@ -18,6 +19,7 @@ func (a *app) storeSchemes() store.Schemes {
 		blnkjson.Scheme: blnkjson.Open,
 		command.Scheme:  a.openCommandStore,
 		dotenv.Scheme:   dotenv.Open,
+		vault.Scheme:    vault.Open,
 	}
 }
 

@@ -43,6 +43,18 @@ func (w *walk) purge(ctx context.Context) {
 	}
 }
 
+// checkPurge asks beforehand whether the compromised key can be destroyed.
+func (w *walk) checkPurge(ctx context.Context) error {
+	for _, s := range w.Stores {
+		if p, ok := s.(store.Purger); ok && w.Options.Compromised {
+			if err := p.CheckPurge(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // around warns of something that failed and does not undo a proved rotation.
 func (w *walk) around(format string, args ...any) {
 	w.res.Around = w.res.Around || !w.undoing()

@@ -88,6 +88,8 @@ type vault struct {
 
 func (v *vault) Created(context.Context) (time.Time, error) { return v.created, v.fail }
 
+func (v *vault) CheckPurge(context.Context) error { return v.fail }
+
 func (v *vault) Purge(_ context.Context, dead secret.Key) error {
 	if v.keys[v.i].Equal(dead) {
 		panic("the current key was purged")

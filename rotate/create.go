@@ -65,6 +65,9 @@ func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
 			}
 		}
 	}
+	if err := w.checkPurge(ctx); err != nil {
+		return plan, err
+	}
 	if plan.Remarks, err = w.remarks(ctx); err != nil {
 		return plan, err
 	}

@@ -15,7 +15,9 @@ type Dated interface {
 
 // A Purger keeps old values (the versions of a secret, say) and can destroy
 // those that hold a key, for good. It must not destroy the one that is current.
+// CheckPurge tells, without an effect, whether it would be allowed to.
 type Purger interface {
+	CheckPurge(ctx context.Context) error
 	Purge(ctx context.Context, dead secret.Key) error
 }
 
@@ -27,5 +29,5 @@ type Remarker interface {
 // A Policied store can say the smallest policy, in its own language, that
 // allows a rotation of its key and nothing else.
 type Policied interface {
-	Policy(ctx context.Context) (string, error)
+	Policy(ctx context.Context) string
 }
