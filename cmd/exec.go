@@ -83,7 +83,7 @@ not started again, which is for the supervisor of the container or host.`, super
 	addNetwork(cmd)
 	a.configured(cmd, "store")
 	a.exits[cmd] = exits{
-		exitOK:            "the command ended so; otherwise its own exit status, 128+n where signal n ended it",
+		exitOK:            "that of the command; 128+n where signal n ended it",
 		exitExecFailed:    "wrong flags, or the key could not be read or used",
 		exitNotExecutable: "the command cannot be executed",
 		exitNotFound:      "the command was not found",
@@ -151,8 +151,8 @@ func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error
 }
 
 // takeSignals takes the signals over from Main: they are the command's now, and
-// the second of a kind ends nothing. One that is ignored stays ignored, here and
-// in the command.
+// the second of a kind ends nothing. SIGHUP (nohup) or SIGINT that is ignored
+// stays ignored, here and in the command; of others Go does not know.
 func takeSignals(wanted []os.Signal) <-chan os.Signal {
 	c := make(chan os.Signal, 64)
 	for _, s := range wanted {

@@ -68,11 +68,13 @@ func (n *nursery) start(key secret.Key) (child, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	pid, err := syscall.ForkExec(path, n.opt.Args, &syscall.ProcAttr{
+	attr := &syscall.ProcAttr{
 		Env:   environ(n.opt.Environ, n.opt.Variable, key, n.opt.Source.String()),
 		Files: []uintptr{0, 1, 2},
 		Sys:   sys,
-	})
+	}
+	var pid int
+	n.tty.forks(func() { pid, err = syscall.ForkExec(path, n.opt.Args, attr) })
 	if err != nil {
 		return nil, startError(err)
 	}

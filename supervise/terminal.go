@@ -1,12 +1,16 @@
 package supervise
 
 import (
+	"os"
 	"os/signal"
 	"syscall"
 	"unsafe"
 )
 
 // A terminal is the controlling terminal of this process; nil is none.
+//
+// With it, SIGTTOU is ignored: who gives a terminal away from the background,
+// or writes to it there, would be stopped.
 type terminal struct{ fd int }
 
 func openTerminal() *terminal {
@@ -14,7 +18,21 @@ func openTerminal() *terminal {
 	if err != nil {
 		return nil
 	}
+	signal.Ignore(syscall.SIGTTOU)
 	return &terminal{fd}
+}
+
+// forks calls fork so that the child has SIGTTOU as usual: it would inherit that
+// it is ignored, not that it is caught. (signal.Reset does not bring the usual
+// action back for a signal that Go leaves to the system, go1.26.)
+func (t *terminal) forks(fork func()) {
+	if t == nil {
+		fork()
+		return
+	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTTOU)
+	fork()
+	signal.Ignore(syscall.SIGTTOU)
 }
 
 func (t *terminal) close() {
@@ -39,10 +57,6 @@ func (t *terminal) ours() bool { return t != nil && t.foreground() == syscall.Ge
 
 // give makes a group the one in the foreground, as tcsetpgrp(3).
 func (t *terminal) give(group int) {
-	// Who asks from the background is stopped by SIGTTOU, unless it is ignored.
-	// It must not stay so: a command that is started inherits it.
-	signal.Ignore(syscall.SIGTTOU)
-	defer signal.Reset(syscall.SIGTTOU)
 	to := int32(group)
 	_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, uintptr(t.fd), syscall.TIOCSPGRP, uintptr(unsafe.Pointer(&to)))
 }
