@@ -186,6 +186,9 @@ func (w *walk) round(ctx context.Context, want, other secret.Key, verdicts []ver
 			continue
 		}
 		v, reason := judge(ctx, s, want, other)
+		if v == stale && verdicts[i] == mixed {
+			v = mixed // which of several servers is met first is chance
+		}
 		// What a server said before it fell silent at the deadline tells more
 		// than the deadline.
 		if v != silent || ctx.Err() == nil {
