@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// readLimit bounds one look into the store.
-	readLimit = 30 * time.Second
+	// readLimit bounds one look into the store: more than the command of a
+	// command: store may take.
+	readLimit = 90 * time.Second
 	// farthest is how far the looks move apart while the store cannot be read,
 	// unless the interval itself is longer: a rotation that waits for this
 	// command has minutes, not hours.
