@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 		"spawn":        func() { os.Exit(spawn()) },
 		"tlsfront":     func() { os.Exit(tlsfront()) },
 		"strike":       func() { os.Exit(strike()) },
+		"vault-seal":   func() { os.Exit(vaultSeal()) },
 	})
 }
 
@@ -40,15 +41,7 @@ func runScripts(t *testing.T, more func(*testscript.Env) error) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                withEndCmds(withRotateCmds(scriptCmds())),
-		Condition: func(cond string) (bool, error) {
-			switch cond {
-			case "root":
-				return os.Geteuid() == 0, nil
-			case "network":
-				return otherAddress() != "", nil
-			}
-			return false, errors.New("unknown condition " + cond)
-		},
+		Condition:           scriptCondition,
 		Setup: func(env *testscript.Env) error {
 			if err := prepareScript(env); err != nil || more == nil {
 				return err
@@ -56,6 +49,18 @@ func runScripts(t *testing.T, more func(*testscript.Env) error) {
 			return more(env)
 		},
 	})
+}
+
+// scriptCondition: [root] and [network], an address of this host that is not
+// loopback.
+func scriptCondition(cond string) (bool, error) {
+	switch cond {
+	case "root":
+		return os.Geteuid() == 0, nil
+	case "network":
+		return otherAddress() != "", nil
+	}
+	return false, errors.New("unknown condition " + cond)
 }
 
 // prepareScript gives a script a home and a state folder, both under $WORK,

@@ -50,6 +50,7 @@ func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
 	if err != nil {
 		return plan, err
 	}
+	plan.Stores = namesOf(w.order()) // a store may know only now whether it swaps
 	plan.Current, plan.Old = current, current.Fingerprint()
 	w.res.Old = plan.Old
 	if plan.Due, err = w.due(ctx, current); err != nil || !plan.Due.Yes {
@@ -83,14 +84,18 @@ func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
 }
 
 func (w *walk) plan() Plan {
-	p := Plan{Restart: w.Refs.Restart, Copies: w.Refs.Copies}
-	for _, s := range w.order() {
-		p.Stores = append(p.Stores, s.String())
-	}
+	p := Plan{Restart: w.Refs.Restart, Copies: w.Refs.Copies, Stores: namesOf(w.order())}
 	for _, s := range w.Servers {
 		p.Servers = append(p.Servers, s.String())
 	}
 	return p
+}
+
+func namesOf(stores []store.Store) (names []string) {
+	for _, s := range stores {
+		names = append(names, s.String())
+	}
+	return names
 }
 
 // order is the order of writing: stores whose Put is a real compare-and-swap

@@ -72,6 +72,8 @@ func TestJudge(t *testing.T) {
 		{"a rate limit for the control", []func(secret.Key) blnk.Answer{answers(ok, no, none)}, silent},
 		{"a rate limit for the old key", []func(secret.Key) blnk.Answer{answers(ok, none, no)}, silent},
 		{"one replica of two is old", []func(secret.Key) blnk.Answer{onNew, onOld}, mixed},
+		{"three replicas, of which the second is old", []func(secret.Key) blnk.Answer{onNew, onOld, onNew}, mixed},
+		{"two replicas, of which each is asked every second question", []func(secret.Key) blnk.Answer{onOld, onNew, onNew, onOld}, mixed},
 		// Good enough: it is waited for either way.
 		{"one replica of two is new", []func(secret.Key) blnk.Answer{onOld, onNew}, stale},
 		{"one replica of ten is old", slices.Concat(slices.Repeat([]func(secret.Key) blnk.Answer{onNew}, 9), []func(secret.Key) blnk.Answer{onOld}), mixed},

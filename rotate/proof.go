@@ -115,6 +115,8 @@ func judgeRefused(ctx context.Context, s Server, want, other secret.Key) (verdic
 	if !blnk.Sendable(other) {
 		return judgeForeign(ctx, s, want)
 	}
+	// All questions about one key in a row: servers that take turns would
+	// otherwise each get always the same key.
 	for i := range agreeing {
 		switch answer, err := askOn(ctx, s, other); answer {
 		case blnk.Nothing:
@@ -125,6 +127,8 @@ func judgeRefused(ctx context.Context, s Server, want, other secret.Key) (verdic
 			}
 			return stale, nil
 		}
+	}
+	for range agreeing {
 		switch answer, err := askOn(ctx, s, want); answer {
 		case blnk.Nothing:
 			return silent, err

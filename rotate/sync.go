@@ -142,6 +142,7 @@ func (w *walk) readAll(ctx context.Context, d *difference) error {
 		d.olds = append(d.olds, key)
 	}
 	d.source = d.olds[w.Source]
+	d.plan.Stores = namesOf(w.order())
 	if !blnk.Sendable(d.source) {
 		return fmt.Errorf("%s: its key cannot be sent to a server: %w", w.Stores[w.Source], ErrNotLive)
 	}
