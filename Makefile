@@ -7,6 +7,9 @@ LINT  = $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
 # Modules of their own below the product's: tools, and test support with
 # dependencies that the product should not have.
 MODULES = $(patsubst %/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.*'))
+# Those that can be tidied: tidy follows the tests of all dependencies too, and
+# Vault's lead to modules that do not exist any more.
+TIDY    = $(filter-out ./internal/vaulttest/vaultserver,$(MODULES))
 # Those of them that have tests.
 TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print -quit),$(m)))
 
@@ -18,7 +21,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: need-go ## build ./blnkctl
-	$(GO) build .
+	CGO_ENABLED=0 $(GO) build . # a static binary starts in two thirds of the time
 
 test: need-go need-strace ## run all tests
 	$(GO) test ./...
@@ -41,7 +44,7 @@ lint: need-go ## gofmt, go vet, golangci-lint
 
 tidy: need-go ## check that go mod tidy changes nothing
 	$(GO) mod tidy -diff
-	@set -e; for m in $(MODULES); do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff; done
+	@set -e; for m in $(TIDY); do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff; done
 
 cross: need-go ## build for linux/arm64 and darwin/arm64 into dist/, and vet the latter
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -ldflags='-s -w' -o dist/blnkctl-linux-arm64 .

@@ -33,9 +33,7 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 		res.Warnings = append(res.Warnings, s.leftBehind(ctx)...)
 	}
 	if s.app.json() {
-		if printErr := s.app.printJSON(toJSON(res, err)); printErr != nil && err == nil {
-			return printErr
-		}
+		_ = s.app.printJSON(toJSON(res, err)) // lostOutput says it, with the right code
 	} else if text := s.resultText(res); text != "" {
 		_ = s.app.print(text)
 	}
