@@ -39,7 +39,7 @@ type execOptions struct {
 }
 
 func newExecCmd(a *app) *cobra.Command {
-	opt := &execOptions{}
+	opt := &execOptions{stores: storeFlags{reads: true}}
 	cmd := &cobra.Command{
 		Use:   "exec [flags] -- COMMAND [ARG...]",
 		Short: "Run a command with the key in its environment",

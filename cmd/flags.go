@@ -67,6 +67,9 @@ func (a *app) abs(path string) (string, error) {
 type storeFlags struct {
 	refs []string
 	cmd  *cobra.Command
+	// reads says that nothing is ever written, so that the state folder may be
+	// that of another user: a service reads the key that root rotates.
+	reads bool
 }
 
 func (f *storeFlags) add(cmd *cobra.Command, text string) {
@@ -121,11 +124,14 @@ func (f *storeFlags) options(a *app) (store.Options, error) {
 	if err != nil {
 		return store.Options{}, err
 	}
+	opt := store.Options{Dir: dir, Env: a.env.Environ, Stdin: a.env.Stdin}
 	private, err := a.openState()
-	if err != nil {
+	switch {
+	case err == nil:
+		opt.SpareDir = private.SpareDir()
+	case !f.reads || a.global.stateDir != "":
 		return store.Options{}, err
 	}
-	opt := store.Options{Dir: dir, SpareDir: private.SpareDir(), Env: a.env.Environ, Stdin: a.env.Stdin}
 	if proxy := f.cmd.Flags().Lookup("proxy"); proxy != nil {
 		opt.Proxy = proxy.Value.String()
 	}
