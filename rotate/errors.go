@@ -76,3 +76,9 @@ func (e *EndError) Unwrap() []error {
 	}
 	return []error{e.State, e.Cause}
 }
+
+// An interruption is an ErrInterrupted in the words of what interrupted.
+type interruption struct{ cause error }
+
+func (e *interruption) Error() string   { return e.cause.Error() }
+func (e *interruption) Unwrap() []error { return []error{ErrInterrupted, e.cause} }

@@ -235,7 +235,7 @@ func (w *walk) interrupted(ctx context.Context) error {
 	if cause == nil || errors.Is(cause, context.Canceled) {
 		return ErrInterrupted
 	}
-	return fmt.Errorf("%w by %w", ErrInterrupted, cause)
+	return &interruption{cause}
 }
 
 // started and ended tell progress and measure.

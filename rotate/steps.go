@@ -17,7 +17,11 @@ func (w *walk) set(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return w.interrupted(ctx)
 		}
-		if err := w.replace(ctx, s, w.rec.oldIn(s.String()), w.rec.new()); err != nil {
+		err := w.replace(ctx, s, w.rec.oldIn(s.String()), w.rec.new())
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return w.interrupted(ctx)
+		}
+		if err != nil {
 			return err
 		}
 	}
