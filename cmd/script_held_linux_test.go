@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -14,7 +13,8 @@ import (
 
 // heldCmds are about a process that a strike holds in a call:
 //
-//	held NAME      wait until it is there
+//	held NAME      wait until it is there, and has done what it can do without
+//	               (taken a signal, say)
 //	release NAME   and let it go on
 func heldCmds() map[string]scriptCmd {
 	return map[string]scriptCmd{"held": cmdHeld, "release": cmdRelease}
@@ -40,16 +40,20 @@ func untilHeld(ts *testscript.TestScript, name string) *hold {
 	return h
 }
 
-// find looks for a tracer, and for the thread in the call that the tracer was
-// told to hold. A tracer stops threads in every call, but the ones that it was
-// told about it does not let go.
+// find looks for the tracer, and for the thread in the call that the tracer was
+// told to hold. A tracer stops threads in every call, but that one it does not
+// let go. All others must have come to rest.
 func (h *hold) find() error {
-	status, err := readStatus(fmt.Sprintf("/proc/%d", h.pid))
+	proc := fmt.Sprintf("/proc/%d", h.pid)
+	status, err := readStatus(proc)
 	if err != nil {
 		return err
 	}
-	if h.tracer, _ = strconv.Atoi(status["TracerPid"]); h.tracer == 0 {
+	if h.tracer, err = tracerIn(proc); err != nil || h.tracer == 0 {
 		return errors.New("nobody traces it")
+	}
+	if strings.Trim(status["ShdPnd"], "0") != "" {
+		return errors.New("a signal is on its way")
 	}
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", h.tracer))
 	if err != nil {
@@ -59,25 +63,36 @@ func (h *hold) find() error {
 	if _, after, ok := strings.Cut(string(cmdline), "\x00-P\x00"); ok {
 		path, _, _ = strings.Cut(after, "\x00")
 	}
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", h.pid))
+	threads, err := filepath.Glob(proc + "/task/*")
 	if err != nil {
 		return err
 	}
+	found := false
 	for _, thread := range threads {
-		if c, ok := callOf(thread); ok && strings.Contains(string(cmdline), c.name) && (path == "" || c.path == path) {
-			return nil
+		status, err := readStatus(thread)
+		if err != nil {
+			return err
+		}
+		c, ok := callOf(thread, status)
+		switch {
+		case ok && strings.Contains(string(cmdline), c.name) && (path == "" || c.path == path):
+			found = true
+		case !strings.HasPrefix(status["State"], "S"):
+			return errors.New("a thread is " + status["State"])
 		}
 	}
-	return errors.New("it is not in such a call")
+	if !found {
+		return errors.New("it is not in such a call")
+	}
+	return nil
 }
 
 // A call is a system call that strike knows.
 type call struct{ name, path string }
 
 // callOf says in which call a thread is stopped, if it is.
-func callOf(thread string) (call, bool) {
-	status, err := readStatus(thread)
-	if err != nil || !strings.HasPrefix(status["State"], "t") {
+func callOf(thread string, status map[string]string) (call, bool) {
+	if !strings.HasPrefix(status["State"], "t") {
 		return call{}, false
 	}
 	text, err := os.ReadFile(thread + "/syscall") // proc(5): number, arguments
@@ -126,18 +141,4 @@ func readPath(thread string, at uintptr) string {
 	n, _ := mem.ReadAt(buf, int64(at)) // less than asked for at the end of a page
 	path, _, _ := strings.Cut(string(buf[:n]), "\x00")
 	return path
-}
-
-// readStatus reads the status of a process or thread, proc(5).
-func readStatus(proc string) (map[string]string, error) {
-	data, err := os.ReadFile(proc + "/status")
-	if err != nil {
-		return nil, err
-	}
-	status := map[string]string{}
-	for line := range strings.Lines(string(data)) {
-		name, value, _ := strings.Cut(line, ":")
-		status[name] = strings.TrimSpace(value)
-	}
-	return status, nil
 }

@@ -2,5 +2,6 @@
 
 package cmd_test
 
-// heldCmds: there is no strace.
-func heldCmds() map[string]scriptCmd { return nil }
+// heldCmds and mountCmds: there is neither strace nor a tmpfs.
+func heldCmds() map[string]scriptCmd  { return nil }
+func mountCmds() map[string]scriptCmd { return nil }

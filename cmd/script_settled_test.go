@@ -25,10 +25,11 @@ import (
 //	target VAR DIR            set VAR to the folder of DIR/blnk.json in the state
 //	                          folder, where its journal stands
 //
-// and those of script_held_linux_test.go.
+// and those of script_held_linux_test.go and script_mount_linux_test.go.
 func withEndCmds(cmds map[string]scriptCmd) map[string]scriptCmd {
 	cmds["target"] = cmdTarget
 	maps.Copy(cmds, heldCmds())
+	maps.Copy(cmds, mountCmds())
 	cmds["settled"] = cmdSettled
 	return cmds
 }

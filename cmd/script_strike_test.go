@@ -107,25 +107,45 @@ func aside(args ...string) error {
 	return cmd.Start()
 }
 
-// guardArg makes strike the guard of a process: strace does not notice the end
-// of one that it holds, and whoever waits for that end would wait for strace.
+// guardArg makes strike the guard of a process: strace does not let go of one
+// that is killed while it is held, and whoever waits for its end would wait for
+// strace.
 const guardArg = "-guard"
 
 func guard(pid string) error {
 	return poll(func() (bool, error) {
-		data, err := os.ReadFile("/proc/" + pid + "/status")
+		tracer, err := tracerIn("/proc/" + pid)
 		if err != nil {
 			return true, nil //nolint:nilerr // it has ended
 		}
-		if !strings.Contains(string(data), "\nState:\tZ") {
+		if tracer == 0 || !dying(pid) {
 			return false, nil
-		}
-		tracer, err := tracerIn("/proc/" + pid + "/status")
-		if err != nil || tracer == 0 {
-			return true, nil //nolint:nilerr // it has ended
 		}
 		return true, syscall.Kill(tracer, syscall.SIGKILL)
 	})
+}
+
+// dying says whether the process only waits for its tracer to be gone: its main
+// thread has ended, or a thread has SIGKILL before it and does not go.
+func dying(pid string) bool {
+	status, err := readStatus("/proc/" + pid)
+	if err == nil && strings.HasPrefix(status["State"], "Z") {
+		return true
+	}
+	threads, _ := filepath.Glob("/proc/" + pid + "/task/*")
+	for _, thread := range threads {
+		status, err := readStatus(thread)
+		if err == nil && (hasKill(status["SigPnd"]) || hasKill(status["ShdPnd"])) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasKill looks for SIGKILL in a set of signals as proc(5) shows it.
+func hasKill(set string) bool {
+	bits, err := strconv.ParseUint(set, 16, 64)
+	return err == nil && bits&(1<<(syscall.SIGKILL-1)) != 0
 }
 
 // poll asks again and again.
@@ -142,28 +162,37 @@ func poll(done func() (bool, error)) error {
 
 // untraced says whether a thread of the process has no tracer.
 func untraced(pid string) (bool, error) {
-	threads, err := filepath.Glob("/proc/" + pid + "/task/*/status")
+	threads, err := filepath.Glob("/proc/" + pid + "/task/*")
 	if err == nil && len(threads) == 0 {
 		err = errors.New("there is no process " + pid)
 	}
-	for _, path := range threads {
-		if tracer, err := tracerIn(path); tracer == 0 && !errors.Is(err, os.ErrNotExist) {
+	for _, thread := range threads {
+		if tracer, err := tracerIn(thread); tracer == 0 && !errors.Is(err, os.ErrNotExist) {
 			return true, err
 		}
 	}
 	return false, err
 }
 
-// tracerIn reads who traces the thread, 0 for nobody, from its proc(5) status.
-func tracerIn(path string) (int, error) {
-	data, err := os.ReadFile(path)
+// tracerIn reads who traces the process or thread, 0 for nobody.
+func tracerIn(proc string) (int, error) {
+	status, err := readStatus(proc)
 	if err != nil {
 		return 0, err
 	}
-	_, rest, ok := strings.Cut(string(data), "\nTracerPid:\t")
-	line, _, _ := strings.Cut(rest, "\n")
-	if !ok {
-		return 0, errors.New(path + ": no TracerPid")
+	return strconv.Atoi(status["TracerPid"])
+}
+
+// readStatus reads the status of a process or thread, proc(5).
+func readStatus(proc string) (map[string]string, error) {
+	data, err := os.ReadFile(proc + "/status")
+	if err != nil {
+		return nil, err
 	}
-	return strconv.Atoi(line)
+	status := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, ":")
+		status[name] = strings.TrimSpace(value)
+	}
+	return status, nil
 }
