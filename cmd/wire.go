@@ -27,8 +27,10 @@ func (a *app) storeSchemes() store.Schemes {
 func (a *app) restartSchemes() restart.Schemes {
 	return restart.Schemes{
 		command.Scheme: restart.Command(a.runOf),
+		"docker":       restart.Docker(),
 		"manual":       restart.Manual(),
 		"sh":           restart.Sh(),
+		"systemd":      restart.Systemd(),
 		"wait":         restart.Wait(),
 	}
 }

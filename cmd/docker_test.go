@@ -1,0 +1,281 @@
+package cmd_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/blnkctl/blnkctl/internal/blnktest"
+	"github.com/blnkctl/blnkctl/keygen"
+)
+
+// TestDocker runs the scripts of testdata/docker against the Docker engine of
+// this machine: real containers, with the stand-in for Blnk as their program.
+// Besides the commands of the other scripts they have
+//
+//	layout DIR              make the folder with a blnk.json that has port 5001 and a
+//	                        new key, which DIR.key holds too
+//	fill FILE...            replace @N@, @IMAGE@, @PORT@, @WPORT@ and @WORK@ in files
+//	live KEYFILE            wait until the server at $URL takes the key
+//	[!] webhook KEYFILE     have the worker at port $WPORT send a webhook, which must
+//	                        be signed with the key
+//	note FILE NAME...       write what tells whether these containers were touched:
+//	                        name, ID and when they were started
+//
+// and $N, the beginning of all names of containers; $IMAGE, with blnk and a
+// shell; $PORT and $WPORT, ports of this host for server and worker; $URL.
+func TestDocker(t *testing.T) {
+	needDocker(t)
+	image := standinImage(t)
+	runDockerScripts(t, "docker", image, nil)
+}
+
+// needDocker skips a test where there is no engine; where BLNKCTL_DOCKER is
+// "required", as in .ci/run, that is a failure.
+func needDocker(t *testing.T) {
+	t.Helper()
+	missing := ""
+	if out, err := exec.Command("docker", "version", "--format", "{{.Server.Os}}").CombinedOutput(); err != nil {
+		missing = "no Docker engine can be reached here"
+	} else if system := strings.TrimSpace(string(out)); system != "linux" {
+		missing = "the Docker engine here runs no Linux containers"
+	} else if _, err := os.Stat(busybox); err != nil {
+		missing = "no " + busybox + ", the shell of containers (Debian: apt-get install busybox-static)"
+	}
+	if missing == "" {
+		return
+	}
+	if os.Getenv("BLNKCTL_DOCKER") == "required" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+}
+
+const busybox = "/bin/busybox"
+
+// standinImage makes an image of static programs: the stand-in as blnk, and
+// busybox as the shell. There is no registry in it, and no builder.
+func standinImage(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "blnk")
+	build := exec.Command("go", "build", "-o", program, "../internal/blnktest/blnkstandin")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the stand-in: %v\n%s", err, out)
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	for name, path := range map[string]string{"bin/blnk": program, "bin/busybox": busybox} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}), write(w, data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, applet := range []string{"sh", "sleep", "rm", "test", "cat", "touch"} {
+		if err := w.WriteHeader(&tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o777}), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	image := fmt.Sprintf("blnkctl-test:%d-%d", os.Getpid(), rand.IntN(1_000_000))
+	load := exec.Command("docker", "import", "-c", "ENV PATH=/bin", "-c", "ENV STANDIN_HOST=0.0.0.0", "-c", `CMD ["blnk", "start"]`, "-", image)
+	load.Stdin = &layer
+	if out, err := load.CombinedOutput(); err != nil {
+		t.Fatalf("make an image: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("docker", "image", "rm", "-f", image).CombinedOutput(); err != nil {
+			t.Logf("remove the image: %v\n%s", err, out)
+		}
+	})
+	return image
+}
+
+func write(w io.Writer, data []byte) error {
+	_, err := w.Write(data)
+	return err
+}
+
+func runDockerScripts(t *testing.T, folder, image string, more func(*testscript.Env) error) {
+	t.Helper()
+	cmds := withEndCmds(withRotateCmds(scriptCmds()))
+	maps.Copy(cmds, map[string]scriptCmd{
+		"layout": cmdLayout, "fill": cmdFill, "live": cmdLive, "webhook": cmdWebhook, "note": cmdNote,
+	})
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", folder),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                cmds,
+		Setup: func(env *testscript.Env) error {
+			if err := errors.Join(prepareScript(env), prepareContainers(env, image)); err != nil || more == nil {
+				return err
+			}
+			return more(env)
+		},
+	})
+}
+
+// prepareContainers gives a script names and ports of its own, and removes its
+// containers at its end.
+func prepareContainers(env *testscript.Env, image string) error {
+	n := fmt.Sprintf("bt%08x", rand.Uint32())
+	for name, value := range map[string]string{"N": n, "IMAGE": image, "DOCKER_CONFIG": filepath.Join(env.WorkDir, "home", ".docker")} {
+		env.Setenv(name, value)
+	}
+	for _, name := range []string{"DOCKER_HOST", "DOCKER_CONTEXT"} {
+		env.Setenv(name, os.Getenv(name))
+	}
+	for _, name := range []string{"PORT", "WPORT"} {
+		port, err := blnktest.FreePort()
+		if err != nil {
+			return err
+		}
+		env.Setenv(name, fmt.Sprint(port))
+	}
+	env.Setenv("URL", "http://127.0.0.1:"+env.Getenv("PORT"))
+	env.Defer(func() { removeContainers(n) })
+	return nil
+}
+
+// removeContainers removes all containers and networks whose names begin so.
+func removeContainers(n string) {
+	for _, kind := range []string{"container", "network"} {
+		list := exec.Command("docker", kind, "ls", "-q", "--filter", "name="+n)
+		if kind == "container" {
+			list.Args = append(list.Args, "-a")
+		}
+		out, _ := list.Output() // what is left then shows in docker ps
+		if ids := strings.Fields(string(out)); len(ids) > 0 {
+			force := []string{kind, "rm"}
+			if kind == "container" {
+				force = append(force, "-f", "-v")
+			}
+			_ = exec.Command("docker", append(force, ids...)...).Run()
+		}
+	}
+}
+
+func cmdLayout(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "layout DIR")
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	key, err := keygen.Generate(keygen.Prefixed, keygen.DefaultBits)
+	ts.Check(err)
+	ts.Check(os.WriteFile(dir+".key", []byte(key.Reveal()+"\n"), 0o600))
+	config := blnktest.Config{Server: blnktest.ServerConfig{Secure: true, SecretKey: key.Reveal(), Port: "5001"}}
+	ts.Check(config.Write(dir))
+}
+
+func cmdFill(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 0, "fill FILE...")
+	var pairs []string
+	for _, name := range []string{"N", "IMAGE", "PORT", "WPORT", "WORK"} {
+		pairs = append(pairs, "@"+name+"@", ts.Getenv(name))
+	}
+	for _, name := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(strings.NewReplacer(pairs...).Replace(ts.ReadFile(name))), 0o600))
+	}
+}
+
+// status asks the server for what the key in a file opens.
+func status(ts *testscript.TestScript, keyFile string) (int, error) {
+	request, err := http.NewRequest(http.MethodGet, ts.Getenv("URL")+"/hooks", http.NoBody)
+	ts.Check(err)
+	request.Close = true
+	request.Header.Set("X-Blnk-Key", strings.TrimSuffix(ts.ReadFile(keyFile), "\n"))
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	return response.StatusCode, response.Body.Close()
+}
+
+func cmdLive(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "live KEYFILE")
+	until(ts, "the server to take the key", func() error {
+		got, err := status(ts, args[0])
+		if err == nil && got != http.StatusOK {
+			err = fmt.Errorf("status %d", got)
+		}
+		return err
+	})
+}
+
+func cmdWebhook(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, len(args) == 1, "[!] webhook KEYFILE")
+	key := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
+	got := make(chan bool, 1)
+	receiver := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got <- r.Header.Get("X-Blnk-Signature") == blnktest.Sign(key, r.Header.Get("X-Blnk-Timestamp"), body)
+	}))
+	listener, err := net.Listen("tcp4", "0.0.0.0:0")
+	ts.Check(err)
+	_ = receiver.Listener.Close()
+	receiver.Listener = listener
+	receiver.Start()
+	defer receiver.Close()
+	to := fmt.Sprintf("http://%s:%d/", gateway(ts), listener.Addr().(*net.TCPAddr).Port)
+	send := "http://127.0.0.1:" + ts.Getenv("WPORT") + "/deliver?to=" + url.QueryEscape(to)
+	until(ts, "the worker", func() error {
+		response, err := http.Post(send, "application/json", strings.NewReader(`{"event":"test"}`))
+		if err == nil && response.StatusCode != http.StatusOK {
+			body, _ := io.ReadAll(response.Body)
+			err = fmt.Errorf("status %d: %s", response.StatusCode, body)
+		}
+		if err == nil {
+			err = response.Body.Close()
+		}
+		return err
+	})
+	if right := <-got; right == neg {
+		ts.Fatalf("the webhook is signed with the key in %s: %v", args[0], right)
+	}
+}
+
+// gateway is the address at which the worker reaches this host: that of its
+// bridge.
+func gateway(ts *testscript.TestScript) (address string) {
+	until(ts, "the worker's container", func() error {
+		id, err := exec.Command("docker", "ps", "-q", "--filter", "publish="+ts.Getenv("WPORT")).Output()
+		if err != nil {
+			return err
+		}
+		format := "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
+		out, err := exec.Command("docker", "container", "inspect", "-f", format, strings.TrimSpace(string(id))).Output()
+		address = strings.TrimSpace(string(out))
+		if err == nil && address == "" {
+			err = errors.New("it has no network")
+		}
+		return err
+	})
+	return address
+}
+
+func cmdNote(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 1, "note FILE NAME...")
+	inspect := append([]string{"container", "inspect", "-f", "{{.Name}} {{.Id}} {{.State.StartedAt}}"}, args[1:]...)
+	ts.Check(ts.Exec("docker", inspect...))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(ts.ReadFile("stdout")), 0o600))
+}

@@ -1,0 +1,120 @@
+package restart
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func containerOf(t *testing.T, text string) container {
+	t.Helper()
+	c := container{Name: "/one"}
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestRoleOf(t *testing.T) {
+	for _, c := range []struct {
+		command string
+		want    role
+	}{
+		{"blnk start", role{server: true}},
+		{"/usr/local/bin/blnk --config /blnk.json start", role{server: true}},
+		{"blnk workers", role{workers: true}},
+		{"/bin/sh -c blnk migrate up && blnk start", role{server: true, migrates: true}},
+		{"/bin/sh -c blnk migrate up&&exec blnk start", role{server: true, migrates: true}},
+		{"sh -c (blnk workers &) ; blnk start", role{server: true, workers: true}},
+		{"blnkctl exec --store dotenv:.env -- blnk start", role{server: true}},
+		{"blnk migrate up", role{migrates: true}},
+		{"sh -c echo blnk; start", role{}},
+		{"postgres", role{}},
+		{"redis-server --name blnk-start", role{}},
+	} {
+		if got := roleOf(strings.Fields(c.command)); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.command, got, c.want)
+		}
+	}
+}
+
+func TestStop(t *testing.T) {
+	for _, c := range []struct {
+		container string
+		deaf      bool
+		seconds   int
+	}{
+		{`{"Path":"blnk","Args":["start"]}`, false, 35},
+		{`{"Path":"blnk","Args":["workers"]}`, false, 100},
+		{`{"Path":"blnk","Args":["workers"],"Config":{"StopTimeout":240}}`, false, 240},
+		{`{"Path":"blnk","Args":["workers"],"Config":{"StopTimeout":-1}}`, false, -1},
+		{`{"Path":"/bin/sh","Args":["-c","blnk migrate up && blnk start"]}`, true, 10},
+		{`{"Path":"/bin/sh","Args":["-c","blnk migrate up && blnk start"],"Config":{"StopTimeout":3}}`, true, 3},
+		{`{"Path":"/bin/sh","Args":["-c","blnk migrate up && exec blnk start"]}`, false, 35},
+		{`{"Path":"/bin/sh","Args":["-c","blnk migrate up && exec /usr/bin/blnk start"]}`, false, 35},
+		{`{"Path":"/bin/sh","Args":["-c","blnk start"],"HostConfig":{"Init":true}}`, false, 35},
+		{`{"Path":"/bin/sh","Args":["-c","blnk start"],"HostConfig":{"PidMode":"host"}}`, false, 35},
+		{`{"Path":"/bin/sh","Args":["-c","blnk start"],"Config":{"StopSignal":"SIGKILL"}}`, false, 35},
+	} {
+		got := containerOf(t, c.container)
+		if got.deafShell() != c.deaf || got.stopTimeout() != c.seconds {
+			t.Errorf("%s: deaf %v, %d s; want %v, %d s", c.container, got.deafShell(), got.stopTimeout(), c.deaf, c.seconds)
+		}
+	}
+}
+
+func TestFixedKey(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"Path":"blnk","Config":{"Env":["A=b"]}}`:                                                                               "",
+		`{"Path":"blnk","Config":{"Env":["BLNK_SERVER_SECRET_KEY="]}}`:                                                           "BLNK_SERVER_SECRET_KEY",
+		`{"Path":"blnk","Config":{"Env":["BLNK_SERVER_SECRET_KEY=x","BLNK_SERVER_BLNK_SERVER_SECRET_KEY=y"]}}`:                   "BLNK_SERVER_BLNK_SERVER_SECRET_KEY",
+		`{"Path":"/bin/blnkctl","Args":["exec","--store","x","--","blnk","start"],"Config":{"Env":["BLNK_SERVER_SECRET_KEY=x"]}}`: "",
+	} {
+		if got := containerOf(t, text).fixedKey(); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestServersOfContainer(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "blnk.json")
+	if err := os.WriteFile(file, []byte(`{"server":{"port":"7007"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const start = `"Path":"blnk","Args":["start"],"State":{"Running":true}`
+	mount := func(source, to string) string {
+		return `,"Mounts":[{"Type":"bind","Source":"` + source + `","Destination":"` + to + `"}]`
+	}
+	at := func(port, ip, host string) string {
+		return `,"NetworkSettings":{"Ports":{"` + port + `/tcp":[{"HostIp":"` + ip + `","HostPort":"` + host + `"}]}}`
+	}
+	for _, c := range []struct {
+		what, text string
+		want       []string
+	}{
+		{"everywhere", start + at("5001", "0.0.0.0", "80"), []string{"http://127.0.0.1:80"}},
+		{"everywhere by IPv6", start + at("5001", "::", "80"), []string{"http://127.0.0.1:80"}},
+		{"an address", start + at("5001", "192.0.2.7", "80"), []string{"http://192.0.2.7:80"}},
+		{"several are one server", start + `,"NetworkSettings":{"Ports":{"5001/tcp":[{"HostIp":"192.0.2.7","HostPort":"80"},{"HostIp":"","HostPort":"80"}]}}`, []string{"http://127.0.0.1:80"}},
+		{"another port", start + at("80", "0.0.0.0", "80"), nil},
+		{"not published", start + `,"NetworkSettings":{"Ports":{"5001/tcp":null}}`, nil},
+		{"port of the file", start + mount(file, "/blnk.json") + at("7007", "0.0.0.0", "81"), []string{"http://127.0.0.1:81"}},
+		{"port of the folder's file", start + mount(filepath.Dir(file), "/app") + `,"Config":{"WorkingDir":"/app"}` + at("7007", "", "81"), []string{"http://127.0.0.1:81"}},
+		{"port of the environment", start + mount(file, "/blnk.json") + `,"Config":{"Env":["BLNK_SERVER_PORT=6006"]}` + at("6006", "", "82"), []string{"http://127.0.0.1:82"}},
+		{"network of the host", start + mount(file, "/blnk.json") + `,"HostConfig":{"NetworkMode":"host"}`, []string{"http://127.0.0.1:7007"}},
+		{"workers", `"Path":"blnk","Args":["workers"],"State":{"Running":true}` + at("5001", "", "80"), nil},
+		{"stopped", `"Path":"blnk","Args":["start"]` + at("5001", "", "80"), nil},
+	} {
+		got, err := containerOf(t, "{"+c.text+"}").servers()
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, %v; want %q", c.what, got, err, c.want)
+		}
+	}
+	chance := start + `,"HostConfig":{"PortBindings":{"5001/tcp":[{"HostPort":"0"}]}}` + at("5001", "", "32768")
+	if _, err := containerOf(t, "{"+chance+"}").servers(); err == nil {
+		t.Error("a port that changes at each restart was taken")
+	}
+}
