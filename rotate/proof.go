@@ -128,19 +128,11 @@ func judgeRefused(ctx context.Context, s Server, want, other secret.Key) (verdic
 			return stale, nil
 		}
 	}
-	for range agreeing {
-		switch answer, err := askOn(ctx, s, want); answer {
-		case blnk.Nothing:
-			return silent, err
-		case blnk.Live:
-			return mixed, nil
-		}
-	}
-	return elsewhere, nil
+	return judgeForeign(ctx, s, want)
 }
 
 // judgeForeign: the wanted key was refused, and there is no other one to ask
-// for. A neighbour behind the same address may take it.
+// for, or it was refused too. A neighbour behind the same address may take it.
 func judgeForeign(ctx context.Context, s Server, want secret.Key) (verdict, error) {
 	for range agreeing - 1 {
 		switch answer, err := askOn(ctx, s, want); answer {
