@@ -9,6 +9,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -106,6 +107,7 @@ func (s *session) explainUndone(res rotate.Result, err error) error {
 	e := &exitError{err: err}
 	const lookFor = "look for %s where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json"
 	_, command := errors.AsType[*run.ExitError](err)
+	unit, ofUnit := errors.AsType[*restart.UnitError](err)
 	switch {
 	case s.culprit != (culprit{}):
 		e.details = append(e.details, s.culprit.String())
@@ -116,6 +118,10 @@ func (s *session) explainUndone(res rotate.Result, err error) error {
 		e.hint = fmt.Sprintf(lookFor, "BLNK_SERVER_SECRET_KEY")
 	case errors.Is(err, rotate.ErrSilent):
 		e.hint = "the server's log says why it did not come back; then run this again"
+	case ofUnit && unit.StartLimit:
+		e.hint = "mend what its log says; where it will not start even then: systemctl reset-failed " + unit.Unit
+	case ofUnit:
+		e.hint = "the log of " + unit.Unit + " says why; then run this again"
 	case command:
 		e.hint = "when that command works, run this again"
 	}

@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 		"spawn":        func() { os.Exit(spawn()) },
 		"tlsfront":     func() { os.Exit(tlsfront()) },
 		"strike":       func() { os.Exit(strike()) },
+		"systemctl":    func() { os.Exit(systemctl()) },
+		"journalctl":   func() { os.Exit(journalctl()) },
+		"fake-systemd": func() { os.Exit(fakeSystemd()) },
 		"vault-seal":   func() { os.Exit(vaultSeal()) },
 	})
 }
