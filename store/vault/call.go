@@ -116,21 +116,24 @@ func (c *conn) explain(ctx context.Context, r request, status int, err error) er
 	case said.RawError:
 		return fmt.Errorf("%w: %s; is something in front of it?", ErrOdd, words)
 	case status >= 500 || status == 472 || status == 473: // Vault's own, of secondaries
-		return c.ill(ctx, words)
+		if err := c.ill(ctx); err != nil {
+			return err
+		}
 	}
-	if r.refused != nil {
-		return fmt.Errorf("%w: %s", r.refused, words)
+	refused := r.refused
+	if refused == nil {
+		refused = ErrRefused
 	}
-	return fmt.Errorf("%w: %s", ErrRefused, words)
+	return fmt.Errorf("%w: %s", refused, words)
 }
 
-// ill asks a server that failed how it is. Its words are the same for several
-// faults.
-func (c *conn) ill(ctx context.Context, words string) error {
+// ill asks a server that failed how it is, since its words are the same for
+// several faults. nil where that explains nothing.
+func (c *conn) ill(ctx context.Context) error {
 	health, err := c.api.Sys().HealthWithContext(ctx)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: %s", ErrRefused, words)
+		return nil
 	case !health.Initialized:
 		return fmt.Errorf("%w: it was never initialized", ErrSealed)
 	case health.Sealed:
@@ -140,7 +143,7 @@ func (c *conn) ill(ctx context.Context, words string) error {
 	case health.Standby:
 		return fmt.Errorf("%w: this one is on standby", ErrStandby)
 	}
-	return fmt.Errorf("%w: %s", ErrRefused, words)
+	return nil
 }
 
 // maxWords is how much of what Vault says an error holds.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"syscall"
 )
 
@@ -66,7 +67,7 @@ func tlsReason(err error) string {
 		return "its certificate is for another host name"
 	case errors.As(err, &untrusted):
 		return untrusted.Err.Error()
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS on this port"
 	case errors.As(err, &alert):
 		return alert.Error()

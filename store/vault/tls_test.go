@@ -1,0 +1,134 @@
+package vault_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/blnkctl/blnkctl/internal/vaulttest"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/vault"
+)
+
+func TestTLS(t *testing.T) {
+	server := vaulttest.Start(t, vaulttest.Options{TLS: true, ClientCerts: true})
+	ca, err := os.ReadFile(server.CACert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "ca.pem"), ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port := server.Address[strings.LastIndex(server.Address, ":"):]
+	for name, c := range map[string]struct {
+		env  []string
+		want error
+		text string
+	}{
+		"as it is":       {nil, nil, ""},
+		"CA folder":      {[]string{"VAULT_CACERT=", "VAULT_CAPATH=" + folder}, nil, ""},
+		"CA bytes":       {[]string{"VAULT_CACERT=", "VAULT_CACERT_BYTES=" + string(ca)}, nil, ""},
+		"not verified":   {[]string{"VAULT_CACERT=", "VAULT_SKIP_VERIFY=true"}, nil, ""},
+		"server name":    {[]string{"VAULT_TLS_SERVER_NAME=vault.test"}, nil, ""},
+		"no CA":          {[]string{"VAULT_CACERT="}, vault.ErrTLS, "unknown authority"},
+		"other name":     {[]string{"VAULT_TLS_SERVER_NAME=vault.elsewhere"}, vault.ErrTLS, "another host name"},
+		"no certificate": {[]string{"VAULT_CLIENT_CERT=", "VAULT_CLIENT_KEY="}, vault.ErrTLS, "certificate"},
+		"plain http":     {[]string{"VAULT_ADDR=http://127.0.0.1" + port}, vault.ErrOdd, "HTTP 400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := as(t, server, server.RootToken, c.env...).open("vault:" + place("secret"))
+			if c.want == nil {
+				works(t, s)
+				return
+			}
+			refused(t, s, c.want, c.text, server.RootToken)
+		})
+	}
+	plain := as(t, shared, shared.RootToken, "VAULT_ADDR=https"+strings.TrimPrefix(shared.Address, "http")).open("vault:" + place("secret"))
+	refused(t, plain, vault.ErrTLS, "does not speak TLS", shared.RootToken)
+}
+
+// Variables that cannot be meant are refused at the opening, by name only.
+func TestBadVariables(t *testing.T) {
+	for _, c := range []string{
+		"VAULT_SKIP_VERIFY=perhaps", "VAULT_DISABLE_REDIRECTS=perhaps", "VAULT_CLIENT_TIMEOUT=soon",
+		"VAULT_CLIENT_TIMEOUT=-1s", "VAULT_MAX_RETRIES=many", "VAULT_HEADERS=secret-text",
+		`VAULT_HEADERS={"X-Vault-Token":"secret-text"}`, "VAULT_CACERT=/nonexistent", "VAULT_CLIENT_CERT=/nonexistent",
+	} {
+		name, value, _ := strings.Cut(c, "=")
+		u := &user{T: t, env: []string{c}}
+		_, err := u.try("vault:secret/blnk")
+		if err == nil || name != "VAULT_CACERT" && name != "VAULT_CLIENT_CERT" && !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: error %v", name, err)
+		} else if strings.Contains(err.Error(), "secret-text") || strings.Contains(err.Error(), value) && !strings.HasPrefix(value, "/") {
+			t.Errorf("%s: the error shows the value", name)
+		}
+	}
+}
+
+// What the process itself has in its environment makes no difference.
+func TestEnvironmentIsData(t *testing.T) {
+	for name, value := range map[string]string{
+		"VAULT_ADDR": "https://nowhere.test", "VAULT_TOKEN": "hvs.wrong", "VAULT_NAMESPACE": "wrong", "VAULT_WRAP_TTL": "60s",
+		"VAULT_HEADERS": `{"X-Wrong":"1"}`, "VAULT_MAX_RETRIES": "9", "HTTP_PROXY": "http://127.0.0.1:1", "VAULT_PROXY_ADDR": "http://127.0.0.1:1",
+	} {
+		t.Setenv(name, value)
+	}
+	var got http.Header
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Header.Clone()
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"errors":[]}`))
+	}))
+	defer front.Close()
+	u := &user{T: t, env: []string{
+		"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right", "VAULT_NAMESPACE=pay/", `VAULT_HEADERS={"X-Right":"1"}`,
+	}}
+	_, _, err := u.open("vault:secret/blnk").Get(t.Context())
+	fails(t, err, vault.ErrOdd, "hvs.right")
+	for name, want := range map[string]string{
+		"X-Vault-Token": "hvs.right", "X-Vault-Namespace": "pay", "X-Vault-Request": "true", "X-Right": "1", "X-Wrong": "", "X-Vault-Wrap-Ttl": "",
+	} {
+		if got.Get(name) != want {
+			t.Errorf("%s: %q; want %q", name, got.Get(name), want)
+		}
+	}
+	works(t, as(t, shared, shared.RootToken).open("vault:"+place("secret")))
+}
+
+// A key goes over a proxy only where one is named, and in clear only where
+// that is permitted: a redirect to elsewhere makes no difference.
+func TestWhereAKeyMayGo(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://192.0.2.1:8200/v1/x", http.StatusTemporaryRedirect)
+	}))
+	defer elsewhere.Close()
+	u := &user{T: t, env: []string{"VAULT_ADDR=" + elsewhere.URL, "VAULT_TOKEN=hvs.right"}}
+	refused(t, u.open("vault:secret/blnk"), vault.ErrPlaintext, "plain http", "hvs.right")
+
+	asked := 0
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer proxy.Close()
+	far := []string{"VAULT_ADDR=https://vault.invalid", "VAULT_TOKEN=hvs.right", "VAULT_PROXY_ADDR=" + proxy.URL, "VAULT_MAX_RETRIES=0"}
+	u = &user{T: t, env: far}
+	refused(t, u.open("vault:secret/blnk"), vault.ErrUnreachable, "proxy that the environment names is not used", "hvs.right")
+	if asked != 0 {
+		t.Error("the proxy of the environment was used")
+	}
+	u.opt = store.Options{Proxy: proxy.URL}
+	refused(t, u.open("vault:secret/blnk"), vault.ErrUnreachable, "", "hvs.right")
+	if asked == 0 {
+		t.Error("the proxy that was named was not used")
+	}
+	u.opt = store.Options{Proxy: "http://user:top-secret@:1:1"}
+	if _, err := u.try("vault:secret/blnk"); err == nil || strings.Contains(err.Error(), "top-secret") {
+		t.Error("a proxy that is none, or its password is shown")
+	}
+}
