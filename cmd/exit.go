@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
@@ -149,6 +150,7 @@ func exitRules() []exitRule {
 		{is(vault.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(probe.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(state.ErrUnsafe), exitUsage, "make it private with `chmod 700`, or name another one with --state-dir"},
+		{is(textfile.ErrTorn), exitFailed, "blnkctl rotate or keygen puts it right, run with the same --state-dir"},
 		{is(fs.ErrPermission), exitFailed, "run with sudo, or as the user that owns it"},
 	}
 }

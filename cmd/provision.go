@@ -57,15 +57,26 @@ func putKey(ctx context.Context, a *app, opt *keygenOptions) error {
 	return reportPut(a, places, key, opt)
 }
 
-// readPlaces mends what a crash left, and reads what stands in the stores.
-func readPlaces(ctx context.Context, stores []store.Store) ([]place, error) {
-	var places []place
+// mend puts right what a crash left in the stores. The caller holds their
+// locks.
+func mend(ctx context.Context, stores []store.Store) error {
 	for _, s := range stores {
 		if r, ok := s.(store.Repairer); ok {
 			if err := r.Repair(ctx); err != nil {
-				return nil, err
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+// readPlaces mends what a crash left, and reads what stands in the stores.
+func readPlaces(ctx context.Context, stores []store.Store) ([]place, error) {
+	if err := mend(ctx, stores); err != nil {
+		return nil, err
+	}
+	var places []place
+	for _, s := range stores {
 		key, at, err := s.Get(ctx)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err

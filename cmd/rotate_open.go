@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
@@ -217,6 +219,9 @@ func (s *session) findServers(ctx context.Context, stores []store.Store) ([]stri
 // with a file is better said by its store, which says it of every file.
 func (s *session) localServer(ctx context.Context, stores []store.Store) ([]string, error) {
 	url, err := localServer(ctx, stores)
+	if errors.Is(err, textfile.ErrTorn) && !s.options.dryRun {
+		url, err = s.mendedServer(ctx, stores)
+	}
 	if err == nil {
 		return []string{url}, nil
 	}
@@ -226,6 +231,20 @@ func (s *session) localServer(ctx context.Context, stores []store.Store) ([]stri
 		}
 	}
 	return nil, err
+}
+
+// mendedServer is localServer where a crash has left half a file: no journal
+// knows the port, so the file is put right before the rotation would do so.
+func (s *session) mendedServer(ctx context.Context, stores []store.Store) (string, error) {
+	unlock, err := store.LockAll(ctx, stores, s.options.lockT)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if err := mend(ctx, stores); err != nil {
+		return "", err
+	}
+	return localServer(ctx, stores)
 }
 
 // assemble puts the rotation together.
