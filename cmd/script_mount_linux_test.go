@@ -13,10 +13,10 @@ import (
 // mountCmds need root:
 //
 //	tmpfs DIR SIZE    make the folder, with a small disk of its own (64k, 1m)
-//	fill DIR          leave no room on that disk; what takes it is DIR/ballast
+//	filldisk DIR      leave no room on that disk; what takes it is DIR/ballast
 //	mountfile FILE    mount the file on itself, as compose does with a blnk.json
 func mountCmds() map[string]scriptCmd {
-	return map[string]scriptCmd{"tmpfs": cmdTmpfs, "fill": cmdFill, "mountfile": cmdMountfile}
+	return map[string]scriptCmd{"tmpfs": cmdTmpfs, "filldisk": cmdFilldisk, "mountfile": cmdMountfile}
 }
 
 func cmdTmpfs(ts *testscript.TestScript, neg bool, args []string) {
@@ -44,8 +44,8 @@ func unmountAtEnd(ts *testscript.TestScript, place string) {
 	})
 }
 
-func cmdFill(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "fill DIR")
+func cmdFilldisk(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "filldisk DIR")
 	file, err := os.Create(filepath.Join(ts.MkAbs(args[0]), "ballast"))
 	ts.Check(err)
 	defer file.Close() //nolint:errcheck // full already
