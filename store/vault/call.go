@@ -79,10 +79,10 @@ func (c *conn) send(ctx context.Context, r request, token secret.Key) (answer, e
 		a.secret, err = client.Logical().WriteWithContext(ctx, r.path, r.body)
 	}
 	switch {
-	case ctx.Err() != nil:
-		err = ctx.Err()
 	case err == nil && (a.status < 300 || a.status == http.StatusNotFound):
 		return a, nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
 	case err == nil:
 		err = fmt.Errorf("%w: HTTP %d", ErrOdd, a.status) // a redirect of a redirect
 	default:

@@ -28,14 +28,21 @@ func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (sto
 		return "", fmt.Errorf("write %s: the new key is empty or not valid UTF-8", s.place)
 	}
 	s.conn.shows(next)
-	var last error // of the write before
+	var (
+		last   error // of the write before,
+		before entry // and what it was to replace
+		lost   bool  // some write may have been done, or may still be on its way
+	)
 	for range putTries {
 		now, err := s.read(ctx, 0)
 		if err != nil {
 			return "", err
 		}
-		if isUnknown(last) && now.key.Equal(next) {
+		if lost && now.key.Equal(next) {
 			return now.version(), nil // it was done, and only its answer was lost
+		}
+		if last != nil && !isUnknown(last) && now.number == before.number {
+			return "", last // nobody was faster: it was refused for something else
 		}
 		same, err := s.unchanged(ctx, now, at)
 		if err != nil {
@@ -49,7 +56,7 @@ func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (sto
 			now.number, now.key = number, next
 			return now.version(), nil
 		}
-		last = err
+		last, before, lost = err, now, lost || isUnknown(err)
 		if ctx.Err() != nil || !isUnknown(err) && !wasFaster(now, err) {
 			break
 		}

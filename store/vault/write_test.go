@@ -68,6 +68,28 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// A write that was thought lost arrives late, just before its repetition.
+func TestLateWrite(t *testing.T) {
+	link := vaulttest.NewLink(t, shared.Address)
+	p := place("secret")
+	s := as(t, shared, shared.RootToken, "VAULT_ADDR="+link.Address).open("vault:" + p)
+	at := put(t, s, oldKey, "")
+	writes := 0
+	link.Strike(func(method, _ string) vaulttest.Fate {
+		if method != http.MethodPut {
+			return vaulttest.Pass
+		}
+		if writes++; writes == 1 {
+			return vaulttest.LoseAsk
+		}
+		fill(t, shared, p, map[string]any{"secret_key": newKey})
+		return vaulttest.Pass
+	})
+	if v := put(t, s, newKey, at); v != "2" || writes != 2 {
+		t.Errorf("version %q after %d writes", v, writes)
+	}
+}
+
 // A lost answer does not hide that somebody else was faster.
 func TestLostAnswerAndConflict(t *testing.T) {
 	link := vaulttest.NewLink(t, shared.Address)
