@@ -176,6 +176,7 @@ path "nowhere/*" { capabilities = ["read"] }`, vaulttest.TokenRequest{})
 
 func TestNestedMount(t *testing.T) {
 	do(t, shared, http.MethodPost, "sys/mounts/deep/er/kv", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})
+	defer do(t, shared, http.MethodDelete, "sys/mounts/deep/er/kv", nil)
 	s := as(t, shared, shared.RootToken).open("vault:deep/er/kv/blnk")
 	put(t, s, oldKey, "")
 	if got := do(t, shared, http.MethodGet, "deep/er/kv/blnk", nil).Text("data", "secret_key"); got != oldKey {

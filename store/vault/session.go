@@ -70,9 +70,6 @@ func (c *conn) acquire(ctx context.Context) error {
 			return err
 		}
 	}
-	if c.session.renewable && time.Now().After(c.session.renewAt) {
-		c.prolong(ctx)
-	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,15 +30,14 @@ func TestTLS(t *testing.T) {
 		want error
 		text string
 	}{
-		"as it is":       {nil, nil, ""},
-		"CA folder":      {[]string{"VAULT_CACERT=", "VAULT_CAPATH=" + folder}, nil, ""},
-		"CA bytes":       {[]string{"VAULT_CACERT=", "VAULT_CACERT_BYTES=" + string(ca)}, nil, ""},
-		"not verified":   {[]string{"VAULT_CACERT=", "VAULT_SKIP_VERIFY=true"}, nil, ""},
-		"server name":    {[]string{"VAULT_TLS_SERVER_NAME=vault.test"}, nil, ""},
-		"no CA":          {[]string{"VAULT_CACERT="}, vault.ErrTLS, "unknown authority"},
-		"other name":     {[]string{"VAULT_TLS_SERVER_NAME=vault.elsewhere"}, vault.ErrTLS, "another host name"},
-		"no certificate": {[]string{"VAULT_CLIENT_CERT=", "VAULT_CLIENT_KEY="}, vault.ErrTLS, "certificate"},
-		"plain http":     {[]string{"VAULT_ADDR=http://127.0.0.1" + port}, vault.ErrOdd, "HTTP 400"},
+		"as it is":     {nil, nil, ""},
+		"CA folder":    {[]string{"VAULT_CACERT=", "VAULT_CAPATH=" + folder}, nil, ""},
+		"CA bytes":     {[]string{"VAULT_CACERT=", "VAULT_CACERT_BYTES=" + string(ca)}, nil, ""},
+		"not verified": {[]string{"VAULT_CACERT=", "VAULT_SKIP_VERIFY=true"}, nil, ""},
+		"server name":  {[]string{"VAULT_TLS_SERVER_NAME=vault.test"}, nil, ""},
+		"no CA":        {[]string{"VAULT_CACERT="}, vault.ErrTLS, "unknown authority"},
+		"other name":   {[]string{"VAULT_TLS_SERVER_NAME=vault.elsewhere"}, vault.ErrTLS, "another host name"},
+		"plain http":   {[]string{"VAULT_ADDR=http://127.0.0.1" + port}, vault.ErrOdd, "HTTP 400"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := as(t, server, server.RootToken, c.env...).open("vault:" + place("secret"))
@@ -47,6 +47,13 @@ func TestTLS(t *testing.T) {
 			}
 			refused(t, s, c.want, c.text, server.RootToken)
 		})
+	}
+	// With TLS 1.3 the server's word comes after the handshake, and may come
+	// after the end of the connection.
+	without := as(t, server, server.RootToken, "VAULT_CLIENT_CERT=", "VAULT_CLIENT_KEY=").open("vault:" + place("secret"))
+	_, _, err = without.Get(t.Context())
+	if !errors.Is(err, vault.ErrTLS) {
+		fails(t, err, vault.ErrUnreachable, server.RootToken)
 	}
 	plain := as(t, shared, shared.RootToken, "VAULT_ADDR=https"+strings.TrimPrefix(shared.Address, "http")).open("vault:" + place("secret"))
 	refused(t, plain, vault.ErrTLS, "does not speak TLS", shared.RootToken)

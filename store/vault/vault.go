@@ -51,6 +51,7 @@ var (
 	_ store.Checker    = (*Store)(nil)
 	_ store.Dated      = (*Store)(nil)
 	_ store.Identifier = (*Store)(nil)
+	_ store.Policied   = (*Store)(nil)
 	_ store.Purger     = (*Store)(nil)
 	_ store.Remarker   = (*Store)(nil)
 	_ store.Swapper    = (*Store)(nil)

@@ -2,8 +2,11 @@ package vault_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -137,6 +140,47 @@ func TestEcho(t *testing.T) {
 	link.Strike(func(string, string) vaulttest.Fate { return vaulttest.Echo })
 	_, _, err = s.Get(t.Context())
 	fails(t, err, vault.ErrOdd, shared.RootToken)
+}
+
+// What Vault says is shown, but for what it was shown: it quotes a request that
+// it does not understand.
+func TestQuotes(t *testing.T) {
+	p := place("secret")
+	writes := 0
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch {
+		case strings.Contains(r.URL.Path, "/internal/"):
+			_, _ = w.Write([]byte(`{"data":{"path":"secret/","type":"kv","options":{"version":"2"}}}`))
+			return
+		case strings.Contains(r.URL.Path, "/data/") && r.Method == http.MethodGet:
+			_, _ = w.Write([]byte(`{"data":{"data":{"secret_key":"` + oldKey + `","other":"neighbour-secret"},"metadata":{"version":1}}}`))
+			return
+		case strings.HasSuffix(r.URL.Path, "/lookup-self"):
+			_, _ = w.Write([]byte(`{"data":{"ttl":0}}`))
+			return
+		}
+		if strings.Contains(r.URL.Path, "/data/") {
+			writes++
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"errors": []string{"what is\nthis:", string(body), r.Header.Get("X-Vault-Token")}})
+	}))
+	defer front.Close()
+	u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right-token", "VAULT_PASSWORD=pass-word-anna"}}
+	s := u.open("vault:" + p)
+	_, err := s.Put(t.Context(), secret.New(newKey), "1")
+	fails(t, err, vault.ErrRefused, "hvs.right-token", "neighbour-secret")
+	if writes != 1 {
+		t.Errorf("%d writes of what Vault refuses", writes)
+	}
+	err = s.CheckPut(t.Context())
+	fails(t, err, vault.ErrRefused, "hvs.right-token", "neighbour-secret")
+	if !strings.Contains(err.Error(), "what is this:") {
+		t.Errorf("error %v does not quote Vault", err)
+	}
+	_, _, err = u.open("vault:" + p + "?auth=userpass&username=anna").Get(t.Context())
+	fails(t, err, vault.ErrLogin, "pass-word-anna")
 }
 
 // Of many who write at one time with check-and-set, one gets through, and the
