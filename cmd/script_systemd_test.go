@@ -32,6 +32,10 @@ import (
 // and nothing happens), condition (stopped; a condition keeps it from
 // starting; exit 0), denied (polkit says no).
 
+// insideSystemd is the variable that says that this test binary runs where
+// systemd is real (TestSystemd).
+const insideSystemd = "BLNKCTL_SYSTEMD_INSIDE"
+
 // A fakeUnit is all that is known of a unit.
 type fakeUnit struct {
 	Dir, Role  string
@@ -51,7 +55,7 @@ func readUnit(name string) (*fakeUnit, error) {
 	u := &fakeUnit{name: name, Properties: map[string]string{
 		"Id": name, "LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead", "Result": "success",
 		"MainPID": "0", "NRestarts": "0", "ExecMainStartTimestampMonotonic": "0", "ExecMainCode": "0", "ExecMainStatus": "0",
-		"ConditionResult": "no", "RefuseManualStart": "no", "RefuseManualStop": "no", "NeedDaemonReload": "no",
+		"ConditionResult": "no", "ConditionTimestampMonotonic": "0", "RefuseManualStart": "no", "RefuseManualStop": "no", "NeedDaemonReload": "no",
 		"TimeoutStopUSec": "1min 30s", "Environment": "", "PassEnvironment": "", "UnsetEnvironment": "",
 		"LoadError": fmt.Sprintf("org.freedesktop.systemd1.NoSuchUnit %q", "Unit "+name+" not found."),
 	}}
@@ -88,7 +92,7 @@ func (u *fakeUnit) set(properties ...string) {
 func (u *fakeUnit) runs() {
 	pid, _ := os.ReadFile(filepath.Join(u.Dir, ".standin", u.Role+".pid")) // none: then 0
 	u.set("ActiveState=active", "SubState=running", "Result=success", "MainPID="+strings.TrimSpace(string(pid))+"", "NRestarts=0",
-		fmt.Sprintf("ExecMainStartTimestampMonotonic=%d", time.Now().UnixMicro()), "ExecMainCode=0", "ExecMainStatus=0", "ConditionResult=yes")
+		fmt.Sprintf("ExecMainStartTimestampMonotonic=%d", time.Now().UnixMicro()), "ExecMainCode=0", "ExecMainStatus=0", "ConditionResult=yes", "ConditionTimestampMonotonic=1")
 }
 
 // down is a unit whose process ended.
@@ -233,7 +237,7 @@ func fakeShow(options, names []string) int {
 			for _, p := range []string{
 				"TimeoutStopUSec", "MainPID", "Result", "NRestarts", "ExecMainStartTimestampMonotonic", "ExecMainCode", "ExecMainStatus",
 				"ExecStart", "Environment", "EnvironmentFiles", "PassEnvironment", "UnsetEnvironment", "Id", "LoadState", "ActiveState", "SubState",
-				"RefuseManualStart", "RefuseManualStop", "NeedDaemonReload", "ConditionResult", "LoadError",
+				"RefuseManualStart", "RefuseManualStop", "NeedDaemonReload", "ConditionResult", "ConditionTimestampMonotonic", "LoadError",
 			} {
 				value, ok := shown[p]
 				if !ok || !slices.Contains(wanted, p) {

@@ -94,10 +94,19 @@ func (s *systemd) down(ctx context.Context) (faults []*UnitError) {
 	}
 	for _, st := range states {
 		if st.ActiveState == "failed" || st.ActiveState == "inactive" || st.SubState == "auto-restart" {
-			faults = append(faults, st.fault("did not come back: it is "+st.now()))
+			faults = append(faults, st.gone())
 		}
 	}
 	return faults
+}
+
+// gone is the fault of a unit that does not run.
+func (st unitState) gone() *UnitError {
+	text := "did not come back: it is " + st.now()
+	if st.ActiveState == "inactive" && st.Checked == 0 {
+		text += ": it ended by itself, or a condition of the unit kept it from starting"
+	}
+	return st.fault(text)
 }
 
 func (st unitState) fault(reason string) *UnitError {
@@ -162,7 +171,7 @@ func (w *watch) look(st unitState, now time.Time) (up bool, fault *UnitError) {
 	switch st.ActiveState {
 	case "active", "reloading", "refreshing":
 	case "failed", "inactive":
-		return false, st.fault("did not come back: it is " + st.now())
+		return false, st.gone()
 	default: // activating, deactivating
 		w.pid = 0
 		return false, nil

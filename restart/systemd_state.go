@@ -16,7 +16,7 @@ const showTimeout = 30 * time.Second
 var properties = []string{
 	"Id", "LoadState", "LoadError", "ActiveState", "SubState", "Result", "MainPID", "NRestarts",
 	"ExecMainStartTimestampMonotonic", "ExecMainCode", "ExecMainStatus", "ConditionResult",
-	"RefuseManualStart", "RefuseManualStop", "NeedDaemonReload",
+	"ConditionTimestampMonotonic", "RefuseManualStart", "RefuseManualStop", "NeedDaemonReload",
 }
 
 // A unitState is what `systemctl show` says of a unit. The names are those of
@@ -37,8 +37,11 @@ type unitState struct {
 	ExitCode   int // how the main process ended: CLD_EXITED (1), CLD_KILLED (2), …
 	ExitStatus int // its exit status, or the signal
 	// ConditionResult is false where a Condition… of the unit kept it from
-	// starting, which is no failure to systemctl.
+	// starting, which is no failure to systemctl; and where Checked, the time
+	// of that check, is 0: it was never started, or it ended well and was
+	// forgotten.
 	ConditionResult  bool
+	Checked          int64
 	NoStart, NoStop  bool
 	NeedDaemonReload bool
 
@@ -89,6 +92,7 @@ func parseState(block string) (unitState, error) {
 		"MainPID": &st.MainPID, "NRestarts": &st.NRestarts,
 		"ExecMainCode": &st.ExitCode, "ExecMainStatus": &st.ExitStatus,
 	}
+	times := map[string]*int64{"ExecMainStartTimestampMonotonic": &st.Started, "ConditionTimestampMonotonic": &st.Checked}
 	flags := map[string]*bool{
 		"ConditionResult": &st.ConditionResult, "RefuseManualStart": &st.NoStart, "RefuseManualStop": &st.NoStop,
 		"NeedDaemonReload": &st.NeedDaemonReload,
@@ -105,8 +109,8 @@ func parseState(block string) (unitState, error) {
 			*p, err = strconv.Atoi(value)
 		} else if p, ok := flags[name]; ok {
 			*p = value == "yes"
-		} else if name == "ExecMainStartTimestampMonotonic" {
-			st.Started, err = strconv.ParseInt(value, 10, 64)
+		} else if p, ok := times[name]; ok {
+			*p, err = strconv.ParseInt(value, 10, 64)
 		} else {
 			st.all = append(st.all, property{name, value})
 		}
@@ -157,7 +161,7 @@ func (st unitState) now() string {
 		what += " (" + st.SubState + ")"
 	}
 	switch {
-	case !st.ConditionResult && st.ActiveState == "inactive":
+	case !st.ConditionResult && st.Checked > 0 && st.ActiveState == "inactive":
 		return what + ": a condition of the unit is not met"
 	case st.Result == "" || st.Result == "success":
 		return what
