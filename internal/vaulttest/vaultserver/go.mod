@@ -1,7 +1,14 @@
+// A real Vault server for the tests of blnkctl, a module of its own so that it
+// is no dependency of the product. Vault 1.14 is the last under the MPL-2.0.
+//
+// It cannot be tidied: what Vault's own tests import is no longer to be had. Add
+// a package with `go get PACKAGE@VERSION`.
 module github.com/blnkctl/blnkctl/internal/vaulttest/vaultserver
 
 go 1.26
 
+// The commit that Vault 1.14.0 was made with; the tagged versions around it do
+// not go with it.
 replace github.com/hashicorp/vault/sdk => github.com/hashicorp/vault/sdk v0.9.2-0.20230530190758-08ee474850e0
 
 require (
