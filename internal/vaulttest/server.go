@@ -45,7 +45,7 @@ type Server struct {
 	cmd   *exec.Cmd
 	alive io.Closer // its standard input: the server ends when it is closed
 	log   *log
-	done  chan error
+	done  chan struct{} // closed when the process has ended
 	stop  sync.Once
 	http  *caller
 }
@@ -76,7 +76,7 @@ func Launch(ctx context.Context, opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{log: &log{}, done: make(chan error, 1)}
+	s := &Server{log: &log{}, done: make(chan struct{})}
 	var args []string
 	if opt.TLS || opt.ClientCerts {
 		if args, err = s.certify(opt); err != nil {
@@ -122,7 +122,8 @@ func (s *Server) run(program string, args []string) error {
 	go func() {
 		text, _ := bufio.NewReader(stdout).ReadBytes('\n')
 		line <- text
-		s.done <- s.cmd.Wait()
+		_ = s.cmd.Wait() // it is killed
+		close(s.done)
 	}()
 	select {
 	case text := <-line:

@@ -84,7 +84,7 @@ func (c *conn) send(ctx context.Context, r request, token secret.Key) (answer, e
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case err == nil:
-		err = fmt.Errorf("%w: HTTP %d", ErrOdd, a.status) // a redirect of a redirect
+		err = fmt.Errorf("%w: HTTP %d, a redirect that is not followed", ErrOdd, a.status)
 	default:
 		err = c.explain(ctx, r, a.status, err)
 	}

@@ -324,3 +324,38 @@ func TestStandby(t *testing.T) {
 	_, err = still.Put(t.Context(), secret.New(newKey), at)
 	fails(t, err, vault.ErrOdd, server.RootToken)
 }
+
+// What servers say that are no active ones, in Vault's words.
+func TestIll(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		health string
+		want   error
+		text   string
+	}{
+		"no active server": {500, `{"initialized":true,"sealed":false,"standby":true}`, vault.ErrStandby, "on standby"},
+		"secondary":        {472, `{"initialized":true,"sealed":false,"standby":false,"replication_dr_mode":"secondary"}`, vault.ErrStandby, "disaster recovery"},
+		"new":              {503, `{"initialized":false,"sealed":true,"standby":true}`, vault.ErrSealed, "never initialized"},
+		"sealed":           {503, `{"initialized":true,"sealed":true,"standby":true}`, vault.ErrSealed, ""},
+		"healthy":          {500, `{"initialized":true,"sealed":false,"standby":false}`, vault.ErrRefused, "HTTP 500, words of it"},
+		"no health":        {502, `<html>`, vault.ErrRefused, "HTTP 502"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v1/sys/health" {
+					_, _ = io.WriteString(w, c.health)
+					return
+				}
+				w.WriteHeader(c.status)
+				_, _ = io.WriteString(w, `{"errors":["words of it"]}`)
+			}))
+			defer front.Close()
+			u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right-token", "VAULT_MAX_RETRIES=0"}}
+			_, _, err := u.open("vault:secret/blnk").Get(t.Context())
+			fails(t, err, c.want, "hvs.right-token")
+			if !strings.Contains(err.Error(), c.text) {
+				t.Errorf("error %v; want %q", err, c.text)
+			}
+		})
+	}
+}
