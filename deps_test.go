@@ -40,7 +40,7 @@ var thirdParty = map[string][]string{
 	"golang.org/x/term":               {"cmd"},
 	"github.com/tidwall/sjson":        {"store/blnkjson"},
 	"github.com/hashicorp/vault/api":  {"store/vault"},
-	"go.yaml.in/yaml/v3":              {"config"},
+	"go.yaml.in/yaml/v3":              {"config", "restart"},
 	"github.com/rogpeppe/go-internal": {},
 }
 

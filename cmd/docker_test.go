@@ -28,8 +28,9 @@ import (
 // this machine: real containers, with the stand-in for Blnk as their program.
 // Besides the commands of the other scripts they have
 //
-//	layout DIR              make the folder with a blnk.json that has port 5001 and a
-//	                        new key, which DIR.key holds too
+//	layout DIR [nokey]      make the folder with a blnk.json that has port 5001 and a
+//	                        new key, which DIR.key holds too; with nokey, the key
+//	                        is in DIR/.env and not in blnk.json
 //	fill FILE...            replace @N@, @IMAGE@, @PORT@, @WPORT@ and @WORK@ in files
 //	live KEYFILE            wait until the server at $URL takes the key
 //	[!] webhook KEYFILE     have the worker at port $WPORT send a webhook, which must
@@ -121,6 +122,7 @@ func runDockerScripts(t *testing.T, folder, image string, more func(*testscript.
 	cmds := withEndCmds(withRotateCmds(scriptCmds()))
 	maps.Copy(cmds, map[string]scriptCmd{
 		"layout": cmdLayout, "fill": cmdFill, "live": cmdLive, "webhook": cmdWebhook, "note": cmdNote,
+		"compose": cmdCompose, "keyfrom": cmdKeyfrom,
 	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", folder),
@@ -177,13 +179,19 @@ func removeContainers(n string) {
 }
 
 func cmdLayout(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "layout DIR")
+	nokey := len(args) == 2 && args[1] == "nokey"
+	need(ts, !neg && (len(args) == 1 || nokey), "layout DIR [nokey]")
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o700))
 	key, err := keygen.Generate(keygen.Prefixed, keygen.DefaultBits)
 	ts.Check(err)
 	ts.Check(os.WriteFile(dir+".key", []byte(key.Reveal()+"\n"), 0o600))
 	config := blnktest.Config{Server: blnktest.ServerConfig{Secure: true, SecretKey: key.Reveal(), Port: "5001"}}
+	if nokey {
+		config.Server.SecretKey = ""
+		line := "BLNK_SERVER_SECRET_KEY=" + key.Reveal() + "\n"
+		ts.Check(os.WriteFile(filepath.Join(dir, ".env"), []byte("# settings\n"+line+"TZ=Etc/UTC\n"), 0o600))
+	}
 	ts.Check(config.Write(dir))
 }
 

@@ -27,6 +27,7 @@ func (a *app) storeSchemes() store.Schemes {
 func (a *app) restartSchemes() restart.Schemes {
 	return restart.Schemes{
 		command.Scheme: restart.Command(a.runOf),
+		"compose":      restart.Compose(),
 		"docker":       restart.Docker(),
 		"manual":       restart.Manual(),
 		"sh":           restart.Sh(),

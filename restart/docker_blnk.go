@@ -112,10 +112,16 @@ func keyVariables() []string {
 	return nil
 }
 
+// runsBlnkctl says that the container's program is "blnkctl exec", which sets
+// the key of its child itself.
+func (c container) runsBlnkctl() bool {
+	return slices.ContainsFunc(c.argv(), func(word string) bool { return path.Base(word) == "blnkctl" })
+}
+
 // fixedKey names the variable of the key that the container was made with; ""
 // where there is none, or where blnkctl is what runs in it and sets its own.
 func (c container) fixedKey() string {
-	if slices.ContainsFunc(c.argv(), func(word string) bool { return path.Base(word) == "blnkctl" }) {
+	if c.runsBlnkctl() {
 		return ""
 	}
 	env := c.env()

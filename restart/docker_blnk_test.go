@@ -68,9 +68,9 @@ func TestStop(t *testing.T) {
 
 func TestFixedKey(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"Path":"blnk","Config":{"Env":["A=b"]}}`:                                                                               "",
-		`{"Path":"blnk","Config":{"Env":["BLNK_SERVER_SECRET_KEY="]}}`:                                                           "BLNK_SERVER_SECRET_KEY",
-		`{"Path":"blnk","Config":{"Env":["BLNK_SERVER_SECRET_KEY=x","BLNK_SERVER_BLNK_SERVER_SECRET_KEY=y"]}}`:                   "BLNK_SERVER_BLNK_SERVER_SECRET_KEY",
+		`{"Path":"blnk","Config":{"Env":["A=b"]}}`:                                                                                "",
+		`{"Path":"blnk","Config":{"Env":["BLNK_SERVER_SECRET_KEY="]}}`:                                                            "BLNK_SERVER_SECRET_KEY",
+		`{"Path":"blnk","Config":{"Env":["BLNK_SERVER_SECRET_KEY=x","BLNK_SERVER_BLNK_SERVER_SECRET_KEY=y"]}}`:                    "BLNK_SERVER_BLNK_SERVER_SECRET_KEY",
 		`{"Path":"/bin/blnkctl","Args":["exec","--store","x","--","blnk","start"],"Config":{"Env":["BLNK_SERVER_SECRET_KEY=x"]}}`: "",
 	} {
 		if got := containerOf(t, text).fixedKey(); got != want {

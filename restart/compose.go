@@ -1,0 +1,233 @@
+package restart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Compose restarts services of a Compose project:
+//
+//	compose:                     the project of the working directory
+//	compose:FILE                 the project that FILE is one of the files of
+//	compose:FILE#server,worker   these services of it, in this order
+//	…?project=NAME               the project of that name, where several have
+//	                             the same folder
+//
+// Without services it restarts those whose containers run Blnk, the server
+// first. It runs "docker compose", or docker-compose for a project of Compose
+// 1, with the files, the env file and the folder that the labels of the running
+// containers tell.
+//
+// A service that has the master key in its environment is recreated: a
+// restart would keep the environment. That is refused where it would change
+// more than the key. Every other service is restarted. A service that was not
+// named is left alone.
+//
+// Its success means that each container was started anew (StartedAt, and
+// another container where it was recreated), still ran a while later, and is
+// healthy where it has a check.
+func Compose() Scheme { return Scheme{Open: openCompose, WorkersProved: true} }
+
+// compose may not be used by several goroutines at once.
+type compose struct {
+	file     string // absolute; "" is none
+	services []string
+	project  string
+	engine
+	// seen are the services found first: one whose container has died must
+	// not be forgotten on the way back.
+	seen []string
+	// approved are services that Compose itself would leave alone: they run
+	// what its files say.
+	approved map[string]bool
+}
+
+var (
+	_ Driver    = (*compose)(nil)
+	_ Checker   = (*compose)(nil)
+	_ Environer = (*compose)(nil)
+	_ Locator   = (*compose)(nil)
+	_ Remarker  = (*compose)(nil)
+)
+
+func openCompose(place string, opt Options) (Driver, error) {
+	d := &compose{engine: composeEngine(opt), approved: map[string]bool{}}
+	bad := func(err error) (Driver, error) {
+		return nil, fmt.Errorf("restart reference %q: %w; want compose:FILE#SERVICE,SERVICE…?project=NAME", "compose:"+place, err)
+	}
+	rest, query, asked := strings.Cut(place, "?")
+	if asked {
+		options, err := url.ParseQuery(query)
+		if err != nil || len(options) != 1 || len(options["project"]) != 1 {
+			return bad(errors.New("the only option is project"))
+		}
+		d.project = options.Get("project")
+		if err := checkName(d.project); err != nil {
+			return bad(err)
+		}
+	}
+	file, services, named := strings.Cut(rest, "#")
+	if named {
+		d.services = strings.Split(services, ",")
+		for i, name := range d.services {
+			if err := checkName(name); err != nil {
+				return bad(err)
+			}
+			if slices.Contains(d.services[:i], name) {
+				return bad(fmt.Errorf("service %s is named twice", name))
+			}
+		}
+	}
+	if file != "" {
+		if d.file = file; !filepath.IsAbs(file) {
+			d.file = filepath.Join(opt.Dir, file)
+		}
+		d.file = filepath.Clean(d.file)
+	}
+	return d, nil
+}
+
+// String returns the reference.
+func (d *compose) String() string {
+	ref := "compose:" + d.file
+	if len(d.services) > 0 {
+		ref += "#" + strings.Join(d.services, ",")
+	}
+	if d.project != "" {
+		ref += "?project=" + url.QueryEscape(d.project)
+	}
+	return ref
+}
+
+// Restart restarts or recreates the services one after the other, and then
+// waits until all of them have come up.
+func (d *compose) Restart(ctx context.Context) error {
+	if d.opt.Timeout > 0 {
+		var cancel func()
+		ctx, cancel = context.WithTimeoutCause(ctx, d.opt.Timeout, fmt.Errorf("not done within %s", d.opt.Timeout))
+		defer cancel()
+	}
+	p, err := d.find(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.configure(ctx, p); err != nil {
+		return err
+	}
+	for _, s := range p.services {
+		if s.recreate && !d.approved[s.name] {
+			if err := d.sameButKey(ctx, p, s); err != nil {
+				return err
+			}
+		}
+	}
+	var ids []string
+	for _, s := range p.services {
+		again := d.restartService
+		if s.recreate {
+			again = d.recreateService
+		}
+		now, err := again(ctx, p, s)
+		if err != nil {
+			return fmt.Errorf("service %s: %w", s.name, err)
+		}
+		for _, c := range now {
+			ids = append(ids, c.ID)
+		}
+	}
+	return d.steady(ctx, ids)
+}
+
+// restartService has Compose restart the containers of a service.
+func (d *compose) restartService(ctx context.Context, p *project, s *service) ([]container, error) {
+	args := []string{"restart", "-t", strconv.Itoa(s.stopTimeout())}
+	if p.tool.major > 1 {
+		args = append(args, "--no-deps") // Compose 1 has no other way
+	}
+	if _, err := d.cmd(0, p.command(append(args, s.name)...)...).Run(ctx); err != nil {
+		return nil, err
+	}
+	var now []container
+	for _, before := range s.containers {
+		after, err := d.inspect(ctx, before.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !after.State.StartedAt.After(before.State.StartedAt) {
+			return nil, fmt.Errorf("container %s was not restarted: it runs since %s, as before", after.name(), after.State.StartedAt)
+		}
+		now = append(now, after)
+	}
+	return now, nil
+}
+
+// recreateService has Compose make new containers of a service, as many as
+// there are, from the image that is there.
+func (d *compose) recreateService(ctx context.Context, p *project, s *service) ([]container, error) {
+	args := []string{"up", "-d", "--no-deps", "--force-recreate", "--no-build", "-t", strconv.Itoa(s.stopTimeout())}
+	if p.tool.major > 1 {
+		args = append(args, "--pull", "never")
+	}
+	if n := len(s.containers); n > 1 {
+		args = append(args, "--scale", s.name+"="+strconv.Itoa(n))
+	}
+	if _, err := d.cmd(0, p.command(append(args, s.name)...)...).Run(ctx); err != nil {
+		return nil, err
+	}
+	now, err := d.containersOf(ctx, p.name, s.name)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range now {
+		if slices.ContainsFunc(s.containers, func(old container) bool { return old.ID == c.ID }) {
+			return nil, fmt.Errorf("container %s was not made anew", c.name())
+		}
+	}
+	if len(now) != len(s.containers) {
+		return nil, fmt.Errorf("%d containers instead of %d were made anew", len(now), len(s.containers))
+	}
+	return now, nil
+}
+
+// Check says whether the project is there and runs, its files can be read, and
+// recreating its services would change nothing but the key.
+func (d *compose) Check(ctx context.Context) error {
+	if err := d.available(); err != nil {
+		return err
+	}
+	p, err := d.find(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range p.services {
+		for _, c := range s.containers {
+			if err := c.runningNow(); err != nil {
+				return fmt.Errorf("service %s: %w", s.name, err)
+			}
+		}
+	}
+	if err := d.configure(ctx, p); err != nil {
+		return err
+	}
+	for _, s := range p.services {
+		if !s.recreate {
+			continue
+		}
+		if d.approved[s.name] = d.leftAlone(ctx, p, s); d.approved[s.name] {
+			if err := d.sameImage(ctx, s); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := d.sameButKey(ctx, p, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}

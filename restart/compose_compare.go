@@ -1,0 +1,277 @@
+package restart
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// errDiffers: the containers are not what the files say now, so recreating
+// them would bring in more than another key.
+var errDiffers = errors.New("recreating it would change more than the key")
+
+// An image is what docker image inspect says of one.
+type image struct {
+	ID     string
+	Config struct {
+		Env             []string
+		Cmd, Entrypoint []string
+	}
+}
+
+// imageOf is the image that new containers of the service would be made of.
+func (d *compose) imageOf(ctx context.Context, s *service) (image, string, error) {
+	name := s.config.Image
+	if name == "" { // it is built, and has a name that Compose gave it
+		name = s.containers[0].Config.Image
+	}
+	text, err := d.read(ctx, "docker", "image", "inspect", "--", name)
+	if err != nil {
+		return image{}, name, fmt.Errorf("service %s: look at its image %s: %w", s.name, name, err)
+	}
+	var found []image
+	if json.Unmarshal([]byte(text), &found) != nil || len(found) != 1 {
+		return image{}, name, fmt.Errorf("service %s: look at its image %s: the answer of docker image inspect is not understood", s.name, name)
+	}
+	return found[0], name, nil
+}
+
+// sameImage refuses where new containers would run another image.
+func (d *compose) sameImage(ctx context.Context, s *service) error {
+	img, name, err := d.imageOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	return s.refuse(otherImage(s, img, name))
+}
+
+func otherImage(s *service, img image, name string) (diffs []string) {
+	for _, c := range s.containers {
+		if c.Image != img.ID {
+			return []string{fmt.Sprintf("image %s is %s now, and container %s runs %s", name, short(img.ID), c.name(), short(c.Image))}
+		}
+	}
+	return nil
+}
+
+// short is how Docker shows an ID.
+func short(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	return id[:min(len(id), 12)]
+}
+
+func (s *service) refuse(diffs []string) error {
+	if len(diffs) == 0 {
+		return nil
+	}
+	return fmt.Errorf("service %s: %w: %s; run Compose's up for that first", s.name, errDiffers, strings.Join(diffs, "; "))
+}
+
+// sameButKey refuses where new containers of the service would differ from
+// those that run in anything but the key.
+func (d *compose) sameButKey(ctx context.Context, p *project, s *service) error {
+	img, name, err := d.imageOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	diffs := otherImage(s, img, name)
+	for _, c := range s.containers {
+		diffs = append(diffs, s.config.differences(c, img, len(diffs) > 0)...)
+	}
+	slices.Sort(diffs)
+	if diffs = slices.Compact(diffs); len(diffs) > 0 {
+		return s.refuse(diffs)
+	}
+	if s.otherKey() || d.leftAlone(ctx, p, s) {
+		return nil
+	}
+	return s.refuse([]string{"something else in its files or in the environment of Compose is not as it was"})
+}
+
+// otherKey says whether the files have another key than the containers.
+func (s *service) otherKey() bool {
+	want := s.config.vars()
+	return slices.ContainsFunc(s.containers, func(c container) bool {
+		has := c.env()
+		return slices.ContainsFunc(keyVariables(), func(name string) bool {
+			a, inA := want[name]
+			b, inB := has[name]
+			return a != b || inA != inB
+		})
+	})
+}
+
+// differences names what differs between the container and one made of the
+// configuration, as far as it is easily told, and not counting the key. It
+// shows no value of a variable. newImage: what the image brings is another
+// anyway.
+func (c serviceConfig) differences(now container, img image, newImage bool) (diffs []string) {
+	want := variables(img.Config.Env)
+	maps.Copy(want, c.vars())
+	has := now.env()
+	for _, name := range keyVariables() {
+		delete(want, name)
+		delete(has, name)
+	}
+	for name, value := range want {
+		if old, ok := has[name]; (!ok || old != value) && (!newImage || c.Environment[name] != nil) {
+			diffs = append(diffs, "variable "+name)
+		}
+	}
+	for name := range has {
+		if _, ok := want[name]; !ok && !newImage {
+			diffs = append(diffs, "variable "+name)
+		}
+	}
+	if argv, ok := c.argv(img); ok && !newImage && !slices.Equal(argv, now.argv()) {
+		diffs = append(diffs, "command")
+	}
+	if !maps.Equal(c.bindings(), now.bindings()) {
+		diffs = append(diffs, "ports")
+	}
+	for target, source := range c.binds() {
+		if now.binds()[target] != source {
+			diffs = append(diffs, "what is mounted at "+target)
+		}
+	}
+	for target := range now.binds() {
+		if _, ok := c.binds()[target]; !ok {
+			diffs = append(diffs, "what is mounted at "+target)
+		}
+	}
+	return diffs
+}
+
+// argv is the command line of a new container; false where that is not known.
+func (c serviceConfig) argv(img image) ([]string, bool) {
+	entry, ok := c.Entrypoint.argv()
+	command, ok2 := c.Command.argv()
+	if !c.Entrypoint.given() {
+		entry = img.Config.Entrypoint
+		if !c.Command.given() {
+			command = img.Config.Cmd
+		}
+	}
+	return slices.Concat(entry, command), ok && ok2
+}
+
+// A publishedPort is one port of a service.
+type publishedPort struct {
+	Target    json.Number
+	Published json.Number
+	Protocol  string
+	HostIP    string `json:"host_ip"`
+}
+
+// UnmarshalJSON takes the short form too: IP:PUBLISHED:TARGET/PROTOCOL.
+func (p *publishedPort) UnmarshalJSON(data []byte) error {
+	var text string
+	if json.Unmarshal(data, &text) != nil {
+		var long struct {
+			Target    json.Number
+			Published any
+			Protocol  string
+			HostIP    string `json:"host_ip"`
+		}
+		if err := json.Unmarshal(data, &long); err != nil {
+			return err
+		}
+		*p = publishedPort{long.Target, "", long.Protocol, long.HostIP}
+		if long.Published != nil {
+			p.Published = json.Number(fmt.Sprint(long.Published))
+		}
+		return nil
+	}
+	text, p.Protocol, _ = strings.Cut(text, "/")
+	at := strings.LastIndex(text, ":")
+	p.Target = json.Number(text[at+1:])
+	if at < 0 {
+		return nil
+	}
+	rest := text[:at]
+	if at = strings.LastIndex(rest, ":"); at >= 0 {
+		p.HostIP = strings.Trim(rest[:at], "[]")
+	}
+	p.Published = json.Number(rest[at+1:])
+	return nil
+}
+
+// bindings are the addresses of this host by the container's port. Those of a
+// range are left out: which one a container gets is not said.
+func (c serviceConfig) bindings() map[string]string {
+	all := map[string]string{}
+	for _, p := range c.Ports {
+		if strings.Contains(string(p.Published), "-") {
+			continue
+		}
+		protocol := p.Protocol
+		if protocol == "" {
+			protocol = "tcp"
+		}
+		key := fmt.Sprintf("%s/%s at %s", p.Target, protocol, anywhere(p.HostIP))
+		all[key+":"+string(p.Published)] = ""
+	}
+	return all
+}
+
+func (c container) bindings() map[string]string {
+	all := map[string]string{}
+	for port, list := range c.HostConfig.PortBindings {
+		for _, b := range list {
+			if !strings.Contains(b.HostPort, "-") {
+				all[port+" at "+anywhere(b.HostIP)+":"+b.HostPort] = ""
+			}
+		}
+	}
+	return all
+}
+
+func anywhere(ip string) string {
+	if ip == "0.0.0.0" || ip == "::" {
+		return ""
+	}
+	return ip
+}
+
+// A volume is something mounted.
+type volume struct{ Type, Source, Target string }
+
+// UnmarshalJSON takes the short form too: SOURCE:TARGET:MODE.
+func (v *volume) UnmarshalJSON(data []byte) error {
+	var text string
+	if json.Unmarshal(data, &text) != nil {
+		type plain volume
+		return json.Unmarshal(data, (*plain)(v))
+	}
+	parts := strings.Split(text, ":")
+	if len(parts) > 1 && strings.HasPrefix(parts[0], "/") {
+		*v = volume{"bind", parts[0], parts[1]}
+	}
+	return nil
+}
+
+// binds are the files and folders of this host by where they are mounted.
+func (c serviceConfig) binds() map[string]string {
+	all := map[string]string{}
+	for _, v := range c.Volumes {
+		if v.Type == "bind" {
+			all[path.Clean(v.Target)] = path.Clean(v.Source)
+		}
+	}
+	return all
+}
+
+func (c container) binds() map[string]string {
+	all := map[string]string{}
+	for _, m := range c.Mounts {
+		if m.Type == "bind" {
+			all[path.Clean(m.Destination)] = path.Clean(m.Source)
+		}
+	}
+	return all
+}

@@ -1,0 +1,136 @@
+package restart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/run"
+)
+
+// A tool is the Compose command of this machine.
+type tool struct {
+	args  []string
+	major int
+}
+
+// command is a call of Compose for the project.
+func (p *project) command(args ...string) []string {
+	call := append([]string{}, p.tool.args...)
+	call = append(call, "--ansi", "never", "-p", p.name, "--project-directory", p.dir)
+	for _, f := range p.files {
+		call = append(call, "-f", f)
+	}
+	for _, f := range p.envFiles {
+		call = append(call, "--env-file", f)
+	}
+	return append(call, args...)
+}
+
+// composeEngine is an engine whose Compose hears only of what the containers
+// tell: variables of the caller's shell could name another project, or have
+// what the person did not name removed.
+func composeEngine(opt Options) engine {
+	all := opt.Env
+	if all == nil {
+		all = os.Environ()
+	}
+	var env []string
+	for _, v := range all {
+		switch name, _, _ := strings.Cut(v, "="); name {
+		case "COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES", "COMPOSE_DISABLE_ENV_FILE", "COMPOSE_REMOVE_ORPHANS":
+		default:
+			env = append(env, v)
+		}
+	}
+	opt.Env = append(env, "COMPOSE_REMOVE_ORPHANS=0")
+	return engine{opt}
+}
+
+// findTool takes the Compose of the same major version as the one that made
+// the containers: another one would make other containers.
+func (d *compose) findTool(ctx context.Context, p *project) error {
+	want, _, _ := strings.Cut(strings.TrimPrefix(p.version, "v"), ".")
+	var there []string
+	for _, args := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+		if d.cmd(0, args...).Check() != nil {
+			continue
+		}
+		text, err := d.read(ctx, append(args, "version", "--short")...)
+		if err != nil {
+			continue // docker without the plugin
+		}
+		version := strings.TrimPrefix(strings.TrimSpace(text), "v")
+		major, _, _ := strings.Cut(version, ".")
+		n, err := strconv.Atoi(major)
+		if err != nil {
+			continue
+		}
+		there = append(there, strings.Join(args, " ")+" "+version)
+		if major == want || want == "" || n > 1 && want != "1" {
+			p.tool = tool{args, n}
+			return nil
+		}
+	}
+	if len(there) == 0 {
+		return errors.New("neither docker compose nor docker-compose can be run")
+	}
+	return fmt.Errorf("project %s was made by Compose %s, and there is only %s: its containers would be made in another way", p.name, p.version, strings.Join(there, ", "))
+}
+
+// ask returns what a Compose command prints, which may hold keys. What it
+// complains of is not shown: it quotes lines of env files.
+func (d *compose) ask(ctx context.Context, p *project, args ...string) (string, error) {
+	out, _, err := d.cmd(queryTimeout, p.command(args...)...).Read(ctx)
+	var exit *run.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.Err == nil && !exit.Result.TimedOut:
+		return "", fmt.Errorf("%s %s: exit status %d (run it by hand to see why)", strings.Join(p.tool.args, " "), args[0], exit.Result.Exit)
+	case err != nil:
+		return "", fmt.Errorf("%s %s: %w", strings.Join(p.tool.args, " "), args[0], err)
+	}
+	return out.Reveal(), nil
+}
+
+// leftAlone says whether Compose itself finds nothing to do for the service:
+// its containers are what its files say. It changes nothing. Where Compose
+// cannot tell (an old one, or the key in the files is another one already), the
+// answer is no.
+func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
+	if p.tool.major == 1 {
+		text, err := d.ask(ctx, p, "config", "--hash", s.name)
+		words := strings.Fields(text)
+		if err != nil || len(words) != 2 {
+			return false
+		}
+		for _, c := range s.containers {
+			if c.Config.Labels[labelHash] != words[1] {
+				return false
+			}
+		}
+		return true
+	}
+	args := []string{"--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"}
+	if n := len(s.containers); n > 1 {
+		args = append(args, "--scale", s.name+"="+strconv.Itoa(n))
+	}
+	res, err := d.cmd(queryTimeout, p.command(append(args, s.name)...)...).Run(ctx)
+	if err != nil {
+		return false
+	}
+	running := 0
+	for line := range strings.Lines(res.Output) {
+		words := strings.Fields(line)
+		if len(words) < 2 || !strings.Contains(line, " Container ") {
+			continue
+		}
+		if words[len(words)-1] != "Running" {
+			return false
+		}
+		running++
+	}
+	return running == len(s.containers)
+}
