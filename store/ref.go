@@ -52,7 +52,9 @@ func (r Ref) String() string {
 		s += "#" + r.Field
 	}
 	if len(r.Options) > 0 {
-		s += "?" + r.Options.Encode()
+		// A URL's query may hold these as they are (RFC 3986 section 3.4), and
+		// an address or a path is easier to read so.
+		s += "?" + strings.NewReplacer("%3A", ":", "%2F", "/").Replace(r.Options.Encode())
 	}
 	return s
 }

@@ -30,10 +30,11 @@ func TestStore(t *testing.T) {
 func TestReferences(t *testing.T) {
 	env := []string{"VAULT_ADDR=https://vault.example:8200/", "VAULT_NAMESPACE=/teams/pay/", "HOME=/home/x"}
 	for _, c := range []struct{ ref, want, fault string }{
-		{"vault:secret/blnk", "vault:secret/blnk#secret_key?address=https%3A%2F%2Fvault.example%3A8200&namespace=teams%2Fpay", ""},
-		{"vault:secret/blnk#other?namespace=a&address=http://127.0.0.1:1", "vault:secret/blnk#other?address=http%3A%2F%2F127.0.0.1%3A1&namespace=a", ""},
-		{"vault:secret/blnk?auth=approle&role-id-file=role&secret-id-env=X", "vault:secret/blnk#secret_key?address=https%3A%2F%2Fvault.example%3A8200&auth=approle&namespace=teams%2Fpay&role-id-file=%2Fwork%2Frole&secret-id-env=X", ""},
-		{"vault:secret/blnk?auth=token&token-file=-", "vault:secret/blnk#secret_key?address=https%3A%2F%2Fvault.example%3A8200&namespace=teams%2Fpay&token-file=-", ""},
+		{"vault:secret/blnk", "vault:secret/blnk#secret_key?address=https://vault.example:8200&namespace=teams/pay", ""},
+		{"vault:secret/blnk#other?namespace=a&address=http://127.0.0.1:1", "vault:secret/blnk#other?address=http://127.0.0.1:1&namespace=a", ""},
+		{"vault:secret/blnk?auth=approle&role-id-file=role&secret-id-env=X", "vault:secret/blnk#secret_key?address=https://vault.example:8200&auth=approle&namespace=teams/pay&role-id-file=/work/role&secret-id-env=X", ""},
+		{"vault:secret/blnk?auth=token&token-file=-", "vault:secret/blnk#secret_key?address=https://vault.example:8200&namespace=teams/pay&token-file=-", ""},
+		{"vault:secret/blnk?auth=jwt&jwt-audience=a%253A%26b", "vault:secret/blnk#secret_key?address=https://vault.example:8200&auth=jwt&jwt-audience=a%253A%26b&namespace=teams/pay", ""},
 		{"vault:secret", "", "MOUNT/PATH"},
 		{"vault:", "", "MOUNT/PATH"},
 		{"vault:/secret/blnk", "", "'/' too many"},
