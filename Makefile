@@ -15,7 +15,7 @@ TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print
 
 FUZZTIME ?= 30s
 
-.PHONY: help build test race demo bench lint tidy cross fuzz clean need-go need-strace need-cc
+.PHONY: help build test race vault demo bench lint tidy cross fuzz clean need-go need-strace need-cc
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,13 +23,16 @@ help: ## show this list
 build: need-go ## build ./blnkctl
 	CGO_ENABLED=0 $(GO) build . # a static binary starts in two thirds of the time
 
-test: need-go need-strace ## run all tests
+test: need-go need-strace vault ## run all tests
 	$(GO) test ./...
 	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test ./..."; $(GO) -C $$m test ./...; done
 
-race: need-go need-strace need-cc ## run all tests with the race detector
+race: need-go need-strace need-cc vault ## run all tests with the race detector
 	$(GO) test -race ./...
 	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test -race ./..."; $(GO) -C $$m test -race ./...; done
+
+vault: need-go ## build Vault's own server for the tests: minutes, once per machine
+	@$(GO) run ./internal/vaulttest/build
 
 demo: need-go ## rotate and verify a key on a stand-in Blnk server, and show it
 	@$(GO) run ./internal/blnktest/demo
