@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -160,20 +161,22 @@ func prepareContainers(env *testscript.Env, image string) error {
 	return nil
 }
 
-// removeContainers removes all containers and networks whose names begin so.
+// removeContainers removes what a script made in the engine: everything whose
+// name begins so. What cannot be removed shows in docker ps.
 func removeContainers(n string) {
-	for _, kind := range []string{"container", "network"} {
-		list := exec.Command("docker", kind, "ls", "-q", "--filter", "name="+n)
-		if kind == "container" {
-			list.Args = append(list.Args, "-a")
-		}
-		out, _ := list.Output() // what is left then shows in docker ps
+	for _, kind := range []struct {
+		name, filter string
+		list, remove []string
+	}{
+		{"container", "name=" + n, []string{"-a", "-q"}, []string{"-f", "-v"}},
+		{"network", "name=" + n, []string{"-q"}, nil},
+		{"volume", "name=" + n, []string{"-q"}, []string{"-f"}},
+		{"image", "reference=" + n + "*", []string{"--format", "{{.Repository}}:{{.Tag}}"}, nil},
+	} {
+		list := append([]string{kind.name, "ls", "--filter", kind.filter}, kind.list...)
+		out, _ := exec.Command("docker", list...).Output()
 		if ids := strings.Fields(string(out)); len(ids) > 0 {
-			force := []string{kind, "rm"}
-			if kind == "container" {
-				force = append(force, "-f", "-v")
-			}
-			_ = exec.Command("docker", append(force, ids...)...).Run()
+			_ = exec.Command("docker", slices.Concat([]string{kind.name, "rm"}, kind.remove, ids)...).Run()
 		}
 	}
 }
