@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -24,12 +25,14 @@ func TestMain(m *testing.M) {
 		"spawn":        func() { os.Exit(spawn()) },
 		"tlsfront":     func() { os.Exit(tlsfront()) },
 		"strike":       func() { os.Exit(strike()) },
-		"fake-systemd": func() { os.Exit(fakeSystemd()) },
+		"fake-systemd": func() { syscall.Exit(fakeSystemd()) },
 		"vault-seal":   func() { os.Exit(vaultSeal()) },
 	}
 	if os.Getenv(insideSystemd) == "" { // there the real ones are
-		programs["systemctl"] = func() { os.Exit(systemctl()) }
-		programs["journalctl"] = func() { os.Exit(journalctl()) }
+		// os.Exit would sleep for a second under the race detector, and this is
+		// called again and again.
+		programs["systemctl"] = func() { syscall.Exit(systemctl()) }
+		programs["journalctl"] = func() { syscall.Exit(journalctl()) }
 	}
 	testscript.Main(m, programs)
 }
