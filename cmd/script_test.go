@@ -78,6 +78,7 @@ func prepareScript(env *testscript.Env) error {
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("BLNKCTL_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("RUN", filepath.Join(env.WorkDir, "run"))
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // else a second at the end of each process
 	for _, dir := range []string{"home", "run"} {
 		if err := os.Mkdir(filepath.Join(env.WorkDir, dir), 0o700); err != nil {
 			return err
