@@ -85,6 +85,9 @@ func checkKeygen(cmd *cobra.Command, opt *keygenOptions) error {
 			return usage("", "--force: replacing the tokenization secret would make stored identities unreadable")
 		}
 	}
+	if opt.bits < secret.MinBits || opt.bits > keygen.MaxBits {
+		return usage(helpHint(cmd), "--bits %d: want %d to %d", opt.bits, secret.MinBits, keygen.MaxBits)
+	}
 	for _, name := range []string{"if-absent", "force"} {
 		if typed(cmd, name) && len(opt.stores.refs) == 0 {
 			return usage("name a place with --store", "--%s without --store", name)

@@ -24,6 +24,10 @@ type putResult struct {
 	Result string `json:"result"` // created, replaced, unchanged
 }
 
+// bringTogether is the way out where stores differ: one of their keys may be
+// live.
+const bringTogether = "blnkctl sync copies the key of one store to the others, and proves it"
+
 // putKey is keygen --store: all stores get one new key, or none of them does.
 func putKey(ctx context.Context, a *app, opt *keygenOptions) error {
 	stores, err := opt.stores.open(a, keygen.Use(opt.use.value).Field)
@@ -111,15 +115,16 @@ func judgePlaces(places []place, opt *keygenOptions) (unchanged bool, err error)
 		return false, fail(exitFailed, fmt.Errorf("%s holds a key already (%s)", full[0].store, rotate.Name(full[0].old)), hint)
 	}
 	if len(empty) > 0 {
-		return false, fail(exitCheck, fmt.Errorf("%s holds a key and %s does not", full[0].store, empty[0].store), "")
+		return false, fail(exitCheck, fmt.Errorf("%s holds a key and %s does not", full[0].store, empty[0].store), bringTogether)
 	}
 	for _, p := range full {
 		if !p.old.Equal(full[0].old) {
-			return false, fail(exitCheck, fmt.Errorf("%s and %s hold different keys", full[0].store, p.store), "")
+			return false, fail(exitCheck, fmt.Errorf("%s and %s hold different keys", full[0].store, p.store), bringTogether)
 		}
 	}
 	if fault := faultOf(full[0].old, opt); fault != "" {
-		return false, fail(exitCheck, fmt.Errorf("the key in %s %s", full[0].store, fault), "")
+		return false, fail(exitCheck, fmt.Errorf("the key in %s %s", full[0].store, fault),
+			"replace it with blnkctl rotate where a server runs with it; else with --force")
 	}
 	return true, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -74,7 +75,7 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
 func (o *rotateOptions) addPlaces(cmd *cobra.Command) {
 	o.stores.add(cmd, "`REF` of a place that holds the key; the first is the source of truth (default "+defaultStore+")")
 	f := cmd.Flags()
-	f.StringArrayVar(&o.restart, "restart", nil, "`REF` of what restarts server and workers: sh:COMMAND, manual:, wait:")
+	f.StringArrayVar(&o.restart, "restart", nil, "`REF` of what restarts server and workers: "+strings.Join(restartSchemeNames(), ", "))
 	complete(cmd, "restart", restartSchemeNames)
 	f.StringArrayVar(&o.servers, "server", nil, "`URL` of a server, one per replica (default: the port in blnk.json)")
 	o.reach.add(cmd)
@@ -137,7 +138,7 @@ func (o *rotateOptions) check(cmd *cobra.Command, a *app) error {
 		return err
 	}
 	if o.bits < secret.MinBits || o.bits > keygen.MaxBits {
-		return usage("", "--bits: want %d to %d", secret.MinBits, keygen.MaxBits)
+		return usage("see `blnkctl rotate --help`", "--bits %d: want %d to %d", o.bits, secret.MinBits, keygen.MaxBits)
 	}
 	if o.age.set && a.env.Getenv("CI") != "" && !given(cmd, "if-unknown") && !given(cmd, "state-dir") {
 		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",

@@ -60,7 +60,7 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 	case errors.Is(err, store.ErrConflict):
 		return &exitError{err: err, hint: "nothing was changed here; find out who else writes it, and run this again"}
 	case errors.Is(err, store.ErrNotFound):
-		return &exitError{err: err, hint: "make one: blnkctl keygen" + s.allStoreArgs()}
+		return &exitError{err: err, hint: s.missingHint(ctx)}
 	default:
 		return err
 	}
@@ -204,3 +204,14 @@ func (s *session) storeArgs() string {
 
 // quoted makes a reference one word of a shell, whatever stands in it.
 func quoted(ref string) string { return "'" + strings.ReplaceAll(ref, "'", `'\''`) + "'" }
+
+// missingHint: where another store holds a key, that one is the one to copy; a
+// new one would lock out whoever holds the live one.
+func (s *session) missingHint(ctx context.Context) string {
+	for _, st := range s.rotation.Stores {
+		if key, _, err := st.Get(ctx); err == nil && !key.IsZero() {
+			return "copy the key there: blnkctl sync --from " + quoted(st.String()) + s.allStoreArgs() + " --restart …"
+		}
+	}
+	return "make one: blnkctl keygen" + s.allStoreArgs()
+}

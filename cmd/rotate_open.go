@@ -156,7 +156,7 @@ func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.R
 		return refs, err
 	}
 	if len(refs.Restart) == 0 && !s.options.abandon && !s.options.abort {
-		return refs, usage("for a service of systemd: --restart 'sh:systemctl restart blnk blnk-worker'", "--restart is required")
+		return refs, usage("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
 	}
 	return refs, nil
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -73,6 +74,9 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	urls := opt.servers
 	if len(urls) == 0 {
 		url, err := localServer(ctx, stores)
+		if errors.Is(err, errNoServer) {
+			err = fail(exitUsage, err, "where the server's blnk.json is here: --store "+quoted(defaultStore))
+		}
 		if err != nil {
 			return err
 		}
