@@ -16,7 +16,6 @@ type progress struct {
 	mu  sync.Mutex
 	// pending is the step whose line has begun and lacks its end.
 	pending string
-	ended   string // the last step that ended, with its direction
 }
 
 func newProgress(a *app) *progress { return &progress{app: a} }
