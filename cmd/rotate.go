@@ -108,7 +108,7 @@ func runRotate(cmd *cobra.Command, a *app, o *rotateOptions) error {
 	}
 	s, err := a.openRotation(cmd, o)
 	if err != nil {
-		return err
+		return a.reportRefused(err)
 	}
 	ctx := cmd.Context()
 	switch {

@@ -55,6 +55,16 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 	}
 }
 
+// reportRefused prints the document of a rotation that could not be opened. An
+// error of usage has none, here as in every command.
+func (a *app) reportRefused(err error) error {
+	if code, _ := judge(err); !a.json() || code == exitUsage {
+		return err
+	}
+	_ = a.printJSON(toJSON(rotate.Result{Outcome: rotate.Refused}, err)) // err matters more
+	return err
+}
+
 func toJSON(res rotate.Result, err error) rotateJSON {
 	doc := rotateJSON{
 		Result: res.Outcome, Rotation: res.Rotation, Old: res.Old, New: res.New,
