@@ -137,15 +137,16 @@ func (s *systemd) Check(ctx context.Context) error {
 			return err
 		}
 	}
+	stopped := error(nil) // said last: a caller may take it for no fault
 	for _, st := range states {
-		if st.ActiveState != "active" {
-			return fmt.Errorf("%s %w: it is %s", st.Id, ErrStopped, st.now())
-		}
-		if st.MainPID == 0 {
-			return fmt.Errorf("%s has no main process that systemd knows of (%s), so nothing could prove its restart; use sh:", st.Id, st.SubState)
+		switch {
+		case st.ActiveState != "active" && stopped == nil:
+			stopped = fmt.Errorf("%s %w: it is %s", st.Id, ErrStopped, st.now())
+		case st.ActiveState == "active" && st.MainPID == 0:
+			return fmt.Errorf("%s has no main process that systemd knows of (%s), so nothing could prove its restart; sh: can restart it", st.Id, st.SubState)
 		}
 	}
-	return nil
+	return stopped
 }
 
 // needsPolkit says whether systemd will ask polkit whether this user may
