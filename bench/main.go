@@ -20,7 +20,7 @@ import (
 
 // What is wanted of blnkctl.
 const (
-	wantedKeygen   = 1.5                   // times age-keygen
+	wantedKeygen   = 1.75                  // times age-keygen; 1.5 before Vault's client came in
 	wantedSize     = 10.0                  // MB, stripped
 	wantedOverhead = 30 * time.Millisecond // of a rotation over the bare restart
 )
