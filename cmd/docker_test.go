@@ -70,19 +70,23 @@ func needDocker(t *testing.T) {
 
 const busybox = "/bin/busybox"
 
-// standinImage makes an image of static programs: the stand-in as blnk, and
-// busybox as the shell. There is no registry in it, and no builder.
+// standinImage makes an image of static programs: the stand-in as blnk, blnkctl
+// itself, and busybox as the shell. It needs no registry and no builder.
 func standinImage(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "blnk")
-	build := exec.Command("go", "build", "-o", program, "../internal/blnktest/blnkstandin")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the stand-in: %v\n%s", err, out)
+	programs := map[string]string{"bin/busybox": busybox}
+	for name, source := range map[string]string{"blnk": "../internal/blnktest/blnkstandin", "blnkctl": ".."} {
+		program := filepath.Join(t.TempDir(), name)
+		build := exec.Command("go", "build", "-o", program, source)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", name, err, out)
+		}
+		programs["bin/"+name] = program
 	}
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
-	for name, path := range map[string]string{"bin/blnk": program, "bin/busybox": busybox} {
+	for name, path := range programs {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

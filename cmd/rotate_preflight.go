@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/store/dotenv"
 )
@@ -23,13 +25,9 @@ var errShadowed = errors.New("the environment of the server shadows the store")
 // records, and the road from the stores to the server.
 func (s *session) preflight(ctx context.Context, current secret.Key) ([]string, error) {
 	s.keys.add(current)
-	for _, d := range s.drivers {
-		if c, ok := d.(restart.Checker); ok {
-			if err := c.Check(ctx); err != nil {
-				s.keepOutput(err)
-				return nil, fmt.Errorf("restart with %s: %w", d, err)
-			}
-		}
+	stopped, err := s.checkDrivers(ctx)
+	if err != nil {
+		return nil, err
 	}
 	for _, c := range s.copies {
 		if err := c.Check(ctx); err != nil {
@@ -47,7 +45,27 @@ func (s *session) preflight(ctx context.Context, current secret.Key) ([]string, 
 		return nil, err
 	}
 	more, err := s.shadows(ctx)
-	return append(remarks, more...), err
+	return slices.Concat(stopped, remarks, more), err
+}
+
+// checkDrivers asks the drivers whether they could work. What is stopped is no
+// fault where the person said so: the restart starts it.
+func (s *session) checkDrivers(ctx context.Context) (remarks []string, err error) {
+	for _, d := range s.drivers {
+		c, ok := d.(restart.Checker)
+		if !ok {
+			continue
+		}
+		err := c.Check(ctx)
+		switch {
+		case errors.Is(err, restart.ErrStopped) && s.options.serverDown:
+			remarks = append(remarks, err.Error()+"; the restart starts it")
+		case err != nil:
+			s.keepOutput(err)
+			return nil, fmt.Errorf("restart with %s: %w", d, err)
+		}
+	}
+	return remarks, nil
 }
 
 // driverRemarks asks the drivers what they have to say in the plan.
@@ -148,11 +166,25 @@ func (s *session) variables() []string {
 // one of the stores is the env file that sets it.
 func (s *session) shadowed(file []byte, env restart.Environment) error {
 	name := shadowedBy(file, env.Vars)
-	if name == "" || slices.Contains(s.variables(), name) {
+	if name == "" || slices.Contains(s.variables(), name) && s.rotates(env.Files[name], name) {
 		return nil
 	}
 	by := culprit{name, env.Process, env.Files[name]}
 	return fail(exitFailed, fmt.Errorf("%w: %s", errShadowed, by), by.hint())
+}
+
+// rotates says whether the env file that sets the variable, "" where it is not
+// known, is one of the stores.
+func (s *session) rotates(file, name string) bool {
+	if file == "" {
+		return true // the proof will tell
+	}
+	info, err := os.Stat(file)
+	return err == nil && slices.ContainsFunc(s.rotation.Stores, func(st store.Store) bool {
+		path, ok := strings.CutPrefix(strings.TrimSuffix(st.String(), "#"+name), dotenv.Scheme+":")
+		its, err := os.Stat(path)
+		return ok && err == nil && os.SameFile(info, its)
+	})
 }
 
 // configFile is the text of the first blnk.json among the stores, or nil.

@@ -196,7 +196,8 @@ func (d *compose) recreateService(ctx context.Context, p *project, s *service) (
 }
 
 // Check says whether the project is there and runs, its files can be read, and
-// recreating its services would change nothing but the key.
+// recreating its services would change nothing but the key. Where all that is
+// wrong is that one is stopped, the error is ErrStopped: Restart would start it.
 func (d *compose) Check(ctx context.Context) error {
 	if err := d.available(); err != nil {
 		return err
@@ -205,9 +206,12 @@ func (d *compose) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var stopped error
 	for _, s := range p.services {
 		for _, c := range s.containers {
-			if err := c.runningNow(); err != nil {
+			if err := c.runningNow(); errors.Is(err, ErrStopped) {
+				stopped = fmt.Errorf("service %s: %w", s.name, err)
+			} else if err != nil {
 				return fmt.Errorf("service %s: %w", s.name, err)
 			}
 		}
@@ -229,5 +233,5 @@ func (d *compose) Check(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return stopped
 }

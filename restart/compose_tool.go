@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -121,16 +122,17 @@ func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 	if err != nil {
 		return false
 	}
-	running := 0
+	found := map[string]bool{}
 	for line := range strings.Lines(res.Output) {
-		words := strings.Fields(line)
-		if len(words) < 2 || !strings.Contains(line, " Container ") {
+		_, said, ok := strings.Cut(line, " Container ")
+		words := strings.Fields(said)
+		if !ok || len(words) < 2 {
 			continue
 		}
-		if words[len(words)-1] != "Running" {
+		if !slices.Contains([]string{"Running", "Starting", "Started"}, words[1]) {
 			return false
 		}
-		running++
+		found[words[0]] = true
 	}
-	return running == len(s.containers)
+	return len(found) == len(s.containers)
 }

@@ -101,7 +101,8 @@ func (d *docker) restart(ctx context.Context, before container) error {
 }
 
 // Check says whether the containers are there, run, and could take another key
-// with a restart.
+// with a restart. Where all that is wrong is that one is stopped, the error is
+// ErrStopped: Restart would start it.
 func (d *docker) Check(ctx context.Context) error {
 	if err := d.available(); err != nil {
 		return err
@@ -110,11 +111,14 @@ func (d *docker) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var stopped error
 	for i, c := range all {
 		if j := slices.IndexFunc(all[:i], func(o container) bool { return o.ID == c.ID }); j >= 0 {
 			return fmt.Errorf("%s and %s are the same container", d.names[j], d.names[i])
 		}
-		if err := c.runningNow(); err != nil {
+		if err := c.runningNow(); errors.Is(err, ErrStopped) {
+			stopped = err
+		} else if err != nil {
 			return err
 		}
 		if name := c.fixedKey(); name != "" {
@@ -122,7 +126,7 @@ func (d *docker) Check(ctx context.Context) error {
 				"make it anew without that variable and with the key in a mounted blnk.json, or let Compose recreate it", c.name(), name)
 		}
 	}
-	return nil
+	return stopped
 }
 
 func (d *docker) containers(ctx context.Context) ([]container, error) {

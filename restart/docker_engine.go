@@ -103,9 +103,10 @@ func (e engine) cmd(limit time.Duration, args ...string) run.Cmd {
 }
 
 // withReason puts the last line of what a command complained behind its error.
+// The error stands for its output then, which would say the same again.
 func withReason(err error, res run.Result) error {
-	if line := lastLine(res.Output); line != "" {
-		return fmt.Errorf("%w: %s", err, line)
+	if line := lastLine(res.Output); line != "" && res.Exit > 0 {
+		return fmt.Errorf("%v: %s", err, line) //nolint:errorlint // see above
 	}
 	return err
 }

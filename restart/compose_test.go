@@ -1,0 +1,201 @@
+package restart
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestComposeReference(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct{ place, want, fault string }{
+		{"", "compose:", ""},
+		{"./a.yaml", "compose:" + dir + "/a.yaml", ""},
+		{"/x/../a.yaml#server,worker", "compose:/a.yaml#server,worker", ""},
+		{"#server", "compose:#server", ""},
+		{"?project=x", "compose:?project=x", ""},
+		{"a.yaml#server?project=x", "compose:" + dir + "/a.yaml#server?project=x", ""},
+		{"#", "", "an empty name"},
+		{"#server,,worker", "", "an empty name"},
+		{"#server,server", "", "named twice"},
+		{"#--help", "", "no name"},
+		{"?file=x", "", "the only option is project"},
+		{"?project=", "", "an empty name"},
+		{"?project=-f", "", "no name"},
+	} {
+		d, err := openCompose(c.place, Options{Dir: dir})
+		switch {
+		case c.fault != "":
+			if err == nil || !strings.Contains(err.Error(), c.fault) {
+				t.Errorf("%q: %v, want %s", c.place, err, c.fault)
+			}
+		case err != nil || d.String() != c.want:
+			t.Errorf("%q: %v, %v; want %s", c.place, d, err, c.want)
+		default:
+			again, err := openCompose(strings.TrimPrefix(d.String(), "compose:"), Options{Dir: "/elsewhere"})
+			if err != nil || again.String() != d.String() {
+				t.Errorf("%s opened again is %v, %v", d, again, err)
+			}
+		}
+	}
+}
+
+// The same service, as Compose 2 prints it and as Compose 1 does.
+func TestDecode(t *testing.T) {
+	const two = `{"services":{"server":{"image":"i","command":["blnk migrate up && blnk start"],"entrypoint":["/bin/sh","-c"],
+		"environment":{"A":"1","B":null},"env_file":[{"path":"/p/.env","required":true}],
+		"ports":[{"mode":"ingress","target":5001,"published":"15001","protocol":"tcp"}],
+		"volumes":[{"type":"bind","source":"/p/blnk.json","target":"/blnk.json","bind":{}},{"type":"volume","source":"v","target":"/data"}]}}}`
+	const one = `
+services:
+  server:
+    image: i
+    command:
+    - blnk migrate up && blnk start
+    entrypoint:
+    - /bin/sh
+    - -c
+    environment:
+      A: '1'
+      B: null
+    env_file: /p/.env
+    ports:
+    - published: 15001
+      target: 5001
+    volumes:
+    - /p/blnk.json:/blnk.json:rw
+    - v:/data:rw
+version: '3.9'
+`
+	const typed = `
+services:
+  server:
+    image: i
+    command: ["blnk migrate up && blnk start"]
+    entrypoint: ["/bin/sh", "-c"]
+    environment: [A=1, B]
+    env_file: [/p/.env]
+    ports: ["15001:5001"]
+    volumes: ["/p/blnk.json:/blnk.json", "v:/data"]
+`
+	for name, text := range map[string]string{"2": two, "1": one, "typed": typed} {
+		services, ok := decode(text)
+		s := services["server"]
+		argv, known := s.argv(image{})
+		switch {
+		case !ok || s.Image != "i" || !slices.Equal(s.EnvFile, []string{"/p/.env"}):
+			t.Errorf("%s: %v, image %q, env files %q", name, ok, s.Image, s.EnvFile)
+		case !known || !slices.Equal(argv, []string{"/bin/sh", "-c", "blnk migrate up && blnk start"}):
+			t.Errorf("%s: command %q, %v", name, argv, known)
+		case !maps.Equal(s.vars(), map[string]string{"A": "1"}):
+			t.Errorf("%s: %d variables", name, len(s.vars()))
+		case !maps.Equal(s.bindings(), map[string]string{"5001/tcp at :15001": ""}):
+			t.Errorf("%s: ports %v", name, s.bindings())
+		case !maps.Equal(s.binds(), map[string]string{"/blnk.json": "/p/blnk.json"}):
+			t.Errorf("%s: mounts %v", name, s.binds())
+		}
+	}
+	if _, ok := decode("services: [\x00"); ok {
+		t.Error("what is no YAML was taken")
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	const now = `{"Path":"/bin/sh","Args":["-c","blnk start"],
+		"Config":{"Env":["PATH=/bin","A=1","BLNK_SERVER_SECRET_KEY=old"]},
+		"HostConfig":{"PortBindings":{"5001/tcp":[{"HostIp":"","HostPort":"15001"}]}},
+		"Mounts":[{"Type":"bind","Source":"/p/blnk.json","Destination":"/blnk.json"},{"Type":"volume","Name":"x","Source":"/var/x","Destination":"/data"}]}`
+	same := func() serviceConfig {
+		services, _ := decode(`{"services":{"s":{"entrypoint":["/bin/sh","-c"],"command":["blnk start"],"environment":{"A":"1","BLNK_SERVER_SECRET_KEY":"new"},
+			"ports":["15001:5001"],"volumes":["/p/blnk.json:/blnk.json"]}}}`)
+		return services["s"]
+	}
+	img := image{}
+	img.Config.Env = []string{"PATH=/bin"}
+	other := "2"
+	for _, c := range []struct {
+		what   string
+		change func(*serviceConfig)
+		want   []string
+	}{
+		{"only the key", func(*serviceConfig) {}, nil},
+		{"no key", func(s *serviceConfig) { delete(s.Environment, "BLNK_SERVER_SECRET_KEY") }, nil},
+		{"a variable", func(s *serviceConfig) { s.Environment["A"] = &other }, []string{"variable A"}},
+		{"a new one", func(s *serviceConfig) { s.Environment["B"] = &other }, []string{"variable B"}},
+		{"one less", func(s *serviceConfig) { delete(s.Environment, "A") }, []string{"variable A"}},
+		{"the command", func(s *serviceConfig) { s.Command.list = []string{"blnk workers"} }, []string{"command"}},
+		{"that of the image", func(s *serviceConfig) { s.Entrypoint, s.Command = commandLine{}, commandLine{} }, []string{"command"}},
+		{"a command that is not split", func(s *serviceConfig) { s.Command = commandLine{text: `"blnk start"`} }, nil},
+		{"a port", func(s *serviceConfig) { s.Ports[0].Published = "80" }, []string{"ports"}},
+		{"its address", func(s *serviceConfig) { s.Ports[0].HostIP = "127.0.0.1" }, []string{"ports"}},
+		{"no port", func(s *serviceConfig) { s.Ports = nil }, []string{"ports"}},
+		{"a mount", func(s *serviceConfig) { s.Volumes[0].Source = "/q/blnk.json" }, []string{"what is mounted at /blnk.json"}},
+		{"no mount", func(s *serviceConfig) { s.Volumes = nil }, []string{"what is mounted at /blnk.json"}},
+	} {
+		s := same()
+		c.change(&s)
+		if got := s.differences(containerOf(t, now), img, false); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+// What Compose must not hear of from the caller's shell.
+func TestComposeEngine(t *testing.T) {
+	e := composeEngine(Options{Env: []string{"PATH=/bin", "COMPOSE_FILE=x", "COMPOSE_PROJECT_NAME=x", "COMPOSE_REMOVE_ORPHANS=1", "DOCKER_HOST=y"}})
+	if want := []string{"PATH=/bin", "DOCKER_HOST=y", "COMPOSE_REMOVE_ORPHANS=0"}; !slices.Equal(e.opt.Env, want) {
+		t.Errorf("%q, want %q", e.opt.Env, want)
+	}
+}
+
+func TestProjectOfLabels(t *testing.T) {
+	labels := func(service, files string) string {
+		return `{"Name":"/` + service + `","ID":"` + service + `","Path":"blnk","Args":["` + map[string]string{"server": "start", "worker": "workers", "redis": "x"}[service] + `"],
+			"Config":{"Labels":{"` + labelService + `":"` + service + `","` + labelDir + `":"/p","` + labelFiles + `":"` + files + `"}}}`
+	}
+	d := &compose{}
+	p, err := d.assemble("p", []container{
+		containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml")), containerOf(t, labels("redis", "/p/a.yaml")), containerOf(t, labels("server", "/p/a.yaml,/p/b.yaml"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.services) != 2 || p.services[0].name != "server" || p.services[1].name != "worker" || len(p.others) != 1 {
+		t.Errorf("%d services, %d others", len(p.services), len(p.others))
+	}
+	p.tool = tool{[]string{"docker", "compose"}, 2}
+	if got := strings.Join(p.command("config"), " "); got != "docker compose --ansi never -p p --project-directory /p -f /p/a.yaml -f /p/b.yaml config" {
+		t.Error(got)
+	}
+	// The server's container is gone: it is not forgotten.
+	if _, err := d.assemble("p", []container{containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml"))}); err == nil {
+		t.Error("a server that has no container any more was forgotten")
+	}
+	if _, err := (&compose{}).assemble("p", []container{
+		containerOf(t, labels("server", "/p/a.yaml")), containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml"))}); err == nil {
+		t.Error("containers of different files were taken for one project")
+	}
+}
+
+func TestAbsolute(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "p", "a.yaml")
+	write(t, file)
+	for _, label := range []string{file, "a.yaml", "p/a.yaml", "./a.yaml"} {
+		if got := absolute(label, filepath.Join(dir, "p")); got != file {
+			t.Errorf("%s: %s, want %s", label, got, file)
+		}
+	}
+}
+
+func write(t *testing.T, path string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("services: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
