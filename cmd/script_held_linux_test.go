@@ -136,7 +136,7 @@ func readPath(thread string, at uintptr) string {
 	if err != nil {
 		return ""
 	}
-	defer mem.Close() //nolint:errcheck // opened for reading
+	defer mem.Close()
 	buf := make([]byte, 512)
 	n, _ := mem.ReadAt(buf, int64(at)) // less than asked for at the end of a page
 	path, _, _ := strings.Cut(string(buf[:n]), "\x00")

@@ -48,7 +48,7 @@ func cmdFilldisk(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 1, "filldisk DIR")
 	file, err := os.Create(filepath.Join(ts.MkAbs(args[0]), "ballast"))
 	ts.Check(err)
-	defer file.Close() //nolint:errcheck // full already
+	defer file.Close()
 	if _, err := io.Copy(file, io.LimitReader(zeroes{}, 64<<20)); !errors.Is(err, syscall.ENOSPC) {
 		ts.Fatalf("%s: %v, want %v", args[0], err, syscall.ENOSPC)
 	}

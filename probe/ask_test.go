@@ -93,7 +93,7 @@ func TestAskAnswers(t *testing.T) {
 			})
 			s := open(t, server.URL, Options{})
 			if tt.want == blnk.Nothing {
-				wantNothing(t, s, testKey, tt.why)
+				_ = wantNothing(t, s, testKey, tt.why)
 				return
 			}
 			answer, err := s.Ask(t.Context(), testKey)
@@ -167,7 +167,7 @@ func TestAskOfNobody(t *testing.T) {
 	if err := wantNothing(t, open(t, url, Options{}), testKey, "connection refused"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("%v does not wrap ECONNREFUSED", err)
 	}
-	wantNothing(t, open(t, "https://blnk.invalid", Options{}), testKey, "host name not found")
+	_ = wantNothing(t, open(t, "https://blnk.invalid", Options{}), testKey, "host name not found")
 }
 
 func TestAskOfHangingServer(t *testing.T) {
@@ -188,7 +188,7 @@ func TestAskOfDeafServer(t *testing.T) {
 	t.Cleanup(func() { listener.Close() })
 	for _, scheme := range []string{"http://", "https://"} {
 		s := open(t, scheme+listener.Addr().String(), Options{Timeout: 50 * time.Millisecond})
-		wantNothing(t, s, testKey, "no answer within 50ms")
+		_ = wantNothing(t, s, testKey, "no answer within 50ms")
 	}
 }
 

@@ -32,7 +32,6 @@ type world struct {
 	touches int
 	faults  []fault // at most two, in order
 	met     []fault
-	lastAsk string
 	trace   []string
 
 	// What the invariants need to know of the past.

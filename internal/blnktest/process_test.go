@@ -87,6 +87,8 @@ func TestEndOfAServer(t *testing.T) {
 			t.Fatalf("GET /hooks: %v, %v", r, err)
 		} else if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			t.Fatal(err)
+		} else if err := r.Body.Close(); err != nil {
+			t.Fatal(err)
 		}
 		// The server asks for the body: so it has begun with the request.
 		body := `{"name":"while the server ends"}`
@@ -108,6 +110,8 @@ func TestEndOfAServer(t *testing.T) {
 		}
 		if r, err := http.ReadResponse(response, nil); err != nil || r.StatusCode != 201 {
 			t.Errorf("the request that was under way: %v, %v", r, err)
+		} else if err := r.Body.Close(); err != nil {
+			t.Error(err)
 		}
 		if code := p.awaitGone(t); code != 0 {
 			t.Errorf("exit status %d, want 0:\n%s", code, p.output())

@@ -1,6 +1,7 @@
 package blnktest
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -35,7 +36,7 @@ func (d desk) run(env []string, args ...string) (string, int) {
 	d.t.Helper()
 	cmd := d.s.command(d.dir, env, args...)
 	out, err := cmd.CombinedOutput()
-	if _, exited := err.(*exec.ExitError); err != nil && !exited {
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		d.t.Fatal(err)
 	}
 	return strings.TrimSpace(string(out)), cmd.ProcessState.ExitCode()

@@ -181,13 +181,9 @@ func (u *unit) waitGone(limit time.Duration) error {
 	gone := make(chan error, 1)
 	go func() {
 		defer f.Close()
-		err := syscall.EINTR
-		for err == syscall.EINTR {
-			err, _ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX).(syscall.Errno)
-		}
-		if err == 0 {
-			gone <- nil
-			return
+		err := error(syscall.EINTR)
+		for errors.Is(err, syscall.EINTR) {
+			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 		}
 		gone <- err
 	}()
