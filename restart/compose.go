@@ -147,8 +147,8 @@ func (d *compose) Restart(ctx context.Context) error {
 // restartService has Compose restart the containers of a service.
 func (d *compose) restartService(ctx context.Context, p *project, s *service) ([]container, error) {
 	args := []string{"restart", "-t", strconv.Itoa(s.stopTimeout())}
-	if p.tool.major > 1 {
-		args = append(args, "--no-deps") // Compose 1 has no other way
+	if p.tool.restartsOthers() {
+		args = append(args, "--no-deps")
 	}
 	if _, err := d.cmd(0, p.command(append(args, s.name)...)...).Run(ctx); err != nil {
 		return nil, err

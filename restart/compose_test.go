@@ -165,7 +165,7 @@ func TestProjectOfLabels(t *testing.T) {
 	if len(p.services) != 2 || p.services[0].name != "server" || p.services[1].name != "worker" || len(p.others) != 1 {
 		t.Errorf("%d services, %d others", len(p.services), len(p.others))
 	}
-	p.tool = tool{[]string{"docker", "compose"}, 2}
+	p.tool = tool{[]string{"docker", "compose"}, 2, 40}
 	if got := strings.Join(p.command("config"), " "); got != "docker compose --ansi never -p p --project-directory /p -f /p/a.yaml -f /p/b.yaml config" {
 		t.Error(got)
 	}

@@ -14,9 +14,13 @@ import (
 
 // A tool is the Compose command of this machine.
 type tool struct {
-	args  []string
-	major int
+	args         []string
+	major, minor int
 }
+
+// restartsOthers says that its restart takes services along that depend on the
+// one that is named, unless told not to.
+func (t tool) restartsOthers() bool { return t.major > 2 || t.major == 2 && t.minor >= 17 }
 
 // command is a call of Compose for the project.
 func (p *project) command(args ...string) []string {
@@ -65,14 +69,14 @@ func (d *compose) findTool(ctx context.Context, p *project) error {
 			continue // docker without the plugin
 		}
 		version := strings.TrimPrefix(strings.TrimSpace(text), "v")
-		major, _, _ := strings.Cut(version, ".")
-		n, err := strconv.Atoi(major)
-		if err != nil {
+		var n, minor int
+		if _, err := fmt.Sscanf(version, "%d.%d", &n, &minor); err != nil {
 			continue
 		}
+		major := strconv.Itoa(n)
 		there = append(there, strings.Join(args, " ")+" "+version)
 		if major == want || want == "" || n > 1 && want != "1" {
-			p.tool = tool{args, n}
+			p.tool = tool{args, n, minor}
 			return nil
 		}
 	}
@@ -102,17 +106,7 @@ func (d *compose) ask(ctx context.Context, p *project, args ...string) (string, 
 // answer is no.
 func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 	if p.tool.major == 1 {
-		text, err := d.ask(ctx, p, "config", "--hash", s.name)
-		words := strings.Fields(text)
-		if err != nil || len(words) != 2 {
-			return false
-		}
-		for _, c := range s.containers {
-			if c.Config.Labels[labelHash] != words[1] {
-				return false
-			}
-		}
-		return true
+		return d.sameHash(ctx, p, s)
 	}
 	args := []string{"--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"}
 	if n := len(s.containers); n > 1 {
@@ -120,7 +114,7 @@ func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 	}
 	res, err := d.cmd(queryTimeout, p.command(append(args, s.name)...)...).Run(ctx)
 	if err != nil {
-		return false
+		return d.sameHash(ctx, p, s) // one that knows no dry run
 	}
 	found := map[string]bool{}
 	for line := range strings.Lines(res.Output) {
@@ -135,4 +129,15 @@ func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 		found[words[0]] = true
 	}
 	return len(found) == len(s.containers)
+}
+
+// sameHash says whether Compose notes the same of the service as it did when it
+// made the containers. Compose 2 may deny it of what is the same.
+func (d *compose) sameHash(ctx context.Context, p *project, s *service) bool {
+	text, err := d.ask(ctx, p, "config", "--hash", s.name)
+	words := strings.Fields(text)
+	if err != nil || len(words) != 2 {
+		return false
+	}
+	return !slices.ContainsFunc(s.containers, func(c container) bool { return c.Config.Labels[labelHash] != words[1] })
 }
