@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -180,22 +179,4 @@ func migrate(dir string) error {
 		return fmt.Errorf("error loading config: %w", err)
 	}
 	return nil
-}
-
-// FreePort returns a TCP port of this machine that nobody listens on. It lies
-// below the range from which the kernel takes the ports of outgoing
-// connections (net.ipv4.ip_local_port_range), so that nobody gets it by chance
-// while a server restarts.
-func FreePort() (int, error) {
-	for range 100 {
-		port := 10000 + rand.IntN(20000)
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, l.Close()
-		}
-		if !errors.Is(err, syscall.EADDRINUSE) {
-			return 0, err
-		}
-	}
-	return 0, errors.New("no free port from 10000 to 29999")
 }

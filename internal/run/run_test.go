@@ -122,7 +122,8 @@ func TestDirAndEnvironment(t *testing.T) {
 			res, err := cmd.Run(t.Context())
 			var got string
 			for line := range strings.Lines(res.Output) {
-				if strings.Contains(line, "BLNK") || strings.HasPrefix(line, "OTHER") || strings.HasPrefix(line, "PWD") {
+				name, _, _ := strings.Cut(line, "=")
+				if strings.HasPrefix(name, "BLNK_") || slices.Contains([]string{"BLNKCTL_OUTPUT", "OTHER", "PWD"}, name) {
 					got += line
 				}
 			}
