@@ -24,7 +24,7 @@ build: need-go ## build ./blnkctl
 	CGO_ENABLED=0 $(GO) build . # a static binary starts in two thirds of the time
 
 test: need-go need-strace vault ## run all tests
-	$(GO) test ./...
+	$(GO) test -timeout=20m ./... # with a Docker engine, cmd takes minutes more
 	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test ./..."; $(GO) -C $$m test ./...; done
 
 race: need-go need-strace need-cc vault ## run all tests with the race detector
