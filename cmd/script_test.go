@@ -2,10 +2,14 @@ package cmd_test
 
 import (
 	"errors"
+	"flag"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -34,30 +38,36 @@ func TestMain(m *testing.M) {
 		programs["systemctl"] = func() { syscall.Exit(systemctl()) }
 		programs["journalctl"] = func() { syscall.Exit(journalctl()) }
 	}
+	maps.Copy(programs, scriptPrograms())
+	// Scripts wait more than they work. A -parallel that is given wins.
+	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.NumCPU())); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, programs)
 }
 
 // TestScripts runs every script of testdata: one behaviour each, which its
 // first line names. What they can use besides testscript's own commands stands
 // in script_cmds_test.go.
-func TestScripts(t *testing.T) { runScripts(t, nil) }
+func TestScripts(t *testing.T) {
+	testscript.RunT(scriptT{T: t}, scriptParams(watchNotTraced))
+}
 
-// runScripts runs all scripts; more, where it is not nil, prepares each one
-// further (a wrapper in front of PATH, say).
-func runScripts(t *testing.T, more func(*testscript.Env) error) {
-	testscript.Run(t, testscript.Params{
+// scriptParams is how all scripts run; more prepares each one further.
+func scriptParams(more func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                withEndCmds(withRotateCmds(scriptCmds())),
 		Condition:           scriptCondition,
 		Setup: func(env *testscript.Env) error {
-			if err := prepareScript(env); err != nil || more == nil {
+			if err := prepareScript(env); err != nil {
 				return err
 			}
 			return more(env)
 		},
-	})
+	}
 }
 
 // scriptCondition: [root] and [network], an address of this host that is not
