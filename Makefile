@@ -28,7 +28,7 @@ test: need-go need-strace vault ## run all tests
 	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test ./..."; $(GO) -C $$m test ./...; done
 
 race: need-go need-strace need-cc vault ## run all tests with the race detector
-	$(GO) test -race ./...
+	$(GO) test -race -timeout=20m -skip '^TestLeaks$$' ./... # it runs all scripts again, under strace: slow, and the same code
 	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test -race ./..."; $(GO) -C $$m test -race ./...; done
 
 vault: need-go ## build Vault's own server for the tests: minutes, once per machine
