@@ -93,12 +93,12 @@ func send(text, port string) error {
 	if err != nil {
 		return err
 	}
-	defer listener.Close() //nolint:errcheck // nobody comes
+	defer listener.Close()
 	conn, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // nobody answers
+	defer conn.Close()
 	_, err = conn.Write([]byte(text))
 	return err
 }

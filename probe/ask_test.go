@@ -198,7 +198,7 @@ func TestAskOfServerThatHangsInTheBody(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})
-	wantNothing(t, open(t, server.URL, Options{Timeout: 50 * time.Millisecond}), testKey, "no answer within 50ms")
+	_ = wantNothing(t, open(t, server.URL, Options{Timeout: 50 * time.Millisecond}), testKey, "no answer within 50ms")
 }
 
 func TestAskEndsWithItsContext(t *testing.T) {
@@ -226,7 +226,7 @@ func TestAskReadsNoEndlessBody(t *testing.T) {
 			}
 		}
 	})
-	wantNothing(t, open(t, server.URL, Options{}), testKey, "larger than 1 MiB")
+	_ = wantNothing(t, open(t, server.URL, Options{}), testKey, "larger than 1 MiB")
 	<-done
 	if !ended.Load() {
 		t.Error("the whole body was taken")

@@ -72,7 +72,7 @@ func TestErrorsHoldNoEcho(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			address := rawServer(t, func(key string) string { return fmt.Sprintf(tt.format, key+"canary") })
-			wantNothing(t, open(t, address, Options{}), testKey, tt.why)
+			_ = wantNothing(t, open(t, address, Options{}), testKey, tt.why)
 		})
 	}
 }
@@ -84,7 +84,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, other.URL+"/hooks", status)
 		})
-		wantNothing(t, open(t, server.URL, Options{}), testKey, "redirect to http://127.0.0.1, not followed")
+		_ = wantNothing(t, open(t, server.URL, Options{}), testKey, "redirect to http://127.0.0.1, not followed")
 	}
 	if n := asked.Load(); n != 0 {
 		t.Errorf("the other server was asked %d times", n)
@@ -118,25 +118,25 @@ func TestTLS(t *testing.T) {
 	if answer != blnk.Live || err != nil || asked.Load() != 1 {
 		t.Errorf("with its CA: %v, %v", answer, err)
 	}
-	wantNothing(t, open(t, server.URL, Options{}), testKey, "TLS: the certificate was signed by an unknown authority")
+	_ = wantNothing(t, open(t, server.URL, Options{}), testKey, "TLS: the certificate was signed by an unknown authority")
 	byName := fmt.Sprintf("https://localhost:%d", port)
-	wantNothing(t, open(t, byName, Options{CACert: ca}), testKey, "TLS: the certificate is for another host name")
-	wantNothing(t, open(t, strings.Replace(server.URL, "https", "http", 1), Options{}), testKey, "HTTP 400")
+	_ = wantNothing(t, open(t, byName, Options{CACert: ca}), testKey, "TLS: the certificate is for another host name")
+	_ = wantNothing(t, open(t, strings.Replace(server.URL, "https", "http", 1), Options{}), testKey, "HTTP 400")
 	if n := asked.Load(); n != 1 {
 		t.Errorf("the key reached the server %d times, want once", n)
 	}
 
 	plain := newServer(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
-	wantNothing(t, open(t, strings.Replace(plain.URL, "http", "https", 1), Options{}), testKey, "does not speak TLS")
+	_ = wantNothing(t, open(t, strings.Replace(plain.URL, "http", "https", 1), Options{}), testKey, "does not speak TLS")
 	deaf := rawServer(t, nil)
-	wantNothing(t, open(t, strings.Replace(deaf, "http", "https", 1), Options{}), testKey, "ended before")
+	_ = wantNothing(t, open(t, strings.Replace(deaf, "http", "https", 1), Options{}), testKey, "ended before")
 }
 
 // net/http reads the proxy variables once per process, and never uses them for
 // this machine: so this runs in a process of its own and asks for another one.
 func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	if target := os.Getenv("PROBE_TEST_TARGET"); target != "" {
-		wantNothing(t, open(t, target, Options{AllowPlaintext: true}), testKey, "host name not found")
+		_ = wantNothing(t, open(t, target, Options{AllowPlaintext: true}), testKey, "host name not found")
 		return
 	}
 	var asked atomic.Int32
@@ -162,11 +162,11 @@ func TestProxyThatWasGivenIsUsed(t *testing.T) {
 		w.WriteHeader(http.StatusBadGateway)
 	})
 	opt := Options{Proxy: proxy.URL, AllowPlaintext: true}
-	wantNothing(t, open(t, "https://blnk.invalid", opt), testKey, "proxy refused")
+	_ = wantNothing(t, open(t, "https://blnk.invalid", opt), testKey, "proxy refused")
 	if got := <-requests; got != "CONNECT blnk.invalid:443 " {
 		t.Errorf("proxy saw %q, want a tunnel and no key", got)
 	}
-	wantNothing(t, open(t, "http://blnk.invalid", opt), testKey, "HTTP 502")
+	_ = wantNothing(t, open(t, "http://blnk.invalid", opt), testKey, "HTTP 502")
 	if got := <-requests; got != "GET blnk.invalid "+testKey.Reveal() {
 		t.Errorf("proxy saw %q", got)
 	}
@@ -179,5 +179,5 @@ func TestProxyThatWasGivenIsUsed(t *testing.T) {
 	withPassword.User = url.UserPassword("u", "canary")
 	proxy.Close()
 	opt.Proxy = withPassword.String()
-	wantNothing(t, open(t, "https://blnk.invalid", opt), testKey, "proxy: connection refused")
+	_ = wantNothing(t, open(t, "https://blnk.invalid", opt), testKey, "proxy: connection refused")
 }
