@@ -113,12 +113,15 @@ func aside(args ...string) error {
 const guardArg = "-guard"
 
 func guard(pid string) error {
+	most := 0
 	return poll(func() (bool, error) {
 		tracer, err := tracerIn("/proc/" + pid)
 		if err != nil {
 			return true, nil //nolint:nilerr // it has ended
 		}
-		if tracer == 0 || !dying(pid) {
+		threads, _ := filepath.Glob("/proc/" + pid + "/task/*")
+		most = max(most, len(threads))
+		if tracer == 0 || !dying(pid, threads, most) {
 			return false, nil
 		}
 		return true, syscall.Kill(tracer, syscall.SIGKILL)
@@ -126,13 +129,17 @@ func guard(pid string) error {
 }
 
 // dying says whether the process only waits for its tracer to be gone: its main
-// thread has ended, or a thread has SIGKILL before it and does not go.
-func dying(pid string) bool {
+// thread has ended, or a thread has SIGKILL before it and does not go, or of the
+// most threads that it ever had only one is left (a Go program always has more:
+// it is the held one, and stands at its exit, where no signal is pending).
+func dying(pid string, threads []string, most int) bool {
 	status, err := readStatus("/proc/" + pid)
 	if err == nil && strings.HasPrefix(status["State"], "Z") {
 		return true
 	}
-	threads, _ := filepath.Glob("/proc/" + pid + "/task/*")
+	if len(threads) == 1 && most > 1 {
+		return true
+	}
 	for _, thread := range threads {
 		status, err := readStatus(thread)
 		if err == nil && (hasKill(status["SigPnd"]) || hasKill(status["ShdPnd"])) {
