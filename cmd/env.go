@@ -31,6 +31,9 @@ type Env struct {
 	// UID is the effective user.
 	UID int
 	Now func() time.Time
+	// CatchSignals lets signals end the context of Run from now on, where they
+	// would have ended the process. nil where none are sent.
+	CatchSignals func()
 	// ReadHidden reads a line from the terminal without showing it. nil where
 	// there is none. It comes back when ctx ends, with the terminal as it was.
 	ReadHidden func(ctx context.Context) (string, error)

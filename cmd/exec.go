@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/supervise"
 )
 
@@ -92,9 +92,6 @@ not started again, which is for the supervisor of the container or host.`, super
 	return cmd
 }
 
-// variableName is what a shell could assign to (POSIX, 8.1).
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
 func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 	switch {
 	case len(args) == 0 || args[0] == "":
@@ -103,7 +100,7 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 		return usage("name the place that holds the key, as --store 'blnkjson:./blnk.json'", "--store is required")
 	case len(opt.stores.refs) > 1 && typed(cmd, "store"):
 		return usage("name the source of truth alone", "--store is given twice: a command gets one key")
-	case !variableName.MatchString(opt.variable):
+	case !run.IsVariable(opt.variable):
 		return usage("", "--env%s: want a name of letters, digits and underscores", shown(opt.variable))
 	case strings.HasPrefix(opt.variable, "BLNKCTL_"):
 		return usage("", "--env: BLNKCTL_* variables are blnkctl's own")

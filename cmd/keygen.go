@@ -59,6 +59,7 @@ its key until it is restarted.`,
 	flags.BoolVar(&opt.force, "force", false, "replace a key that stands there")
 	addNetwork(cmd)
 	actions(cmd, "force")
+	brief(cmd)
 	completeChoice(cmd, "for", opt.use)
 	completeChoice(cmd, "format", opt.format)
 	a.exits[cmd] = exits{
@@ -98,6 +99,7 @@ func checkKeygen(cmd *cobra.Command, opt *keygenOptions) error {
 
 func runKeygen(ctx context.Context, a *app, opt *keygenOptions) error {
 	if len(opt.stores.refs) > 0 {
+		a.catchSignals()
 		return putKey(ctx, a, opt)
 	}
 	key, bits, err := makeKey(opt)

@@ -59,7 +59,10 @@ func Main() int {
 	env := processEnv()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	signals := watchSignals()
+	signals := make(chan os.Signal, 8)
+	env.CatchSignals = func() { catchSignals(signals) }
+	// A closed stdout is an error of a write, in every command.
+	signal.Ignore(syscall.SIGPIPE)
 
 	code := make(chan int, 1)
 	go func() { code <- Run(ctx, env, os.Args[1:]) }()
@@ -119,6 +122,9 @@ back.`,
 		RunE:          runGroup,
 		// The command is built; what is left of its flags comes from variables.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if _, ok := cmd.Annotations[briefMark]; !ok {
+				a.catchSignals()
+			}
 			if err := a.applyVariables(cmd); err != nil {
 				return err
 			}
@@ -163,22 +169,32 @@ func findCmd(parent *cobra.Command, name string) *cobra.Command {
 	return nil
 }
 
-// watchSignals asks for the signals that end a command, and for SIGPIPE: so a
-// closed stdout is an error of a write and not the end of a rotation. It is not
-// ignored, because a child would inherit that. A signal that was ignored when
-// blnkctl started (nohup, a background job of a shell) stays ignored.
-//
-// It asks for all of them at once, since every signal.Notify takes its time.
-func watchSignals() <-chan os.Signal {
+// briefMark is the annotation of a command that waits for nothing and changes
+// nothing: a signal may end it as it ends any program. Each signal that is
+// caught costs a start some 70 µs of 3 ms, mostly for the thread that gets it.
+const briefMark = "blnkctl_brief"
+
+// brief marks a command so. Where one of its flags makes it wait or change
+// something, that part calls catchSignals.
+func brief(cmd *cobra.Command) { cmd.Annotations = map[string]string{briefMark: ""} }
+
+func (a *app) catchSignals() {
+	if a.env.CatchSignals != nil {
+		a.env.CatchSignals()
+	}
+}
+
+// catchSignals asks for the signals that end a command, and for SIGPIPE, which
+// is ignored until then: a child would inherit that. A signal that was ignored
+// when blnkctl started (nohup, a background job of a shell) stays ignored.
+func catchSignals(c chan<- os.Signal) {
 	wanted := []os.Signal{syscall.SIGPIPE}
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) {
 			wanted = append(wanted, s)
 		}
 	}
-	c := make(chan os.Signal, 8)
 	signal.Notify(c, wanted...)
-	return c
 }
 
 // sameSignal is how far apart two signals are that were sent on purpose.

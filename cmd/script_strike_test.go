@@ -119,9 +119,12 @@ func guard(pid string) error {
 		if err != nil {
 			return true, nil //nolint:nilerr // it has ended
 		}
+		if tracer == 0 {
+			return false, nil // not yet: the process is still this program
+		}
 		threads, _ := filepath.Glob("/proc/" + pid + "/task/*")
 		most = max(most, len(threads))
-		if tracer == 0 || !dying(pid, threads, most) {
+		if !dying(pid, threads, most) {
 			return false, nil
 		}
 		return true, syscall.Kill(tracer, syscall.SIGKILL)

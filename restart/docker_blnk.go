@@ -54,9 +54,6 @@ func roleOf(argv []string) role {
 func (c container) argv() []string { return append([]string{c.Path}, c.Args...) }
 func (c container) role() role     { return roleOf(c.argv()) }
 
-// execsBlnk is a shell that hands its place over to Blnk.
-var execsBlnk = regexp.MustCompile(`\bexec\s+\S*\bblnk\b|\btrap\b`)
-
 // deafShell says that process 1 of the container is a shell that waits for
 // Blnk. The kernel gives no process 1 a signal that it has no handler for, and
 // the shell passes none on: only SIGKILL ends it.
@@ -68,7 +65,8 @@ func (c container) deafShell() bool {
 	if c.HostConfig.Init != nil && *c.HostConfig.Init || strings.TrimPrefix(c.Config.StopSignal, "SIG") == "KILL" {
 		return false
 	}
-	return c.role().runsBlnk() && !execsBlnk.MatchString(strings.Join(c.Args, " "))
+	hands := regexp.MustCompile(`\bexec\s+\S*\bblnk\b|\btrap\b`) // its place over to Blnk
+	return c.role().runsBlnk() && !hands.MatchString(strings.Join(c.Args, " "))
 }
 
 // stopTimeout is how many seconds the container may take to stop: enough for a

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,10 +41,14 @@ var (
 	_ Remarker  = (*systemd)(nil)
 )
 
-// unitName is what systemd takes for the name of a unit (systemd.unit(5)) less
-// a '-' in front, which would be an option, and patterns, which systemctl
-// takes for the units that match just now.
-var unitName = regexp.MustCompile(`^[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]*$`)
+// isUnitName says that systemd takes the text for the name of a unit
+// (systemd.unit(5)), that it has no '-' in front, which would be an option, and
+// that it is no pattern, which systemctl takes for the units that match just
+// now.
+func isUnitName(text string) bool {
+	const plain = `ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\`
+	return text != "" && text[0] != '-' && text[0] != '@' && strings.Trim(text, plain+"@-") == ""
+}
 
 // otherTypes are the units that are no services: they have no process of
 // their own.
@@ -89,7 +92,7 @@ func openSystemd(place string, opt Options) (Driver, error) {
 
 // serviceName is the full name of a unit as a person writes it.
 func serviceName(name string) (string, error) {
-	if !unitName.MatchString(name) {
+	if !isUnitName(name) {
 		return "", fmt.Errorf("%q cannot be the name of a unit", name)
 	}
 	for _, suffix := range otherTypes {

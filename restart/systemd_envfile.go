@@ -2,9 +2,10 @@ package restart
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/blnkctl/blnkctl/internal/run"
 )
 
 // errNotText: an env file that systemd reads nothing from.
@@ -14,11 +15,6 @@ const (
 	envSpace   = " \t\n\r"
 	envNewline = "\n\r"
 )
-
-// envName is what systemd takes for the name of a variable; a line with
-// another one, such as "export NAME=VALUE", has no effect
-// (systemd src/basic/env-util.c).
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // parseEnvFile reads an env file as systemd's EnvironmentFile= does, which is
 // not how docker compose reads one: nothing is interpolated, "export" is no
@@ -188,7 +184,9 @@ func (p *envParser) push() {
 	if !utf8.ValidString(name) || !utf8.ValidString(value) {
 		p.notText = true
 	}
-	if envName.MatchString(name) {
+	// A line with another name, such as "export NAME=VALUE", has no effect
+	// (systemd src/basic/env-util.c).
+	if run.IsVariable(name) {
 		p.vars[name] = value
 	}
 	p.key, p.value, p.trim, p.inValue = nil, nil, 0, false

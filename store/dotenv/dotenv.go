@@ -21,8 +21,8 @@ package dotenv
 
 import (
 	"fmt"
-	"regexp"
 
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -33,10 +33,6 @@ const Scheme = "dotenv"
 // DefaultName is the variable from which Blnk takes its master key (Blnk
 // config/config.go, ServerConfig.SecretKey).
 const DefaultName = "BLNK_SERVER_SECRET_KEY"
-
-// names is what a shell, too, takes for the name of a variable (POSIX, 3.216).
-// Env files know more, but no program could be given them.
-var names = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // A Store is one variable of one file. The methods that it does not have
 // itself are those of an entry in any file.
@@ -73,7 +69,7 @@ func New(ref store.Ref, opt store.Options) (*Store, error) {
 	if name == "" {
 		name = DefaultName
 	}
-	if !names.MatchString(name) {
+	if !run.IsVariable(name) {
 		return nil, fmt.Errorf("reference %q: %q cannot be the name of a variable", ref, name)
 	}
 	e, err := textfile.NewEntry(opt.Dir, ref.Place, opt.SpareDir, name, editor(name), textfile.Terms[store.Version]{

@@ -2,7 +2,6 @@ package dotenv
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,8 +126,11 @@ func (f *file) newLine(name, value string) string {
 	return lead + name + "=" + value + newline
 }
 
-// plain is what compose, docker and every shell take as it is.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,-][A-Za-z0-9_./:@%+,=-]*$`)
+// isPlain says that compose, docker and every shell take the key as it is.
+func isPlain(key string) bool {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./:@%+,-"
+	return key != "" && key[0] != '=' && strings.Trim(key, plain+"=") == ""
+}
 
 // write quotes a key so that compose and a shell read the same. The quotes
 // that a person has chosen, if any, are kept where they can hold the key.
@@ -138,7 +140,7 @@ func write(key string, quote byte) (string, error) {
 	switch {
 	case strings.ContainsFunc(key, unicode.IsControl):
 		return "", &textfile.LineError{Why: "the key holds a control character, which env files cannot"}
-	case quote == 0 && plain.MatchString(key):
+	case quote == 0 && isPlain(key):
 		return key, nil
 	case single && (quote != '"' || !double):
 		return "'" + key + "'", nil
