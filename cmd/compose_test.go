@@ -20,10 +20,12 @@ import (
 // and $V, its major version, and $DOCKER_CONFIG with the plugin of Compose 2.
 func TestCompose(t *testing.T) {
 	needDocker(t)
+	t.Parallel()
 	config := composePlugin(t)
 	image := standinImage(t)
 	for _, v := range []struct{ name, program string }{{"2", "docker compose"}, {"1", "docker-compose"}} {
 		t.Run("v"+v.name, func(t *testing.T) {
+			t.Parallel()
 			needCompose(t, v.name, strings.Fields(v.program), config)
 			runDockerScripts(t, "compose", image, func(env *testscript.Env) error {
 				env.Setenv("V", v.name)

@@ -43,6 +43,7 @@ import (
 // shell; $PORT and $WPORT, ports of this host for server and worker; $URL.
 func TestDocker(t *testing.T) {
 	needDocker(t)
+	t.Parallel()
 	image := standinImage(t)
 	runDockerScripts(t, "docker", image, nil)
 }

@@ -39,6 +39,7 @@ func TestLeaks(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Fatalf("leaks are searched for with strace: %v (Debian: apt-get install strace)", err)
 	}
+	t.Parallel()
 	params := scriptParams(func(env *testscript.Env) error { return watchLeaks(env, "strace", realBlnkctl(t)) })
 	all, err := filepath.Glob("testdata/*.txt")
 	if err != nil {

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	}
 	maps.Copy(programs, scriptPrograms())
 	// Scripts wait more than they work. A -parallel that is given wins.
-	if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.NumCPU())); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.NumCPU())); err != nil {
 		panic(err)
 	}
 	testscript.Main(m, programs)
@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 // first line names. What they can use besides testscript's own commands stands
 // in script_cmds_test.go.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.RunT(scriptT{T: t}, scriptParams(watchNotTraced))
 }
 

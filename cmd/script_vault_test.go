@@ -33,6 +33,7 @@ func TestVaultScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: Vault's server takes minutes to build")
 	}
+	t.Parallel()
 	cmds := withEndCmds(withRotateCmds(scriptCmds()))
 	cmds["vault"] = cmdVault
 	testscript.Run(t, testscript.Params{

@@ -46,6 +46,7 @@ func TestSystemd(t *testing.T) {
 		return
 	}
 	tree := systemdTree(t)
+	t.Parallel()
 	leader := boot(t, tree)
 	inside := exec.Command("nsenter", "--target", leader, "--all", "sh", "-c", `cd /blnkctl/cmd && exec env -i "$@"`, "sh",
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", insideSystemd+"=1",
