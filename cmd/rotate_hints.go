@@ -148,6 +148,9 @@ func (s *session) explainStuck(res rotate.Result, err error) error {
 	// Unreadable by now: then the next run says so.
 	_ = s.readJournal()
 	cont := "when the cause is mended: blnkctl rotate" + s.storeArgs()
+	if errors.Is(err, rotate.ErrAtWork) {
+		cont = "let that process end, or end it; then blnkctl rotate" + s.storeArgs()
+	}
 	switch {
 	case s.compromised():
 		e.details = append(e.details, "the stores hold the new key, and there is no way back to the compromised one")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/rotate"
 )
 
 // A watched driver hands on what a failed restart printed: the error of a
@@ -24,8 +25,18 @@ var _ restart.Driver = watched{}
 func (w watched) Restart(ctx context.Context) error {
 	err := w.Driver.Restart(ctx)
 	w.failed(err)
+	if errors.Is(err, restart.ErrAtWork) {
+		return atWork{err}
+	}
 	return err
 }
+
+// atWork is restart.ErrAtWork as the engine, which knows no driver, looks for
+// it.
+type atWork struct{ error }
+
+func (e atWork) Is(target error) bool { return target == rotate.ErrAtWork }
+func (e atWork) Unwrap() error        { return e.error }
 
 // keepOutput remembers the output of a command that failed, keys masked. The
 // way back often fails with the same words: they are said once.

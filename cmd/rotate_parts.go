@@ -55,6 +55,7 @@ func question(all time.Duration) time.Duration {
 func (s *session) openDriver(cmd *cobra.Command, i int, ref string) error {
 	scheme, driver, err := openRestart(s.app, ref, restart.Options{
 		Dir: s.rotation.Refs.Dir, Mask: s.keys.all, Say: s.progress.instruct,
+		Lock: s.target.RestartLock(),
 	})
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ var systemdNeeds = []string{"systemd-nspawn", "debootstrap", "nsenter"}
 
 // systemdTree returns the root of a Debian with systemd, which is kept in the
 // user's cache. The tests take a minute or two, so they run only with
-// BLNKCTL_SYSTEMD=required, as in .ci/run with CONTAINERS=1; then nothing is
+// BLNKCTL_SYSTEMD=required, as in .ci/run; then nothing is
 // skipped.
 func systemdTree(t *testing.T) string {
 	t.Helper()

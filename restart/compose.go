@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -46,6 +47,7 @@ type compose struct {
 	// approved are services that Compose itself would leave alone: they run
 	// what its files say.
 	approved map[string]bool
+	held     *os.File // the lock of a restart, nil without one
 }
 
 var (
@@ -113,6 +115,12 @@ func (d *compose) Restart(ctx context.Context) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, d.opt.Timeout, fmt.Errorf("not done within %s", d.opt.Timeout))
 		defer cancel()
 	}
+	held, err := d.opt.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	d.held = held
 	p, err := d.find(ctx)
 	if err != nil {
 		return err
@@ -150,7 +158,7 @@ func (d *compose) restartService(ctx context.Context, p *project, s *service) ([
 	if p.tool.restartsOthers() {
 		args = append(args, "--no-deps")
 	}
-	if _, err := d.cmd(0, p.command(append(args, s.name)...)...).Run(ctx); err != nil {
+	if err := d.change(ctx, p, append(args, s.name)...); err != nil {
 		return nil, err
 	}
 	var now []container
@@ -167,6 +175,15 @@ func (d *compose) restartService(ctx context.Context, p *project, s *service) ([
 	return now, nil
 }
 
+// change runs a Compose command that changes containers, step by step: another
+// one beside it would stumble over them.
+func (d *compose) change(ctx context.Context, p *project, args ...string) error {
+	cmd := d.cmd(0, p.command(args...)...)
+	cmd.Held = d.held
+	_, err := cmd.Run(ctx)
+	return err
+}
+
 // recreateService has Compose make new containers of a service, as many as
 // there are, from the image that is there.
 func (d *compose) recreateService(ctx context.Context, p *project, s *service) ([]container, error) {
@@ -177,7 +194,7 @@ func (d *compose) recreateService(ctx context.Context, p *project, s *service) (
 	if n := len(s.containers); n > 1 {
 		args = append(args, "--scale", s.name+"="+strconv.Itoa(n))
 	}
-	if _, err := d.cmd(0, p.command(append(args, s.name)...)...).Run(ctx); err != nil {
+	if err := d.change(ctx, p, append(args, s.name)...); err != nil {
 		return nil, err
 	}
 	now, err := d.containersOf(ctx, p.name, s.name)

@@ -81,6 +81,10 @@ type Options struct {
 	// Say tells the person something to do, a line without its end; nil tells
 	// nobody.
 	Say func(line string)
+	// Lock is a file that a restart locks, where it runs commands that must not
+	// work side by side. They hold the lock along: one that outlives a killed
+	// blnkctl keeps the next restart waiting. "" locks nothing.
+	Lock string
 	// Mask returns the keys that must not show in a command's output, asked
 	// anew at each restart: the next key is made after the driver was opened.
 	// nil is none.

@@ -14,7 +14,8 @@ import (
 // A Restarter makes a running Blnk, server and workers, read its configuration
 // again. Restart returns nil only when it believes that this has happened; it
 // may be called again after any error. Its context ends when the time for a
-// restart is up, with a cause that says so.
+// restart is up, with a cause that says so. An error that is ErrAtWork says that
+// nothing was restarted, because somebody else still does.
 type Restarter interface {
 	Restart(ctx context.Context) error
 	String() string

@@ -89,6 +89,11 @@ func (w *walk) restart(ctx context.Context) error {
 			continue
 		}
 		err = fmt.Errorf("restart with %s: %w", d, err)
+		if errors.Is(err, ErrAtWork) {
+			// It may start a server with either key at any time, so no proof
+			// would last.
+			return w.getStuck(ctx, err)
+		}
 		if !w.undoing() {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 const (
 	targetsName = "targets"
 	lockName    = "lock"
+	restartName = "restart"
 	journalName = "journal"
 	factsName   = "facts"
 )
@@ -62,6 +63,10 @@ func slug(ref string) string {
 
 // Path is the absolute path of the target's folder, which may not exist.
 func (t *Target) Path() string { return t.path }
+
+// RestartLock is the path of a file for flock.Share: the commands that restart
+// the target hold it, whoever started them. It need not exist.
+func (t *Target) RestartLock() string { return t.file(restartName) }
 
 func (t *Target) file(name string) string { return filepath.Join(t.path, name) }
 

@@ -57,6 +57,9 @@ type Cmd struct {
 	// Input is a key that the command gets on its stdin, as it is: no line end
 	// behind it. It is masked too. Without one stdin is /dev/null.
 	Input secret.Key
+	// Held is a file that the command inherits and so keeps open until it ends;
+	// nil is none. It serves for a lock that must outlive this process.
+	Held *os.File
 }
 
 // A Result is how a command ended.
@@ -138,6 +141,9 @@ func (c Cmd) run(ctx context.Context, stdout *capture) (Result, error) {
 	// The same file twice makes one descriptor: the order of writing stays.
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.Held != nil {
+		cmd.ExtraFiles = []*os.File{c.Held}
+	}
 	finish, err := c.connect(cmd, stdout)
 	if err != nil {
 		return c.failed(c.Args[0], Result{Exit: -1}, err)

@@ -1,0 +1,46 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+)
+
+// A busy restarter finds that a command of an earlier run still works.
+type busy struct{ *world }
+
+func (busy) Restart(context.Context) error { return fmt.Errorf("PID 4711: %w", ErrAtWork) }
+
+// While somebody else still restarts, nothing that is seen would last: no way is
+// gone to its end, neither on nor back, and the journal stays.
+func TestSomebodyElseRestarts(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(*Rotation) (Result, error)
+		then Outcome
+		keys string // what the stores hold meanwhile
+	}{
+		"forward": {forwards, Resumed, newKey.Reveal()},
+		"back":    {aborts, RolledBack, oldKey.Reveal()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := resumable(t, Options{})
+				r := w.rotation(Options{})
+				r.Restart = []Restarter{busy{w}}
+				res, err := c.do(r)
+				if !errors.Is(err, ErrStuck) || !errors.Is(err, ErrAtWork) || res.Outcome != Stuck || w.journal == nil {
+					t.Fatalf("%+v, %v, journal %v; want stuck", res, err, w.journal != nil)
+				}
+				if w.keys[0].Reveal() != c.keys || w.keys[1].Reveal() != c.keys {
+					t.Errorf("the stores hold %s, %s", Name(w.keys[0]), Name(w.keys[1]))
+				}
+				// It has ended: the same command goes on.
+				if res, _ = c.do(w.rotation(Options{})); res.Outcome != c.then || w.journal != nil || w.server.key.Reveal() != c.keys {
+					t.Errorf("%+v, journal %v, live %s; want %q", res, w.journal != nil, Name(w.server.key), c.then)
+				}
+			})
+		})
+	}
+}
