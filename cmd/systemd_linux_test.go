@@ -48,9 +48,10 @@ func TestSystemd(t *testing.T) {
 	tree := systemdTree(t)
 	t.Parallel()
 	leader := boot(t, tree)
+	// One at a time: a script's daemon-reload is everybody's.
 	inside := exec.Command("nsenter", "--target", leader, "--all", "sh", "-c", `cd /blnkctl/cmd && exec env -i "$@"`, "sh",
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", insideSystemd+"=1",
-		"/blnkctl/bin/cmd.test", "-test.run=^TestSystemd$", "-test.v", "-test.timeout=5m")
+		"/blnkctl/bin/cmd.test", "-test.run=^TestSystemd$", "-test.v", "-test.timeout=5m", "-test.parallel=1")
 	out, err := inside.CombinedOutput()
 	if err != nil || testing.Verbose() {
 		t.Logf("in the container:\n%s", out)
@@ -65,8 +66,7 @@ var systemdNeeds = []string{"systemd-nspawn", "debootstrap", "nsenter"}
 
 // systemdTree returns the root of a Debian with systemd, which is kept in the
 // user's cache. The tests take a minute or two, so they run only with
-// BLNKCTL_SYSTEMD=required, as in .ci/run; then nothing is
-// skipped.
+// BLNKCTL_SYSTEMD=required, as in .ci/run; then nothing is skipped.
 func systemdTree(t *testing.T) string {
 	t.Helper()
 	required := os.Getenv("BLNKCTL_SYSTEMD") == "required"
