@@ -14,7 +14,8 @@ const checkTimeout = 10 * time.Second
 
 // Sh restarts with a shell command: the place goes, verbatim, to "sh -c". Exit
 // status 0 means that server and workers were restarted. What the command
-// leaves running is neither waited for nor killed.
+// leaves running is neither waited for nor killed; nor is, in the next run, a
+// command that outlived a blnkctl that was killed.
 //
 // A command that fails is an error that wraps *run.ExitError, whose Result
 // holds the end of its output, with the keys of Options.Mask masked.

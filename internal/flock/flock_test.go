@@ -265,11 +265,11 @@ func TestShare(t *testing.T) {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
-	wantHeld(t, path, 0)
+	_ = wantHeld(t, path, 0)
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantHeld(t, path, 0)
+	_ = wantHeld(t, path, 0)
 	if err := command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantHeld(t, path, 0)
+	_ = wantHeld(t, path, 0)
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
