@@ -1,8 +1,6 @@
 package cmd_test
 
 import (
-	"archive/tar"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -58,7 +56,9 @@ func needDocker(t *testing.T) {
 	} else if system := strings.TrimSpace(string(out)); system != "linux" {
 		missing = "the Docker engine here runs no Linux containers"
 	} else if _, err := os.Stat(busybox); err != nil {
-		missing = "no " + busybox + ", the shell of containers (Debian: apt-get install busybox-static)"
+		missing = "no " + busybox + " for the image (Debian: apt-get install busybox-static)"
+	} else if _, err := os.Stat(dash); err != nil {
+		missing = "no " + dash + ", the shell of Blnk's image"
 	}
 	if missing == "" {
 		return
@@ -67,60 +67,6 @@ func needDocker(t *testing.T) {
 		t.Fatal(missing)
 	}
 	t.Skip(missing)
-}
-
-const busybox = "/bin/busybox"
-
-// standinImage makes an image of static programs: the stand-in as blnk, blnkctl
-// itself, and busybox as the shell. It needs no registry and no builder.
-func standinImage(t *testing.T) string {
-	t.Helper()
-	programs := map[string]string{"bin/busybox": busybox}
-	for name, source := range map[string]string{"blnk": "../internal/blnktest/blnkstandin", "blnkctl": ".."} {
-		program := filepath.Join(t.TempDir(), name)
-		build := exec.Command("go", "build", "-o", program, source)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", name, err, out)
-		}
-		programs["bin/"+name] = program
-	}
-	var layer bytes.Buffer
-	w := tar.NewWriter(&layer)
-	for name, path := range programs {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}), write(w, data)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, applet := range []string{"sh", "sleep", "rm", "test", "cat", "touch"} {
-		if err := w.WriteHeader(&tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o777}), w.Close()); err != nil {
-		t.Fatal(err)
-	}
-	image := fmt.Sprintf("blnkctl-test:%d-%d", os.Getpid(), rand.IntN(1_000_000))
-	load := exec.Command("docker", "import", "-c", "ENV PATH=/bin", "-c", "ENV STANDIN_HOST=0.0.0.0", "-c", `CMD ["blnk", "start"]`, "-", image)
-	load.Stdin = &layer
-	if out, err := load.CombinedOutput(); err != nil {
-		t.Fatalf("make an image: %v\n%s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command("docker", "image", "rm", "-f", image).CombinedOutput(); err != nil {
-			t.Logf("remove the image: %v\n%s", err, out)
-		}
-	})
-	return image
-}
-
-func write(w io.Writer, data []byte) error {
-	_, err := w.Write(data)
-	return err
 }
 
 func runDockerScripts(t *testing.T, folder, image string, more func(*testscript.Env) error) {

@@ -158,7 +158,7 @@ func (d *compose) find(ctx context.Context) (*project, error) {
 	}
 	var all []container
 	for _, id := range ids {
-		c, err := d.inspect(ctx, id)
+		c, err := d.examine(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -250,7 +250,7 @@ func (d *compose) containersOf(ctx context.Context, project, service string) ([]
 	}
 	var all []container
 	for _, r := range rows {
-		c, err := d.inspect(ctx, r.id)
+		c, err := d.examine(ctx, r.id)
 		if err != nil {
 			return nil, err
 		}

@@ -72,7 +72,7 @@ func (d *docker) Restart(ctx context.Context) error {
 	}
 	var ids []string
 	for _, name := range d.names {
-		before, err := d.inspect(ctx, name)
+		before, err := d.examine(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (d *docker) Check(ctx context.Context) error {
 func (d *docker) containers(ctx context.Context) ([]container, error) {
 	var all []container
 	for _, name := range d.names {
-		c, err := d.inspect(ctx, name)
+		c, err := d.examine(ctx, name)
 		if err != nil {
 			return nil, err
 		}

@@ -58,8 +58,7 @@ func (c container) role() role     { return roleOf(c.argv()) }
 // Blnk. The kernel gives no process 1 a signal that it has no handler for, and
 // the shell passes none on: only SIGKILL ends it.
 func (c container) deafShell() bool {
-	shells := []string{"sh", "ash", "dash", "bash", "busybox"}
-	if !slices.Contains(shells, path.Base(c.Path)) || c.HostConfig.PidMode == "host" {
+	if !isShell(path.Base(c.Path)) || c.first != "" && !isShell(c.first) || c.HostConfig.PidMode == "host" {
 		return false
 	}
 	if c.HostConfig.Init != nil && *c.HostConfig.Init || strings.TrimPrefix(c.Config.StopSignal, "SIG") == "KILL" {
@@ -67,6 +66,10 @@ func (c container) deafShell() bool {
 	}
 	hands := regexp.MustCompile(`\bexec\s+\S*\bblnk\b|\btrap\b`) // its place over to Blnk
 	return c.role().runsBlnk() && !hands.MatchString(strings.Join(c.Args, " "))
+}
+
+func isShell(program string) bool {
+	return slices.Contains([]string{"sh", "ash", "dash", "bash", "busybox"}, program)
 }
 
 // stopTimeout is how many seconds the container may take to stop: enough for a

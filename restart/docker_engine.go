@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ type container struct {
 	State                 struct {
 		Status                      string
 		Running, Paused, Restarting bool
-		ExitCode                    int
+		ExitCode, Pid               int
 		StartedAt                   time.Time
 		Health                      *struct{ Status string }
 	}
@@ -63,6 +64,9 @@ type container struct {
 	NetworkSettings struct {
 		Ports map[string][]binding
 	}
+
+	// first is the program that process 1 runs by now; "" where nobody looked.
+	first string
 }
 
 // A binding is an address of this host behind which a container's port is.
@@ -137,6 +141,26 @@ func (e engine) inspect(ctx context.Context, name string) (container, error) {
 		return container{}, fmt.Errorf("look at container %s: the answer of docker container inspect is not understood", name)
 	}
 	return found[0], nil
+}
+
+// examine is inspect with a look at process 1, where that decides how the
+// container stops: many a shell has its last command take its place, and some
+// (dash) do not.
+func (e engine) examine(ctx context.Context, name string) (container, error) {
+	c, err := e.inspect(ctx, name)
+	if err != nil || !c.State.Running || !c.deafShell() {
+		return c, err
+	}
+	text, err := e.read(ctx, "docker", "container", "top", c.ID, "-o", "pid,comm")
+	if err != nil {
+		return c, nil // a minimal host has no ps: the command line has to do
+	}
+	for line := range strings.Lines(text) {
+		if words := strings.Fields(line); len(words) == 2 && words[0] == strconv.Itoa(c.State.Pid) {
+			c.first = words[1]
+		}
+	}
+	return c, nil
 }
 
 // available says whether docker can be run.
