@@ -48,7 +48,7 @@ func putKey(ctx context.Context, a *app, opt *keygenOptions) error {
 	} else if unchanged {
 		return reportPut(a, places, places[0].old, opt)
 	}
-	if err := readyToPut(ctx, a, places); err != nil {
+	if err := readyToPut(ctx, a, &opt.stores, places); err != nil {
 		return err
 	}
 	key, _, err := makeKey(opt)
@@ -144,19 +144,24 @@ func faultOf(key secret.Key, opt *keygenOptions) string {
 
 // readyToPut makes sure, before the first store is written, that no rotation
 // is open on the way and that every store could be written.
-func readyToPut(ctx context.Context, a *app, places []place) error {
+func readyToPut(ctx context.Context, a *app, flags *storeFlags, places []place) error {
 	private, err := a.openState()
 	if err != nil {
 		return err
 	}
+	var stores []store.Store
 	for _, p := range places {
-		journal, err := private.Target(p.store.String()).LoadJournal()
-		if err != nil {
+		if _, err := private.Target(p.store.String()).LoadJournal(); err != nil {
 			return fail(exitStuck, err, "")
 		}
-		if journal != nil {
-			return fail(exitStuck, fmt.Errorf("a rotation of %s is open", p.store), "end it with `blnkctl rotate` first")
-		}
+		stores = append(stores, p.store)
+	}
+	if o, err := flags.overlapping(a, private, nil, stores); err != nil {
+		return err
+	} else if o != nil {
+		return o.refusal(exitStuck)
+	}
+	for _, p := range places {
 		if c, ok := p.store.(store.Checker); ok {
 			if err := c.CheckPut(ctx); err != nil {
 				return err

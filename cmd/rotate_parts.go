@@ -86,7 +86,26 @@ func (s *session) lock(ctx context.Context) (func(), error) {
 		target()
 		return nil, err
 	}
-	return func() { places(); target() }, nil
+	unlock := func() { places(); target() }
+	if err := s.alone(); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// alone refuses where another target's open rotation has one of the stores: of
+// two journals, one would end with a key that the other knows nothing of. Under
+// the lock, no other one can begin.
+func (s *session) alone() error {
+	if s.open != nil || s.options.abandon {
+		return nil
+	}
+	o, err := s.options.stores.overlapping(s.app, s.state, s.target, s.rotation.Stores)
+	if o != nil {
+		return o.refusal(exitUsage)
+	}
+	return err
 }
 
 func (s *session) newKey() (secret.Key, error) {

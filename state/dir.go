@@ -103,6 +103,24 @@ func (d *Dir) Path() string { return d.path }
 // It may not exist.
 func (d *Dir) SpareDir() string { return filepath.Join(d.path, "spare") }
 
+// OpenTargets are the targets that have a journal, be it one that cannot be
+// read. None, and no error, where the folder does not exist.
+func (d *Dir) OpenTargets() ([]*Target, error) {
+	folder := filepath.Join(d.path, targetsName)
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("look for open rotations: %w", err)
+	}
+	var open []*Target
+	for _, e := range entries {
+		t := &Target{dir: d, path: filepath.Join(folder, e.Name())}
+		if _, err := os.Lstat(t.file(journalName)); err == nil {
+			open = append(open, t)
+		}
+	}
+	return open, nil
+}
+
 // Make creates the folder (0700, durable) where it does not exist, and refuses
 // one that became unsafe since Open.
 func (d *Dir) Make() error {
