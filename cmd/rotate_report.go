@@ -49,10 +49,22 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 	case err != nil:
 		return s.explain(ctx, res, err)
 	case res.Around:
-		return fail(exitAround, errors.New("rotated and proved, but something around it needs you: see the warnings"), "")
+		return fail(exitAround, errors.New("rotated and proved, but something around it needs you: see the warnings"), s.behindHint(res))
 	default:
 		return nil
 	}
+}
+
+// behindHint: how write-only copies get the key after all.
+func (s *session) behindHint(res rotate.Result) string {
+	if len(res.Behind) == 0 {
+		return ""
+	}
+	hint := "when it can be written: blnkctl sync" + s.allStoreArgs()
+	for _, ref := range s.rotation.Refs.Restart {
+		hint += " --restart " + quoted(ref)
+	}
+	return hint + " (it restarts nothing where only copies are behind)"
 }
 
 // reportRefused prints the document of a rotation that could not be opened. An

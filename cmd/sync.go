@@ -84,7 +84,7 @@ func runSync(cmd *cobra.Command, a *app, o *rotateOptions, from string) error {
 // addSource puts the store to copy from first where it is not named already:
 // the target of a sync is that of the rotations, named after the first store.
 func (o *rotateOptions) addSource(a *app, from string) error {
-	stores, err := o.stores.open(a, nil)
+	stores, _, err := o.stores.openPlaces(a, nil)
 	if err != nil {
 		return err
 	}
@@ -154,6 +154,7 @@ func (s *session) syncText(p rotate.Plan) string {
 	}
 	fmt.Fprintf(&b, "Copy the key: %s\n\n", p.Due.Why)
 	steps(&b, "differs", p.Differs)
+	steps(&b, "write", each(p.Copies, "%s (write-only: last, and not read back)"))
 	steps(&b, "restart", p.Restart)
 	steps(&b, "test", each(p.Servers, "%s: this key taken, the one before and random ones refused"))
 	for _, r := range p.Remarks {

@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"slices"
 
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -18,11 +19,60 @@ type Copy interface {
 // writeCopies gives every copy the key of this direction's end. A run that
 // enters the row again writes again: there is nothing to look at.
 func (w *walk) writeCopies(ctx context.Context, key secret.Key) {
-	for _, c := range w.Copies {
+	w.rec.Behind = w.writeEach(ctx, w.Copies, key)
+}
+
+// writeEach returns the references of those that could not be written.
+func (w *walk) writeEach(ctx context.Context, copies []Copy, key secret.Key) (behind []string) {
+	for _, c := range copies {
 		if err := c.Write(ctx, key); err != nil {
 			w.around("the copy in %s could not be written: %v", c, err)
+			behind = append(behind, c.String())
 		}
 	}
+	w.res.Behind = behind
+	return behind
+}
+
+// behind is what there is to remember of copies that were not written: those of
+// this rotation as it found them, and what was known of others.
+func (w *walk) behind(before, now []string) (all []string) {
+	for _, ref := range before {
+		if !slices.Contains(w.Refs.Copies, ref) {
+			all = append(all, ref)
+		}
+	}
+	return append(all, now...)
+}
+
+// copiesBehind are the copies that an earlier run could not write.
+func (w *walk) copiesBehind() (late []Copy, err error) {
+	facts, err := w.Memory.LoadFacts()
+	for _, c := range w.Copies {
+		if slices.Contains(facts.Behind, c.String()) {
+			late = append(late, c)
+		}
+	}
+	return late, err
+}
+
+// catchUp writes the copies that are late, where nothing else differs: there is
+// nothing to restart or to prove, and nothing to undo.
+func (w *walk) catchUp(ctx context.Context, d difference) error {
+	if w.Confirm != nil {
+		if err := w.Confirm(ctx, d.plan); err != nil {
+			return w.refuse(ctx, err)
+		}
+	}
+	w.rec = w.syncRecord(d)
+	w.res.Rotation, w.res.Old, w.res.New = w.rec.ID, d.source.Fingerprint(), d.source.Fingerprint()
+	w.rec.Behind = w.writeEach(ctx, d.late, d.source)
+	if err := w.remember(); err != nil {
+		w.around("which copies are behind could not be recorded: %v", err)
+	}
+	w.res.Outcome = Synced
+	w.record(ctx, Synced, nil)
+	return nil
 }
 
 // purge destroys what the stores keep of a compromised key. It comes after the

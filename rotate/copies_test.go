@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,31 @@ func TestCopies(t *testing.T) {
 			res, err := r.Run(t.Context())
 			if err != nil || res.Outcome != Rotated || !res.Around || len(res.Warnings) != 1 {
 				t.Errorf("%+v, %v", res, err)
+			}
+		})
+	})
+	t.Run("one that is behind is remembered, and a sync writes it alone", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			box := &letterbox{fail: errFault}
+			r.Copies, r.Refs.Copies = []Copy{box}, []string{box.String()}
+			if res, err := r.Run(t.Context()); err != nil || !slices.Equal(res.Behind, w.facts.Behind) || len(w.facts.Behind) != 1 {
+				t.Fatalf("%+v, %v, %+v", res, err, w.facts)
+			}
+			proved, touches := w.facts.ProvedAt, len(w.trace)
+			for _, fail := range []error{errFault, nil} {
+				box.fail = fail
+				if res, err := r.Sync(t.Context()); err != nil || res.Outcome != Synced || res.Around != (fail != nil) {
+					t.Errorf("%+v, %v", res, err)
+				}
+			}
+			if !box.last().Equal(newKey) || w.facts.Behind != nil || !w.facts.ProvedAt.Equal(proved) {
+				t.Errorf("%+v", w.facts)
+			}
+			if res, err := r.Sync(t.Context()); err != nil || res.Outcome != InSync || len(box.got) != 1 {
+				t.Errorf("%+v, %v, %d writes", res, err, len(box.got))
+			}
+			if did := strings.Join(w.trace[touches:], ","); strings.Contains(did, "put") || strings.Contains(did, "restart") {
+				t.Errorf("something else was done: %s", did)
 			}
 		})
 	})

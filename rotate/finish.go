@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"reflect"
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/state"
@@ -55,34 +56,39 @@ func (w *walk) unrecorded(err error) error {
 // remember writes what the next run has to know: since when the key is proved,
 // or that a rotation failed.
 func (w *walk) remember() error {
-	facts, err := w.Memory.LoadFacts()
+	before, err := w.Memory.LoadFacts()
 	if err != nil {
 		return err
 	}
+	facts := before
 	switch {
 	case w.rec.Event == eventSync:
-		return w.rememberSync(facts)
+		facts = w.syncedFacts(facts)
 	case !w.undoing():
 		facts = state.Facts{Key: w.rec.new().Fingerprint(), ProvedAt: w.Now().UTC(), Rotation: w.rec.ID}
 	case facts.Rotation == w.rec.ID || w.rec.Aborted:
-		return nil // counted already, or no failure
+		// counted already, or no failure
 	default:
 		facts.Rotation = w.rec.ID
 		facts.Failures++
 		facts.FailedAt = w.Now().UTC()
 		facts.FailedRefs = w.Refs.digest()
 	}
+	facts.Behind = w.behind(before.Behind, w.rec.Behind)
+	if (w.undoing() || w.rec.Event == eventSync) && reflect.DeepEqual(facts, before) {
+		return nil
+	}
 	return w.Memory.SaveFacts(facts)
 }
 
-// rememberSync: a key that came from elsewhere is seen, not made, and a sync
+// syncedFacts: a key that came from elsewhere is seen, not made, and a sync
 // that failed is no reason to put off a rotation.
-func (w *walk) rememberSync(facts state.Facts) error {
+func (w *walk) syncedFacts(facts state.Facts) state.Facts {
 	fp := w.rec.new().Fingerprint()
 	if w.undoing() || facts.Key == fp {
-		return nil
+		return facts
 	}
-	return w.Memory.SaveFacts(state.Facts{Key: fp, SeenAt: w.Now().UTC(), Rotation: w.rec.ID})
+	return state.Facts{Key: fp, SeenAt: w.Now().UTC(), Rotation: w.rec.ID}
 }
 
 // digest tells references apart; the back-off after a rollback holds for equal

@@ -66,6 +66,8 @@ type record struct {
 	Live       string   `json:"live"`
 	New        string   `json:"new"`
 	FirstError string   `json:"first_error,omitempty"`
+	// Behind are the write-only copies that could not be written last.
+	Behind []string `json:"behind,omitempty"`
 }
 
 // An Open is what may be told of an open rotation.

@@ -210,7 +210,9 @@ type Result struct {
 	// about something that failed around a proved rotation (exit code 8).
 	Warnings []string
 	Around   bool
-	Due      Due
+	// Behind are the write-only copies that could not be written.
+	Behind []string
+	Due    Due
 }
 
 // An Event is a piece of progress.

@@ -164,7 +164,11 @@ func (w *walk) warnAbout(verdicts []verdict) {
 	} else if !w.WorkersProved {
 		w.warn("workers not proved: nothing here restarted them; one that was not restarted signs webhooks with the other key")
 	}
-	if !blnk.Sendable(w.rec.old()) && !w.undoing() {
+	switch old := w.rec.old(); {
+	case w.undoing() || blnk.Sendable(old):
+	case old.IsZero():
+		w.warn("the key that was in force before is not known: nobody asked whether it is refused now")
+	default:
 		w.note("the old key cannot be sent in a header, so it was not asked for")
 	}
 }

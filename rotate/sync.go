@@ -57,11 +57,16 @@ type difference struct {
 	source secret.Key
 	olds   []secret.Key // per store; zero where there is none
 	live   secret.Key   // what the servers run with; zero where not known
+	late   []Copy       // to be written, where nothing else differs
 }
 
 func (w *walk) beginSync(ctx context.Context) error {
 	started := w.started(rowCreate)
 	d, err := w.surveySync(ctx, true)
+	if err == nil && len(d.late) > 0 {
+		w.ended(rowCreate, started, nil)
+		return w.catchUp(ctx, d)
+	}
 	if err == nil && !d.plan.Due.Yes {
 		w.ended(rowCreate, started, nil)
 		w.res.Outcome, w.res.Due = InSync, d.plan.Due
@@ -116,8 +121,7 @@ func (w *walk) surveySync(ctx context.Context, mend bool) (difference, error) {
 	}
 	d.plan.Current, d.plan.Old = d.live, d.live.Fingerprint()
 	if len(differs) == 0 {
-		d.plan.Due.Why = fmt.Sprintf("every store and server has %s", Name(d.source))
-		return d, nil
+		return d, w.surveyCopies(&d)
 	}
 	d.plan.Differs = differs
 	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", w.Stores[w.Source], Name(d.source))}
@@ -127,6 +131,29 @@ func (w *walk) surveySync(ctx context.Context, mend bool) (difference, error) {
 		d.plan.Remarks = append(d.plan.Remarks, more...)
 	}
 	return d, err
+}
+
+// surveyCopies ends the survey where every store and server has the source's
+// key: copies that cannot be read may still be known to lack it.
+func (w *walk) surveyCopies(d *difference) (err error) {
+	why := fmt.Sprintf("every store and server has %s", Name(d.source))
+	if d.late, err = w.copiesBehind(); err != nil {
+		return err
+	}
+	for _, c := range w.Copies {
+		why += fmt.Sprintf("; %s is write-only and was not compared", c)
+	}
+	if len(d.late) == 0 {
+		d.plan.Due.Why = why
+		return nil
+	}
+	d.plan.Copies, d.plan.Restart, d.plan.Servers = nil, nil, nil
+	for _, c := range d.late {
+		d.plan.Copies = append(d.plan.Copies, c.String())
+		d.plan.Differs = append(d.plan.Differs, c.String()+" could not be written by an earlier run")
+	}
+	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", w.Stores[w.Source], Name(d.source))}
+	return nil
 }
 
 // readAll reads every store; only the source must hold a key.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,7 +54,7 @@ func TestOpenMakesNothing(t *testing.T) {
 	if body, err := target.LoadJournal(); body != nil || err != nil {
 		t.Errorf("LoadJournal = %q, %v", body, err)
 	}
-	if facts, err := target.LoadFacts(); facts != (state.Facts{}) || err != nil {
+	if facts, err := target.LoadFacts(); !reflect.DeepEqual(facts, state.Facts{}) || err != nil {
 		t.Errorf("LoadFacts = %v, %v", facts, err)
 	}
 	if err := target.ForgetJournal(); err != nil {

@@ -27,6 +27,9 @@ type Facts struct {
 	Failures   int       `json:"failures,omitempty"`
 	FailedAt   time.Time `json:"failed_at,omitzero"`
 	FailedRefs string    `json:"failed_refs,omitempty"`
+	// Behind are the references of write-only copies that could not be written
+	// and so may hold another key.
+	Behind []string `json:"behind,omitempty"`
 }
 
 // LoadFacts returns what SaveFacts saved; the zero Facts where there is

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -243,11 +244,12 @@ func TestFactsRoundTrip(t *testing.T) {
 	want := state.Facts{
 		Key: "sha256:0123456789ab", ProvedAt: at, SeenAt: at.Add(time.Hour), Rotation: "r1", LastOutcome: "rotated",
 		Failures: 3, FailedAt: at.Add(2 * time.Hour), FailedRefs: "sha256:ff",
+		Behind: []string{"command:ci"},
 	}
 	if err := target.SaveFacts(want); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := target.LoadFacts(); got != want || err != nil {
+	if got, err := target.LoadFacts(); !reflect.DeepEqual(got, want) || err != nil {
 		t.Errorf("LoadFacts = %+v, %v; want %+v", got, err, want)
 	}
 	path := filepath.Join(target.Path(), "facts")
@@ -257,7 +259,7 @@ func TestFactsRoundTrip(t *testing.T) {
 	}
 	// Older files must stay readable: the names are part of the format.
 	const names = `{"key":"sha256:0123456789ab","proved_at":"2026-03-01T12:00:00.123456789Z","seen_at":"2026-03-01T13:00:00.123456789Z",` +
-		`"rotation":"r1","last_outcome":"rotated","failures":3,"failed_at":"2026-03-01T14:00:00.123456789Z","failed_refs":"sha256:ff"}` + "\n"
+		`"rotation":"r1","last_outcome":"rotated","failures":3,"failed_at":"2026-03-01T14:00:00.123456789Z","failed_refs":"sha256:ff","behind":["command:ci"]}` + "\n"
 	if _, text, _ := bytes.Cut(data, []byte("\n")); string(text) != names {
 		t.Errorf("the file says %s", text)
 	}
@@ -265,7 +267,7 @@ func TestFactsRoundTrip(t *testing.T) {
 		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := target.LoadFacts(); !errors.Is(err, state.ErrDamaged) || got != (state.Facts{}) {
+		if got, err := target.LoadFacts(); !errors.Is(err, state.ErrDamaged) || !reflect.DeepEqual(got, state.Facts{}) {
 			t.Errorf("cut at %d: %+v, %v; want ErrDamaged", cut, got, err)
 		}
 	}
