@@ -1,6 +1,9 @@
 package cmd
 
 import (
+	"fmt"
+
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/command"
 )
@@ -24,6 +27,9 @@ func (a *app) commandSpecs() (command.Specs, error) {
 }
 
 func (a *app) openCommandStore(ref store.Ref, opt store.Options) (store.Store, error) {
+	if err := ref.NoOptions(); err != nil {
+		return nil, err
+	}
 	specs, err := a.commandSpecs()
 	if err != nil {
 		return nil, err
@@ -33,6 +39,9 @@ func (a *app) openCommandStore(ref store.Ref, opt store.Options) (store.Store, e
 
 func (a *app) openCopy(text string) (*command.Copy, error) {
 	ref, err := store.ParseRef(text)
+	if err == nil {
+		err = ref.NoOptions()
+	}
 	if err != nil {
 		return nil, fail(exitUsage, err, "")
 	}
@@ -50,5 +59,15 @@ func (a *app) openCopy(text string) (*command.Copy, error) {
 // runOf is the program that a command of blnkctl.yaml restarts with.
 func (a *app) runOf(name string) ([]string, error) {
 	file, err := a.configFile()
-	return file.Commands[name].Run, err
+	if err != nil {
+		return nil, err
+	}
+	c, ok := file.Commands[name]
+	switch {
+	case file.Path == "":
+		return nil, fmt.Errorf("restart reference %q: there is no %s", "command:"+name, config.Name)
+	case !ok:
+		return nil, fmt.Errorf("restart reference %q: %s has no command %q", "command:"+name, file.Path, name)
+	}
+	return c.Run, nil
 }

@@ -158,5 +158,9 @@ func runConfigPolicy(cmd *cobra.Command, a *app, ref string) error {
 	if !ok {
 		return usage("", "%s: this kind of store has no policies", stores[0])
 	}
-	return a.print(p.Policy(cmd.Context()))
+	policy := p.Policy(cmd.Context())
+	if a.json() {
+		return a.printJSON(map[string]any{"store": stores[0].String(), "policy": policy})
+	}
+	return a.print(policy)
 }

@@ -27,7 +27,7 @@ func (g *globalFlags) add(root *cobra.Command) {
 	g.output = newChoice("text", "json")
 	flags := root.PersistentFlags()
 	flags.VarP(&g.output, "output", "o", "form of the output on stdout: "+g.output.words("or"))
-	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no talk on stderr but warnings and errors")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no talk but warnings and errors, not even that nothing was due")
 	flags.BoolVar(&g.noInput, "no-input", false, "never ask, even on a terminal")
 	flags.StringVar(&g.stateDir, "state-dir", "", "private `folder` of journal, audit log and state (default "+
 		state.SystemDir+" where it exists or for root, else $XDG_STATE_HOME/blnkctl)")

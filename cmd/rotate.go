@@ -176,7 +176,7 @@ var errDeclined = errors.New("not confirmed")
 // confirm shows the plan to the person at the terminal and asks.
 func (s *session) confirm(ctx context.Context, p rotate.Plan) error {
 	s.progress.pause()
-	_, _ = fmt.Fprint(s.app.env.Stderr, s.planText(ctx, p))
+	_, _ = fmt.Fprint(s.app.env.Stderr, s.planText(ctx, p, s.app.env.StderrTTY))
 	yes, err := s.app.confirm(ctx, "Rotate the key now?", "--yes")
 	if err == nil && !yes {
 		err = errDeclined

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
@@ -55,6 +56,8 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 		return s.explainNotLive(ctx, err)
 	case errors.Is(err, rotate.ErrSilent):
 		return &exitError{err: err, hint: silentHint(err)}
+	case held(err):
+		return &exitError{err: err, hint: "--lock-timeout 5m waits that long for it"}
 	case errors.Is(err, rotate.ErrUnknownAge):
 		return &exitError{err: err, hint: "say --if-unknown adopt or --if-unknown rotate"}
 	case errors.Is(err, store.ErrConflict):
@@ -64,6 +67,11 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 	default:
 		return err
 	}
+}
+
+func held(err error) bool {
+	_, ok := errors.AsType[*flock.HeldError](err)
+	return ok
 }
 
 // journalHint: what to do about a journal that cannot be read.

@@ -34,7 +34,7 @@ func (s *session) dryRun(ctx context.Context) error {
 	if s.app.json() {
 		return s.app.printJSON(s.planDoc(ctx, p))
 	}
-	return s.app.print(s.planText(ctx, p) + "Dry run: nothing was changed.\n")
+	return s.app.print(s.planText(ctx, p, s.app.env.StdoutTTY) + "Dry run: nothing was changed.\n")
 }
 
 func openID(o *rotate.Open) string {
@@ -63,8 +63,10 @@ func (s *session) planDoc(ctx context.Context, p rotate.Plan) planJSON {
 	return doc
 }
 
-// planText is the plan for people, 80 columns wide as far as the names allow.
-func (s *session) planText(ctx context.Context, p rotate.Plan) string {
+// planText is the plan for people, 80 columns wide as far as the names allow;
+// only for a terminal are the notes wrapped, since elsewhere a line is easier to
+// search for.
+func (s *session) planText(ctx context.Context, p rotate.Plan, terminal bool) string {
 	var b strings.Builder
 	switch {
 	case p.Open != nil:
@@ -93,11 +95,23 @@ func (s *session) planText(ctx context.Context, p rotate.Plan) string {
 		b.WriteString("\nAfter a failure the old key is put back, restarted with, and proved.\n")
 	}
 	s.holdersText(ctx, &b, p.Current)
-	for _, r := range p.Remarks {
-		fmt.Fprintf(&b, "\nNote: %s\n", r)
-	}
+	notes(&b, p.Remarks, terminal)
 	b.WriteByte('\n')
 	return b.String()
+}
+
+// notes writes what is to be known of a plan, one to a line or wrapped.
+func notes(b *strings.Builder, remarks []string, wrapped bool) {
+	const name = "Note: "
+	if len(remarks) > 0 {
+		b.WriteByte('\n')
+	}
+	for _, r := range remarks {
+		if wrapped {
+			r = wrap(r, helpWidth-len(name), len(name))
+		}
+		b.WriteString(name + r + "\n")
+	}
 }
 
 func each(items []string, format string) []string {

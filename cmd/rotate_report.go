@@ -34,7 +34,7 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 	}
 	if s.app.json() {
 		_ = s.app.printJSON(toJSON(res, err)) // lostOutput says it, with the right code
-	} else if text := s.resultText(res); text != "" {
+	} else if text := s.resultText(res); text != "" && !s.nothingToSay(res) {
 		_ = s.app.print(text)
 	}
 	for _, w := range res.Warnings {
@@ -53,6 +53,12 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 	default:
 		return nil
 	}
+}
+
+// nothingToSay: with -q, a run that had nothing to do is silent, so that cron
+// sends no mail.
+func (s *session) nothingToSay(res rotate.Result) bool {
+	return s.app.global.quiet && (res.Outcome == rotate.NotDue || res.Outcome == rotate.InSync)
 }
 
 // behindHint: how write-only copies get the key after all.

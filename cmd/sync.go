@@ -119,7 +119,7 @@ func (s *session) trust(from string) error {
 
 func (s *session) confirmSync(ctx context.Context, p rotate.Plan) error {
 	s.progress.pause()
-	_, _ = fmt.Fprint(s.app.env.Stderr, s.syncText(p))
+	_, _ = fmt.Fprint(s.app.env.Stderr, s.syncText(p, s.app.env.StderrTTY))
 	yes, err := s.app.confirm(ctx, "Sync now?", "--yes")
 	if err == nil && !yes {
 		err = errDeclined
@@ -139,10 +139,10 @@ func (s *session) dryRunSync(ctx context.Context) error {
 		}
 		return s.app.printJSON(doc)
 	}
-	return s.app.print(s.syncText(p) + "Dry run: nothing was changed.\n")
+	return s.app.print(s.syncText(p, s.app.env.StdoutTTY) + "Dry run: nothing was changed.\n")
 }
 
-func (s *session) syncText(p rotate.Plan) string {
+func (s *session) syncText(p rotate.Plan, terminal bool) string {
 	var b strings.Builder
 	if p.Open != nil {
 		s.openText(&b, p)
@@ -157,9 +157,7 @@ func (s *session) syncText(p rotate.Plan) string {
 	steps(&b, "write", each(p.Copies, "%s (write-only: last, and not read back)"))
 	steps(&b, "restart", p.Restart)
 	steps(&b, "test", each(p.Servers, "%s: this key taken, the one before and random ones refused"))
-	for _, r := range p.Remarks {
-		fmt.Fprintf(&b, "\nNote: %s\n", r)
-	}
+	notes(&b, p.Remarks, terminal)
 	b.WriteByte('\n')
 	return b.String()
 }

@@ -2,7 +2,8 @@
 // run, so that a bare `blnkctl rotate` works where the file stands.
 //
 // The file holds no key, but it names commands that are run, often by root. So
-// one that somebody else owns or may write is refused.
+// one that somebody else owns or may write is refused, and so is a link to it
+// that somebody else owns.
 //
 // It does not promise that what the file names exists or makes sense; who opens
 // it says so.
@@ -74,9 +75,9 @@ func Find(explicit, dir string) (string, error) {
 // Load reads the file at path, which must be absolute. An error names the file
 // and, where it is about its text, the line.
 func Load(path string) (File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := open(path)
 	if err != nil {
-		return File{}, fmt.Errorf("read the configuration file: %w", err)
+		return File{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -102,6 +103,53 @@ func Load(path string) (File, error) {
 	return file, nil
 }
 
+// maxLinks is how many links may lead from one to the next, as on Linux.
+const maxLinks = 40
+
+// open follows links one by one, and only ours and root's: who owns a link
+// chooses which file is read, and a safe one that was meant for another place
+// could do harm here.
+func open(path string) (*os.File, error) {
+	for range maxLinks {
+		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+		if !errors.Is(err, syscall.ELOOP) {
+			if err != nil {
+				err = fmt.Errorf("read the configuration file: %w", err)
+			}
+			return f, err
+		}
+		info, err := os.Lstat(path)
+		if err != nil {
+			return nil, fmt.Errorf("read the configuration file: %w", err)
+		}
+		if err := owned("the link "+path, info); err != nil {
+			return nil, err
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			return nil, fmt.Errorf("read the configuration file: %w", err)
+		}
+		if !filepath.IsAbs(target) {
+			// Not filepath.Join: behind a folder that is a link, ".." is elsewhere.
+			target = filepath.Dir(path) + "/" + target
+		}
+		path = target
+	}
+	return nil, fmt.Errorf("read the configuration file: %w", &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP})
+}
+
+// owned refuses what belongs to another user than root and us.
+func owned(what string, info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("%w: the owner of %s cannot be found out", ErrUnsafe, what)
+	}
+	if owner := int(stat.Uid); owner != 0 && owner != os.Geteuid() {
+		return fmt.Errorf("%w: %s belongs to user %d", ErrUnsafe, what, owner)
+	}
+	return nil
+}
+
 // safe refuses a file that another user could have made say anything.
 func safe(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
@@ -110,12 +158,8 @@ func safe(path string, info fs.FileInfo) error {
 	if info.Size() > maxSize {
 		return fmt.Errorf("%w: %s is larger than 1 MiB", ErrInvalid, path)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fmt.Errorf("%w: the owner of %s cannot be found out", ErrUnsafe, path)
-	}
-	if owner := int(stat.Uid); owner != 0 && owner != os.Geteuid() {
-		return fmt.Errorf("%w: %s belongs to user %d", ErrUnsafe, path, owner)
+	if err := owned(path, info); err != nil {
+		return err
 	}
 	const others = 0o022
 	if info.Mode().Perm()&others != 0 {

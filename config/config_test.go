@@ -70,18 +70,29 @@ func TestLoadNothing(t *testing.T) {
 
 func TestInvalid(t *testing.T) {
 	for text, want := range map[string]string{
-		"storez:\n  - a\n":                      `line 1: unknown name "storez" (did you mean "stores"?)`,
-		"stores: [a]\nserver: b\n":              `line 2: unknown name "server" (did you mean "servers"?)`,
-		"xyz: 1\n":                              `line 1: unknown name "xyz" (known: commands, restart, servers, state_dir, stores)`,
-		"stores: [a]\nstores: [b]\n":            "", // yaml itself may tell
-		"stores:\n  - {a: b}\n":                 "line 2: want a text",
-		"stores: [a, ~]\n":                      "line 1: want a text",
-		"commands: [a]\n":                       "line 1: commands: want names with their programs",
-		"commands:\n  x:\n    writ: [a]\n":      `line 3: unknown name "writ" (did you mean "write"?)`,
-		"- a\n- b\n":                            "line 1: want names with values",
-		"stores: [a\n":                          "line ",
-		"state_dir: [a, b]\n":                   "line 1: want a text",
-		"a: &x\n  b: *x\nstores: !!binary aGk=": "",
+		"storez:\n  - a\n":                              `line 1: unknown name "storez" (did you mean "stores"?)`,
+		"stores: [a]\nserver: b\n":                      `line 2: unknown name "server" (did you mean "servers"?)`,
+		"xyz: 1\n":                                      `line 1: unknown name "xyz" (known: commands, restart, servers, state_dir, stores)`,
+		"stores: [a]\nstores: [b]\n":                    "", // yaml itself may tell
+		"stores:\n  - {a: b}\n":                         "line 2: stores: want a text",
+		"stores: [a, ~]\n":                              "line 1: stores: want a text",
+		"commands: [a]\n":                               "line 1: commands: want names with their programs",
+		"commands:\n  x:\n    writ: [a]\n":              `line 3: unknown name "writ" (did you mean "write"?)`,
+		"- a\n- b\n":                                    "line 1: want names with values",
+		"stores: [a\n":                                  "line ",
+		"state_dir: [a, b]\n":                           "line 1: state_dir: want a text",
+		"state_dir: a\nstores:\n":                       "line 2: stores: want a text",
+		"stores: [a]\n---\nstores: [b]\n":               "line 2: a second document begins: want one",
+		"stores: [a]\n\n---\n":                          "line 3: a second document begins: want one",
+		"stores: [a]\n---\nstores: [b\n":                "line ",
+		"commands:\n  x:\n    write: gh secret set\n":   "line 3: write: want a list of words: [PROGRAM, ARGUMENT]",
+		"commands:\n  x:\n    run: |\n      ./deploy\n": "line 3: run: want a list of words",
+		"commands:\n  x: {write: []}\n":                 "line 2: write: want a list of words",
+		"commands:\n  x: {write: [a, ~]}\n":             "line 2: write: want a text",
+		"commands:\n  x: {read: ~}\n":                   "line 2: read: want a text",
+		"commands:\n  y: {read: a}\n  nothing: {}\n":    `line 3: commands: "nothing" does nothing: want read, write, exists or run`,
+		"commands:\n  x:\n":                             "line 2: x: want names with values",
+		"a: &x\n  b: *x\nstores: !!binary aGk=":         "",
 	} {
 		_, err := Load(write(t, text))
 		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {
@@ -114,6 +125,48 @@ func TestUnsafe(t *testing.T) {
 	}
 	if _, err := Load(path); !errors.Is(err, ErrUnsafe) {
 		t.Errorf("somebody else's: %v", err)
+	}
+}
+
+// A program without arguments needs no list, and a word may hold white space.
+func TestWords(t *testing.T) {
+	f, err := Load(write(t, "commands:\n  x:\n    read: ./read\n    write: [./write, two words]\n...\n"))
+	want := Command{Read: []string{"./read"}, Write: []string{"./write", "two words"}}
+	if err != nil || !reflect.DeepEqual(f.Commands["x"], want) {
+		t.Errorf("%+v, %v", f.Commands, err)
+	}
+}
+
+// Who owns a link chooses what is read, wherever it stands on the way.
+func TestLinks(t *testing.T) {
+	path := write(t, "stores: [a]\n")
+	dir := filepath.Dir(path)
+	for name, target := range map[string]string{"one": Name, "two": filepath.Join(dir, "one"), "loop": "loop"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	two := filepath.Join(dir, "two")
+	if f, err := Load(two); err != nil || f.Path != two || len(f.Stores) != 1 {
+		t.Errorf("our own links: %+v, %v", f, err)
+	}
+	if _, err := Load(filepath.Join(dir, "loop")); err == nil || errors.Is(err, ErrUnsafe) {
+		t.Errorf("a link to itself: %v", err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("giving a link to another user needs root")
+	}
+	for _, name := range []string{"one", "two"} {
+		link := filepath.Join(dir, name)
+		if err := os.Lchown(link, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(two); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "the link "+link+" belongs to user 65534") {
+			t.Errorf("somebody else's link %s: %v", name, err)
+		}
+		if err := os.Lchown(link, 0, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -1,10 +1,13 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -12,15 +15,12 @@ import (
 // parse reads the text of the file. The document is walked node by node: only
 // so an unknown name can be told with its line and what was probably meant.
 func parse(data []byte) (File, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
-		return File{}, yamlError(err)
-	}
 	var f File
-	if doc.Kind == 0 {
-		return f, nil // empty, or comments only
+	doc, err := document(data)
+	if err != nil || doc == nil {
+		return f, err // nil: empty, or comments only
 	}
-	err := fields(doc.Content[0], map[string]func(*yaml.Node) error{
+	err = fields("", doc, map[string]reader{
 		"stores":    list(&f.Stores),
 		"restart":   list(&f.Restart),
 		"servers":   list(&f.Servers),
@@ -30,9 +30,32 @@ func parse(data []byte) (File, error) {
 	return f, err
 }
 
-func (f *File) commands(n *yaml.Node) error {
+// document returns the one document of the text; nil where there is none. What
+// a second one says would have no effect, and was meant to have one.
+func document(data []byte) (*yaml.Node, error) {
+	var first, second yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := dec.Decode(&first); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, yamlError(err)
+	}
+	switch err := dec.Decode(&second); {
+	case errors.Is(err, io.EOF):
+		return first.Content[0], nil
+	case err != nil:
+		return nil, yamlError(err)
+	}
+	return nil, at(&second, "a second document begins: want one")
+}
+
+// A reader takes the value of a name.
+type reader func(name string, value *yaml.Node) error
+
+func (f *File) commands(key string, n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode {
-		return at(n, "commands: want names with their programs")
+		return at(n, key+": want names with their programs")
 	}
 	f.Commands = map[string]Command{}
 	for i := 0; i < len(n.Content); i += 2 {
@@ -41,21 +64,28 @@ func (f *File) commands(n *yaml.Node) error {
 			return at(n.Content[i], fmt.Sprintf("commands: %q is given twice or is empty", name))
 		}
 		var c Command
-		err := fields(n.Content[i+1], map[string]func(*yaml.Node) error{
-			"read": list(&c.Read), "write": list(&c.Write), "exists": list(&c.Exists), "run": list(&c.Run),
+		err := fields(name, n.Content[i+1], map[string]reader{
+			"read": words(&c.Read), "write": words(&c.Write), "exists": words(&c.Exists), "run": words(&c.Run),
 		})
 		if err != nil {
 			return err
+		}
+		if c.Read == nil && c.Write == nil && c.Exists == nil && c.Run == nil {
+			return at(n.Content[i], fmt.Sprintf("commands: %q does nothing: want read, write, exists or run", name))
 		}
 		f.Commands[name] = c
 	}
 	return nil
 }
 
-// fields hands the value of each name to what reads it.
-func fields(n *yaml.Node, known map[string]func(*yaml.Node) error) error {
+// fields hands the value of each name to what reads it. of is what n is the
+// value of; "" for the document.
+func fields(of string, n *yaml.Node, known map[string]reader) error {
 	if n.Kind != yaml.MappingNode {
-		return at(n, "want names with values")
+		if of != "" {
+			of += ": "
+		}
+		return at(n, of+"want names with values")
 	}
 	var seen []string
 	for i := 0; i < len(n.Content); i += 2 {
@@ -68,7 +98,7 @@ func fields(n *yaml.Node, known map[string]func(*yaml.Node) error) error {
 			return at(key, fmt.Sprintf("%q is given twice", key.Value))
 		}
 		seen = append(seen, key.Value)
-		if err := read(value); err != nil {
+		if err := read(key.Value, value); err != nil {
 			return err
 		}
 	}
@@ -76,15 +106,15 @@ func fields(n *yaml.Node, known map[string]func(*yaml.Node) error) error {
 }
 
 // list reads a list of texts; a single text is a list of one.
-func list(into *[]string) func(*yaml.Node) error {
-	return func(n *yaml.Node) error {
+func list(into *[]string) reader {
+	return func(name string, n *yaml.Node) error {
 		items := []*yaml.Node{n}
 		if n.Kind == yaml.SequenceNode {
 			items = n.Content
 		}
 		for _, item := range items {
 			var s string
-			if err := text(&s)(item); err != nil {
+			if err := text(&s)(name, item); err != nil {
 				return err
 			}
 			*into = append(*into, s)
@@ -93,10 +123,22 @@ func list(into *[]string) func(*yaml.Node) error {
 	}
 }
 
-func text(into *string) func(*yaml.Node) error {
-	return func(n *yaml.Node) error {
+// words reads a program with its arguments. A text with white space is no
+// program's name: who wrote it took it for a command line, which nothing splits.
+func words(into *[]string) reader {
+	return func(name string, n *yaml.Node) error {
+		line := n.Kind == yaml.ScalarNode && strings.ContainsFunc(n.Value, unicode.IsSpace)
+		if line || n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+			return at(n, name+": want a list of words: [PROGRAM, ARGUMENT]")
+		}
+		return list(into)(name, n)
+	}
+}
+
+func text(into *string) reader {
+	return func(name string, n *yaml.Node) error {
 		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || n.Value == "" {
-			return at(n, "want a text")
+			return at(n, name+": want a text")
 		}
 		*into = n.Value
 		return nil
@@ -106,7 +148,7 @@ func text(into *string) func(*yaml.Node) error {
 func at(n *yaml.Node, what string) error { return fmt.Errorf("line %d: %s", n.Line, what) }
 
 // unknown names the known name that was probably meant.
-func unknown(name string, known map[string]func(*yaml.Node) error) string {
+func unknown(name string, known map[string]reader) string {
 	best, most := "", 0
 	for _, k := range sortedNames(known) {
 		if n := shared(name, k); n > most && 2*n >= len(k) {
@@ -119,7 +161,7 @@ func unknown(name string, known map[string]func(*yaml.Node) error) string {
 	return fmt.Sprintf("unknown name %q (known: %s)", name, strings.Join(sortedNames(known), ", "))
 }
 
-func sortedNames(known map[string]func(*yaml.Node) error) []string {
+func sortedNames(known map[string]reader) []string {
 	var names []string
 	for name := range known {
 		names = append(names, name)

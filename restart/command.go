@@ -20,7 +20,7 @@ func Command(find func(name string) ([]string, error)) Scheme {
 			return nil, err
 		}
 		if len(args) == 0 {
-			return nil, fmt.Errorf("restart reference %q: the configuration has no command %q that can run", "command:"+name, name)
+			return nil, fmt.Errorf("restart reference %q: the command %q has no \"run\" in blnkctl.yaml", "command:"+name, name)
 		}
 		return &program{name: name, args: args, opt: opt}, nil
 	}

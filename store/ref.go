@@ -1,9 +1,12 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -12,9 +15,9 @@ import (
 //
 //	SCHEME:PLACE[#FIELD][?OPTION=VALUE&…]
 //
-// FIELD and OPTION are percent-decoded as in a URL query; PLACE is taken as it
-// is, so that a path needs no quoting of its own. A PLACE cannot hold '#' or
-// '?'.
+// VALUE is percent-decoded as in a URL query; PLACE is taken as it is, so that a
+// path needs no quoting of its own. A PLACE cannot hold '#' or '?'. OPTION is
+// made of small letters, '-' and '_'.
 type Ref struct {
 	Scheme  string
 	Place   string
@@ -27,22 +30,75 @@ type Ref struct {
 func ParseRef(text string) (Ref, error) {
 	scheme, rest, ok := strings.Cut(text, ":")
 	if !ok || scheme == "" || strings.ContainsAny(scheme, "/.#?") {
-		return Ref{}, fmt.Errorf("reference %q: want SCHEME:PLACE", text)
+		return Ref{}, fmt.Errorf("reference %q: want SCHEME:PLACE", redact(text))
 	}
 	rest, query, hasQuery := strings.Cut(rest, "?")
 	place, field, hasField := strings.Cut(rest, "#")
 	if hasField && field == "" {
-		return Ref{}, fmt.Errorf("reference %q: nothing behind '#'", text)
+		return Ref{}, fmt.Errorf("reference %q: nothing behind '#'", redact(text))
 	}
 	r := Ref{Scheme: scheme, Place: place, Field: field}
 	if hasQuery {
-		options, err := url.ParseQuery(query)
+		options, err := parseOptions(query)
 		if err != nil {
-			return Ref{}, fmt.Errorf("reference %q: options: %w", text, err)
+			return Ref{}, fmt.Errorf("reference %q: options: %w", redact(text), err)
 		}
 		r.Options = options
 	}
 	return r, nil
+}
+
+// parseOptions refuses what has no name, or one that no scheme could know. Its
+// errors quote nothing: url.ParseQuery's show the value that they are about.
+func parseOptions(query string) (url.Values, error) {
+	for option := range strings.SplitSeq(query, "&") {
+		if name, _, ok := strings.Cut(option, "="); option != "" && (!ok || !isOptionName(name)) {
+			return nil, errors.New("want NAME=VALUE&…, each NAME of small letters and '-'")
+		}
+	}
+	options, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, errors.New("want NAME=VALUE&…, each VALUE percent-encoded")
+	}
+	return options, nil
+}
+
+// isOptionName is strict because names are shown: a secret that was put in the
+// place of one has hardly ever this form.
+func isOptionName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz-_") == ""
+}
+
+// Redacted writes the reference for an error: with the names of its options but
+// not their values, since somebody could have put a secret there.
+func (r Ref) Redacted() string { return redact(r.String()) }
+
+// redact is Redacted for a text that may be no reference.
+func redact(text string) string {
+	head, query, ok := strings.Cut(text, "?")
+	if !ok {
+		return text
+	}
+	var shown []string
+	for option := range strings.SplitSeq(query, "&") {
+		name, _, ok := strings.Cut(option, "=")
+		switch {
+		case ok && isOptionName(name):
+			shown = append(shown, name+"=…")
+		case option != "":
+			shown = append(shown, "…")
+		}
+	}
+	return head + "?" + strings.Join(shown, "&")
+}
+
+// NoOptions refuses options, for a scheme that has none.
+func (r Ref) NoOptions() error {
+	if len(r.Options) == 0 {
+		return nil
+	}
+	first := slices.Min(slices.Collect(maps.Keys(r.Options)))
+	return fmt.Errorf("reference %q: unknown option %q", r.Redacted(), first)
 }
 
 // String writes the reference so that ParseRef reads the same.
@@ -99,7 +155,7 @@ func (s Schemes) Open(text string, opt Options) (Store, error) {
 	}
 	open, ok := s[ref.Scheme]
 	if !ok {
-		return nil, fmt.Errorf("reference %q: unknown scheme %q (known: %s)", text, ref.Scheme, s.names())
+		return nil, fmt.Errorf("reference %q: unknown scheme %q (known: %s)", redact(text), ref.Scheme, s.names())
 	}
 	return open(ref, opt)
 }

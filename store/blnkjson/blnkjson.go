@@ -57,8 +57,8 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 // them; a backslash makes the character behind it, a dot for one, part of the
 // name. The file is not read, and may be missing.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	for option := range ref.Options {
-		return nil, fmt.Errorf("reference %q: unknown option %q", ref, option)
+	if err := ref.NoOptions(); err != nil {
+		return nil, err
 	}
 	field := ref.Field
 	if field == "" {

@@ -59,8 +59,8 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 
 // New opens dotenv:PATH[#NAME]. The file is not read, and may be missing.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	for option := range ref.Options {
-		return nil, fmt.Errorf("reference %q: unknown option %q", ref, option)
+	if err := ref.NoOptions(); err != nil {
+		return nil, err
 	}
 	name := ref.Field
 	if name == "" {

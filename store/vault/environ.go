@@ -107,8 +107,11 @@ func (o *options) setAddress(raw string) error {
 	if strings.Contains(raw, "@") {
 		return errors.New("the address of Vault: a user name or password in it is not supported")
 	}
+	if i := strings.IndexAny(raw, "?#"); i >= 0 { // what is behind it could be a token
+		return fmt.Errorf("the address of Vault, %q: want https://HOST:PORT and nothing behind it", raw[:i]+"…")
+	}
 	u, err := url.Parse(raw)
-	if err != nil || strings.ContainsAny(raw, "?#") {
+	if err != nil {
 		return fmt.Errorf("the address of Vault, %q: want https://HOST:PORT", raw)
 	}
 	if u.Scheme == "unix" && u.Host == "" && path.IsAbs(u.Path) {

@@ -1,6 +1,9 @@
 package vault
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Errors that a caller takes a decision on, or has advice for. No error of this
 // package holds a key, a token, or what was sent to Vault.
@@ -10,7 +13,7 @@ var (
 	ErrSealed = errors.New("the Vault server is sealed")
 	// ErrStandby: the server that answered is no active one, and knows none.
 	ErrStandby = errors.New("no Vault server is active")
-	// ErrNoToken: there is no token and no way to get one.
+	// ErrNoToken: there is no token and no way to get one. See MissingError.
 	ErrNoToken = errors.New("no Vault token")
 	// ErrToken: Vault does not take the token any more, or never did.
 	ErrToken = errors.New("the token is not taken by Vault")
@@ -28,6 +31,8 @@ var (
 	ErrUnreachable = errors.New("no answer from Vault")
 	// ErrTLS: the connection is not safe: an unknown certificate, say.
 	ErrTLS = errors.New("no safe connection to Vault")
+	// ErrNotTLS: plain http, perhaps, where the address says https. It is ErrTLS.
+	ErrNotTLS = fmt.Errorf("%w: "+noTLS, ErrTLS)
 	// ErrPlaintext: the address would carry the key in clear over a network.
 	ErrPlaintext = errors.New("plain http to another machine would show the key to the network")
 	// ErrOdd: what answered does not speak as Vault does.
@@ -56,3 +61,19 @@ func (e *DeniedError) Error() string {
 
 // Unwrap returns ErrDenied.
 func (e *DeniedError) Unwrap() error { return ErrDenied }
+
+// A MissingError says which of the secrets that the reference speaks of is not
+// there, or cannot be read. It is ErrNoToken unless Vault itself asked for it.
+type MissingError struct {
+	Secret string // as options name it: "secret-id", "token"
+	Option string // of the reference, that says where it should be; "" for none
+	Place  string // the variable or file of that option, "-" for standard input
+	Env    string // the variable that is read where there is no such option; "" for none
+	Err    error
+}
+
+// Error is that of what went wrong, which names the secret or its place.
+func (e *MissingError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *MissingError) Unwrap() error { return e.Err }

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -77,7 +78,7 @@ func TestAppRole(t *testing.T) {
 
 	refused(t, as(t, shared, "", "VAULT_ROLE_ID="+roleID, "VAULT_SECRET_ID=wrong-secret-id").open(ref), vault.ErrLogin, "invalid", roleID, "wrong-secret-id")
 	refused(t, as(t, shared, "", "VAULT_ROLE_ID="+roleID).open(ref), vault.ErrLogin, "secret_id", roleID)
-	refused(t, as(t, shared, "").open(ref), vault.ErrNoToken, "role-id-file=PATH")
+	refused(t, as(t, shared, "").open(ref), vault.ErrNoToken, "there is no role-id")
 	refused(t, as(t, shared, "", "VAULT_ROLE_ID="+roleID).open(ref+"&auth-mount=nowhere"), vault.ErrLogin, "auth/nowhere", roleID)
 }
 
@@ -144,7 +145,7 @@ func TestUserpass(t *testing.T) {
 	ref := "vault:" + place("secret") + "?auth=userpass&username=anna"
 	works(t, as(t, shared, "", "VAULT_PASSWORD=pass-word-anna").open(ref))
 	refused(t, as(t, shared, "", "VAULT_PASSWORD=wrong-word-anna").open(ref), vault.ErrLogin, "invalid username or password", "wrong-word-anna")
-	refused(t, as(t, shared, "").open(ref), vault.ErrNoToken, "VAULT_PASSWORD")
+	refused(t, as(t, shared, "").open(ref), vault.ErrNoToken, "there is no password")
 }
 
 func TestKubernetes(t *testing.T) {
@@ -161,7 +162,7 @@ func TestKubernetes(t *testing.T) {
 	_, _, stranger := vaulttest.ServiceAccount(t, "blnk", "rotator")
 	refused(t, as(t, shared, "").open(ref+"blnk&jwt-file="+secretFile(t, stranger)), vault.ErrLogin, "auth/kubernetes", stranger)
 	refused(t, as(t, shared, "").open(ref+"other&jwt-file="+secretFile(t, token)), vault.ErrLogin, `invalid role name "other"`, token)
-	refused(t, as(t, shared, "").open(ref+"blnk"), vault.ErrNoToken, "jwt-file=PATH") // outside of a pod
+	refused(t, as(t, shared, "").open(ref+"blnk"), vault.ErrNoToken, "there is no jwt") // outside of a pod
 }
 
 // The ID tokens of CI jobs: GitLab puts one into a variable, GitHub Actions
@@ -186,7 +187,7 @@ func TestJWT(t *testing.T) {
 	works(t, as(t, shared, "").open(ref()+"&jwt-file="+secretFile(t, good)))
 	bad := job("https://elsewhere.example")
 	refused(t, as(t, shared, "", "VAULT_ID_TOKEN="+bad).open(ref()), vault.ErrLogin, "aud", bad)
-	refused(t, as(t, shared, "").open(ref()), vault.ErrNoToken, "VAULT_ID_TOKEN")
+	refused(t, as(t, shared, "").open(ref()), vault.ErrNoToken, "there is no jwt")
 
 	github := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer runner-token" || r.URL.Query().Get("api-version") != "2.0" {
@@ -214,4 +215,32 @@ func TestSecondFactor(t *testing.T) {
 	refused(t, s, vault.ErrLogin, "second factor", "pass-word-anna")
 	_, err := s.Put(t.Context(), secret.New(newKey), "")
 	fails(t, err, vault.ErrLogin)
+}
+
+// What is missing is told by its name, for who has advice.
+func TestMissing(t *testing.T) {
+	ref := "vault:" + place("secret")
+	for _, c := range []struct {
+		options string
+		env     []string
+		want    vault.MissingError
+	}{
+		{"?token-file=/nonexistent/x", nil, vault.MissingError{Secret: "token", Option: "token-file", Place: "/nonexistent/x", Env: "VAULT_TOKEN"}},
+		{"?token-env=OTHER", nil, vault.MissingError{Secret: "token", Option: "token-env", Place: "OTHER", Env: "VAULT_TOKEN"}},
+		{"?auth=approle", nil, vault.MissingError{Secret: "role-id", Env: "VAULT_ROLE_ID"}},
+		{"?auth=approle", []string{"VAULT_ROLE_ID=x"}, vault.MissingError{Secret: "secret-id", Env: "VAULT_SECRET_ID"}},
+		{"?auth=userpass&username=anna&password-file=-", nil, vault.MissingError{Secret: "password", Option: "password-file", Place: "-", Env: "VAULT_PASSWORD"}},
+		{"?auth=kubernetes&role=x", nil, vault.MissingError{Secret: "jwt"}},
+	} {
+		_, _, err := as(t, shared, "", c.env...).open(ref + c.options).Get(t.Context())
+		var got *vault.MissingError
+		if !errors.As(err, &got) {
+			t.Errorf("%s: error %v", c.options, err)
+			continue
+		}
+		c.want.Err = got.Err
+		if *got != c.want {
+			t.Errorf("%s: %+v; want %+v", c.options, *got, c.want)
+		}
+	}
 }

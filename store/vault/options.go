@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -89,7 +91,7 @@ func newOptions(ref store.Ref, opt store.Options) (*options, error) {
 	}
 	var ok bool
 	if o.login, ok = logins[o.auth]; !ok {
-		return nil, fmt.Errorf("option %q: unknown login %q (known: approle, jwt, kubernetes, token, userpass)", "auth", o.auth)
+		return nil, errors.New("option \"auth\": unknown login (known: approle, jwt, kubernetes, token, userpass)")
 	}
 	if err := o.check(opt.Dir); err != nil {
 		return nil, err
@@ -115,16 +117,17 @@ func (o *options) check(dir string) error {
 		if o.given.Has(file) && o.given.Has(env) {
 			return fmt.Errorf("options %q and %q: want one of them", file, env)
 		}
+		if o.given.Has(env) && !run.IsVariable(o.given.Get(env)) {
+			return fmt.Errorf("option %q: want the name of a variable", env)
+		}
 		if path := o.given.Get(file); path == "-" {
 			inputs++
 		} else if path != "" && !filepath.IsAbs(path) {
 			o.given.Set(file, filepath.Join(dir, path))
 		}
 	}
-	for name := range o.given {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("unknown option %q (with auth=%s: %s)", name, o.auth, strings.Join(known, ", "))
-		}
+	if err := o.checkNames(known); err != nil {
+		return err
 	}
 	for _, name := range o.login.needs {
 		if !o.given.Has(name) {
@@ -132,14 +135,45 @@ func (o *options) check(dir string) error {
 		}
 	}
 	for _, name := range []string{"auth-mount", "username"} {
-		if err := checkSegments(strings.Trim(o.given.Get(name), "/")); o.given.Has(name) && err != nil {
-			return fmt.Errorf("option %q: %w", name, err)
+		if o.given.Has(name) && checkSegments(strings.Trim(o.given.Get(name), "/")) != nil {
+			return fmt.Errorf("option %q: want names with single '/' between them, none of them '.', '..' or '+'", name)
 		}
 	}
 	if inputs > 1 {
 		return errors.New("two secrets cannot both come from the standard input")
 	}
 	return nil
+}
+
+// checkNames says of a secret in the reference where it belongs.
+func (o *options) checkNames(known []string) error {
+	for _, name := range slices.Sorted(maps.Keys(o.given)) {
+		if slices.Contains(known, name) {
+			continue
+		}
+		if h, ways := secretNamed(name); len(ways) > 0 {
+			how := fmt.Sprintf("a secret is never part of a reference; %s-file=PATH or %s-env=VARIABLE says where it is", h, h)
+			if !slices.Contains(ways, o.auth) {
+				how += " (with auth=" + strings.Join(ways, " or ") + ")"
+			}
+			return fmt.Errorf("option %q: %s", name, how)
+		}
+		return fmt.Errorf("unknown option %q (with auth=%s: %s)", name, o.auth, strings.Join(known, ", "))
+	}
+	return nil
+}
+
+// secretNamed finds the logins that have a secret of that name, which may be
+// written as in Vault's API (secret_id).
+func secretNamed(name string) (secret string, ways []string) {
+	name = strings.ReplaceAll(name, "_", "-")
+	for way, l := range logins {
+		if slices.ContainsFunc(l.secrets, func(h hidden) bool { return h.name == name }) {
+			ways = append(ways, way)
+		}
+	}
+	slices.Sort(ways)
+	return name, ways
 }
 
 // first returns an option, or the first variable that is set.
@@ -179,6 +213,17 @@ func (o *options) canonical() url.Values {
 		c.Set("namespace", ns)
 	}
 	return c
+}
+
+// missing says what a person can do about a secret that is not there.
+func (o *options) missing(h hidden, err error) error {
+	e := &MissingError{Secret: h.name, Env: h.env, Err: err}
+	for _, option := range []string{h.name + "-env", h.name + "-file"} {
+		if place := o.given.Get(option); place != "" {
+			e.Option, e.Place = option, place
+		}
+	}
+	return e
 }
 
 // secret reads one of the secrets of the login, anew each time: a file may

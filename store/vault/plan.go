@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -37,14 +38,14 @@ func (s *Store) Remarks(ctx context.Context) ([]string, error) {
 }
 
 // Policy returns the smallest Vault policy that a rotation needs, besides the
-// policy "default". Where Vault cannot be asked for the mount, the policy is
-// for KV version 2 mounted at the first name of the path, and says so.
+// policy "default". Where Vault does not tell the mount, the policy is for KV
+// version 2 mounted at the first name of the path, and says so and why.
 func (s *Store) Policy(ctx context.Context) string {
 	var b strings.Builder
 	m, err := s.findMount(ctx)
 	if err != nil {
 		m = guessMount(s.place)
-		fmt.Fprintf(&b, "# Vault could not be asked: this takes %s/ for a KV store of version 2.\n", m.path)
+		fmt.Fprintf(&b, "# %s: this takes %s/ for a KV store of version 2.\n", s.unknownMount(err), m.path)
 	}
 	fmt.Fprintf(&b, "# What a rotation of the key in %s needs, besides the policy \"default\".\n", s.place)
 	if s.conn.namespace != "" {
@@ -58,4 +59,27 @@ func (s *Store) Policy(ctx context.Context) string {
 		stanza("# For rotate --compromised, which destroys the versions with the old key.\n", m.destroy(), `"update"`)
 	}
 	return b.String()
+}
+
+// unknownMount says in a few words why the mount was not found. The errors' own
+// texts say more, and are one line, too.
+func (s *Store) unknownMount(err error) string {
+	for _, c := range []struct {
+		is    error
+		words string
+	}{
+		{ErrNoMount, "Vault has no mount that " + s.place + " is under"},
+		{ErrDenied, "Vault has no mount that " + s.place + " is under, or this token may not see it"},
+		{ErrSealed, "Vault was asked, but is sealed"},
+		{ErrToken, "Vault was asked, but does not take the token"},
+		{ErrLogin, "Vault was asked, but refused the login"},
+		{ErrNoToken, "Vault was not asked, for want of a token"},
+		{ErrUnreachable, "Vault could not be reached"},
+		{ErrTLS, "Vault could not be reached over TLS"},
+	} {
+		if errors.Is(err, c.is) {
+			return c.words
+		}
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
 }

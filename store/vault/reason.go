@@ -13,7 +13,11 @@ import (
 
 // unreachable turns a failed connection to Vault into an error of ours.
 func (c *conn) unreachable(err error) error {
-	if reason := tlsReason(err); reason != "" {
+	switch reason := tlsReason(err); reason {
+	case "":
+	case noTLS:
+		return ErrNotTLS
+	default:
 		return fmt.Errorf("%w: %s", ErrTLS, reason)
 	}
 	if errors.Is(err, ErrPlaintext) {
@@ -49,6 +53,9 @@ func (c *conn) reason(err error) string {
 	return "the connection ended before the answer did"
 }
 
+// noTLS is what tlsReason says of a server that answers in clear.
+const noTLS = "it does not speak TLS on this port"
+
 // tlsReason returns "" where the error is not about TLS. The texts of these
 // errors speak of certificates only.
 func tlsReason(err error) string {
@@ -68,7 +75,7 @@ func tlsReason(err error) string {
 	case errors.As(err, &untrusted):
 		return untrusted.Err.Error()
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return "it does not speak TLS on this port"
+		return noTLS
 	case errors.As(err, &alert):
 		return alert.Error()
 	case errors.As(err, &remote) && remote.Op == "remote error":

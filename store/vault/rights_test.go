@@ -87,14 +87,39 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// Without a Vault to ask, the policy says what it takes for granted.
+// Where Vault does not tell the mount, the policy says what it takes for granted,
+// and why.
 func TestPolicyUnasked(t *testing.T) {
-	u := &user{T: t, env: []string{"VAULT_ADDR=http://127.0.0.1:1", "VAULT_TOKEN=x", "VAULT_MAX_RETRIES=0", "VAULT_NAMESPACE=pay"}}
-	got := u.open("vault:secret/blnk").Policy(t.Context())
-	for _, want := range []string{"could not be asked", `path "secret/data/blnk"`, `path "secret/destroy/blnk"`, "namespace pay"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%q is not in\n%s", want, got)
+	p := place("secret")
+	none := token(t, shared, `path "elsewhere/*" { capabilities = ["read"] }`, vaulttest.TokenRequest{})
+	for _, c := range []struct {
+		why, ref string
+		u        *user
+	}{
+		{"Vault could not be reached: ", "vault:" + p, &user{T: t, env: []string{"VAULT_ADDR=http://127.0.0.1:1", "VAULT_TOKEN=x", "VAULT_MAX_RETRIES=0"}}},
+		{"Vault was not asked, for want of a token: ", "vault:" + p, as(t, shared, "")},
+		{"Vault was asked, but does not take the token: ", "vault:" + p, as(t, shared, "hvs.notatoken")},
+		{"Vault has no mount that nope/blnk is under: ", "vault:nope/blnk", as(t, shared, shared.RootToken)},
+		{"Vault has no mount that " + p + " is under, or this token may not see it: ", "vault:" + p, as(t, shared, none)},
+		{"not a KV secrets engine", "vault:cubbyhole/blnk", as(t, shared, shared.RootToken)},
+	} {
+		c.u.env = append(c.u.env, "VAULT_MAX_RETRIES=0")
+		got := c.u.open(c.ref).Policy(t.Context())
+		first, rest, _ := strings.Cut(got, "\n")
+		place := strings.TrimPrefix(c.ref, "vault:")
+		mount, path, _ := strings.Cut(place, "/")
+		if !strings.HasPrefix(first, "# ") || !strings.Contains(first, c.why) || !strings.HasSuffix(first, ": this takes "+mount+"/ for a KV store of version 2.") {
+			t.Errorf("%q; want %q", first, c.why)
 		}
+		for _, want := range []string{`path "` + mount + "/data/" + path + `"`, `path "` + mount + "/destroy/" + path + `"`} {
+			if !strings.Contains(rest, want) {
+				t.Errorf("%q is not in\n%s", want, got)
+			}
+		}
+	}
+	u := &user{T: t, env: []string{"VAULT_ADDR=http://127.0.0.1:1", "VAULT_TOKEN=x", "VAULT_MAX_RETRIES=0", "VAULT_NAMESPACE=pay"}}
+	if got := u.open("vault:secret/blnk").Policy(t.Context()); !strings.Contains(got, "namespace pay") {
+		t.Error(got)
 	}
 }
 

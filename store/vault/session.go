@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -57,9 +58,10 @@ func (c *conn) acquire(ctx context.Context) error {
 		c.shows(c.session.token)
 		c.lives(time.Duration(auth.LeaseDuration) * time.Second)
 	} else {
-		token, err := c.opt.secret(c.opt.login.secrets[0])
+		h := c.opt.login.secrets[0]
+		token, err := c.opt.secret(h)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrNoToken, err)
+			return c.opt.missing(h, fmt.Errorf("%w: %w", ErrNoToken, err))
 		}
 		if token.IsZero() {
 			return fmt.Errorf("%w: VAULT_TOKEN is not set, and there is no ~/.vault-token", ErrNoToken)
@@ -163,21 +165,27 @@ func (c *conn) login(ctx context.Context) (*api.SecretAuth, error) {
 		body:    map[string]any{},
 		refused: ErrLogin,
 	}
+	var absent error // a secret that Vault may not ask for
 	for _, h := range c.opt.login.secrets {
 		value, err := c.opt.secret(h)
 		if err == nil && value.IsZero() && c.opt.auth == "jwt" {
 			value, err = c.githubToken(ctx)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("log in with %s: %w: %w", c.opt.auth, ErrNoToken, err)
+		if err == nil && value.IsZero() && h.name != "secret-id" {
+			err = errors.New("there is no " + h.name)
 		}
-		if value.IsZero() && h.name != "secret-id" { // Vault may not ask for that one
-			return nil, fmt.Errorf("log in with %s: %w: %s", c.opt.auth, ErrNoToken, h.missing())
+		if err != nil {
+			return nil, c.opt.missing(h, fmt.Errorf("log in with %s: %w: %w", c.opt.auth, ErrNoToken, err))
 		}
 		c.shows(value)
-		if !value.IsZero() {
-			r.body[strings.ReplaceAll(h.name, "-", "_")] = value.Reveal()
+		if value.IsZero() {
+			absent = c.opt.missing(h, ErrLogin)
+			continue
 		}
+		r.body[strings.ReplaceAll(h.name, "-", "_")] = value.Reveal()
+	}
+	if absent != nil {
+		r.refused = absent
 	}
 	if role := c.opt.given.Get("role"); role != "" {
 		r.body["role"] = role
@@ -198,15 +206,6 @@ func (c *conn) login(ctx context.Context) (*api.SecretAuth, error) {
 		return nil, c.because(r, fmt.Errorf("%w: it wants a second factor", ErrLogin))
 	}
 	return a.secret.Auth, nil
-}
-
-// missing says where the secret was looked for.
-func (h hidden) missing() string {
-	text := fmt.Sprintf("give %s-file=PATH or %s-env=NAME in the reference", h.name, h.name)
-	if h.env != "" {
-		text += ", or set " + h.env
-	}
-	return text
 }
 
 // number reads what the client left as it stands in the JSON.

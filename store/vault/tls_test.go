@@ -56,7 +56,7 @@ func TestTLS(t *testing.T) {
 		fails(t, err, vault.ErrUnreachable, server.RootToken)
 	}
 	plain := as(t, shared, shared.RootToken, "VAULT_ADDR=https"+strings.TrimPrefix(shared.Address, "http")).open("vault:" + place("secret"))
-	refused(t, plain, vault.ErrTLS, "does not speak TLS", shared.RootToken)
+	refused(t, plain, vault.ErrNotTLS, "does not speak TLS", shared.RootToken)
 }
 
 // Variables that cannot be meant are refused at the opening, by name only.

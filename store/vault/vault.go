@@ -73,7 +73,7 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 func New(ref store.Ref, opt store.Options) (*Store, error) {
 	s, err := newStore(ref, opt)
 	if err != nil {
-		return nil, fmt.Errorf("reference %q: %w", ref, err)
+		return nil, fmt.Errorf("reference %q: %w", ref.Redacted(), err)
 	}
 	return s, nil
 }

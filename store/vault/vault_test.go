@@ -44,7 +44,14 @@ func TestReferences(t *testing.T) {
 		{"vault:secret/+/x", "", `"+"`},
 		{"vault:secret/a\tb", "", "printable"},
 		{"vault:secret/blnk?tokn=1", "", `unknown option "tokn"`},
-		{"vault:secret/blnk?token=hvs.abc", "", `unknown option "token"`},
+		{"vault:secret/blnk?token=hvs.topsecret", "", `"vault:secret/blnk?token=…": option "token": a secret is never part of a reference; token-file=PATH or token-env=VARIABLE says where it is`},
+		{"vault:secret/blnk?auth=approle&secret-id=topsecret", "", `secret-id-file=PATH or secret-id-env=VARIABLE says where it is`},
+		{"vault:secret/blnk?auth=approle&secret_id=topsecret", "", `option "secret_id": a secret is never part of a reference; secret-id-file=PATH`},
+		{"vault:secret/blnk?password=topsecret", "", `password-env=VARIABLE says where it is (with auth=userpass)`},
+		{"vault:secret/blnk?jwt=topsecret", "", `(with auth=jwt or kubernetes)`},
+		{"vault:secret/blnk?auth=topsecret", "", "unknown login"},
+		{"vault:secret/blnk?token-env=hvs.topsecret", "", `option "token-env": want the name of a variable`},
+		{"vault:secret/blnk?address=https://x?token=topsecret", "", `"https://x…"`},
 		{"vault:secret/blnk?role=1", "", `unknown option "role"`},
 		{"vault:secret/blnk?auth=ldap", "", "unknown login"},
 		{"vault:secret/blnk?auth=kubernetes", "", `needs the option "role"`},
@@ -64,8 +71,9 @@ func TestReferences(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.fault) {
 				t.Errorf("%s: error %v; want %q", c.ref, err, c.fault)
 			}
-			// A reference is shown as it was written: the address is the one
-			// part of it that could hold a password.
+			if err != nil && strings.Contains(err.Error(), "topsecret") {
+				t.Errorf("%s: error %v shows a secret", c.ref, err)
+			}
 		case err != nil:
 			t.Errorf("%s: %v", c.ref, err)
 		case s.String() != c.want:
