@@ -58,8 +58,8 @@ command gets SIGTERM, after --kill-timeout SIGKILL, and is started with the new
 key: so 'blnkctl rotate --restart wait:' finds its restart done. A store that
 cannot be read is reported and changes nothing. A command that ends by itself is
 not started again, which is for the supervisor of the container or host.`, supervise.Mark),
-		Example: `  blnkctl exec --store 'blnkjson:/etc/blnk/key.json' -- blnk start
-  blnkctl exec --store 'blnkjson:/etc/blnk/key.json' --watch -- blnk workers`,
+		Example: `  blnkctl exec --store vault:secret/blnk -- blnk start
+  blnkctl exec --store vault:secret/blnk --watch -- blnk workers`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := checkExec(cmd, opt, args)
 			if err == nil {
