@@ -43,7 +43,7 @@ func TestDocker(t *testing.T) {
 	needDocker(t)
 	t.Parallel()
 	image := standinImage(t)
-	runDockerScripts(t, "docker", image, nil)
+	runDockerScripts(t, "docker", image, scriptCondition, nil)
 }
 
 // needDocker skips a test where there is no engine; where BLNKCTL_DOCKER is
@@ -69,7 +69,7 @@ func needDocker(t *testing.T) {
 	t.Skip(missing)
 }
 
-func runDockerScripts(t *testing.T, folder, image string, more func(*testscript.Env) error) {
+func runDockerScripts(t *testing.T, folder, image string, condition func(string) (bool, error), more func(*testscript.Env) error) {
 	t.Helper()
 	cmds := withEndCmds(withRotateCmds(scriptCmds()))
 	maps.Copy(cmds, map[string]scriptCmd{
@@ -81,6 +81,7 @@ func runDockerScripts(t *testing.T, folder, image string, more func(*testscript.
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                cmds,
+		Condition:           condition,
 		Setup: func(env *testscript.Env) error {
 			if err := errors.Join(prepareScript(env), prepareContainers(env, image)); err != nil || more == nil {
 				return err
