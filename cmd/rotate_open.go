@@ -42,6 +42,7 @@ type session struct {
 	keys     keyring
 	outputs  []string // of restart commands that failed
 	culprit  culprit  // of a proof that failed
+	cautions []string // what a plan says that must not be missed without one
 }
 
 // A keyring holds the keys that must not show in the output of commands.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
@@ -104,11 +105,15 @@ func (s *session) shadows(ctx context.Context) (remarks []string, err error) {
 			if err := s.shadowed(file, env); err != nil {
 				return nil, err
 			}
+			if s.unreached(env) {
+				s.cautions = append(s.cautions, env.Process+" has no key in its environment, and no blnk.json is among the stores: "+
+					"unless something else brings it the new key, it goes on without; where a blnk.json has its key, name that with another --store, too")
+			}
 			known = true
 		}
 	}
 	if known {
-		return nil, nil
+		return s.cautions, nil
 	}
 	return s.shadowsOfListeners(file)
 }
@@ -171,6 +176,13 @@ func (s *session) shadowed(file []byte, env restart.Environment) error {
 	}
 	by := culprit{name, env.Process, env.Files[name]}
 	return fail(exitFailed, fmt.Errorf("%w: %s", errShadowed, by), by.hint())
+}
+
+// unreached says whether no store is known to bring the key to a process: all of
+// them are env files, and none sets a variable of it.
+func (s *session) unreached(env restart.Environment) bool {
+	alone, err := blnk.Resolve(nil, env.Vars)
+	return len(s.variables()) == len(s.rotation.Stores) && err == nil && alone.Value(blnk.SecretKey).Text.IsZero()
 }
 
 // rotates says whether the env file that sets the variable, "" where it is not
