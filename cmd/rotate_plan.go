@@ -85,7 +85,7 @@ func (s *session) planText(ctx context.Context, p rotate.Plan, terminal bool) st
 		fmt.Fprintf(&b, "\n(%s)", p.Due.Why)
 	}
 	b.WriteString("\n\n")
-	steps(&b, "1 set", append(p.Stores, each(p.Copies, "%s (write-only: last, and not read back)")...))
+	steps(&b, "1 set", append(p.Stores, copyLines(p)...))
 	steps(&b, "2 restart", p.Restart)
 	steps(&b, "3 test", each(p.Servers, "%s: new key taken, old and random ones refused"))
 	steps(&b, "4 finish", []string{"state and audit log in " + s.state.Path()})
@@ -112,6 +112,10 @@ func notes(b *strings.Builder, remarks []string, wrapped bool) {
 		}
 		b.WriteString(name + r + "\n")
 	}
+}
+
+func copyLines(p rotate.Plan) []string {
+	return each(p.Copies, "%s (write-only: last, and not read back)")
 }
 
 func each(items []string, format string) []string {

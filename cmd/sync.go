@@ -154,7 +154,7 @@ func (s *session) syncText(p rotate.Plan, terminal bool) string {
 	}
 	fmt.Fprintf(&b, "Copy the key: %s\n\n", p.Due.Why)
 	steps(&b, "differs", p.Differs)
-	steps(&b, "write", each(p.Copies, "%s (write-only: last, and not read back)"))
+	steps(&b, "write", copyLines(p))
 	steps(&b, "restart", p.Restart)
 	steps(&b, "test", each(p.Servers, "%s: this key taken, the one before and random ones refused"))
 	notes(&b, p.Remarks, terminal)

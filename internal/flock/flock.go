@@ -53,7 +53,7 @@ const (
 // is a *HeldError; with wait 0 there is one attempt. When ctx ends first, the
 // error is that of ctx. unlock may be called more than once.
 func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), err error) {
-	f, err := take(ctx, path, wait)
+	f, err := Share(ctx, path, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +64,6 @@ func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), 
 // keeps the lock until it ends, even where this process is killed before. To
 // close the file gives back this process's part.
 func Share(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
-	return take(ctx, path, wait)
-}
-
-func take(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
 	deadline := time.Now().Add(wait)
 	for poll := pollMin; ; poll = min(2*poll, pollMax) {
 		if err := ctx.Err(); err != nil {

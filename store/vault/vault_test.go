@@ -32,7 +32,7 @@ func TestReferences(t *testing.T) {
 	for _, c := range []struct{ ref, want, fault string }{
 		{"vault:secret/blnk", "vault:secret/blnk#secret_key?address=https://vault.example:8200&namespace=teams/pay", ""},
 		{"vault:secret/blnk#other?namespace=a&address=http://127.0.0.1:1", "vault:secret/blnk#other?address=http://127.0.0.1:1&namespace=a", ""},
-		{"vault:secret/blnk?auth=approle&role-id-file=role&secret-id-env=X", "vault:secret/blnk#secret_key?address=https://vault.example:8200&auth=approle&namespace=teams/pay&role-id-file=/work/role&secret-id-env=X", ""},
+		{"vault:secret/blnk?auth=approle&role-id-file=role&secret-id-env=X", "vault:secret/blnk#secret_key?address=https://vault.example:8200&auth=approle&namespace=teams/pay&role-id-file=/srv/role&secret-id-env=X", ""},
 		{"vault:secret/blnk?auth=token&token-file=-", "vault:secret/blnk#secret_key?address=https://vault.example:8200&namespace=teams/pay&token-file=-", ""},
 		{"vault:secret/blnk?auth=jwt&jwt-audience=a%253A%26b", "vault:secret/blnk#secret_key?address=https://vault.example:8200&auth=jwt&jwt-audience=a%253A%26b&namespace=teams/pay", ""},
 		{"vault:secret", "", "MOUNT/PATH"},
@@ -64,7 +64,7 @@ func TestReferences(t *testing.T) {
 		{"vault:secret/blnk?address=https://u:topsecret@x", "", "not supported"},
 		{"vault:secret/blnk?address=http://10.1.2.3:8200", "", "plain http"},
 	} {
-		u := &user{T: t, env: env, opt: store.Options{Dir: "/work"}}
+		u := &user{T: t, env: env, opt: store.Options{Dir: "/srv"}}
 		s, err := u.try(c.ref)
 		switch {
 		case c.fault != "":
