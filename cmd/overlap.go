@@ -67,7 +67,6 @@ func (f *storeFlags) identities(a *app, refs []string) []string {
 // refusal is the error for who would have changed the key of an open rotation.
 func (o *overlap) refusal(code int) error {
 	first := o.open.Refs.Stores[0]
-	return fail(code, fmt.Errorf("%s is part of an open rotation: %s, begun %s by %s on %s, of %s", o.store, o.open.Rotation,
-		o.open.Started.Format("2006-01-02 15:04:05 MST"), o.open.User, o.open.Host, first),
+	return fail(code, fmt.Errorf("%s is part of an open rotation: %s, %s, of %s", o.store, o.open.Rotation, o.open.Begun(), first),
 		"blnkctl rotate --store "+quoted(first)+" finishes it, with --abort it goes back")
 }

@@ -138,8 +138,8 @@ func (s *session) openText(b *strings.Builder, p rotate.Plan) {
 	if p.Open.Undoing {
 		way = "undone"
 	}
-	fmt.Fprintf(b, "Rotation %s is open, begun %s by %s on %s.\nIt would be %s from step %q on, and no other one begun.\n",
-		p.Open.Rotation, p.Open.Started.Format("2006-01-02 15:04:05 MST"), p.Open.User, p.Open.Host, way, p.Open.Row)
+	fmt.Fprintf(b, "Rotation %s is open, %s.\nIt would be %s from step %q on, and no other one begun.\n",
+		p.Open.Rotation, p.Open.Begun(), way, p.Open.Row)
 	if p.Open.FirstError != "" {
 		fmt.Fprintf(b, "It stopped because: %s\n", p.Open.FirstError)
 	}

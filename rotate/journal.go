@@ -87,6 +87,11 @@ type Open struct {
 	Keys []secret.Key
 }
 
+// Begun says when, by whom and where it was begun.
+func (o *Open) Begun() string {
+	return fmt.Sprintf("begun %s by %s on %s", o.Started.Format("2006-01-02 15:04:05 MST"), o.User, o.Host)
+}
+
 // ReadJournal reads the bytes of a journal. A damaged one, or one of a version
 // that this program does not know, is ErrJournal. nil bytes are no rotation:
 // nil, nil.

@@ -11,7 +11,7 @@ import (
 // stops there: it begins no second one.
 func (w *walk) resume(ctx context.Context) error {
 	w.takeFlags()
-	w.note("finishing rotation %s, begun %s by %s on %s", w.rec.ID, w.rec.Started.Format("2006-01-02 15:04:05 MST"), w.rec.User, w.rec.Host)
+	w.note("finishing rotation %s, %s", w.rec.ID, w.rec.open().Begun())
 	if w.rec.Row == rowFinish {
 		return w.onward(ctx, rowFinish)
 	}
