@@ -56,9 +56,6 @@ func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
 	if plan.Due, err = w.due(ctx, current); err != nil || !plan.Due.Yes {
 		return plan, err
 	}
-	if err := w.proveBeforehand(ctx, current); err != nil {
-		return plan, err
-	}
 	for _, s := range w.Stores {
 		if c, ok := s.(store.Checker); ok {
 			if err := c.CheckPut(ctx); err != nil {
@@ -69,18 +66,27 @@ func (w *walk) survey(ctx context.Context, mend bool) (Plan, error) {
 	if err := w.checkPurge(ctx); err != nil {
 		return plan, err
 	}
-	if plan.Remarks, err = w.remarks(ctx); err != nil {
+	if plan.Findings, err = w.preflight(ctx, current); err != nil {
 		return plan, err
 	}
-	if w.Preflight != nil {
-		var more []string
-		more, err = w.Preflight(ctx, current)
-		plan.Remarks = append(plan.Remarks, more...)
+	// Last: the nearer to the first effect, the less can change in between.
+	return plan, w.proveBeforehand(ctx, current)
+}
+
+// preflight is what the stores and the caller have to say and to object.
+func (w *walk) preflight(ctx context.Context, current secret.Key) (found Findings, err error) {
+	said, err := w.remarks(ctx)
+	if err != nil {
+		return found, err
 	}
+	if w.Preflight != nil {
+		found, err = w.Preflight(ctx, current)
+	}
+	found.Remarks = append(said, found.Remarks...)
 	if ctx.Err() != nil {
 		err = w.interrupted(ctx)
 	}
-	return plan, err
+	return found, err
 }
 
 func (w *walk) plan() Plan {

@@ -167,7 +167,7 @@ func TestRefusedBeforehand(t *testing.T) {
 		{"open", func(w *world, _ *Rotation) { w.open = true }, ErrOpen},
 		{"silent", func(w *world, _ *Rotation) { w.server.dead = true }, ErrSilent},
 		{"preflight", func(_ *world, r *Rotation) {
-			r.Preflight = func(context.Context, secret.Key) ([]string, error) { return nil, errFault }
+			r.Preflight = func(context.Context, secret.Key) (Findings, error) { return Findings{}, errFault }
 		}, errFault},
 		{"unknown age", func(_ *world, r *Rotation) { r.Options.IfOlderThan, r.Options.IfUnknown = time.Hour, Fail }, ErrUnknownAge},
 		{"replicas differ", func(_ *world, r *Rotation) {

@@ -16,6 +16,9 @@ import (
 func (w *walk) finish(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	w.purge(ctx)
+	if !w.undoing() {
+		w.res.Warnings = append(w.res.Warnings, w.rec.Cautions...)
+	}
 	if err := w.remember(); err != nil {
 		return w.unrecorded(err)
 	}

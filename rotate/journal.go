@@ -68,6 +68,8 @@ type record struct {
 	FirstError string   `json:"first_error,omitempty"`
 	// Behind are the write-only copies that could not be written last.
 	Behind []string `json:"behind,omitempty"`
+	// Cautions are warnings of its result, whoever ends it.
+	Cautions []string `json:"cautions,omitempty"`
 }
 
 // An Open is what may be told of an open rotation.

@@ -153,6 +153,7 @@ func (w *walk) start(ctx context.Context, plan Plan, fill func() (*record, error
 	if err != nil {
 		return err
 	}
+	rec.Cautions = plan.Cautions
 	if ctx.Err() != nil {
 		return w.interrupted(ctx)
 	}

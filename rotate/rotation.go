@@ -132,9 +132,9 @@ type Rotation struct {
 	// Weak says why the current key is due whatever its age; "" where it is not.
 	Weak func(secret.Key) string
 	// Preflight checks what the engine cannot know: whether the restart can
-	// work, whether anything shadows the stores, whether there is room. What it
-	// returns beside an error are remarks for the plan.
-	Preflight func(ctx context.Context, current secret.Key) (remarks []string, err error)
+	// work, whether the stores reach the server, whether there is room. It comes
+	// before the servers are asked: it knows causes, and they know effects.
+	Preflight func(ctx context.Context, current secret.Key) (Findings, error)
 	// Confirm shows the plan to a person and returns an error where the answer
 	// is no. nil: nobody is asked.
 	Confirm func(ctx context.Context, p Plan) error
@@ -144,6 +144,15 @@ type Rotation struct {
 	Now        func() time.Time
 	Host, User string
 	Options    Options
+}
+
+// Findings are what a preflight that found no fault has to say.
+type Findings struct {
+	// Remarks are good to know before: a plan shows them.
+	Remarks []string
+	// Cautions are about what a rotation may miss. Nobody sees the plan of a
+	// cron job, so they are warnings of its result, too.
+	Cautions []string
 }
 
 // A Plan is what a rotation would do, after all its checks have passed.
@@ -156,7 +165,7 @@ type Plan struct {
 	Copies  []string
 	Restart []string
 	Servers []string
-	Remarks []string
+	Findings
 	// Differs is what a sync found to differ from the source of truth.
 	Differs []string
 	// Open is the rotation that would be finished instead, or nil.

@@ -125,11 +125,7 @@ func (w *walk) surveySync(ctx context.Context, mend bool) (difference, error) {
 	}
 	d.plan.Differs = differs
 	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", w.Stores[w.Source], Name(d.source))}
-	if d.plan.Remarks, err = w.remarks(ctx); err == nil && w.Preflight != nil {
-		var more []string
-		more, err = w.Preflight(ctx, d.live)
-		d.plan.Remarks = append(d.plan.Remarks, more...)
-	}
+	d.plan.Findings, err = w.preflight(ctx, d.live)
 	return d, err
 }
 

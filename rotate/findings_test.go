@@ -1,0 +1,62 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// cautious is a preflight that passes with a caution and a remark.
+func cautious(context.Context, secret.Key) (Findings, error) {
+	return Findings{Remarks: []string{"a remark"}, Cautions: []string{"a caution"}}, nil
+}
+
+// What a rotation may miss is a warning of its result, also where another
+// process ends it; where it is undone, nothing was missed.
+func TestCautionsAreWarningsOfTheResult(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *world, r *Rotation) {
+		r.Preflight = cautious
+		plan, err := r.Check(t.Context())
+		if err != nil || !slices.Contains(plan.Remarks, "a remark") || !slices.Equal(plan.Cautions, []string{"a caution"}) {
+			t.Errorf("plan: %+v, %v", plan.Findings, err)
+		}
+		if res, err := r.Run(t.Context()); err != nil || !slices.Equal(res.Warnings, plan.Cautions) {
+			t.Errorf("warnings: %q, %v", res.Warnings, err)
+		}
+	})
+	bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		r.Preflight = cautious
+		r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+		if res, err := r.Run(t.Context()); !errors.Is(err, ErrUndone) || len(res.Warnings) != 0 {
+			t.Errorf("undone: %q, %v", res.Warnings, err)
+		}
+	})
+	bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		r.Preflight = cautious
+		restart := r.Restart
+		r.Restart = []Restarter{restartsAs{w, func() { panic(crash{}) }}}
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = r.Run(t.Context())
+		}()
+		r.Preflight, r.Restart = nil, restart
+		if res, err := r.Run(t.Context()); err != nil || res.Outcome != Resumed || !slices.Equal(res.Warnings, []string{"a caution"}) {
+			t.Errorf("resumed: %+v, %v", res, err)
+		}
+	})
+}
+
+// The cause comes before its effect: a server that is stopped is the driver's
+// to name, and no silent address.
+func TestThePreflightComesBeforeTheServers(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		w.server.dead = true
+		r.Preflight = func(context.Context, secret.Key) (Findings, error) { return Findings{}, errFault }
+		if _, err := r.Run(t.Context()); !errors.Is(err, errFault) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
