@@ -15,6 +15,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store/vault"
@@ -160,6 +161,7 @@ func exitRules() []exitRule {
 		{is(probe.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(state.ErrUnsafe), exitUsage, "make it private with `chmod 700`, or name another one with --state-dir"},
 		{is(textfile.ErrTorn), exitFailed, "blnkctl rotate or keygen puts it right, run with the same --state-dir"},
+		{as[*restart.Fault], exitFailed, ""}, // restartHint knows it
 		{is(fs.ErrPermission), exitFailed, "run with sudo, or as the user that owns it"},
 	}
 }
@@ -186,7 +188,7 @@ func judge(err error) (code int, hint string) {
 			code = rule.code
 		}
 		if hint == "" && code == rule.code {
-			hint = cmp.Or(rule.hint, missingHint(err))
+			hint = cmp.Or(rule.hint, missingHint(err), restartHint(err))
 		}
 		break
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 )
 
@@ -13,20 +14,28 @@ import (
 // blnk.json would. It never holds the variable's value.
 type culprit struct {
 	variable, where string
-	file            string // the env file that sets it, where that is known
+	source          restart.Source // where it is set, if that is
+	known           bool
 }
 
 // String says it in a sentence.
 func (c culprit) String() string {
-	return c.variable + " is set in the environment of " + c.where + ", and wins over blnk.json"
+	text := c.variable + " is set in the environment of " + c.where + ", and wins over blnk.json"
+	if c.known && c.source.File == "" {
+		text += "; no env file sets it, so a restart keeps it as it is"
+	}
+	return text
 }
 
 func (c culprit) hint() string {
 	if !strings.HasSuffix(c.variable, "_SECRET_KEY") {
 		return "take " + c.variable + " out of the server's environment, restart it, and run this again"
 	}
-	if c.file != "" {
-		return "rotate its env file too: --store " + quoted("dotenv:"+c.file+"#"+c.variable)
+	switch {
+	case c.known && c.source.File == "":
+		return "let an env file set it, restart with that, and name it with --store 'dotenv:PATH'; or take it out, so that blnk.json counts"
+	case c.known:
+		return "rotate its env file too: --store " + quoted("dotenv:"+c.source.File+"#"+c.source.Name)
 	}
 	return "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + c.variable + "'; else take it out of the server's environment and restart"
 }
@@ -58,7 +67,7 @@ func (s *session) findCulprit(ctx context.Context) (culprit, bool) {
 		}
 		for _, p := range processes {
 			if name := decidedBy(file, p.Env); name != "" && !isRelay(p.Exe) {
-				return culprit{name, p.String(), ""}, true
+				return culprit{variable: name, where: p.String()}, true
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/probe"
@@ -63,7 +64,7 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 	case errors.Is(err, store.ErrConflict):
 		return &exitError{err: err, hint: "nothing was changed here; find out who else writes it, and run this again"}
 	case errors.Is(err, store.ErrNotFound):
-		return &exitError{err: err, hint: s.missingHint(ctx)}
+		return &exitError{err: err, hint: s.keyHint(ctx)}
 	default:
 		return err
 	}
@@ -130,6 +131,8 @@ func (s *session) explainUndone(res rotate.Result, err error) error {
 		e.hint = "mend what its log says; where it will not start even then: systemctl reset-failed " + unit.Unit
 	case ofUnit:
 		e.hint = "the log of " + unit.Unit + " says why; then run this again"
+	case restartHint(err) != "":
+		e.hint = restartHint(err)
 	case command:
 		e.hint = "when that command works, run this again"
 	}
@@ -216,12 +219,21 @@ func (s *session) storeArgs() string {
 // quoted makes a reference one word of a shell, whatever stands in it.
 func quoted(ref string) string { return "'" + strings.ReplaceAll(ref, "'", `'\''`) + "'" }
 
-// missingHint: where another store holds a key, that one is the one to copy; a
+// keyHint: where another store holds a key, that one is the one to copy; a
 // new one would lock out whoever holds the live one.
-func (s *session) missingHint(ctx context.Context) string {
+func (s *session) keyHint(ctx context.Context) string {
 	for _, st := range s.rotation.Stores {
 		if key, _, err := st.Get(ctx); err == nil && !key.IsZero() {
 			return "copy the key there: blnkctl sync --from " + quoted(st.String()) + s.allStoreArgs() + " --restart …"
+		}
+	}
+	// The process that is to be restarted may have it from elsewhere.
+	envs, _, _ := s.environments(ctx) // a hint less
+	for _, env := range envs {
+		effective, err := blnk.Resolve(nil, env.Vars)
+		if v := effective.Value(blnk.SecretKey); err == nil && v.Shadowed() && env.Sources[v.Source].File != "" {
+			from := env.Sources[v.Source]
+			return env.Process + " has its key from an env file; rotate that: --store " + quoted("dotenv:"+from.File+"#"+from.Name)
 		}
 	}
 	return "make one: blnkctl keygen" + s.allStoreArgs()

@@ -42,7 +42,6 @@ type session struct {
 	keys     keyring
 	outputs  []string // of restart commands that failed
 	culprit  culprit  // of a proof that failed
-	cautions []string // what a plan says that must not be missed without one
 }
 
 // A keyring holds the keys that must not show in the output of commands.
@@ -205,7 +204,7 @@ func (s *session) findServers(ctx context.Context, stores []store.Store) ([]stri
 		if l, ok := d.(restart.Locator); ok {
 			found, err := l.Servers(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("find the server with %s: %w", d, err)
+				return nil, fmt.Errorf("find the server with %s: %w", quoted(d.String()), err)
 			}
 			urls = append(urls, found...)
 		}

@@ -55,7 +55,7 @@ func (s *session) keepOutput(err error) {
 func (s *session) outputDetails() []string {
 	var details []string
 	for _, text := range s.outputs {
-		details = append(details, "the output of the restart command:\n  "+strings.ReplaceAll(text, "\n", "\n  "))
+		details = append(details, "the output of the restart:\n  "+strings.ReplaceAll(text, "\n", "\n  "))
 	}
 	return details
 }

@@ -23,6 +23,8 @@ type planJSON struct {
 	Servers []string `json:"servers"`
 	Holders []string `json:"holders"`
 	Remarks []string `json:"remarks"`
+	// Warnings are those that the result would have, too.
+	Warnings []string `json:"warnings"`
 }
 
 // dryRun checks everything and prints the plan.
@@ -49,6 +51,7 @@ func (s *session) planDoc(ctx context.Context, p rotate.Plan) planJSON {
 		DryRun: true, Would: "rotate", Why: p.Due.Why, Old: p.Old, Open: openID(p.Open),
 		Stores: p.Stores, Restart: p.Restart, Servers: p.Servers,
 		Holders: []string{}, Remarks: append([]string{}, p.Remarks...),
+		Warnings: append([]string{}, p.Cautions...),
 	}
 	switch {
 	case p.Open != nil:
@@ -95,23 +98,26 @@ func (s *session) planText(ctx context.Context, p rotate.Plan, terminal bool) st
 		b.WriteString("\nAfter a failure the old key is put back, restarted with, and proved.\n")
 	}
 	s.holdersText(ctx, &b, p.Current)
-	notes(&b, p.Remarks, terminal)
+	notes(&b, p.Findings, terminal)
 	b.WriteByte('\n')
 	return b.String()
 }
 
 // notes writes what is to be known of a plan, one to a line or wrapped.
-func notes(b *strings.Builder, remarks []string, wrapped bool) {
-	const name = "Note: "
-	if len(remarks) > 0 {
+func notes(b *strings.Builder, found rotate.Findings, wrapped bool) {
+	if len(found.Remarks)+len(found.Cautions) > 0 {
 		b.WriteByte('\n')
 	}
-	for _, r := range remarks {
-		if wrapped {
-			r = wrap(r, helpWidth-len(name), len(name))
+	write := func(name string, texts []string) {
+		for _, text := range texts {
+			if wrapped {
+				text = wrap(text, helpWidth-len(name), len(name))
+			}
+			b.WriteString(name + text + "\n")
 		}
-		b.WriteString(name + r + "\n")
 	}
+	write("Note: ", found.Remarks)
+	write("Warning: ", found.Cautions)
 }
 
 func copyLines(p rotate.Plan) []string {

@@ -32,9 +32,6 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 	if err == nil && s.compromised() && res.Rotation != "" {
 		res.Warnings = append(res.Warnings, s.leftBehind(ctx)...)
 	}
-	if res.Outcome == rotate.Rotated || res.Outcome == rotate.Synced {
-		res.Warnings = append(res.Warnings, s.cautions...)
-	}
 	if s.app.json() {
 		_ = s.app.printJSON(toJSON(res, err)) // lostOutput says it, with the right code
 	} else if text := s.resultText(res); text != "" && !s.nothingToSay(res) {

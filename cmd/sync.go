@@ -157,7 +157,7 @@ func (s *session) syncText(p rotate.Plan, terminal bool) string {
 	steps(&b, "write", copyLines(p))
 	steps(&b, "restart", p.Restart)
 	steps(&b, "test", each(p.Servers, "%s: this key taken, the one before and random ones refused"))
-	notes(&b, p.Remarks, terminal)
+	notes(&b, p.Findings, terminal)
 	b.WriteByte('\n')
 	return b.String()
 }

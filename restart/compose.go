@@ -233,6 +233,9 @@ func (d *compose) Check(ctx context.Context) error {
 			}
 		}
 	}
+	if err := p.runsBlnk(d.services); err != nil {
+		return err
+	}
 	if err := d.configure(ctx, p); err != nil {
 		return err
 	}
@@ -241,7 +244,7 @@ func (d *compose) Check(ctx context.Context) error {
 			continue
 		}
 		if d.approved[s.name] = d.leftAlone(ctx, p, s); d.approved[s.name] {
-			if err := d.sameImage(ctx, s); err != nil {
+			if err := d.sameImage(ctx, p, s); err != nil {
 				return err
 			}
 			continue

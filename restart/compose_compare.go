@@ -3,17 +3,12 @@ package restart
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 )
-
-// errDiffers: the containers are not what the files say now, so recreating
-// them would bring in more than another key.
-var errDiffers = errors.New("recreating it would change more than the key")
 
 // An image is what docker image inspect says of one.
 type image struct {
@@ -42,12 +37,12 @@ func (d *compose) imageOf(ctx context.Context, s *service) (image, string, error
 }
 
 // sameImage refuses where new containers would run another image.
-func (d *compose) sameImage(ctx context.Context, s *service) error {
+func (d *compose) sameImage(ctx context.Context, p *project, s *service) error {
 	img, name, err := d.imageOf(ctx, s)
 	if err != nil {
 		return err
 	}
-	return s.refuse(otherImage(s, img, name))
+	return p.refuse(s, otherImage(s, img, name))
 }
 
 func otherImage(s *service, img image, name string) (diffs []string) {
@@ -65,11 +60,12 @@ func short(id string) string {
 	return id[:min(len(id), 12)]
 }
 
-func (s *service) refuse(diffs []string) error {
+// refuse names the differences, and the command that brings them in.
+func (p *project) refuse(s *service, diffs []string) error {
 	if len(diffs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("service %s: %w: %s; run Compose's up for that first", s.name, errDiffers, strings.Join(diffs, "; "))
+	return fault(ErrDiffers, p.byHand("up", "-d", "--no-deps", s.name), "service %s: %v: %s", s.name, ErrDiffers, strings.Join(diffs, "; "))
 }
 
 // sameButKey refuses where new containers of the service would differ from
@@ -85,12 +81,12 @@ func (d *compose) sameButKey(ctx context.Context, p *project, s *service) error 
 	}
 	slices.Sort(diffs)
 	if diffs = slices.Compact(diffs); len(diffs) > 0 {
-		return s.refuse(diffs)
+		return p.refuse(s, diffs)
 	}
 	if s.otherKey() || d.leftAlone(ctx, p, s) {
 		return nil
 	}
-	return s.refuse([]string{"something else in its files or in the environment of Compose is not as it was"})
+	return p.refuse(s, []string{"something else in its files or in the environment of Compose is not as it was"})
 }
 
 // otherKey says whether the files have another key than the containers.

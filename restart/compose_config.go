@@ -5,9 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -154,7 +151,7 @@ func (d *compose) configure(ctx context.Context, p *project) error {
 		}
 		s.config = config
 		c := s.containers[0]
-		s.recreate = c.fixedKey() != "" || !c.runsBlnkctl() && slices.ContainsFunc(keyVariables(), func(name string) bool {
+		s.recreate = c.fixedKey() != "" || !c.role().execs && slices.ContainsFunc(keyVariables(), func(name string) bool {
 			return config.Environment[name] != nil
 		})
 	}
@@ -174,69 +171,4 @@ func decode(text string) (map[string]serviceConfig, bool) {
 	}
 	var services map[string]serviceConfig
 	return services, json.Unmarshal(data, &services) == nil
-}
-
-// envFiles says which env file sets a variable of the key: one that the
-// service lists, or the one that its compose file takes the value from.
-func (d *compose) envFiles(ctx context.Context, p *project, s *service) map[string]string {
-	raw, ok := d.uninterpolated(ctx, p)[s.name]
-	if !ok {
-		return nil
-	}
-	files := map[string]string{}
-	for _, name := range keyVariables() {
-		candidates := absolutes(strings.Join(raw.EnvFile, ","), p.dir)
-		if value, own := raw.Environment[name]; own {
-			if value != nil && !strings.Contains(*value, "$") {
-				continue // it stands in the compose file itself
-			}
-			if candidates = p.envFiles; len(candidates) == 0 {
-				candidates = absolutes(".env", p.dir)
-			}
-		}
-		for _, path := range candidates { // the last one wins
-			if setsVariable(path, name) {
-				files[name] = path
-			}
-		}
-	}
-	return files
-}
-
-// uninterpolated are the services as they stand in the files; nil where this
-// Compose cannot tell.
-func (d *compose) uninterpolated(ctx context.Context, p *project) map[string]serviceConfig {
-	if p.tool.major > 1 {
-		text, err := d.ask(ctx, p, "config", "--no-interpolate", "--format", "json")
-		if err != nil {
-			return nil
-		}
-		services, _ := decode(text)
-		return services
-	}
-	all := map[string]serviceConfig{}
-	for _, path := range p.files {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil
-		}
-		services, _ := decode(string(text))
-		for name, s := range services {
-			merged := all[name]
-			merged.EnvFile = append(merged.EnvFile, s.EnvFile...)
-			if merged.Environment == nil {
-				merged.Environment = composeEnv{}
-			}
-			maps.Copy(merged.Environment, s.Environment)
-			all[name] = merged
-		}
-	}
-	return all
-}
-
-// setsVariable says whether an env file has a line for the variable.
-func setsVariable(path, name string) bool {
-	text, err := os.ReadFile(path)
-	line := regexp.MustCompile(`(?m)^\s*(export\s+)?` + regexp.QuoteMeta(name) + `\s*[=:]`)
-	return err == nil && line.Match(text)
 }

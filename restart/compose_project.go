@@ -2,8 +2,9 @@ package restart
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,29 +55,6 @@ func (s *service) stopTimeout() int {
 	return longest
 }
 
-// A row is what docker ps tells of a container of a project.
-type row struct{ id, project, dir, files string }
-
-// rows lists the containers of all projects, those that are stopped too.
-func (e engine) rows(ctx context.Context, filters ...string) ([]row, error) {
-	label := func(name string) string { return `{{"\t"}}{{.Label "` + name + `"}}` }
-	args := []string{"docker", "ps", "-a", "--no-trunc", "--filter", "label=" + labelProject, "--filter", "label=" + labelOneoff + "=False"}
-	for _, f := range filters {
-		args = append(args, "--filter", "label="+f)
-	}
-	text, err := e.read(ctx, append(args, "--format", "{{.ID}}"+label(labelProject)+label(labelDir)+label(labelFiles))...)
-	if err != nil {
-		return nil, fmt.Errorf("list containers: %w", err)
-	}
-	var all []row
-	for line := range strings.Lines(text) {
-		if f := strings.Split(strings.TrimSuffix(line, "\n"), "\t"); len(f) == 4 {
-			all = append(all, row{f[0], f[1], f[2], f[3]})
-		}
-	}
-	return all, nil
-}
-
 // absolutes splits a label that holds paths.
 func absolutes(list, dir string) (paths []string) {
 	for _, path := range strings.Split(list, ",") {
@@ -104,75 +82,12 @@ func absolute(path, dir string) string {
 	}
 }
 
-// matches says whether the container belongs to the project that is meant.
-func (d *compose) matches(r row) bool {
-	if d.project != "" && r.project != d.project {
-		return false
-	}
-	if d.file != "" {
-		return slices.ContainsFunc(absolutes(r.files, r.dir), func(path string) bool { return samePath(path, d.file) })
-	}
-	return d.project != "" || samePath(r.dir, d.opt.Dir)
-}
-
-func samePath(a, b string) bool {
-	if filepath.Clean(a) == filepath.Clean(b) {
-		return true
-	}
-	x, err := filepath.EvalSymlinks(a)
-	if err != nil {
-		return false
-	}
-	y, err := filepath.EvalSymlinks(b)
-	return err == nil && x == y
-}
-
-// find looks for the project and its services.
-func (d *compose) find(ctx context.Context) (*project, error) {
-	rows, err := d.rows(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var names, known, ids []string
-	for _, r := range rows {
-		if k := r.project + " in " + r.dir; !slices.Contains(known, k) {
-			known = append(known, k)
-		}
-		if !d.matches(r) {
-			continue
-		}
-		if !slices.Contains(names, r.project) {
-			names = append(names, r.project)
-		}
-		ids = append(ids, r.id)
-	}
-	slices.Sort(known)
-	switch {
-	case len(names) == 0 && len(known) == 0:
-		return nil, errors.New("no Compose project has containers here")
-	case len(names) == 0:
-		return nil, fmt.Errorf("no such Compose project has containers here; there are: %s", strings.Join(known, ", "))
-	case len(names) > 1:
-		slices.Sort(names)
-		return nil, fmt.Errorf("several Compose projects are meant: %s; name one with ?project=NAME", strings.Join(names, ", "))
-	}
-	var all []container
-	for _, id := range ids {
-		c, err := d.examine(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-	}
-	return d.assemble(names[0], all)
-}
-
 // assemble sorts the containers of a project into services.
 func (d *compose) assemble(name string, all []container) (*project, error) {
 	p := &project{name: name}
 	wanted := d.wanted(all)
 	if len(wanted) == 0 {
-		return nil, fmt.Errorf("no service of project %s runs Blnk: name the services, as compose:FILE#server,worker", name)
+		return nil, &Fault{Kind: ErrNoBlnk, Text: fmt.Sprintf("no service of project %s runs Blnk, as far as their commands tell", name), Instead: "compose:" + d.file + "#SERVICE,SERVICE"}
 	}
 	for _, want := range wanted {
 		p.services = append(p.services, &service{name: want})
@@ -187,16 +102,38 @@ func (d *compose) assemble(name string, all []container) (*project, error) {
 	}
 	for _, s := range p.services {
 		if len(s.containers) == 0 {
-			return nil, fmt.Errorf("service %s of project %s has no container", s.name, name)
-		}
-		for _, c := range s.containers {
-			if err := p.learn(c); err != nil {
-				return nil, err
-			}
+			return nil, fault(ErrAbsent, nil, "service %s of project %s has no container; these have: %s", s.name, name, strings.Join(servicesOf(all), ", "))
 		}
 	}
 	d.seen = wanted
-	return p, nil
+	return p, p.learn()
+}
+
+// servicesOf are the names of the services that the containers belong to.
+func servicesOf(all []container) []string {
+	names := map[string]bool{}
+	for _, c := range all {
+		names[c.Config.Labels[labelService]] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// runsBlnk refuses services that were named where none of them runs Blnk and
+// others of the project do.
+func (p *project) runsBlnk(named []string) error {
+	runs := func(c container) bool { return c.role().runsBlnk() }
+	for _, s := range p.services {
+		if slices.ContainsFunc(s.containers, runs) {
+			return nil
+		}
+	}
+	others := slices.DeleteFunc(slices.Clone(p.others), func(c container) bool { return !runs(c) })
+	if len(others) == 0 {
+		return nil // their commands do not tell
+	}
+	names := servicesOf(others)
+	text := fmt.Sprintf("nothing that was named (%s) runs Blnk, and these services do: %s", strings.Join(named, ", "), strings.Join(names, ", "))
+	return &Fault{Kind: ErrNoBlnk, Text: text, Instead: "compose:?project=" + url.QueryEscape(p.name)}
 }
 
 // wanted are the services to restart: those that were named, those that were
@@ -224,20 +161,29 @@ func (d *compose) wanted(all []container) []string {
 	return append(servers, others...)
 }
 
-// learn takes what a container's labels say of the project, which must be the
-// same for all.
-func (p *project) learn(c container) error {
-	l := c.Config.Labels
-	files, envFiles := absolutes(l[labelFiles], l[labelDir]), absolutes(l[labelEnvFile], l[labelDir])
-	if p.dir == "" {
-		p.dir, p.files, p.envFiles, p.version = l[labelDir], files, envFiles, l[labelVersion]
-		if p.dir == "" || len(p.files) == 0 {
-			return fmt.Errorf("container %s does not say of which files it was made: it was made by a Compose before 1.25", c.name())
+// learn takes what the labels of the containers say of the project. Where they
+// were made from different files, Compose found no reason to make the older ones
+// anew when a file came or went: the newest one has the files of today. That
+// nothing but the key changes is looked at for each of them.
+func (p *project) learn() error {
+	var newest container
+	dirs := map[string]bool{}
+	for _, s := range p.services {
+		for _, c := range s.containers {
+			dirs[c.Config.Labels[labelDir]] = true
+			if newest.Config.Labels == nil || c.Created.After(newest.Created) {
+				newest = c
+			}
 		}
-		return nil
 	}
-	if p.dir != l[labelDir] || !slices.Equal(p.files, files) || !slices.Equal(p.envFiles, envFiles) {
-		return fmt.Errorf("the services of project %s were made from different files: run Compose's up with all of them once", p.name)
+	l := newest.Config.Labels
+	p.dir, p.version = l[labelDir], l[labelVersion]
+	p.files, p.envFiles = absolutes(l[labelFiles], p.dir), absolutes(l[labelEnvFile], p.dir)
+	switch {
+	case p.dir == "" || len(p.files) == 0:
+		return fmt.Errorf("container %s does not say of which files it was made: it was made by a Compose before 1.25", newest.name())
+	case len(dirs) > 1:
+		return fmt.Errorf("the services of project %s were made in different folders: %s", p.name, strings.Join(slices.Sorted(maps.Keys(dirs)), ", "))
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package restart
 
-import "context"
+import (
+	"context"
+	"maps"
+)
 
 // Environments returns what each service will see: what its containers were
 // made with, or what Compose makes of its files and env files where it will be
@@ -13,21 +16,42 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 	if err := d.configure(ctx, p); err != nil {
 		return nil, err
 	}
+	here := d.local(ctx)
 	var envs []Environment
 	for _, s := range p.services {
-		env := Environment{Process: "service " + s.name, Vars: s.containers[0].env()}
+		env := s.containers[0].environment("service "+s.name, here)
 		if s.recreate {
-			for _, name := range keyVariables() {
-				delete(env.Vars, name)
+			if err := d.renew(ctx, p, s, &env); err != nil {
+				return nil, err
 			}
-			for name, value := range s.config.vars() {
-				env.Vars[name] = value
-			}
-			env.Files = d.envFiles(ctx, p, s)
 		}
 		envs = append(envs, env)
 	}
 	return envs, nil
+}
+
+// renew puts the variables of the key into an environment as they will be in a
+// new container: those of the image, and over them those of Compose's files.
+func (d *compose) renew(ctx context.Context, p *project, s *service, env *Environment) error {
+	img, _, err := d.imageOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	built, set := variables(img.Config.Env), s.config.vars()
+	for _, name := range keyVariables() {
+		delete(env.Vars, name)
+		if value, ok := built[name]; ok {
+			env.Vars[name] = value
+		}
+	}
+	maps.Copy(env.Vars, set)
+	env.Sources = d.sources(ctx, p, s)
+	for _, name := range keyVariables() {
+		if _, ok := set[name]; !ok {
+			env.Sources[name] = Source{} // the image's, if anybody's
+		}
+	}
+	return nil
 }
 
 // Servers returns the published addresses of the services that run "blnk
@@ -44,9 +68,9 @@ func (d *compose) Servers(ctx context.Context) ([]string, error) {
 	return addresses(all)
 }
 
-// Remarks tells how the services stop and start, what else of the project has
-// to do with their key, and whether workers are among them.
-func (d *compose) Remarks(ctx context.Context) ([]string, error) {
+// Remarks tells how the services stop and start, and what else of the project
+// has to do with their key.
+func (d *compose) Remarks(ctx context.Context) (said []Remark, err error) {
 	p, err := d.find(ctx)
 	if err != nil {
 		return nil, err
@@ -54,22 +78,28 @@ func (d *compose) Remarks(ctx context.Context) ([]string, error) {
 	if err := d.configure(ctx, p); err != nil {
 		return nil, err
 	}
-	var said []string
-	workers := false
 	for _, s := range p.services {
-		said = append(said, s.containers[0].remarks()...)
+		said = append(said, s.containers[0].remarks("service "+s.name)...)
 		if s.recreate {
-			said = append(said, s.name+": its container is made anew, for only so it gets another environment; its files outside of volumes are lost")
+			said = append(said, note("service %s: its container is made anew, since a restart would keep its environment; files that it wrote outside of volumes are lost", s.name))
 		}
-		workers = workers || s.containers[0].role().workers
 	}
 	for _, c := range p.others {
-		if c.writesConfig() {
-			said = append(said, c.Config.Labels[labelService]+": this service writes a blnk.json that lets everybody in where the file is missing, at each \"up\" that starts it too; this restart does not")
-		}
-	}
-	if !workers {
-		said = append(said, "none of the services runs \"blnk workers\": restart the workers too, they read the key at their start")
+		said = append(said, c.otherRemarks(c.Config.Labels[labelService])...)
 	}
 	return said, nil
+}
+
+// otherRemarks is what to know of a service that is not restarted.
+func (c container) otherRemarks(service string) []Remark {
+	r := c.role()
+	switch {
+	case c.writesConfig():
+		return []Remark{note("service %s writes a blnk.json that lets everybody in where the file is missing, at each \"up\" that starts it too; this restart does not", service)}
+	case c.State.Running && r.workers:
+		return []Remark{caution("service %s runs \"blnk workers\", is not named, and goes on with the key that it has: it signs webhooks with it", service)}
+	case c.State.Running && r.server:
+		return []Remark{caution("service %s runs \"blnk start\", is not named, and goes on with the key that it has", service)}
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestComposeReference(t *testing.T) {
@@ -173,10 +174,31 @@ func TestProjectOfLabels(t *testing.T) {
 	if _, err := d.assemble("p", []container{containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml"))}); err == nil {
 		t.Error("a server that has no container any more was forgotten")
 	}
-	if _, err := (&compose{}).assemble("p", []container{
-		containerOf(t, labels("server", "/p/a.yaml")), containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml"))}); err == nil {
-		t.Error("containers of different files were taken for one project")
+	// A file that came later is only in the labels of the newer container.
+	for _, c := range []struct{ server, worker, want string }{
+		{"2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "/p/a.yaml /p/b.yaml"},
+		{"2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z", "/p/a.yaml"},
+	} {
+		server, worker := containerOf(t, labels("server", "/p/a.yaml")), containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml"))
+		server.Created, worker.Created = at(t, c.server), at(t, c.worker)
+		p, err := (&compose{}).assemble("p", []container{server, worker})
+		if err != nil || strings.Join(p.files, " ") != c.want {
+			t.Errorf("%v, %v; want %s", p, err, c.want)
+		}
 	}
+	elsewhere := containerOf(t, strings.Replace(labels("worker", "/q/a.yaml"), `"/p"`, `"/q"`, 1))
+	if _, err := (&compose{}).assemble("p", []container{containerOf(t, labels("server", "/p/a.yaml")), elsewhere}); err == nil {
+		t.Error("containers of different folders were taken for one project")
+	}
+}
+
+func at(t *testing.T, text string) time.Time {
+	t.Helper()
+	when, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return when
 }
 
 func TestAbsolute(t *testing.T) {

@@ -24,8 +24,14 @@ func (t tool) restartsOthers() bool { return t.major > 2 || t.major == 2 && t.mi
 
 // command is a call of Compose for the project.
 func (p *project) command(args ...string) []string {
-	call := append([]string{}, p.tool.args...)
-	call = append(call, "--ansi", "never", "-p", p.name, "--project-directory", p.dir)
+	return p.call(append(slices.Clone(p.tool.args), "--ansi", "never"), args)
+}
+
+// byHand is a call of Compose as a person makes it.
+func (p *project) byHand(args ...string) []string { return p.call(slices.Clone(p.tool.args), args) }
+
+func (p *project) call(call, args []string) []string {
+	call = append(call, "-p", p.name, "--project-directory", p.dir)
 	for _, f := range p.files {
 		call = append(call, "-f", f)
 	}
@@ -81,7 +87,7 @@ func (d *compose) findTool(ctx context.Context, p *project) error {
 		}
 	}
 	if len(there) == 0 {
-		return errors.New("neither docker compose nor docker-compose can be run")
+		return fault(ErrNoTool, nil, "neither docker compose nor docker-compose can be run")
 	}
 	return fmt.Errorf("project %s was made by Compose %s, and there is only %s: its containers would be made in another way", p.name, p.version, strings.Join(there, ", "))
 }
@@ -93,7 +99,7 @@ func (d *compose) ask(ctx context.Context, p *project, args ...string) (string, 
 	var exit *run.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.Err == nil && !exit.Result.TimedOut:
-		return "", fmt.Errorf("%s %s: exit status %d (run it by hand to see why)", strings.Join(p.tool.args, " "), args[0], exit.Result.Exit)
+		return "", fault(ErrFiles, p.byHand("config", "--quiet"), "%s %s: exit status %d", strings.Join(p.tool.args, " "), args[0], exit.Result.Exit)
 	case err != nil:
 		return "", fmt.Errorf("%s %s: %w", strings.Join(p.tool.args, " "), args[0], err)
 	}

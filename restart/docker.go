@@ -15,8 +15,7 @@ import (
 //
 // Its success means that each container was stopped and started again
 // (StartedAt), still ran a while later, and is healthy where its image has a
-// check. It does not promise that all workers were among the containers named:
-// the plan says so where none was.
+// check. It does not promise that all workers were among the containers named.
 //
 // A restart keeps the environment that a container was made with, so a
 // container that has the key there is refused.
@@ -122,8 +121,7 @@ func (d *docker) Check(ctx context.Context) error {
 			return err
 		}
 		if name := c.fixedKey(); name != "" {
-			return fmt.Errorf("container %s was made with %s (docker run -e or --env-file), which a restart cannot change: "+
-				"make it anew without that variable and with the key in a mounted blnk.json, or let Compose recreate it", c.name(), name)
+			return c.fixed(name)
 		}
 	}
 	return stopped
@@ -148,9 +146,10 @@ func (d *docker) Environments(ctx context.Context) ([]Environment, error) {
 	if err != nil {
 		return nil, err
 	}
+	here := d.local(ctx)
 	var envs []Environment
 	for _, c := range all {
-		envs = append(envs, Environment{Process: "container " + c.name(), Vars: c.env()})
+		envs = append(envs, c.environment("container "+c.name(), here))
 	}
 	return envs, nil
 }
@@ -177,19 +176,14 @@ func addresses(all []container) ([]string, error) {
 	return urls, nil
 }
 
-// Remarks tells how the containers stop and start, and whether workers are
-// among them.
-func (d *docker) Remarks(ctx context.Context) ([]string, error) {
+// Remarks tells how the containers stop and start.
+func (d *docker) Remarks(ctx context.Context) (said []Remark, err error) {
 	all, err := d.containers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var said []string
 	for _, c := range all {
-		said = append(said, c.remarks()...)
-	}
-	if !slices.ContainsFunc(all, func(c container) bool { return c.role().workers }) {
-		said = append(said, "none of the containers in "+d.String()+" runs \"blnk workers\": restart the workers too, they read the key at their start")
+		said = append(said, c.remarks("container "+c.name())...)
 	}
 	return said, nil
 }

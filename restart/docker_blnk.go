@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,12 +15,6 @@ import (
 	"github.com/blnkctl/blnkctl/blnk"
 )
 
-// A role is what a container runs of Blnk.
-type role struct{ server, workers, migrates bool }
-
-// runsBlnk says that it is a server or workers.
-func (r role) runsBlnk() bool { return r.server || r.workers }
-
 // How long Blnk may take to stop: the server waits 30 s for open requests, a
 // worker with a hot lane needs 95 s.
 const (
@@ -27,29 +22,6 @@ const (
 	workerStop = 100
 	usualStop  = 10 // Docker's own, where nothing is said
 )
-
-// roleOf reads a command line, also one that a shell reads.
-func roleOf(argv []string) role {
-	apart := strings.NewReplacer(";", " ; ", "&", " ; ", "|", " ; ", "\n", " ; ", "(", " ; ", ")", " ; ", `"`, " ", "'", " ")
-	var r role
-	inside := false // behind the word blnk, before its command
-	for _, word := range strings.Fields(apart.Replace(strings.Join(argv, " "))) {
-		switch {
-		case path.Base(word) == "blnk":
-			inside = true
-		case word == ";":
-			inside = false
-		case !inside:
-		case word == "start":
-			r.server, inside = true, false
-		case word == "workers":
-			r.workers, inside = true, false
-		case word == "migrate":
-			r.migrates, inside = true, false
-		}
-	}
-	return r
-}
 
 func (c container) argv() []string { return append([]string{c.Path}, c.Args...) }
 func (c container) role() role     { return roleOf(c.argv()) }
@@ -90,14 +62,15 @@ func (c container) stopTimeout() int {
 	}
 }
 
-// remarks is what the plan should say about a restart of the container.
-func (c container) remarks() (said []string) {
+// remarks is what the plan should say about a restart of the container, which
+// people know by this name.
+func (c container) remarks(name string) (said []Remark) {
 	if c.deafShell() {
-		said = append(said, fmt.Sprintf("%s: the shell before blnk is process 1 and does not hear SIGTERM, so its stop lasts "+
-			"until the grace period of %d s ends and it is killed: \"exec blnk …\" in its command mends that", c.name(), c.stopTimeout()))
+		said = append(said, note("%s: the shell before blnk is process 1 and does not hear SIGTERM, so its stop lasts "+
+			"until the grace period of %d s ends and it is killed: \"exec blnk …\" in its command mends that", name, c.stopTimeout()))
 	}
 	if c.role().migrates {
-		said = append(said, c.name()+": \"blnk migrate up\" runs again at its start")
+		said = append(said, note("%s: \"blnk migrate up\" runs again at its start", name))
 	}
 	return said
 }
@@ -113,16 +86,10 @@ func keyVariables() []string {
 	return nil
 }
 
-// runsBlnkctl says that the container's program is "blnkctl exec", which sets
-// the key of its child itself.
-func (c container) runsBlnkctl() bool {
-	return slices.ContainsFunc(c.argv(), func(word string) bool { return path.Base(word) == "blnkctl" })
-}
-
 // fixedKey names the variable of the key that the container was made with; ""
 // where there is none, or where blnkctl is what runs in it and sets its own.
 func (c container) fixedKey() string {
-	if c.runsBlnkctl() {
+	if c.role().execs {
 		return ""
 	}
 	env := c.env()
@@ -134,6 +101,15 @@ func (c container) fixedKey() string {
 	return ""
 }
 
+// fixed is the error of a container that has the key in a variable.
+func (c container) fixed(name string) error {
+	f := &Fault{Kind: ErrFixed, Text: fmt.Sprintf("container %s was made with %s (docker run -e or --env-file), which a restart cannot change", c.name(), name)}
+	if project := c.Config.Labels[labelProject]; project != "" {
+		f.Instead = "compose:?project=" + url.QueryEscape(project)
+	}
+	return f
+}
+
 // port is the one that the server in the container listens on.
 func (c container) port() string {
 	e, err := blnk.Resolve(c.configFile(), c.env())
@@ -143,41 +119,81 @@ func (c container) port() string {
 	return e.Port()
 }
 
-// configFile is the blnk.json that is mounted where the server looks for it;
-// nil where there is none that this process can read.
-func (c container) configFile() []byte {
-	const most = 10 << 20
-	want := path.Join("/", c.Config.WorkingDir, blnk.FileName)
+// config is the mount that a Blnk in the container finds its blnk.json in, and
+// the file's path on the engine's host; no path where the file lies in the
+// container itself, or its place is not known.
+func (c container) config() (nearest mount, file string) {
+	place := path.Join("/", c.Config.WorkingDir, blnk.FileName)
 	for _, m := range c.Mounts {
-		source := m.Source
-		switch m.Destination {
-		case want:
-		case path.Dir(want):
-			source = filepath.Join(source, blnk.FileName)
-		default:
+		at := path.Clean(m.Destination)
+		rest, below := strings.CutPrefix(place, strings.TrimSuffix(at, "/")+"/")
+		if at != place && !below || len(at) <= len(nearest.Destination) {
 			continue
 		}
-		if info, err := os.Stat(source); err != nil || !info.Mode().IsRegular() {
-			return nil
+		nearest, file = m, ""
+		if m.Source != "" {
+			file = filepath.Join(m.Source, rest)
 		}
-		f, err := os.Open(source)
-		if err != nil {
-			return nil
+		if at == place {
+			file = m.Source
 		}
-		text, err := io.ReadAll(io.LimitReader(f, most))
-		_ = f.Close()
-		if err != nil {
-			return nil
-		}
-		return text
 	}
-	return nil
+	if c.role().moves {
+		file = ""
+	}
+	return nearest, file
+}
+
+// configFile is the text of the blnk.json that is mounted where the server
+// looks for it; nil where there is none that this process can read.
+func (c container) configFile() []byte {
+	const most = 10 << 20
+	_, source := c.config()
+	if info, err := os.Stat(source); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := os.Open(source)
+	if err != nil {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(f, most))
+	_ = f.Close()
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// environment is what the process in the container sees. here: the engine is
+// on this host, so that its paths can be told.
+func (c container) environment(process string, here bool) Environment {
+	r := c.role()
+	env := Environment{Process: process, Server: r.server, Workers: r.workers, Execs: r.execs, Vars: c.env(), Sources: map[string]Source{}}
+	for _, name := range keyVariables() {
+		if _, ok := env.Vars[name]; ok {
+			env.Sources[name] = Source{}
+		}
+	}
+	if !here {
+		return env
+	}
+	if m, file := c.config(); file != "" && m.seenHere() {
+		env.Config = file
+	}
+	env.Isolated = true
+	for _, m := range c.Mounts {
+		if m.Source != "" {
+			env.Isolated = env.Isolated && m.seenHere()
+			env.Mounts = append(env.Mounts, m.Source)
+		}
+	}
+	return env
 }
 
 // servers are the addresses on this host at which the server in the container
 // can be asked.
 func (c container) servers() ([]string, error) {
-	if !c.role().server || !c.State.Running {
+	if !c.role().server {
 		return nil, nil
 	}
 	port := c.port()
@@ -187,19 +203,23 @@ func (c container) servers() ([]string, error) {
 	if slices.ContainsFunc(c.HostConfig.PortBindings[port+"/tcp"], func(b binding) bool { return b.HostPort == "" || b.HostPort == "0" }) {
 		return nil, fmt.Errorf("container %s gets another port of this host at each restart: publish port %s on a fixed one", c.name(), port)
 	}
-	var urls []string
-	for _, b := range c.NetworkSettings.Ports[port+"/tcp"] {
+	published := c.NetworkSettings.Ports
+	if !c.State.Running { // it has none now, and those that it was made with when it runs again
+		published = c.HostConfig.PortBindings
+	}
+	var found []string
+	for _, b := range published[port+"/tcp"] {
 		host := b.HostIP
 		if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 			host = "127.0.0.1"
 		}
-		if url := "http://" + net.JoinHostPort(host, b.HostPort); !slices.Contains(urls, url) {
-			urls = append(urls, url)
+		if at := "http://" + net.JoinHostPort(host, b.HostPort); !slices.Contains(found, at) {
+			found = append(found, at)
 		}
 	}
 	// One published on several addresses is one server: loopback will do.
-	if i := slices.IndexFunc(urls, func(u string) bool { return strings.HasPrefix(u, "http://127.") }); i >= 0 {
-		return urls[i : i+1], nil
+	if i := slices.IndexFunc(found, func(u string) bool { return strings.HasPrefix(u, "http://127.") }); i >= 0 {
+		return found[i : i+1], nil
 	}
-	return urls, nil
+	return found, nil
 }

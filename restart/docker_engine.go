@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -13,22 +13,8 @@ import (
 	"github.com/blnkctl/blnkctl/internal/run"
 )
 
-const (
-	// queryTimeout is far more than an engine needs for an answer.
-	queryTimeout = 30 * time.Second
-	// look is how often a container is looked at while it starts.
-	look = 200 * time.Millisecond
-	// steadyFor is how long a container must run to count as started: a
-	// process that cannot read its configuration ends within a second, and of
-	// a worker nobody else would notice.
-	steadyFor = 2 * time.Second
-	// mostStarts is how often a restart policy may start a container anew
-	// before it counts as one that does not come up.
-	mostStarts = 4
-)
-
-// ErrStopped: a container or service that is to be restarted does not run.
-var ErrStopped = errors.New("does not run")
+// queryTimeout is far more than an engine needs for an answer.
+const queryTimeout = 30 * time.Second
 
 // An engine is Docker as the person at the command line reaches it: with the
 // docker command, its context and its permissions.
@@ -38,6 +24,7 @@ type engine struct{ opt Options }
 // may hold keys, so it must not be printed.
 type container struct {
 	ID, Name, Path, Image string
+	Created               time.Time
 	Args                  []string
 	State                 struct {
 		Status                      string
@@ -51,7 +38,7 @@ type container struct {
 		Init                 *bool
 		PortBindings         map[string][]binding
 	}
-	Mounts []struct{ Type, Name, Source, Destination string }
+	Mounts []mount
 	Config struct {
 		Env             []string
 		Cmd, Entrypoint []string
@@ -67,6 +54,18 @@ type container struct {
 
 	// first is the program that process 1 runs by now; "" where nobody looked.
 	first string
+}
+
+// A mount is something of the engine's host in a container; Source is "" for a
+// file system of its own, as a tmpfs.
+type mount struct{ Type, Name, Source, Destination string }
+
+// seenHere says that the source can be found by this process. The engine may
+// name a path of another machine: where blnkctl runs in a container itself, or
+// the engine in a virtual one.
+func (m mount) seenHere() bool {
+	_, err := os.Stat(m.Source)
+	return err == nil
 }
 
 // A binding is an address of this host behind which a container's port is.
@@ -133,7 +132,7 @@ func lastLine(text string) string {
 func (e engine) inspect(ctx context.Context, name string) (container, error) {
 	text, err := e.read(ctx, "docker", "container", "inspect", "--", name)
 	if err != nil {
-		return container{}, fmt.Errorf("look at container %s: %w", name, err)
+		return container{}, e.absent(ctx, name, err)
 	}
 	var found []container
 	// The decoder's error may quote what it could not read.
@@ -141,6 +140,29 @@ func (e engine) inspect(ctx context.Context, name string) (container, error) {
 		return container{}, fmt.Errorf("look at container %s: the answer of docker container inspect is not understood", name)
 	}
 	return found[0], nil
+}
+
+// absent says why a container could not be looked at: only an engine that
+// answers knows that there is none.
+func (e engine) absent(ctx context.Context, name string, err error) error {
+	if engine := e.reached(ctx); engine != nil {
+		return engine
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("look at container %s: %w", name, err)
+	}
+	return fault(ErrAbsent, []string{"docker", "ps", "--all"}, "there is no container %s", name)
+}
+
+// reached says whether the engine answers.
+func (e engine) reached(ctx context.Context) error {
+	if err := e.available(); err != nil {
+		return err
+	}
+	if _, err := e.read(ctx, "docker", "version", "--format", "{{.Server.Version}}"); err != nil {
+		return fault(ErrNoEngine, []string{"docker", "info"}, "%v: %v", ErrNoEngine, err)
+	}
+	return nil
 }
 
 // examine is inspect with a look at process 1, where that decides how the
@@ -164,7 +186,12 @@ func (e engine) examine(ctx context.Context, name string) (container, error) {
 }
 
 // available says whether docker can be run.
-func (e engine) available() error { return e.cmd(0, "docker").Check() }
+func (e engine) available() error {
+	if err := e.cmd(0, "docker").Check(); err != nil {
+		return fault(ErrNoTool, nil, "docker %v: %v", ErrNoTool, err)
+	}
+	return nil
+}
 
 // local says whether the engine is on this host: only then its published
 // ports and mounted files are this host's.
@@ -179,97 +206,14 @@ func (e engine) local(ctx context.Context) bool {
 func (c container) runningNow() error {
 	switch {
 	case c.State.Paused:
-		return fmt.Errorf("container %s is paused", c.name())
+		return fault(ErrPaused, []string{"docker", "unpause", c.name()}, "container %s %v", c.name(), ErrPaused)
 	case c.State.Restarting:
-		return fmt.Errorf("container %s ends and is started again and again (exit status %d)", c.name(), c.State.ExitCode)
+		return fault(ErrEnded, c.logs(), "container %s ends and is started again and again (exit status %d)", c.name(), c.State.ExitCode)
 	case !c.State.Running:
-		return fmt.Errorf("container %s %w (%s, exit status %d)", c.name(), ErrStopped, c.State.Status, c.State.ExitCode)
+		return fault(ErrStopped, []string{"docker", "start", c.name()}, "container %s %v (%s, exit status %d)", c.name(), ErrStopped, c.State.Status, c.State.ExitCode)
 	}
 	return nil
 }
 
-// A startedContainer is one that was just started, and what was seen of it.
-type startedContainer struct {
-	id     string
-	at     time.Time // its StartedAt
-	since  time.Time // when that was first seen
-	starts int
-}
-
-// steady waits until the containers have run for a while without ending, and
-// are healthy where they have a health check.
-func (e engine) steady(ctx context.Context, ids []string) error {
-	var open []*startedContainer
-	for _, id := range ids {
-		open = append(open, &startedContainer{id: id})
-	}
-	tick := time.NewTicker(look)
-	defer tick.Stop()
-	for {
-		var left []*startedContainer
-		for _, s := range open {
-			done, err := e.watch(ctx, s)
-			if err != nil {
-				return err
-			}
-			if !done {
-				left = append(left, s)
-			}
-		}
-		if open = left; len(open) == 0 {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the start of container %s: %w", open[0].id, context.Cause(ctx))
-		}
-	}
-}
-
-// watch takes one look at a container that was started.
-func (e engine) watch(ctx context.Context, s *startedContainer) (done bool, err error) {
-	c, err := e.inspect(ctx, s.id)
-	if err != nil {
-		return false, err
-	}
-	now := time.Now()
-	if !c.State.StartedAt.Equal(s.at) {
-		s.at, s.since = c.State.StartedAt, now
-		s.starts++
-	}
-	switch {
-	case s.starts > mostStarts:
-		return false, e.ended(ctx, c, "does not come up: it was started %d times", s.starts)
-	case c.State.Restarting:
-		return false, nil
-	case !c.State.Running:
-		return false, e.ended(ctx, c, "ended right after its start, with exit status %d", c.State.ExitCode)
-	}
-	if h := c.State.Health; h != nil && h.Status != "none" {
-		if h.Status == "unhealthy" {
-			return false, e.ended(ctx, c, "is unhealthy after its start")
-		}
-		return h.Status == "healthy", nil
-	}
-	return now.Sub(s.since) >= steadyFor, nil
-}
-
-// An endedError is a container that did not come up. It wraps what the
-// container said last, as the output of a failed command.
-type endedError struct {
-	text string
-	last *run.ExitError
-}
-
-func (e *endedError) Error() string { return e.text }
-func (e *endedError) Unwrap() error { return e.last }
-
-func (e engine) ended(ctx context.Context, c container, format string, args ...any) error {
-	text := fmt.Sprintf("container %s ", c.name()) + fmt.Sprintf(format, args...)
-	res, err := e.cmd(queryTimeout, "docker", "logs", "--tail", "10", c.ID).Run(ctx)
-	if err != nil || res.Output == "" {
-		return errors.New(text) // its last words are lost, the failure is not
-	}
-	return &endedError{text, &run.ExitError{Name: "docker", Result: res}}
-}
+// logs is the command that shows what the container said last.
+func (c container) logs() []string { return []string{"docker", "logs", "--tail", "50", c.name()} }

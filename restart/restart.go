@@ -49,11 +49,32 @@ type Environer interface {
 type Environment struct {
 	// Process names the unit, container or service, for people.
 	Process string
+	// Server and Workers say what of Blnk its command line runs; neither, where
+	// it does not tell.
+	Server, Workers bool
+	// Execs says that "blnkctl exec" runs it, and gives it its key at each start.
+	Execs bool
 	// Vars are the variables of the process.
 	Vars map[string]string
-	// Files says, for a variable that an env file sets, which one: an absolute
-	// path. It is read anew by the restart.
-	Files map[string]string
+	// Sources says where a variable of the master key is set. One that is in Vars
+	// and not in here comes from a place that is not known.
+	Sources map[string]Source
+	// Config is the blnk.json that the process reads: an absolute path on this
+	// host, where there may be no such file. "" where that is not known.
+	Config string
+	// Isolated says that of this host's files the process sees none but those of
+	// Mounts, files and folders.
+	Isolated bool
+	Mounts   []string
+}
+
+// A Source is where a variable is set. The zero Source is a place that a restart
+// does not read anew.
+type Source struct {
+	// File is an env file, by its absolute path, which the restart reads.
+	File string
+	// Name is what the variable is called there.
+	Name string
 }
 
 // A Locator knows where the restarted server can be asked: URLs of the
@@ -65,7 +86,22 @@ type Locator interface {
 // A Remarker has something to say in the plan: how long a stop will last, what
 // else a restart sets off.
 type Remarker interface {
-	Remarks(ctx context.Context) ([]string, error)
+	Remarks(ctx context.Context) ([]Remark, error)
+}
+
+// A Remark is something that a person should know before a restart.
+type Remark struct {
+	// Text is a sentence without its end.
+	Text string
+	// Caution says that it is about something that the restart misses, which
+	// matters where nobody reads a plan, too.
+	Caution bool
+}
+
+func note(format string, args ...any) Remark { return Remark{Text: fmt.Sprintf(format, args...)} }
+
+func caution(format string, args ...any) Remark {
+	return Remark{Text: fmt.Sprintf(format, args...), Caution: true}
 }
 
 // Options is what a driver may need from its surroundings.

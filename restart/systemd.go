@@ -126,7 +126,7 @@ func (s *systemd) String() string {
 // beforehand (see Remarks).
 func (s *systemd) Check(ctx context.Context) error {
 	if err := (run.Cmd{Args: []string{"systemctl"}}).Check(); err != nil {
-		return err
+		return fault(ErrNoTool, nil, "systemctl %v: %v", ErrNoTool, err)
 	}
 	if s.needsPolkit() && (run.Cmd{Args: []string{"pkcheck"}}).Check() != nil {
 		return errors.New("it takes root to restart units of the system: there is no polkit here that could permit it to others")
@@ -136,6 +136,9 @@ func (s *systemd) Check(ctx context.Context) error {
 		return err
 	}
 	for _, st := range states {
+		if st.LoadState == "not-found" {
+			return fault(ErrAbsent, s.byHand("list-units", "--all", "--type=service"), "there is no unit %s", st.Id)
+		}
 		if err := st.restartable(); err != nil {
 			return err
 		}
@@ -144,7 +147,7 @@ func (s *systemd) Check(ctx context.Context) error {
 	for _, st := range states {
 		switch {
 		case st.ActiveState != "active" && stopped == nil:
-			stopped = fmt.Errorf("%s %w: it is %s", st.Id, ErrStopped, st.now())
+			stopped = fault(ErrStopped, s.byHand("start", st.Id), "%s %v: it is %s", st.Id, ErrStopped, st.now())
 		case st.ActiveState == "active" && st.MainPID == 0:
 			return fmt.Errorf("%s has no main process that systemd knows of (%s), so nothing could prove its restart; sh: can restart it", st.Id, st.SubState)
 		}
@@ -164,6 +167,15 @@ func (s *systemd) systemctl(verb string, args ...string) []string {
 		call = append(call, "--user")
 	}
 	return append(append(call, verb), args...)
+}
+
+// byHand is systemctl as a person calls it.
+func (s *systemd) byHand(args ...string) []string {
+	call := []string{"systemctl"}
+	if s.user {
+		call = append(call, "--user")
+	}
+	return append(call, args...)
 }
 
 // command is a call of a program of systemd's.

@@ -13,7 +13,7 @@ import (
 )
 
 // environment are the properties that say what a unit's process will see.
-var environment = []string{"Environment", "EnvironmentFiles", "PassEnvironment", "UnsetEnvironment"}
+var environment = []string{"Environment", "EnvironmentFiles", "PassEnvironment", "UnsetEnvironment", "ExecStart", "WorkingDirectory"}
 
 // Environments returns what the main process of each unit will see, as systemd
 // puts it together (systemd.exec(5)): the manager's own variables,
@@ -83,7 +83,9 @@ func (s *systemd) manager(ctx context.Context) (manager, error) {
 // environment puts the unit's environment together. unread are the env files
 // that this user may not read.
 func (st unitState) environment(m manager) (env Environment, unread []string, err error) {
-	env = Environment{Process: st.Id, Vars: map[string]string{}, Files: map[string]string{}}
+	env = Environment{Process: st.Id, Vars: map[string]string{}, Sources: map[string]Source{}}
+	p := st.process()
+	env.Server, env.Workers, env.Execs, env.Config = p.role.server, p.role.workers, p.role.execs, p.config()
 	for name, value := range m.vars {
 		env.Vars[name] = value
 	}
@@ -94,6 +96,9 @@ func (st unitState) environment(m manager) (env Environment, unread []string, er
 	}
 	if err := assign(env.Vars, st.value("Environment")); err != nil {
 		return env, nil, fmt.Errorf("its Environment=: %w", err)
+	}
+	for name := range env.Vars {
+		env.Sources[name] = Source{} // of what is loaded, a restart reads nothing anew
 	}
 	for _, place := range st.values("EnvironmentFiles") {
 		denied, err := env.addFiles(place, m.version)
@@ -110,7 +115,7 @@ func (st unitState) environment(m manager) (env Environment, unread []string, er
 		name, value, exactly := strings.Cut(entry, "=")
 		if !exactly || env.Vars[name] == value {
 			delete(env.Vars, name)
-			delete(env.Files, name)
+			delete(env.Sources, name)
 		}
 	}
 	return env, unread, nil
@@ -145,7 +150,7 @@ func (env Environment) addFiles(place string, version int) (unread []string, err
 			return unread, nil
 		}
 		for name, value := range vars {
-			env.Vars[name], env.Files[name] = value, file
+			env.Vars[name], env.Sources[name] = value, Source{File: file, Name: name}
 		}
 	}
 	return unread, nil

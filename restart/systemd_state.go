@@ -142,8 +142,6 @@ func (st unitState) value(name string) string {
 // restartable says why systemd would not restart the unit.
 func (st unitState) restartable() error {
 	switch {
-	case st.LoadState == "not-found":
-		return fmt.Errorf("there is no unit %s", st.Id)
 	case st.LoadState == "masked":
 		return fmt.Errorf("%s is masked", st.Id)
 	case st.LoadState != "loaded":

@@ -192,9 +192,9 @@ func TestUnitEnvironment(t *testing.T) {
 	if err != nil || !maps.Equal(env.Vars, want) {
 		t.Errorf("got %q, %v, want %q", env.Vars, err, want)
 	}
-	files := map[string]string{"A": dir + "/a.env", "B": dir + "/b.env", "G": dir + "/b.env"}
-	if !maps.Equal(env.Files, files) || env.Process != "x.service" {
-		t.Errorf("%s: files %q, want %q", env.Process, env.Files, files)
+	sources := map[string]Source{"A": {dir + "/a.env", "A"}, "B": {dir + "/b.env", "B"}, "G": {dir + "/b.env", "G"}, "LANG": {}, "P": {}}
+	if !maps.Equal(env.Sources, sources) || env.Process != "x.service" {
+		t.Errorf("%s: set in %v, want %v", env.Process, env.Sources, sources)
 	}
 	for _, line := range []string{"EnvironmentFiles=DIR/gone (ignore_errors=no)", "EnvironmentFiles=DIR/*.none (ignore_errors=no)", "EnvironmentFiles=DIR/bad.conf (ignore_errors=no)", `Environment="A`} {
 		if _, _, err := show(line).environment(m); err == nil {

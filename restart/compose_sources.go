@@ -1,0 +1,109 @@
+package restart
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// sources says where the variables of the key are set: in one of the env files
+// that the service lists, or in the one that its compose file takes values from.
+func (d *compose) sources(ctx context.Context, p *project, s *service) map[string]Source {
+	all := map[string]Source{}
+	raw, ok := d.uninterpolated(ctx, p)[s.name]
+	if !ok {
+		return all
+	}
+	for _, name := range keyVariables() {
+		value, own := raw.Environment[name]
+		switch {
+		case own:
+			all[name] = d.interpolated(p, name, value)
+		case s.config.Environment[name] == nil:
+		case len(raw.EnvFile) > 0:
+			all[name] = setLast(absolutes(strings.Join(raw.EnvFile, ","), p.dir), name)
+		}
+	}
+	return all
+}
+
+// wholeVariable is a value that is one variable and nothing else.
+var wholeVariable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\$(?:(\w+)|\{(\w+)(?::?[-?].*)?\})$`)
+})
+
+// interpolated finds where Compose takes the value of a service's own variable
+// from, which stands so in the compose file: from the env file of the project,
+// where it is another variable (nil is that of the same name), and not set where
+// Compose is called, which comes first.
+func (d *compose) interpolated(p *project, name string, value *string) Source {
+	if value != nil {
+		match := wholeVariable().FindStringSubmatch(*value)
+		if match == nil {
+			return Source{} // it stands in the compose file itself
+		}
+		name = cmp.Or(match[1], match[2])
+	}
+	theirs := func(v string) bool { return strings.HasPrefix(v, name+"=") }
+	if !strings.HasPrefix(name, "BLNK_") && slices.ContainsFunc(d.opt.Env, theirs) {
+		return Source{} // package run hands all but the settings of Blnk on
+	}
+	files := p.envFiles
+	if len(files) == 0 {
+		files = absolutes(".env", p.dir)
+	}
+	return setLast(files, name)
+}
+
+// setLast is the last of the env files that sets the variable.
+func setLast(files []string, name string) (at Source) {
+	for _, path := range files {
+		if setsVariable(path, name) {
+			at = Source{File: path, Name: name}
+		}
+	}
+	return at
+}
+
+// uninterpolated are the services as they stand in the files; nil where this
+// Compose cannot tell.
+func (d *compose) uninterpolated(ctx context.Context, p *project) map[string]serviceConfig {
+	if p.tool.major > 1 {
+		text, err := d.ask(ctx, p, "config", "--no-interpolate", "--format", "json")
+		if err != nil {
+			return nil
+		}
+		services, _ := decode(text)
+		return services
+	}
+	all := map[string]serviceConfig{}
+	for _, path := range p.files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil
+		}
+		services, _ := decode(string(text))
+		for name, s := range services {
+			merged := all[name]
+			merged.EnvFile = append(merged.EnvFile, s.EnvFile...)
+			if merged.Environment == nil {
+				merged.Environment = composeEnv{}
+			}
+			maps.Copy(merged.Environment, s.Environment)
+			all[name] = merged
+		}
+	}
+	return all
+}
+
+// setsVariable says whether an env file has a line for the variable.
+func setsVariable(path, name string) bool {
+	text, err := os.ReadFile(path)
+	line := regexp.MustCompile(`(?m)^\s*(export\s+)?` + regexp.QuoteMeta(name) + `\s*[=:]`)
+	return err == nil && line.Match(text)
+}
