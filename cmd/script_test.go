@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 	programs := map[string]func(){
 		"blnkctl":      func() { os.Exit(cmd.Main()) },
 		"blnk-standin": func() { os.Exit(blnktest.Main()) },
+		"blnk":         func() { os.Exit(blnktest.Main()) }, // by the name of the real one
 		"spawn":        func() { os.Exit(spawn()) },
 		"tlsfront":     func() { os.Exit(tlsfront()) },
 		"strike":       func() { os.Exit(strike()) },

@@ -204,7 +204,7 @@ func runSystemdScripts(t *testing.T) {
 // prepareUnits gives a script names and ports of its own, and stops its units
 // at its end.
 func prepareUnits(env *testscript.Env) error {
-	program, err := exec.LookPath("blnk-standin")
+	program, err := exec.LookPath("blnk")
 	if err != nil {
 		return err
 	}

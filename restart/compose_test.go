@@ -221,3 +221,38 @@ func write(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// Which env file sets the key, and under which name.
+func TestSources(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("BLNK_SERVER_SECRET_KEY=k\nMASTER=k\nSHELL_HAS=k\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &compose{engine: composeEngine(Options{Env: []string{"SHELL_HAS=x", "BLNK_SERVER_SECRET_KEY=x"}})}
+	file := filepath.Join(dir, ".env")
+	for value, want := range map[string]Source{
+		"$BLNK_SERVER_SECRET_KEY":           {file, "BLNK_SERVER_SECRET_KEY"},
+		"${BLNK_SERVER_SECRET_KEY}":         {file, "BLNK_SERVER_SECRET_KEY"},
+		"${BLNK_SERVER_SECRET_KEY:?no key}": {file, "BLNK_SERVER_SECRET_KEY"},
+		"${MASTER:-default}":                {file, "MASTER"},
+		"${MASTER-default}":                 {file, "MASTER"},
+		"${NONE:-default}":                  {},
+		"${SHELL_HAS}":                      {},
+		"x${MASTER}":                        {},
+		"${MASTER}${MASTER}":                {},
+		"$$MASTER":                          {},
+		"a-key":                             {},
+		"":                                  {},
+	} {
+		if got := d.interpolated(&project{dir: dir}, "BLNK_SERVER_SECRET_KEY", &value); got != want {
+			t.Errorf("%q: %+v, want %+v", value, got, want)
+		}
+	}
+	if got := d.interpolated(&project{dir: dir}, "BLNK_SERVER_SECRET_KEY", nil); got.File != file {
+		t.Errorf("handed through: %+v", got)
+	}
+	other := filepath.Join(dir, "prod.env")
+	if got := d.interpolated(&project{dir: dir, envFiles: []string{other}}, "BLNK_SERVER_SECRET_KEY", nil); got != (Source{}) {
+		t.Errorf("an env file without it: %+v", got)
+	}
+}

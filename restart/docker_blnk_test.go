@@ -120,3 +120,39 @@ func TestServersOfContainer(t *testing.T) {
 		t.Error("a port that changes at each restart was taken")
 	}
 }
+
+// Which blnk.json a container reads, and what of this host it sees.
+func TestContainerReads(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "blnk.json"))
+	for _, c := range []struct {
+		what, container, config string
+		isolated                bool
+	}{
+		{"a file", `"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"}]`, "DIR/blnk.json", true},
+		{"its folder", `"Config":{"WorkingDir":"/app"},"Mounts":[{"Source":"DIR","Destination":"/app/"}]`, "DIR/blnk.json", true},
+		{"a folder above", `"Config":{"WorkingDir":"/srv/app"},"Mounts":[{"Source":"DIR","Destination":"/srv"}]`, "DIR/app/blnk.json", true},
+		{"everything", `"Mounts":[{"Source":"DIR","Destination":"/"}]`, "DIR/blnk.json", true},
+		{"the nearest", `"Mounts":[{"Source":"/","Destination":"/"},{"Source":"DIR/blnk.json","Destination":"/blnk.json"}]`, "DIR/blnk.json", true},
+		{"the nearest, in another order", `"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"},{"Source":"/","Destination":"/"}]`, "DIR/blnk.json", true},
+		{"a tmpfs over it", `"Config":{"WorkingDir":"/app"},"Mounts":[{"Source":"DIR","Destination":"/"},{"Type":"tmpfs","Destination":"/app"}]`, "", true},
+		{"a name that begins alike", `"Config":{"WorkingDir":"/app"},"Mounts":[{"Source":"DIR","Destination":"/ap"}]`, "", true},
+		{"something else", `"Mounts":[{"Source":"DIR","Destination":"/data"}]`, "", true},
+		{"nothing", `"Mounts":[]`, "", true},
+		{"what is not here", `"Mounts":[{"Source":"DIR/gone","Destination":"/blnk.json"}]`, "", false},
+		{"another thing that is not here", `"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"},{"Source":"DIR/gone","Destination":"/data"}]`, "DIR/blnk.json", false},
+	} {
+		text := strings.ReplaceAll(`{"Path":"blnk","Args":["start"],`+c.container+`}`, "DIR", dir)
+		env := containerOf(t, text).environment("it", true)
+		if want := strings.ReplaceAll(c.config, "DIR", dir); env.Config != want || env.Isolated != c.isolated || !env.Server {
+			t.Errorf("%s: %q, isolated %v; want %q, %v", c.what, env.Config, env.Isolated, want, c.isolated)
+		}
+		if env := containerOf(t, text).environment("it", false); env.Config != "" || env.Isolated || len(env.Mounts) > 0 {
+			t.Errorf("%s, on another host: %q, %v", c.what, env.Config, env.Isolated)
+		}
+	}
+	moved := containerOf(t, strings.ReplaceAll(`{"Path":"sh","Args":["-c","cd /x && exec blnk start"],"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"}]}`, "DIR", dir))
+	if env := moved.environment("it", true); env.Config != "" || !env.Isolated {
+		t.Errorf("another working directory: %q", env.Config)
+	}
+}
