@@ -204,7 +204,7 @@ func (s *session) findServers(ctx context.Context, stores []store.Store) ([]stri
 		if l, ok := d.(restart.Locator); ok {
 			found, err := l.Servers(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("find the server with %s: %w", quoted(d.String()), err)
+				return nil, fmt.Errorf("find the server with '%s': %w", d, err)
 			}
 			urls = append(urls, found...)
 		}

@@ -97,7 +97,7 @@ func (s *session) planText(ctx context.Context, p rotate.Plan, terminal bool) st
 	} else {
 		b.WriteString("\nAfter a failure the old key is put back, restarted with, and proved.\n")
 	}
-	s.holdersText(ctx, &b, p.Current)
+	s.holdersText(ctx, &b, p)
 	notes(&b, p.Findings, terminal)
 	b.WriteByte('\n')
 	return b.String()
@@ -187,14 +187,17 @@ func publicURL(raw string) string {
 }
 
 // holdersText lists everybody who holds the key and will need the new one.
-func (s *session) holdersText(ctx context.Context, b *strings.Builder, live secret.Key) {
+func (s *session) holdersText(ctx context.Context, b *strings.Builder, p rotate.Plan) {
 	b.WriteString("\nWho holds the key besides the server:\n")
 	workers := "restarted by what --restart names"
-	if !s.rotation.WorkersProved {
+	switch {
+	case len(p.Cautions) > 0:
+		workers = "see the warning below"
+	case !s.rotation.WorkersProved:
 		workers = "not proved: restart them too, they read the key at start"
 	}
 	fmt.Fprintf(b, "  %-10s sign webhooks with it; %s\n", "workers", workers)
-	receivers := s.receivers(ctx, live)
+	receivers := s.receivers(ctx, p.Current)
 	if len(receivers) == 0 {
 		fmt.Fprintf(b, "  %-10s none known to the server or to blnk.json\n", "webhooks")
 	}

@@ -50,7 +50,7 @@ func (s *session) checkDrivers(ctx context.Context) (remarks []string, err error
 			remarks = append(remarks, err.Error()+"; the restart starts it")
 		case err != nil:
 			s.keepOutput(err)
-			return nil, fmt.Errorf("restart with %s: %w", quoted(d.String()), err)
+			return nil, fmt.Errorf("restart with '%s': %w", d, err)
 		}
 	}
 	return remarks, nil
@@ -65,7 +65,7 @@ func (s *session) driverRemarks(ctx context.Context, found *rotate.Findings) err
 		}
 		said, err := r.Remarks(ctx)
 		if err != nil {
-			return fmt.Errorf("restart with %s: %w", quoted(d.String()), err)
+			return fmt.Errorf("restart with '%s': %w", d, err)
 		}
 		for _, remark := range said {
 			if remark.Caution {

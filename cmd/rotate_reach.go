@@ -66,7 +66,7 @@ func (s *session) environments(ctx context.Context) (envs []restart.Environment,
 		}
 		its, err := e.Environments(ctx)
 		if err != nil {
-			return nil, false, fmt.Errorf("environment behind %s: %w", quoted(d.String()), err)
+			return nil, false, fmt.Errorf("environment behind '%s': %w", d, err)
 		}
 		envs = append(envs, its...)
 	}

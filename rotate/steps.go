@@ -88,7 +88,7 @@ func (w *walk) restart(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		err = fmt.Errorf("restart with %s: %w", d, err)
+		err = fmt.Errorf("restart with '%s': %w", d, err)
 		if errors.Is(err, ErrAtWork) {
 			// It may start a server with either key at any time, so no proof
 			// would last.
