@@ -225,6 +225,12 @@ func (s *session) localServer(ctx context.Context, stores []store.Store) ([]stri
 	if err == nil {
 		return []string{url}, nil
 	}
+	if errors.Is(err, errNoServer) {
+		// A driver that knows no server may know why.
+		if _, fault := s.checkDrivers(ctx); fault != nil {
+			return nil, fault
+		}
+	}
 	for _, st := range stores {
 		if _, _, unread := st.Get(ctx); unread != nil {
 			return nil, unread

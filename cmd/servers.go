@@ -79,7 +79,7 @@ func localServer(ctx context.Context, stores []store.Store) (string, error) {
 		}
 		return "http://127.0.0.1:" + port, nil
 	}
-	return "", fail(exitUsage, errNoServer, "")
+	return "", fail(exitUsage, errNoServer, "name each replica: --server http://127.0.0.1:5001")
 }
 
 // shadowedBy names the variable of env that decides about the master key, so

@@ -21,6 +21,9 @@ func (e engine) rows(ctx context.Context, filters ...string) ([]row, error) {
 	}
 	text, err := e.read(ctx, append(args, "--format", "{{.ID}}"+label(labelProject)+label(labelDir)+label(labelFiles))...)
 	if err != nil {
+		if engine := e.reached(ctx); engine != nil {
+			return nil, engine
+		}
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
 	var all []row

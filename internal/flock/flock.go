@@ -73,22 +73,36 @@ func Share(ctx context.Context, path string, wait time.Duration) (*os.File, erro
 		if err == nil {
 			return f, nil
 		}
-		var held *HeldError
-		if !errors.As(err, &held) {
+		if !errors.Is(err, errHeld) {
 			return nil, err
 		}
 		left := time.Until(deadline)
 		if left <= 0 {
-			return nil, err
+			return nil, heldBy(path)
 		}
 		timer := time.NewTimer(min(poll, left))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, fmt.Errorf("%w: %w", held, ctx.Err())
+			return nil, fmt.Errorf("%w: %w", heldBy(path), ctx.Err())
 		case <-timer.C:
 		}
 	}
+}
+
+// errHeld: an attempt met a lock of somebody else.
+var errHeld = errors.New("held")
+
+// heldBy names the holder. To find out takes a look at every process here, so
+// it is done once, when nobody waits any more.
+func heldBy(path string) *HeldError {
+	f, err := open(path)
+	if err != nil {
+		return &HeldError{Path: path}
+	}
+	defer func() { _ = f.Close() }()
+	pid, name := holder(f)
+	return &HeldError{Path: path, Holder: name, PID: pid}
 }
 
 // try makes one attempt. It comes back only with the lock of what is at path
@@ -122,8 +136,7 @@ func lockFile(f *os.File, path string) error {
 			return nil
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EWOULDBLOCK):
-			pid, name := holder(f)
-			return &HeldError{Path: path, Holder: name, PID: pid}
+			return errHeld
 		default:
 			return fmt.Errorf("lock: %w", &fs.PathError{Op: "flock", Path: path, Err: err})
 		}
