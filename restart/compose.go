@@ -44,6 +44,11 @@ type compose struct {
 	// seen are the services found first: one whose container has died must
 	// not be forgotten on the way back.
 	seen []string
+	// checked is the project as Check found it: what the plan says of it is the
+	// same, and Compose is slow to ask.
+	checked *project
+	// tool is the Compose of this run; the zero tool before it was looked for.
+	tool tool
 	// approved are services that Compose itself would leave alone: they run
 	// what its files say.
 	approved map[string]bool
@@ -120,12 +125,9 @@ func (d *compose) Restart(ctx context.Context) error {
 		return err
 	}
 	defer held.Close()
-	d.held = held
-	p, err := d.find(ctx)
+	d.held, d.checked = held, nil
+	p, err := d.present(ctx)
 	if err != nil {
-		return err
-	}
-	if err := d.configure(ctx, p); err != nil {
 		return err
 	}
 	for _, s := range p.services {
@@ -150,6 +152,19 @@ func (d *compose) Restart(ctx context.Context) error {
 		}
 	}
 	return d.steady(ctx, ids)
+}
+
+// present is the project with what its files say of it: as Check found it where
+// that was called, else as it is now.
+func (d *compose) present(ctx context.Context) (*project, error) {
+	if d.checked != nil {
+		return d.checked, nil
+	}
+	p, err := d.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p, d.configure(ctx, p)
 }
 
 // restartService has Compose restart the containers of a service.
@@ -219,6 +234,7 @@ func (d *compose) Check(ctx context.Context) error {
 	if err := d.available(); err != nil {
 		return err
 	}
+	d.checked = nil
 	p, err := d.find(ctx)
 	if err != nil {
 		return err
@@ -239,6 +255,7 @@ func (d *compose) Check(ctx context.Context) error {
 	if err := d.configure(ctx, p); err != nil {
 		return err
 	}
+	d.checked = p
 	for _, s := range p.services {
 		if !s.recreate {
 			continue

@@ -9,11 +9,8 @@ import (
 // made with, or what Compose makes of its files and env files where it will be
 // recreated.
 func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
-	p, err := d.find(ctx)
+	p, err := d.present(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := d.configure(ctx, p); err != nil {
 		return nil, err
 	}
 	here := d.local(ctx)
@@ -71,11 +68,8 @@ func (d *compose) Servers(ctx context.Context) ([]string, error) {
 // Remarks tells how the services stop and start, and what else of the project
 // has to do with their key.
 func (d *compose) Remarks(ctx context.Context) (said []Remark, err error) {
-	p, err := d.find(ctx)
+	p, err := d.present(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := d.configure(ctx, p); err != nil {
 		return nil, err
 	}
 	for _, s := range p.services {

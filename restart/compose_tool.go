@@ -64,9 +64,17 @@ func composeEngine(opt Options) engine {
 // findTool takes the Compose of the same major version as the one that made
 // the containers: another one would make other containers.
 func (d *compose) findTool(ctx context.Context, p *project) error {
+	if len(d.tool.args) > 0 {
+		p.tool = d.tool
+		return nil
+	}
 	want, _, _ := strings.Cut(strings.TrimPrefix(p.version, "v"), ".")
 	var there []string
-	for _, args := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+	tools := [][]string{{"docker", "compose"}, {"docker-compose"}}
+	if want == "1" {
+		slices.Reverse(tools) // found at once
+	}
+	for _, args := range tools {
 		if d.cmd(0, args...).Check() != nil {
 			continue
 		}
@@ -82,7 +90,8 @@ func (d *compose) findTool(ctx context.Context, p *project) error {
 		major := strconv.Itoa(n)
 		there = append(there, strings.Join(args, " ")+" "+version)
 		if major == want || want == "" || n > 1 && want != "1" {
-			p.tool = tool{args, n, minor}
+			d.tool = tool{args, n, minor}
+			p.tool = d.tool
 			return nil
 		}
 	}
