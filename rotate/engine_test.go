@@ -457,3 +457,34 @@ func TestARollbackIsRemembered(t *testing.T) {
 		}
 	})
 }
+
+// A keeper does not take the old key back.
+type keeper struct{ cell }
+
+func (k keeper) Put(ctx context.Context, next secret.Key, at store.Version) (store.Version, error) {
+	if next.Equal(oldKey) {
+		return "", errFault
+	}
+	return k.cell.Put(ctx, next, at)
+}
+
+// A step of the way back in which a store was left as it is did not go well,
+// though the others go on.
+func TestAnUndoThatFailsShowsSo(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		r.Stores[0] = keeper{cell{w, 0}}
+		r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+		var failed []string
+		r.Tell = func(e Event) {
+			if e.Undo && e.Kind == Failed {
+				failed = append(failed, e.Step+": "+e.Text)
+			}
+		}
+		if _, err := r.Run(t.Context()); !errors.Is(err, ErrStuck) {
+			t.Fatal(err)
+		}
+		if len(failed) == 0 || !strings.HasPrefix(failed[0], "set: ") || !strings.Contains(failed[0], errFault.Error()) {
+			t.Errorf("failed steps: %q", failed)
+		}
+	})
+}

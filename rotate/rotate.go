@@ -186,12 +186,16 @@ func (w *walk) walk(ctx context.Context, from string) error {
 		if err := w.enter(s.row); err != nil {
 			return err
 		}
-		started := w.started(s.row)
+		started, stuck := w.started(s.row), len(w.stuck)
 		err := s.do(w, ctx)
 		if err == nil && s.row != rowTest && s.row != rowFinish && ctx.Err() != nil {
 			err = w.interrupted(ctx)
 		}
-		w.ended(s.row, started, err)
+		shown := err
+		if err == nil && len(w.stuck) > stuck { // the others go on, and this did not go well
+			shown = errors.New(w.stuck[stuck])
+		}
+		w.ended(s.row, started, shown)
 		if err != nil {
 			return err
 		}
