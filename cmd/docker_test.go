@@ -76,17 +76,18 @@ func runDockerScripts(t *testing.T, folder, image string, condition func(string)
 		"layout": cmdLayout, "fill": cmdFill, "live": cmdLive, "webhook": cmdWebhook, "note": cmdNote,
 		"compose": cmdCompose, "keyfrom": cmdKeyfrom,
 	})
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(scriptT{T: t}, testscript.Params{
 		Dir:                 filepath.Join("testdata", folder),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                cmds,
 		Condition:           condition,
 		Setup: func(env *testscript.Env) error {
-			if err := errors.Join(prepareScript(env), prepareContainers(env, image)); err != nil || more == nil {
-				return err
+			err := errors.Join(prepareScript(env), prepareContainers(env, image))
+			if err == nil && more != nil {
+				err = more(env)
 			}
-			return more(env)
+			return errors.Join(err, watchContainers(env))
 		},
 	})
 }

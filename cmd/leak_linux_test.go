@@ -217,3 +217,17 @@ func watchNotTraced(env *testscript.Env) error {
 	}
 	return watchLeaks(env, "note", program)
 }
+
+// watchContainers searches what scripts with containers show and leave. strace
+// looks into one of each kind too: it makes those that blnkctl starts slow.
+func watchContainers(env *testscript.Env) error {
+	program, err := exec.LookPath("blnkctl")
+	if err != nil {
+		return err
+	}
+	mode := "note"
+	if name := filepath.Base(env.WorkDir); name == "script-docker_restart" || name == "script-compose_both" && env.Getenv("V") == "2" {
+		mode = "strace"
+	}
+	return watchLeaks(env, mode, program)
+}

@@ -2,9 +2,7 @@ package cmd_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -84,12 +82,21 @@ func (s *search) load(folder string) error {
 	}
 	s.shapes = shapesOf(slices.DeleteFunc(append(keys, written...), s.typed))
 	s.findPorts()
-	script, err := os.ReadFile(filepath.Join("testdata", strings.TrimPrefix(filepath.Base(s.work), "script-")+".txt"))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // one of no folder
+	name := strings.TrimPrefix(filepath.Base(s.work), "script-") + ".txt"
+	for _, pattern := range []string{"testdata", "testdata/*"} {
+		files, err := filepath.Glob(filepath.Join(pattern, name)) // none for one of no folder
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			script, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			s.script += string(script)
+		}
 	}
-	s.script = string(script)
-	return err
+	return nil
 }
 
 // typed: what a script writes into an argument is no secret.
@@ -291,7 +298,7 @@ func (s *search) made(path string) bool {
 		`(?m)^-- ` + regexp.QuoteMeta(short) + ` --$`,
 		`(?m)^cp \S+ (\S*/)?` + base + `$`,
 		`>\s*"?(\S*/)?` + base + `\b`,
-		`(?m)^keyof \S+ (\S*/)?` + base + `$`,
+		`(?m)^key(of|from) \S+ (\S*/)?` + base + `$`,
 		`sed -i\.bak .*` + strings.TrimSuffix(base, `\.bak`) + `\b`,
 	} {
 		if regexp.MustCompile(pattern).MatchString(s.script) {

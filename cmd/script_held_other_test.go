@@ -5,8 +5,9 @@ package cmd_test
 import "github.com/rogpeppe/go-internal/testscript"
 
 // There is neither strace nor a tmpfs.
-func heldCmds() map[string]scriptCmd       { return nil }
-func mountCmds() map[string]scriptCmd      { return nil }
-func scriptPrograms() map[string]func()    { return nil }
-func watchNotTraced(*testscript.Env) error { return nil }
-func searchOutput(scriptT)                 {}
+func heldCmds() map[string]scriptCmd        { return nil }
+func mountCmds() map[string]scriptCmd       { return nil }
+func scriptPrograms() map[string]func()     { return nil }
+func watchNotTraced(*testscript.Env) error  { return nil }
+func watchContainers(*testscript.Env) error { return nil }
+func searchOutput(scriptT)                  {}

@@ -65,10 +65,10 @@ func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), 
 // close the file gives back this process's part.
 func Share(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
 	deadline := time.Now().Add(wait)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
 	for poll := pollMin; ; poll = min(2*poll, pollMax) {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
 		f, err := try(path)
 		if err == nil {
 			return f, nil
@@ -83,9 +83,11 @@ func Share(ctx context.Context, path string, wait time.Duration) (*os.File, erro
 		timer := time.NewTimer(min(poll, left))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil, fmt.Errorf("%w: %w", heldBy(path), ctx.Err())
 		case <-timer.C:
+		}
+		timer.Stop()
+		if err := ctx.Err(); err != nil { // perhaps while the timer rang
+			return nil, fmt.Errorf("%w: %w", heldBy(path), err)
 		}
 	}
 }

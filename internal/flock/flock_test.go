@@ -152,6 +152,22 @@ func TestContext(t *testing.T) {
 	}
 }
 
+// The time is up at the very moment of the next attempt: whoever waited for a
+// holder is told of it.
+func TestContextEndsAtAnAttempt(t *testing.T) {
+	dir := t.TempDir()
+	defer mustLock(t, dir, 0)()
+	for range 60 {
+		ctx, cancel := context.WithTimeout(t.Context(), pollMin)
+		_, err := Lock(ctx, dir, time.Minute)
+		cancel()
+		var held *HeldError
+		if !errors.As(err, &held) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
 func TestUnlock(t *testing.T) {
 	for name, path := range paths(t) {
 		t.Run(name, func(t *testing.T) {
