@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -10,34 +11,30 @@ import (
 	"github.com/blnkctl/blnkctl/rotate"
 )
 
-// A culprit is the variable that makes a server's answers other than its
-// blnk.json would. It never holds the variable's value.
-type culprit struct {
-	variable, where string
-	source          restart.Source // where it is set, if that is
-	known           bool
-}
+// A culprit is what makes a server's answers other than the stores would. It
+// never holds a key.
+type culprit struct{ said, hint string }
 
 // String says it in a sentence.
-func (c culprit) String() string {
-	text := c.variable + " is set in the environment of " + c.where + ", and wins over blnk.json"
-	if c.known && c.source.File == "" {
-		text += "; no env file sets it, so a restart keeps it as it is"
-	}
-	return text
-}
+func (c culprit) String() string { return c.said }
 
-func (c culprit) hint() string {
-	if !strings.HasSuffix(c.variable, "_SECRET_KEY") {
-		return "take " + c.variable + " out of the server's environment, restart it, and run this again"
+// shadowing is the culprit that a variable is.
+func shadowing(variable, where string, source restart.Source) culprit {
+	c := culprit{said: variable + " is set in the environment of " + where + ", and wins over blnk.json"}
+	if source.Fixed {
+		c.said += "; no env file that a restart reads sets it"
 	}
 	switch {
-	case c.known && c.source.File == "":
-		return "let an env file set it, restart with that, and name it with --store 'dotenv:PATH'; or take it out, so that blnk.json counts"
-	case c.known:
-		return "rotate its env file too: --store " + quoted("dotenv:"+c.source.File+"#"+c.source.Name)
+	case !strings.HasSuffix(variable, "_SECRET_KEY"):
+		c.hint = "take " + variable + " out of the server's environment, restart it, and run this again"
+	case source.Fixed:
+		c.hint = "let an env file set it, restart with that, and name it with --store 'dotenv:PATH'; or take it out, so that blnk.json counts"
+	case source.File != "":
+		c.hint = "rotate its env file too: --store " + quoted("dotenv:"+source.File+"#"+source.Name)
+	default:
+		c.hint = "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + variable + "'; else take it out of the server's environment and restart"
 	}
-	return "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + c.variable + "'; else take it out of the server's environment and restart"
+	return c
 }
 
 // event shows progress. When a proof fails it also looks at the servers as
@@ -51,10 +48,10 @@ func (s *session) event(ctx context.Context, e rotate.Event) {
 
 // findCulprit looks into the environment of the servers on this host, as far
 // as it may be read, for a variable that decides about the key or about secure
-// mode.
+// mode; and whether they read another blnk.json.
 func (s *session) findCulprit(ctx context.Context) (culprit, bool) {
-	file := s.configFile(ctx)
-	if file == nil {
+	road := s.road(ctx)
+	if road.file == nil {
 		return culprit{}, false
 	}
 	for _, server := range s.servers {
@@ -66,8 +63,12 @@ func (s *session) findCulprit(ctx context.Context) (culprit, bool) {
 			continue // a guess less; the error stands
 		}
 		for _, p := range processes {
-			if name := decidedBy(file, p.Env); name != "" && !isRelay(p.Exe) {
-				return culprit{variable: name, where: p.String()}, true
+			if name := decidedBy(road.file, p.Env); name != "" && !isRelay(p.Exe) {
+				return shadowing(name, p.String(), restart.Source{}), true
+			}
+			if env := environmentOf(p); !slices.ContainsFunc(road.files, func(path string) bool { return mayRead(env, path) }) {
+				said, hint := unread(env, road.files[0])
+				return culprit{said, hint}, true
 			}
 		}
 	}

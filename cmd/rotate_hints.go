@@ -102,7 +102,7 @@ func silentHint(err error) string {
 // the stored one, or any.
 func (s *session) explainNotLive(ctx context.Context, err error) error {
 	if by, ok := s.findCulprit(ctx); ok {
-		return &exitError{err: err, details: []string{by.String()}, hint: by.hint()}
+		return &exitError{err: err, details: []string{by.String()}, hint: by.hint}
 	}
 	hint := "put the live key into the store; where it is lost, --server-down rotates without it"
 	if errors.Is(err, rotate.ErrOpen) {
@@ -120,7 +120,7 @@ func (s *session) explainUndone(res rotate.Result, err error) error {
 	switch {
 	case s.culprit != (culprit{}):
 		e.details = append(e.details, s.culprit.String())
-		e.hint = s.culprit.hint()
+		e.hint = s.culprit.hint
 	case errors.Is(err, rotate.ErrOpen):
 		e.hint = fmt.Sprintf(lookFor, "BLNK_SERVER_SECURE")
 	case errors.Is(err, rotate.ErrStale), errors.Is(err, rotate.ErrElsewhere):
@@ -228,8 +228,8 @@ func (s *session) keyHint(ctx context.Context) string {
 		}
 	}
 	// The process that is to be restarted may have it from elsewhere.
-	envs, _, _ := s.environments(ctx) // a hint less
-	for _, env := range envs {
+	seen, _ := s.environments(ctx) // a hint less
+	for _, env := range seen.list {
 		effective, err := blnk.Resolve(nil, env.Vars)
 		if v := effective.Value(blnk.SecretKey); err == nil && v.Shadowed() && env.Sources[v.Source].File != "" {
 			from := env.Sources[v.Source]

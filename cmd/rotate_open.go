@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
@@ -196,63 +193,6 @@ func (s *session) allStores(stores []store.Store) ([]store.Store, error) {
 	return stores, err
 }
 
-// findServers asks the drivers where the server can be asked; else the port
-// stands in a blnk.json.
-func (s *session) findServers(ctx context.Context, stores []store.Store) ([]string, error) {
-	var urls []string
-	for _, d := range s.drivers {
-		if l, ok := d.(restart.Locator); ok {
-			found, err := l.Servers(ctx)
-			if err != nil {
-				return nil, fmt.Errorf("find the server with '%s': %w", d, err)
-			}
-			urls = append(urls, found...)
-		}
-	}
-	if len(urls) > 0 {
-		return urls, nil
-	}
-	return s.localServer(ctx, stores)
-}
-
-// localServer is the server that a blnk.json names by its port. What is wrong
-// with a file is better said by its store, which says it of every file.
-func (s *session) localServer(ctx context.Context, stores []store.Store) ([]string, error) {
-	url, err := localServer(ctx, stores)
-	if errors.Is(err, textfile.ErrTorn) && !s.options.dryRun {
-		url, err = s.mendedServer(ctx, stores)
-	}
-	if err == nil {
-		return []string{url}, nil
-	}
-	if errors.Is(err, errNoServer) {
-		// A driver that knows no server may know why.
-		if _, fault := s.checkDrivers(ctx); fault != nil {
-			return nil, fault
-		}
-	}
-	for _, st := range stores {
-		if _, _, unread := st.Get(ctx); unread != nil {
-			return nil, unread
-		}
-	}
-	return nil, err
-}
-
-// mendedServer is localServer where a crash has left half a file: no journal
-// knows the port, so the file is put right before the rotation would do so.
-func (s *session) mendedServer(ctx context.Context, stores []store.Store) (string, error) {
-	unlock, err := store.LockAll(ctx, stores, s.options.lockT)
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if err := mend(ctx, stores); err != nil {
-		return "", err
-	}
-	return localServer(ctx, stores)
-}
-
 // assemble puts the rotation together.
 func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate.References) error {
 	o := s.options
@@ -283,20 +223,4 @@ func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate
 		s.rotation.Refs.Servers = refs.Servers
 	}
 	return s.openServers(refs.Servers)
-}
-
-func (s *session) openServers(urls []string) error {
-	for i, url := range urls {
-		server, err := s.options.reach.open(url)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(urls[:i], server.String()) {
-			return usage("name it once", "--server: %s is given twice", server)
-		}
-		urls[i] = server.String()
-		s.servers = append(s.servers, server)
-		s.rotation.Servers = append(s.rotation.Servers, rotate.Server{Prober: server, Sampled: !server.Loopback(), AtOnce: atOnce})
-	}
-	return nil
 }

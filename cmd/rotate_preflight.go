@@ -30,10 +30,14 @@ func (s *session) preflight(ctx context.Context, current secret.Key) (found rota
 	if err := audit.Open(s.state.Path(), s.app.env.Now).Check(); err != nil {
 		return found, err
 	}
-	if err := s.driverRemarks(ctx, &found); err != nil {
+	seen, err := s.environments(ctx)
+	if err != nil {
 		return found, err
 	}
-	return found, s.reach(ctx, &found)
+	if err := s.driverRemarks(ctx, seen, &found); err != nil {
+		return found, err
+	}
+	return found, s.reach(ctx, seen, &found)
 }
 
 // checkDrivers asks the drivers whether they could work. What is stopped is no
@@ -56,8 +60,10 @@ func (s *session) checkDrivers(ctx context.Context) (remarks []string, err error
 	return remarks, nil
 }
 
-// driverRemarks asks the drivers what they have to say in the plan.
-func (s *session) driverRemarks(ctx context.Context, found *rotate.Findings) error {
+// driverRemarks asks the drivers what they have to say in the plan. What one of
+// them misses, another one may restart.
+func (s *session) driverRemarks(ctx context.Context, seen environments, found *rotate.Findings) error {
+	missed := false
 	for _, d := range s.drivers {
 		r, ok := d.(restart.Remarker)
 		if !ok {
@@ -68,12 +74,18 @@ func (s *session) driverRemarks(ctx context.Context, found *rotate.Findings) err
 			return fmt.Errorf("restart with '%s': %w", d, err)
 		}
 		for _, remark := range said {
-			if remark.Caution {
+			switch {
+			case seen.restarts(remark.About):
+			case remark.Caution:
 				found.Cautions = append(found.Cautions, remark.Text)
-			} else {
+				missed = missed || remark.Workers
+			default:
 				found.Remarks = append(found.Remarks, remark.Text)
 			}
 		}
+	}
+	if !missed {
+		seen.workless(found)
 	}
 	return nil
 }

@@ -28,16 +28,13 @@ var (
 // reach looks whether the stores bring the key to each process that is to be
 // restarted: by the driver's word for what it will see, else by what the process
 // has that listens at the server's port now.
-func (s *session) reach(ctx context.Context, found *rotate.Findings) error {
+func (s *session) reach(ctx context.Context, seen environments, found *rotate.Findings) error {
 	road := s.road(ctx)
+	road.loose = !seen.all
 	if road.file == nil && len(road.files)+len(road.variables) == 0 {
 		return nil // what brings the key to the server is not known
 	}
-	envs, all, err := s.environments(ctx)
-	if err != nil {
-		return err
-	}
-	for _, env := range envs {
+	for _, env := range seen.list {
 		caution, err := road.judge(env)
 		if err != nil {
 			return err
@@ -46,42 +43,50 @@ func (s *session) reach(ctx context.Context, found *rotate.Findings) error {
 			found.Cautions = append(found.Cautions, caution)
 		}
 	}
-	if all && len(envs) > 0 && len(found.Cautions) == 0 {
-		workless(envs, found)
-	}
-	if !all && !slices.ContainsFunc(envs, func(e restart.Environment) bool { return e.Server }) {
+	if !seen.all && !slices.ContainsFunc(seen.list, func(e restart.Environment) bool { return e.Server }) {
 		return s.reachListeners(road, found)
 	}
 	return nil
 }
 
-// environments are those that the drivers know; all of them do, or not.
-func (s *session) environments(ctx context.Context) (envs []restart.Environment, all bool, err error) {
-	all = true
+// environments are what the processes will see that are to be restarted, as far
+// as the drivers know.
+type environments struct {
+	list []restart.Environment
+	all  bool // every driver has told of its own
+}
+
+// restarts says whether one of the processes has one of the names.
+func (e environments) restarts(names []string) bool {
+	return slices.ContainsFunc(e.list, func(env restart.Environment) bool { return slices.Contains(names, env.Process) })
+}
+
+func (s *session) environments(ctx context.Context) (environments, error) {
+	seen := environments{all: true}
 	for _, d := range s.drivers {
 		e, ok := d.(restart.Environer)
 		if !ok {
-			all = false
+			seen.all = false
 			continue
 		}
 		its, err := e.Environments(ctx)
 		if err != nil {
-			return nil, false, fmt.Errorf("environment behind '%s': %w", d, err)
+			return seen, fmt.Errorf("environment behind '%s': %w", d, err)
 		}
-		envs = append(envs, its...)
+		seen.list = append(seen.list, its...)
 	}
-	return envs, all, nil
+	return seen, nil
 }
 
 // workless says that none of the processes is seen to be Blnk's workers. Where
 // the command of one does not tell what it is, that is no more than a remark.
-func workless(envs []restart.Environment, found *rotate.Findings) {
+func (e environments) workless(found *rotate.Findings) {
 	const text = `nothing that --restart names runs "blnk workers": they read the key at their start and sign webhooks with it, so restart them, too`
 	workers := func(e restart.Environment) bool { return e.Workers }
 	unclear := func(e restart.Environment) bool { return !e.Workers && !e.Server }
 	switch {
-	case slices.ContainsFunc(envs, workers):
-	case slices.ContainsFunc(envs, unclear):
+	case !e.all || len(e.list) == 0 || slices.ContainsFunc(e.list, workers):
+	case slices.ContainsFunc(e.list, unclear):
 		found.Remarks = append(found.Remarks, text)
 	default:
 		found.Cautions = append(found.Cautions, text)
@@ -113,8 +118,13 @@ func (s *session) reachListeners(road road, found *rotate.Findings) error {
 			case p.Env == nil:
 				unknown(server.String(), "it may not be read by this user")
 			default:
-				if _, err := road.judge(environmentOf(p)); err != nil {
+				// What is in doubt here, the proof will say for certain.
+				doubt, err := road.judge(environmentOf(p))
+				if err != nil {
 					return err
+				}
+				if doubt != "" {
+					found.Remarks = append(found.Remarks, doubt)
 				}
 			}
 		}
@@ -123,13 +133,12 @@ func (s *session) reachListeners(road road, found *rotate.Findings) error {
 }
 
 // environmentOf is what a process that listens was started with. Only one that
-// is Blnk by its name is known to look for blnk.json where it runs.
+// is Blnk by its name, and has its key from no variable that exec gave it, is
+// known to read the blnk.json where it runs.
 func environmentOf(p listener.Process) restart.Environment {
-	env := restart.Environment{Process: p.String(), Vars: p.Env}
-	set, _ := supervise.Supplied(p.Env)
-	env.Execs = set != ""
-	if filepath.Base(p.Exe) == "blnk" && p.Dir != "" {
-		env.Server, env.Config = true, filepath.Join(p.Dir, blnk.FileName)
+	env := restart.Environment{Process: p.String(), Server: true, Vars: p.Env}
+	if set, _ := supervise.Supplied(p.Env); set == "" && filepath.Base(p.Exe) == "blnk" && p.Dir != "" {
+		env.Config = filepath.Join(p.Dir, blnk.FileName)
 	}
 	return env
 }
@@ -147,6 +156,7 @@ type road struct {
 	files     []string         // every blnk.json among them, by its path
 	variables []restart.Source // what the env files among them set
 	more      bool             // there are others, which reach a process in ways that are not known
+	loose     bool             // a restart command may bring something by itself
 }
 
 func (s *session) road(ctx context.Context) road {
@@ -168,51 +178,65 @@ func (s *session) road(ctx context.Context) road {
 // judge says whether the stores bring the key to a process: no error where they
 // do, or may; and a caution where that is in doubt.
 func (r road) judge(env restart.Environment) (caution string, err error) {
-	if name := shadowedBy(r.file, env.Vars); name != "" {
-		if r.sets(env, name) {
-			return "", nil
-		}
-		by := culprit{variable: name, where: env.Process}
-		by.source, by.known = env.Sources[name]
-		return "", fail(exitFailed, fmt.Errorf("%w: %s", errShadowed, by), by.hint())
-	}
-	if env.Execs || len(r.files) == 0 && r.more {
+	if env.Execs {
 		return "", nil
 	}
-	if len(r.files) == 0 {
-		return r.withoutFile(env)
+	if name := shadowedBy(r.file, env.Vars); name != "" {
+		if r.sets(env, name) {
+			return r.inDoubt(env, name), nil
+		}
+		by := shadowing(name, env.Process, env.Sources[name])
+		return "", fail(exitFailed, fmt.Errorf("%w: %s", errShadowed, by), by.hint)
 	}
-	if !env.Server && !env.Workers || slices.ContainsFunc(r.files, func(path string) bool { return mayRead(env, path) }) {
+	switch {
+	case len(r.files) == 0 && r.more:
+		return "", nil
+	case len(r.files) == 0:
+		return r.withoutFile(env)
+	case !env.Server && !env.Workers || slices.ContainsFunc(r.files, func(path string) bool { return mayRead(env, path) }):
 		return "", nil
 	}
 	text, hint := unread(env, r.files[0])
-	if r.more {
-		return text + ": unless another store does", nil
+	if r.more || r.loose {
+		return text + ": unless something else brings it the new key, a restart does not", nil
 	}
 	return "", fail(exitFailed, fmt.Errorf("%s: %w", text, errUnreached), hint)
 }
 
-// sets says whether the stores rotate a variable of a process.
+// sets says whether the stores rotate a variable of a process, or may.
 func (r road) sets(env restart.Environment, name string) bool {
-	from, known := env.Sources[name]
-	return slices.ContainsFunc(r.variables, func(v restart.Source) bool {
-		if !known {
-			return v.Name == name // the proof will tell
+	from := env.Sources[name]
+	return !from.Fixed && slices.ContainsFunc(r.variables, func(v restart.Source) bool {
+		if from.File == "" {
+			return v.Name == name
 		}
 		return v.Name == from.Name && sameFile(v.File, from.File)
 	})
+}
+
+// inDoubt is the caution about a process whose variable is rotated somewhere,
+// and comes from a place that is not known. Of a server the proof will tell.
+func (r road) inDoubt(env restart.Environment, name string) string {
+	if env.Server || env.Sources[name].File != "" {
+		return ""
+	}
+	return fmt.Sprintf("where %s gets %s from is not known: unless it is one of the stores, it goes on with the key that it has", env.Process, name)
 }
 
 // withoutFile judges a process without a variable of the key, where all stores
 // are env files.
 func (r road) withoutFile(env restart.Environment) (caution string, err error) {
 	text, err := os.ReadFile(env.Config)
-	if has, bad := blnk.Resolve(text, nil); err == nil && bad == nil && !has.SecretKey().IsZero() && (env.Server || env.Workers) {
-		return "", fail(exitFailed, fmt.Errorf("%s has its key from %s, which is none of the stores: %w", env.Process, env.Config, errUnreached),
-			"rotate that, too: --store "+quoted(blnkjson.Scheme+":"+env.Config))
+	has, bad := blnk.Resolve(text, nil)
+	if err != nil || bad != nil || has.SecretKey().IsZero() || !env.Server && !env.Workers {
+		return env.Process + " has no key in its environment, and no blnk.json is among the stores: unless something else brings it the new key, " +
+			"it goes on without; where a blnk.json has its key, name that with another --store, too", nil
 	}
-	return env.Process + " has no key in its environment, and no blnk.json is among the stores: unless something else brings it the new key, " +
-		"it goes on without; where a blnk.json has its key, name that with another --store, too", nil
+	said := fmt.Sprintf("%s has its key from %s, which is none of the stores", env.Process, env.Config)
+	if r.loose {
+		return said + ": unless something else brings it the new key, a restart does not", nil
+	}
+	return "", fail(exitFailed, fmt.Errorf("%s: %w", said, errUnreached), "rotate that, too: --store "+quoted(blnkjson.Scheme+":"+env.Config))
 }
 
 // mayRead says whether a blnk.json is the one that the process reads, or may be.
@@ -250,9 +274,14 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// within says whether a path is a file or folder, or lies below it, whatever
-// links led there.
+// within says whether a path is a file or folder, or lies below it: by its own
+// name, or where the links on its way lead.
 func within(path, top string) bool {
+	here, err := filepath.EvalSymlinks(path)
+	return below(path, top) || err == nil && below(here, top)
+}
+
+func below(path, top string) bool {
 	for {
 		if sameFile(path, top) {
 			return true

@@ -33,12 +33,13 @@ func TestReach(t *testing.T) {
 	}
 	set := map[string]string{keyVariable: aKey}
 	from := func(file, name string) map[string]restart.Source {
-		return map[string]restart.Source{keyVariable: {File: file, Name: name}}
+		return map[string]restart.Source{keyVariable: {File: file, Name: name, Fixed: file == ""}}
 	}
 	file := road{file: []byte(`{}`), files: []string{path("blnk.json")}}
 	env := road{variables: []restart.Source{{File: path(".env"), Name: keyVariable}}}
 	both := road{file: file.file, files: file.files, variables: env.variables}
 	more := func(r road) road { r.more = true; return r }
+	loose := func(r road) road { r.loose = true; return r }
 	for _, c := range []struct {
 		what string
 		road road
@@ -51,26 +52,31 @@ func TestReach(t *testing.T) {
 		{"reads it by another path", file, restart.Environment{Server: true, Config: path("link.json")}, "", nil},
 		{"reads another", file, restart.Environment{Workers: true, Config: path("other/blnk.json")}, "other/blnk.json, which is none", errUnreached},
 		{"reads none", file, restart.Environment{Workers: true, Config: path("gone/blnk.json")}, "gone/blnk.json, which is none", errUnreached},
-		{"reads another, and more stores", more(file), restart.Environment{Workers: true, Config: path("other/blnk.json")}, "unless another store does", nil},
+		{"reads another, and more stores", more(file), restart.Environment{Workers: true, Config: path("other/blnk.json")}, "unless something else brings it", nil},
+		{"reads another, and a command may bring it", loose(file), restart.Environment{Server: true, Config: path("other/blnk.json")}, "unless something else brings it", nil},
 		{"is no Blnk", file, restart.Environment{Config: path("other/blnk.json")}, "", nil},
 		{"is under exec", file, restart.Environment{Server: true, Execs: true, Config: path("other/blnk.json")}, "", nil},
 		{"reads what is not known", file, restart.Environment{Server: true}, "", nil},
 		{"sees nothing", file, restart.Environment{Server: true, Isolated: true}, "does not see " + path("blnk.json"), errUnreached},
 		{"sees other things", file, restart.Environment{Server: true, Isolated: true, Mounts: []string{path("other")}}, "does not see", errUnreached},
 		{"sees the file elsewhere", file, restart.Environment{Server: true, Isolated: true, Mounts: []string{path("link.json")}}, "", nil},
+		{"sees the file that a link leads to", road{files: []string{path("link.json")}}, restart.Environment{Server: true, Isolated: true, Mounts: []string{path("blnk.json")}}, "", nil},
 		{"sees its folder elsewhere", file, restart.Environment{Server: true, Isolated: true, Mounts: []string{dir}}, "", nil},
 
 		{"shadowed", file, restart.Environment{Server: true, Vars: set}, keyVariable, errShadowed},
 		{"set by the env file", both, restart.Environment{Server: true, Vars: set, Sources: from(path(".env"), keyVariable), Config: path("other/blnk.json")}, "", nil},
 		{"set by another env file", both, restart.Environment{Server: true, Vars: set, Sources: from(path("other.env"), keyVariable)}, keyVariable, errShadowed},
 		{"set by another name", both, restart.Environment{Server: true, Vars: set, Sources: from(path(".env"), "MASTER")}, keyVariable, errShadowed},
-		{"set by no env file", both, restart.Environment{Server: true, Vars: set, Sources: from("", "")}, "no env file sets it", errShadowed},
+		{"set by no env file", both, restart.Environment{Server: true, Vars: set, Sources: from("", "")}, "no env file that a restart reads sets it", errShadowed},
 		{"set by what is not known", both, restart.Environment{Server: true, Vars: set}, "", nil},
+		{"set by what is not known, at a worker", both, restart.Environment{Workers: true, Vars: set}, "is not known", nil},
+		{"under exec, which sets it anew", file, restart.Environment{Server: true, Execs: true, Vars: set}, "", nil},
 		{"set, but empty", file, restart.Environment{Server: true, Vars: map[string]string{keyVariable: ""}}, keyVariable, errShadowed},
 
 		{"has no variable", env, restart.Environment{Workers: true}, "has no key in its environment", nil},
 		{"has a file without a key", env, restart.Environment{Workers: true, Config: path("bare/blnk.json")}, "has no key in its environment", nil},
 		{"has its key from a file", env, restart.Environment{Workers: true, Config: path("other/blnk.json")}, "has its key from " + path("other/blnk.json"), errUnreached},
+		{"has its key from a file, and a command may bring it", loose(env), restart.Environment{Workers: true, Config: path("other/blnk.json")}, "unless something else", nil},
 		{"has its key from a file, and more stores", more(env), restart.Environment{Workers: true, Config: path("other/blnk.json")}, "", nil},
 	} {
 		c.env.Process = "service it"

@@ -112,6 +112,12 @@ func (d *compose) String() string {
 	return ref
 }
 
+// naming is the reference with other services.
+func (d *compose) naming(services ...string) string {
+	other := compose{file: d.file, project: d.project, services: services}
+	return other.String()
+}
+
 // Restart restarts or recreates the services one after the other, and then
 // waits until all of them have come up.
 func (d *compose) Restart(ctx context.Context) error {

@@ -46,17 +46,8 @@ func (d *compose) matches(r row) bool {
 	return d.project != "" || samePath(r.dir, d.opt.Dir)
 }
 
-func samePath(a, b string) bool {
-	if filepath.Clean(a) == filepath.Clean(b) {
-		return true
-	}
-	x, err := filepath.EvalSymlinks(a)
-	if err != nil {
-		return false
-	}
-	y, err := filepath.EvalSymlinks(b)
-	return err == nil && x == y
-}
+// samePath says that two paths are the same, or lead to one file or folder.
+func samePath(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) || sameFile(a, b) }
 
 // noProject says that there is none, and which others there are.
 func (d *compose) noProject(known []string) error {

@@ -87,7 +87,7 @@ func (d *compose) assemble(name string, all []container) (*project, error) {
 	p := &project{name: name}
 	wanted := d.wanted(all)
 	if len(wanted) == 0 {
-		return nil, &Fault{Kind: ErrNoBlnk, Text: fmt.Sprintf("no service of project %s runs Blnk, as far as their commands tell", name), Instead: "compose:" + d.file + "#SERVICE,SERVICE"}
+		return nil, &Fault{Kind: ErrNoBlnk, Text: fmt.Sprintf("no service of project %s runs Blnk, as far as their commands tell", name), Instead: d.naming("SERVICE", "SERVICE")}
 	}
 	for _, want := range wanted {
 		p.services = append(p.services, &service{name: want})
@@ -119,17 +119,20 @@ func servicesOf(all []container) []string {
 }
 
 // runsBlnk refuses services that were named where none of them runs Blnk and
-// others of the project do.
+// others of the project do. One whose command does not tell may be Blnk all the
+// same where it is of the same image.
 func (p *project) runsBlnk(named []string) error {
 	runs := func(c container) bool { return c.role().runsBlnk() }
-	for _, s := range p.services {
-		if slices.ContainsFunc(s.containers, runs) {
-			return nil
-		}
-	}
 	others := slices.DeleteFunc(slices.Clone(p.others), func(c container) bool { return !runs(c) })
 	if len(others) == 0 {
 		return nil // their commands do not tell
+	}
+	for _, s := range p.services {
+		if slices.ContainsFunc(s.containers, func(c container) bool {
+			return runs(c) || slices.ContainsFunc(others, func(o container) bool { return o.Image == c.Image })
+		}) {
+			return nil
+		}
 	}
 	names := servicesOf(others)
 	text := fmt.Sprintf("nothing that was named (%s) runs Blnk, and these services do: %s", strings.Join(named, ", "), strings.Join(names, ", "))

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // sources says where the variables of the key are set: in one of the env files
@@ -22,20 +21,18 @@ func (d *compose) sources(ctx context.Context, p *project, s *service) map[strin
 	for _, name := range keyVariables() {
 		value, own := raw.Environment[name]
 		switch {
+		case own && value != nil && !strings.Contains(*value, "$"):
+			// Where Compose has put the env files of the service in already, it
+			// may be theirs.
+			all[name] = Source{Fixed: !p.tool.resolvesEnvFiles()}
 		case own:
 			all[name] = d.interpolated(p, name, value)
-		case s.config.Environment[name] == nil:
-		case len(raw.EnvFile) > 0:
-			all[name] = setLast(absolutes(strings.Join(raw.EnvFile, ","), p.dir), name)
+		case s.config.Environment[name] != nil:
+			all[name] = setLast(raw.EnvFile, p.dir, name)
 		}
 	}
 	return all
 }
-
-// wholeVariable is a value that is one variable and nothing else.
-var wholeVariable = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^\$(?:(\w+)|\{(\w+)(?::?[-?].*)?\})$`)
-})
 
 // interpolated finds where Compose takes the value of a service's own variable
 // from, which stands so in the compose file: from the env file of the project,
@@ -43,27 +40,29 @@ var wholeVariable = sync.OnceValue(func() *regexp.Regexp {
 // Compose is called, which comes first.
 func (d *compose) interpolated(p *project, name string, value *string) Source {
 	if value != nil {
-		match := wholeVariable().FindStringSubmatch(*value)
+		whole := regexp.MustCompile(`^\$(?:(\w+)|\{(\w+)(?::?[-?][^$]*)?\})$`)
+		match := whole.FindStringSubmatch(*value)
 		if match == nil {
-			return Source{} // it stands in the compose file itself
+			return Source{} // put together of several
 		}
 		name = cmp.Or(match[1], match[2])
 	}
 	theirs := func(v string) bool { return strings.HasPrefix(v, name+"=") }
 	if !strings.HasPrefix(name, "BLNK_") && slices.ContainsFunc(d.opt.Env, theirs) {
-		return Source{} // package run hands all but the settings of Blnk on
+		return Source{Fixed: true} // package run hands all but the settings of Blnk on
 	}
 	files := p.envFiles
 	if len(files) == 0 {
-		files = absolutes(".env", p.dir)
+		files = []string{".env"}
 	}
-	return setLast(files, name)
+	return setLast(files, p.dir, name)
 }
 
-// setLast is the last of the env files that sets the variable.
-func setLast(files []string, name string) (at Source) {
-	for _, path := range files {
-		if setsVariable(path, name) {
+// setLast is the last of the env files that sets the variable; not known where
+// none is seen to do so.
+func setLast(files []string, dir, name string) (at Source) {
+	for _, file := range files {
+		if path := absolute(file, dir); file != "" && setsVariable(path, name) {
 			at = Source{File: path, Name: name}
 		}
 	}

@@ -2,6 +2,7 @@ package restart
 
 import (
 	"context"
+	"fmt"
 	"maps"
 )
 
@@ -45,7 +46,7 @@ func (d *compose) renew(ctx context.Context, p *project, s *service, env *Enviro
 	env.Sources = d.sources(ctx, p, s)
 	for _, name := range keyVariables() {
 		if _, ok := set[name]; !ok {
-			env.Sources[name] = Source{} // the image's, if anybody's
+			env.Sources[name] = Source{Fixed: true} // the image's, if anybody's
 		}
 	}
 	return nil
@@ -90,10 +91,11 @@ func (c container) otherRemarks(service string) []Remark {
 	switch {
 	case c.writesConfig():
 		return []Remark{note("service %s writes a blnk.json that lets everybody in where the file is missing, at each \"up\" that starts it too; this restart does not", service)}
-	case c.State.Running && r.workers:
-		return []Remark{caution("service %s runs \"blnk workers\", is not named, and goes on with the key that it has: it signs webhooks with it", service)}
-	case c.State.Running && r.server:
-		return []Remark{caution("service %s runs \"blnk start\", is not named, and goes on with the key that it has", service)}
+	case c.State.Running && r.runsBlnk():
+		return []Remark{{
+			Text: fmt.Sprintf("service %s runs Blnk, is not named, and goes on with the key that it has", service), Caution: true,
+			About: []string{"service " + service, "container " + c.name()}, Workers: r.workers,
+		}}
 	}
 	return nil
 }

@@ -229,30 +229,71 @@ func TestSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &compose{engine: composeEngine(Options{Env: []string{"SHELL_HAS=x", "BLNK_SERVER_SECRET_KEY=x"}})}
-	file := filepath.Join(dir, ".env")
+	const key = "BLNK_SERVER_SECRET_KEY"
+	in := func(name string) Source { return Source{File: filepath.Join(dir, ".env"), Name: name} }
 	for value, want := range map[string]Source{
-		"$BLNK_SERVER_SECRET_KEY":           {file, "BLNK_SERVER_SECRET_KEY"},
-		"${BLNK_SERVER_SECRET_KEY}":         {file, "BLNK_SERVER_SECRET_KEY"},
-		"${BLNK_SERVER_SECRET_KEY:?no key}": {file, "BLNK_SERVER_SECRET_KEY"},
-		"${MASTER:-default}":                {file, "MASTER"},
-		"${MASTER-default}":                 {file, "MASTER"},
+		"$BLNK_SERVER_SECRET_KEY":           in(key),
+		"${BLNK_SERVER_SECRET_KEY}":         in(key),
+		"${BLNK_SERVER_SECRET_KEY:?no key}": in(key),
+		"${MASTER:-default}":                in("MASTER"),
+		"${MASTER-default}":                 in("MASTER"),
 		"${NONE:-default}":                  {},
-		"${SHELL_HAS}":                      {},
+		"${MASTER:-${OTHER}}":               {},
+		"${SHELL_HAS}":                      {Fixed: true},
 		"x${MASTER}":                        {},
 		"${MASTER}${MASTER}":                {},
-		"$$MASTER":                          {},
-		"a-key":                             {},
-		"":                                  {},
 	} {
-		if got := d.interpolated(&project{dir: dir}, "BLNK_SERVER_SECRET_KEY", &value); got != want {
+		if got := d.interpolated(&project{dir: dir}, key, &value); got != want {
 			t.Errorf("%q: %+v, want %+v", value, got, want)
 		}
 	}
-	if got := d.interpolated(&project{dir: dir}, "BLNK_SERVER_SECRET_KEY", nil); got.File != file {
+	if got := d.interpolated(&project{dir: dir}, key, nil); got != in(key) {
 		t.Errorf("handed through: %+v", got)
 	}
-	other := filepath.Join(dir, "prod.env")
-	if got := d.interpolated(&project{dir: dir, envFiles: []string{other}}, "BLNK_SERVER_SECRET_KEY", nil); got != (Source{}) {
+	if got := d.interpolated(&project{dir: dir, envFiles: []string{filepath.Join(dir, "prod.env")}}, key, nil); got != (Source{}) {
 		t.Errorf("an env file without it: %+v", got)
+	}
+}
+
+// The same, as it stands in a compose file: Compose 1 has it read here.
+func TestSourcesOfFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{".env", "a.env", "b,c.env", "none.env"} {
+		text := "BLNK_SERVER_SECRET_KEY=k\n"
+		if name == "none.env" {
+			text = "OTHER=1\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const key = "BLNK_SERVER_SECRET_KEY"
+	value := "k"
+	for _, c := range []struct {
+		what, service string
+		want          Source
+	}{
+		{"an env file", "env_file: a.env", Source{File: filepath.Join(dir, "a.env"), Name: key}},
+		{"the last one counts", "env_file: [a.env, './b,c.env', none.env]", Source{File: filepath.Join(dir, "b,c.env"), Name: key}},
+		{"one by an absolute path", "env_file: " + filepath.Join(dir, "a.env"), Source{File: filepath.Join(dir, "a.env"), Name: key}},
+		{"one whose path is a variable", "env_file: '${FILE:-a.env}'", Source{}},
+		{"one that does not set it", "env_file: none.env", Source{}},
+		{"a literal", "environment: {BLNK_SERVER_SECRET_KEY: k}\n    env_file: a.env", Source{Fixed: true}},
+		{"a literal in a list", "environment: [BLNK_SERVER_SECRET_KEY=k]", Source{Fixed: true}},
+		{"handed through", "environment: [BLNK_SERVER_SECRET_KEY]", Source{File: filepath.Join(dir, ".env"), Name: key}},
+	} {
+		file := filepath.Join(dir, "docker-compose.yaml")
+		if err := os.WriteFile(file, []byte("services:\n  server:\n    "+c.service+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d := &compose{engine: composeEngine(Options{Env: []string{}})}
+		p := &project{dir: dir, files: []string{file}, tool: tool{major: 1, minor: 29}}
+		s := &service{name: "server", config: serviceConfig{Environment: composeEnv{key: &value}}}
+		if got := d.sources(t.Context(), p, s)[key]; got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.what, got, c.want)
+		}
+	}
+	if !(tool{major: 2, minor: 26}).resolvesEnvFiles() || (tool{major: 2, minor: 27}).resolvesEnvFiles() || (tool{major: 1, minor: 29}).resolvesEnvFiles() {
+		t.Error("which Compose resolves env files")
 	}
 }

@@ -22,6 +22,10 @@ type tool struct {
 // one that is named, unless told not to.
 func (t tool) restartsOthers() bool { return t.major > 2 || t.major == 2 && t.minor >= 17 }
 
+// resolvesEnvFiles says that its "config --no-interpolate" shows the variables of
+// a service's env files as if they stood in the compose file (before 2.27).
+func (t tool) resolvesEnvFiles() bool { return t.major == 2 && t.minor < 27 }
+
 // command is a call of Compose for the project.
 func (p *project) command(args ...string) []string {
 	return p.call(append(slices.Clone(p.tool.args), "--ansi", "never"), args)

@@ -40,10 +40,6 @@ func (c container) deafShell() bool {
 	return c.role().runsBlnk() && !hands.MatchString(strings.Join(c.Args, " "))
 }
 
-func isShell(program string) bool {
-	return slices.Contains([]string{"sh", "ash", "dash", "bash", "busybox"}, program)
-}
-
 // stopTimeout is how many seconds the container may take to stop: enough for a
 // worker to finish, and no more than its own where it would not finish anyway.
 func (c container) stopTimeout() int {
@@ -103,7 +99,7 @@ func (c container) fixedKey() string {
 
 // fixed is the error of a container that has the key in a variable.
 func (c container) fixed(name string) error {
-	f := &Fault{Kind: ErrFixed, Text: fmt.Sprintf("container %s was made with %s (docker run -e or --env-file), which a restart cannot change", c.name(), name)}
+	f := &Fault{Kind: ErrFixed, Text: fmt.Sprintf("container %s was made with %s (docker run -e or --env-file, or its image), which a restart cannot change", c.name(), name)}
 	if project := c.Config.Labels[labelProject]; project != "" {
 		f.Instead = "compose:?project=" + url.QueryEscape(project)
 	}
@@ -119,9 +115,9 @@ func (c container) port() string {
 	return e.Port()
 }
 
-// config is the mount that a Blnk in the container finds its blnk.json in, and
-// the file's path on the engine's host; no path where the file lies in the
-// container itself, or its place is not known.
+// config is the mount in which a Blnk that starts in the container's folder finds
+// its blnk.json, and the file's path on the engine's host; no path where the file
+// lies in the container itself.
 func (c container) config() (nearest mount, file string) {
 	place := path.Join("/", c.Config.WorkingDir, blnk.FileName)
 	for _, m := range c.Mounts {
@@ -138,10 +134,19 @@ func (c container) config() (nearest mount, file string) {
 			file = m.Source
 		}
 	}
-	if c.role().moves {
-		file = ""
-	}
 	return nearest, file
+}
+
+// straight says that no link below a mount leads to another place, which in the
+// container may be another one than here. Of what is not there, or may not be
+// looked at, that is not known.
+func straight(top, file string) bool {
+	here, err := filepath.EvalSymlinks(file)
+	if err != nil {
+		return false
+	}
+	start, err := filepath.EvalSymlinks(top)
+	return err == nil && here == start+strings.TrimPrefix(file, top)
 }
 
 // configFile is the text of the blnk.json that is mounted where the server
@@ -171,13 +176,13 @@ func (c container) environment(process string, here bool) Environment {
 	env := Environment{Process: process, Server: r.server, Workers: r.workers, Execs: r.execs, Vars: c.env(), Sources: map[string]Source{}}
 	for _, name := range keyVariables() {
 		if _, ok := env.Vars[name]; ok {
-			env.Sources[name] = Source{}
+			env.Sources[name] = Source{Fixed: true}
 		}
 	}
 	if !here {
 		return env
 	}
-	if m, file := c.config(); file != "" && m.seenHere() {
+	if m, file := c.config(); m.seenHere() && straight(m.Source, file) && !r.more {
 		env.Config = file
 	}
 	env.Isolated = true
@@ -209,6 +214,9 @@ func (c container) servers() ([]string, error) {
 	}
 	var found []string
 	for _, b := range published[port+"/tcp"] {
+		if strings.Contains(b.HostPort, "-") {
+			continue // one of a range, not known before it runs
+		}
 		host := b.HostIP
 		if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 			host = "127.0.0.1"

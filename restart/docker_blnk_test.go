@@ -2,6 +2,7 @@ package restart
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,16 +27,25 @@ func TestRoleOf(t *testing.T) {
 		{"blnk start", role{server: true}},
 		{"/usr/local/bin/blnk --config /blnk.json start", role{server: true}},
 		{"blnk workers", role{workers: true}},
+		{"blnk workers --log /var/log/blnkctl", role{workers: true}},
 		{"/bin/sh -c blnk migrate up && blnk start", role{server: true, migrates: true}},
 		{"/bin/sh -c blnk migrate up&&exec blnk start", role{server: true, migrates: true}},
 		{"sh -c (blnk workers &) ; blnk start", role{server: true, workers: true}},
+		{"tini -- blnk start", role{server: true}},
+		{"sh -c sleep 5; blnk migrate up && blnk start", role{server: true, migrates: true}},
+		{"/wait-for db:5432 -- blnk start", role{server: true, more: true}},
 		{"blnkctl exec --store dotenv:.env -- blnk start", role{server: true, execs: true}},
-		{"sh -c cd /srv && exec blnk workers", role{workers: true, moves: true}},
-		{`{ path=/usr/bin/blnk ; argv[]=/usr/bin/blnk start ; ignore_errors=no ; start_time=[n/a] }`, role{server: true}},
+		{"blnkctl --state-dir /s exec --store dotenv:.env -- blnk start", role{server: true, execs: true}},
+		{"sh -c blnkctl verify && exec blnk workers", role{workers: true}},
+		{"sh -c cd /opt/blnkctl && exec blnk workers", role{workers: true, more: true}},
+		{"sh -c cat /conf/blnk.json >blnk.json && blnk workers", role{workers: true, more: true}},
+		{"sh -c . /conf/env; exec blnk workers", role{workers: true, more: true}},
+		{"{ path=/usr/bin/blnk ; argv[]=/usr/bin/blnk start ; ignore_errors=no ; start_time=[n/a] }", role{server: true, more: true}},
+		{"{ path=/usr/bin/blnk ; argv[]=blnk workers ; ignore_errors=no ; start_time=[n/a] }", role{workers: true, more: true}},
 		{"blnk migrate up", role{migrates: true}},
-		{"sh -c echo blnk; start", role{}},
-		{"postgres", role{}},
-		{"redis-server --name blnk-start", role{}},
+		{"sh -c echo blnk; start", role{more: true}},
+		{"postgres", role{more: true}},
+		{"redis-server --name blnk-start", role{more: true}},
 	} {
 		if got := roleOf(strings.Fields(c.command)); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.command, got, c.want)
@@ -125,13 +135,14 @@ func TestServersOfContainer(t *testing.T) {
 func TestContainerReads(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "blnk.json"))
+	write(t, filepath.Join(dir, "sub", "blnk.json"))
 	for _, c := range []struct {
 		what, container, config string
 		isolated                bool
 	}{
 		{"a file", `"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"}]`, "DIR/blnk.json", true},
 		{"its folder", `"Config":{"WorkingDir":"/app"},"Mounts":[{"Source":"DIR","Destination":"/app/"}]`, "DIR/blnk.json", true},
-		{"a folder above", `"Config":{"WorkingDir":"/srv/app"},"Mounts":[{"Source":"DIR","Destination":"/srv"}]`, "DIR/app/blnk.json", true},
+		{"a folder above", `"Config":{"WorkingDir":"/srv/sub"},"Mounts":[{"Source":"DIR","Destination":"/srv"}]`, "DIR/sub/blnk.json", true},
 		{"everything", `"Mounts":[{"Source":"DIR","Destination":"/"}]`, "DIR/blnk.json", true},
 		{"the nearest", `"Mounts":[{"Source":"/","Destination":"/"},{"Source":"DIR/blnk.json","Destination":"/blnk.json"}]`, "DIR/blnk.json", true},
 		{"the nearest, in another order", `"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"},{"Source":"/","Destination":"/"}]`, "DIR/blnk.json", true},
@@ -149,6 +160,24 @@ func TestContainerReads(t *testing.T) {
 		}
 		if env := containerOf(t, text).environment("it", false); env.Config != "" || env.Isolated || len(env.Mounts) > 0 {
 			t.Errorf("%s, on another host: %q, %v", c.what, env.Config, env.Isolated)
+		}
+	}
+	// Links are followed in the container, where they may lead elsewhere.
+	for link, to := range map[string]string{"app/blnk.json": "/conf/blnk.json", "top": "app"} {
+		path := filepath.Join(dir, link)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Symlink(to, path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for mounts, want := range map[string]string{
+		`{"Source":"DIR/app","Destination":"/"}`:                       "",
+		`{"Source":"DIR/top","Destination":"/other"}`:                  "",
+		`{"Source":"DIR","Destination":"/"}`:                           "DIR/blnk.json",
+		`{"Source":"DIR/top/../blnk.json","Destination":"/blnk.json"}`: "DIR/blnk.json",
+	} {
+		text := strings.ReplaceAll(`{"Path":"blnk","Args":["start"],"Mounts":[`+mounts+`]}`, "DIR", dir)
+		if env := containerOf(t, text).environment("it", true); filepath.Clean(env.Config) != filepath.Clean(strings.ReplaceAll(want, "DIR", dir)) {
+			t.Errorf("%s: %q, want %q", mounts, env.Config, want)
 		}
 	}
 	moved := containerOf(t, strings.ReplaceAll(`{"Path":"sh","Args":["-c","cd /x && exec blnk start"],"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"}]}`, "DIR", dir))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -148,7 +149,9 @@ func (e engine) absent(ctx context.Context, name string, err error) error {
 	if engine := e.reached(ctx); engine != nil {
 		return engine
 	}
-	if ctx.Err() != nil {
+	// docker says with an exit status and a reason that there is none (see
+	// withReason); anything else says nothing about the container.
+	if _, ok := errors.AsType[*run.ExitError](err); ok {
 		return fmt.Errorf("look at container %s: %w", name, err)
 	}
 	return fault(ErrAbsent, []string{"docker", "ps", "--all"}, "there is no container %s", name)

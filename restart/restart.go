@@ -56,8 +56,7 @@ type Environment struct {
 	Execs bool
 	// Vars are the variables of the process.
 	Vars map[string]string
-	// Sources says where a variable of the master key is set. One that is in Vars
-	// and not in here comes from a place that is not known.
+	// Sources says where variables are set, those of the master key at least.
 	Sources map[string]Source
 	// Config is the blnk.json that the process reads: an absolute path on this
 	// host, where there may be no such file. "" where that is not known.
@@ -68,13 +67,14 @@ type Environment struct {
 	Mounts   []string
 }
 
-// A Source is where a variable is set. The zero Source is a place that a restart
-// does not read anew.
+// A Source is where a variable is set: in a file, fixed, or not known.
 type Source struct {
 	// File is an env file, by its absolute path, which the restart reads.
 	File string
 	// Name is what the variable is called there.
 	Name string
+	// Fixed says that nothing which a restart reads anew sets it.
+	Fixed bool
 }
 
 // A Locator knows where the restarted server can be asked: URLs of the
@@ -93,16 +93,18 @@ type Remarker interface {
 type Remark struct {
 	// Text is a sentence without its end.
 	Text string
+	// About are names that a process which the restart misses has as
+	// Environment.Process, by this driver or another one: where that restarts it,
+	// there is nothing to say.
+	About []string
+	// Workers says that it tells of workers which the restart misses.
+	Workers bool
 	// Caution says that it is about something that the restart misses, which
 	// matters where nobody reads a plan, too.
 	Caution bool
 }
 
 func note(format string, args ...any) Remark { return Remark{Text: fmt.Sprintf(format, args...)} }
-
-func caution(format string, args ...any) Remark {
-	return Remark{Text: fmt.Sprintf(format, args...), Caution: true}
-}
 
 // Options is what a driver may need from its surroundings.
 type Options struct {

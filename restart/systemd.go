@@ -57,33 +57,33 @@ var otherTypes = []string{
 }
 
 func openSystemd(place string, opt Options) (Driver, error) {
-	fault := func(format string, args ...any) error {
+	bad := func(format string, args ...any) error {
 		return fmt.Errorf("restart reference %q: %s", "systemd:"+place, fmt.Sprintf(format, args...))
 	}
 	names, query, _ := strings.Cut(place, "?")
 	s := &systemd{opt: opt}
 	options, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, fault("options: %v", err)
+		return nil, bad("options: %v", err)
 	}
 	for name, values := range options {
 		if name != "user" {
-			return nil, fault("unknown option %q", name)
+			return nil, bad("unknown option %q", name)
 		}
 		if s.user, err = strconv.ParseBool(values[len(values)-1]); err != nil {
-			return nil, fault("option user: want true or false")
+			return nil, bad("option user: want true or false")
 		}
 	}
 	if names == "" {
-		return nil, fault("no unit behind it")
+		return nil, bad("no unit behind it")
 	}
 	for name := range strings.SplitSeq(names, ",") {
 		unit, err := serviceName(name)
 		if err != nil {
-			return nil, fault("%v", err)
+			return nil, bad("%v", err)
 		}
 		if slices.Contains(s.units, unit) {
-			return nil, fault("%s is named twice", unit)
+			return nil, bad("%s is named twice", unit)
 		}
 		s.units = append(s.units, unit)
 	}

@@ -13,7 +13,8 @@ import (
 )
 
 // environment are the properties that say what a unit's process will see.
-var environment = []string{"Environment", "EnvironmentFiles", "PassEnvironment", "UnsetEnvironment", "ExecStart", "WorkingDirectory"}
+var environment = []string{"Environment", "EnvironmentFiles", "PassEnvironment", "UnsetEnvironment", "ExecStart", "ExecStartPre", "WorkingDirectory",
+	"RootDirectory", "RootImage", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"}
 
 // Environments returns what the main process of each unit will see, as systemd
 // puts it together (systemd.exec(5)): the manager's own variables,
@@ -84,8 +85,8 @@ func (s *systemd) manager(ctx context.Context) (manager, error) {
 // that this user may not read.
 func (st unitState) environment(m manager) (env Environment, unread []string, err error) {
 	env = Environment{Process: st.Id, Vars: map[string]string{}, Sources: map[string]Source{}}
-	p := st.process()
-	env.Server, env.Workers, env.Execs, env.Config = p.role.server, p.role.workers, p.role.execs, p.config()
+	r := st.role()
+	env.Server, env.Workers, env.Execs, env.Config = r.server, r.workers, r.execs, st.config()
 	for name, value := range m.vars {
 		env.Vars[name] = value
 	}
@@ -98,7 +99,7 @@ func (st unitState) environment(m manager) (env Environment, unread []string, er
 		return env, nil, fmt.Errorf("its Environment=: %w", err)
 	}
 	for name := range env.Vars {
-		env.Sources[name] = Source{} // of what is loaded, a restart reads nothing anew
+		env.Sources[name] = Source{Fixed: true} // of what is loaded, a restart reads nothing anew
 	}
 	for _, place := range st.values("EnvironmentFiles") {
 		denied, err := env.addFiles(place, m.version)

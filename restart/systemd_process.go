@@ -4,57 +4,72 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
 )
 
-// A unitProcess is the main process of a unit, as far as this user may look at
-// it; without one, what the unit would start.
-type unitProcess struct {
-	role   role
-	argv   []string
-	dir    string // its working directory; "" where that is not known
-	asUnit string // that which the unit sets; "" where it sets none
+// role is what the unit runs of Blnk: its command tells, or that of its main
+// process, where it starts a script that becomes Blnk.
+func (st unitState) role() role {
+	r := roleOf(st.values("ExecStart"))
+	if r.runsBlnk() || st.MainPID == 0 {
+		return r
+	}
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", st.MainPID)) // unreadable: not known
+	return roleOf(strings.Split(string(text), "\x00"))
 }
 
-func (st unitState) process() unitProcess {
-	p := unitProcess{
-		role:   roleOf(st.values("ExecStart")),
-		asUnit: strings.TrimPrefix(st.value("WorkingDirectory"), "!"), // "!": it may be missing
-	}
-	if st.MainPID == 0 {
-		return p
-	}
-	proc := fmt.Sprintf("/proc/%d", st.MainPID)
-	if text, err := os.ReadFile(proc + "/cmdline"); err == nil {
-		p.argv = strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
-	}
-	if !p.role.runsBlnk() { // a script that becomes Blnk
-		p.role = roleOf(p.argv)
-	}
-	// In a root of its own a process may mean something else by the same path.
-	if dir, err := os.Readlink(proc + "/cwd"); err == nil && sameFolder(proc+"/cwd", dir) {
-		p.dir = dir
-	}
-	return p
-}
-
-// config is the blnk.json that the process reads; "" where that is not known:
-// it is no Blnk itself (a script or a container's client), or it runs in
-// another directory than the unit would start it in.
-func (p unitProcess) config() string {
-	dir := p.dir
-	if dir == "" && filepath.IsAbs(p.asUnit) {
-		dir = p.asUnit
-	}
-	if len(p.argv) == 0 || filepath.Base(p.argv[0]) != "blnk" || dir == "" || filepath.IsAbs(p.asUnit) && !samePath(p.asUnit, dir) {
+// config is the blnk.json that the unit's process reads; "" where that is not
+// known.
+func (st unitState) config() string {
+	dir, ok := st.folder()
+	if !ok || !st.startsBlnk() {
 		return ""
 	}
-	return filepath.Join(dir, blnk.FileName)
+	file := filepath.Join(dir, blnk.FileName)
+	if st.MainPID == 0 {
+		return file
+	}
+	// One that is mounted over the file is another one than that of this path.
+	its, err := os.Stat(fmt.Sprintf("/proc/%d/cwd/%s", st.MainPID, blnk.FileName))
+	if here, missing := os.Stat(file); err == nil && (missing != nil || !os.SameFile(its, here)) {
+		return ""
+	}
+	return file
 }
 
-func sameFolder(a, b string) bool {
+// startsBlnk says that the unit's command is Blnk itself, no script and no client
+// of a container engine, and that nothing before it could bring a file.
+func (st unitState) startsBlnk() bool {
+	for _, command := range st.values("ExecStart") { // "{ path=/usr/bin/blnk ; argv[]=…"
+		path, _, _ := strings.Cut(strings.TrimPrefix(command, "{ path="), " ")
+		if filepath.Base(path) != "blnk" {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(st.values("ExecStartPre"), func(command string) bool { return !roleOf([]string{command}).migrates })
+}
+
+// folder is where the unit's process runs, or will: false where that is not
+// known, or where the path means another folder to it than here.
+func (st unitState) folder() (string, bool) {
+	set := strings.TrimPrefix(st.value("WorkingDirectory"), "!") // "!": it may be missing
+	if st.MainPID > 0 {
+		link := fmt.Sprintf("/proc/%d/cwd", st.MainPID)
+		if dir, err := os.Readlink(link); err == nil {
+			// Started in another one than it has: a restart may bring it there.
+			return dir, sameFile(link, dir) && (!filepath.IsAbs(set) || sameFile(set, dir))
+		}
+	}
+	own := slices.ContainsFunc([]string{"RootDirectory", "RootImage", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"},
+		func(name string) bool { return st.value(name) != "" })
+	return set, filepath.IsAbs(set) && !own
+}
+
+// sameFile says that two paths lead to one file or folder.
+func sameFile(a, b string) bool {
 	x, err := os.Stat(a)
 	if err != nil {
 		return false

@@ -26,7 +26,7 @@ func (s *systemd) Remarks(ctx context.Context) (said []Remark, err error) {
 		if st.NeedDaemonReload {
 			said = append(said, note("%s was changed on the disk, and `systemctl daemon-reload` is pending: the restart takes it as it was loaded before", st.Id))
 		}
-		if limit := st.value("TimeoutStopUSec"); st.process().role.workers && shorter(limit, workerStops) {
+		if limit := st.value("TimeoutStopUSec"); st.role().workers && shorter(limit, workerStops) {
 			said = append(said, note("systemd kills %s if it takes longer than %s to stop (TimeoutStopSec=); a worker may need %v", st.Id, limit, workerStops))
 		}
 		_, unread, err := st.environment(m)
@@ -57,9 +57,10 @@ func (s *systemd) unnamed(ctx context.Context, states []unitState) (said []Remar
 			continue
 		}
 		command, _ := s.ask(ctx, "show", "--property=ExecStart", unit)
+		r := roleOf([]string{command})
 		said = append(said, Remark{
 			Text:    unit + " runs too, and will not be restarted: if it is a server or a worker of this Blnk, name it too",
-			Caution: roleOf([]string{command}).runsBlnk(),
+			Caution: r.runsBlnk(), About: []string{unit}, Workers: r.workers,
 		})
 	}
 	return said

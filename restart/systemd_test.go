@@ -192,7 +192,10 @@ func TestUnitEnvironment(t *testing.T) {
 	if err != nil || !maps.Equal(env.Vars, want) {
 		t.Errorf("got %q, %v, want %q", env.Vars, err, want)
 	}
-	sources := map[string]Source{"A": {dir + "/a.env", "A"}, "B": {dir + "/b.env", "B"}, "G": {dir + "/b.env", "G"}, "LANG": {}, "P": {}}
+	sources := map[string]Source{
+		"A": {File: dir + "/a.env", Name: "A"}, "B": {File: dir + "/b.env", Name: "B"}, "G": {File: dir + "/b.env", Name: "G"},
+		"LANG": {Fixed: true}, "P": {Fixed: true},
+	}
 	if !maps.Equal(env.Sources, sources) || env.Process != "x.service" {
 		t.Errorf("%s: set in %v, want %v", env.Process, env.Sources, sources)
 	}

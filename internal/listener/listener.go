@@ -23,7 +23,8 @@ type Process struct {
 	PID int
 	// Exe is the path of its program; "" where that may not be read.
 	Exe string
-	// Dir is its working directory; "" where that may not be read.
+	// Dir is its working directory; "" where that may not be read, or is another
+	// one than that of this path here.
 	Dir string
 	// Env is the environment it was started with; nil where that may not be
 	// read.
