@@ -16,28 +16,35 @@ func restartHint(err error) string {
 	if !ok {
 		return ""
 	}
-	if fault.Instead != "" {
+	if fault.Instead != "" && fault.Command == nil {
 		return "--restart " + quoted(fault.Instead)
 	}
 	for _, h := range []struct {
 		kind error
 		hint string // %s is the command
 	}{
-		{restart.ErrStopped, "start it: %s; where it is stopped on purpose, add --server-down"},
+		{restart.ErrStopped, "start it: %s; or have the restart start it, without a proof of the old key beforehand: --server-down"},
 		{restart.ErrPaused, "let it go on: %s"},
 		{restart.ErrAbsent, "see what there is: %s"},
 		{restart.ErrEnded, "its log says why: %s; mend that, and run this again"},
+		{restart.ErrUnhealthy, "its health check says why: %s"},
 		{restart.ErrDiffers, "where that is meant, bring it in first: %s"},
 		{restart.ErrNoEngine, "see whether it runs, and whether this user may reach it: %s"},
 		{restart.ErrFiles, "run it by hand to see why: %s"},
 	} {
 		if fault.Command != nil && errors.Is(fault, h.kind) {
-			return fmt.Sprintf(h.hint, shellLine(fault.Command))
+			hint := fmt.Sprintf(h.hint, shellLine(fault.Command))
+			if fault.Instead != "" {
+				hint += "; or leave it out: --restart " + quoted(fault.Instead)
+			}
+			return hint
 		}
 	}
 	switch {
 	case errors.Is(fault, restart.ErrFixed):
 		return "make it anew without that variable, and with the key in a mounted blnk.json"
+	case errors.Is(fault, restart.ErrUnpublished):
+		return "say where it can be asked: --server URL"
 	case errors.Is(fault, restart.ErrNoTool):
 		return "install it, or put it into PATH"
 	}

@@ -21,10 +21,16 @@ func (c culprit) String() string { return c.said }
 // shadowing is the culprit that a variable is.
 func shadowing(variable, where string, source restart.Source) culprit {
 	c := culprit{said: variable + " is set in the environment of " + where + ", and wins over blnk.json"}
-	if source.Fixed {
+	own := source.Fixed && source.Name != ""
+	switch {
+	case own:
+		c.said += "; " + source.Name + " in the environment of this command sets it, before any env file"
+	case source.Fixed:
 		c.said += "; no env file that a restart reads sets it"
 	}
 	switch {
+	case own:
+		c.hint = "run this again without it: unset " + source.Name
 	case !strings.HasSuffix(variable, "_SECRET_KEY"):
 		c.hint = "take " + variable + " out of the server's environment, restart it, and run this again"
 	case source.Fixed:

@@ -100,7 +100,7 @@ func TestReach(t *testing.T) {
 // Every kind of fault has a hint with its command.
 func TestRestartHint(t *testing.T) {
 	for _, kind := range []error{
-		restart.ErrStopped, restart.ErrPaused, restart.ErrAbsent, restart.ErrEnded, restart.ErrDiffers, restart.ErrNoEngine, restart.ErrFiles,
+		restart.ErrStopped, restart.ErrPaused, restart.ErrAbsent, restart.ErrEnded, restart.ErrUnhealthy, restart.ErrDiffers, restart.ErrNoEngine, restart.ErrFiles,
 	} {
 		fault := &restart.Fault{Kind: kind, Text: "it", Command: []string{"docker", "x", "a b", "it's", ""}}
 		code, hint := judge(errors.Join(errors.New("restart"), fault))
@@ -108,7 +108,7 @@ func TestRestartHint(t *testing.T) {
 			t.Errorf("%v: %d, %q", kind, code, hint)
 		}
 	}
-	for _, kind := range []error{restart.ErrFixed, restart.ErrNoTool} {
+	for _, kind := range []error{restart.ErrFixed, restart.ErrUnpublished, restart.ErrNoTool} {
 		if hint := restartHint(&restart.Fault{Kind: kind}); hint == "" {
 			t.Errorf("%v: no hint", kind)
 		}

@@ -22,7 +22,11 @@ func (s *session) findServers(ctx context.Context, stores []store.Store) ([]stri
 			if err != nil {
 				return nil, fmt.Errorf("find the server with '%s': %w", d, err)
 			}
-			urls = append(urls, found...)
+			for _, url := range found {
+				if !slices.Contains(urls, url) { // two drivers may know the same server
+					urls = append(urls, url)
+				}
+			}
 		}
 	}
 	if len(urls) > 0 {

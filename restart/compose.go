@@ -112,6 +112,25 @@ func (d *compose) String() string {
 	return ref
 }
 
+// without adds to the error of a stopped service the reference of those that
+// run, where no services were named.
+func (d *compose) without(p *project, err error) error {
+	stopped, ok := errors.AsType[*Fault](err)
+	if !ok || len(d.services) > 0 {
+		return err
+	}
+	var running []string
+	for _, s := range p.services {
+		if slices.ContainsFunc(s.containers, func(c container) bool { return c.State.Running }) {
+			running = append(running, s.name)
+		}
+	}
+	if len(running) > 0 {
+		stopped.Instead = d.naming(running...)
+	}
+	return stopped
+}
+
 // naming is the reference with other services.
 func (d *compose) naming(services ...string) string {
 	other := compose{file: d.file, project: d.project, services: services}
@@ -137,6 +156,9 @@ func (d *compose) Restart(ctx context.Context) error {
 		return err
 	}
 	for _, s := range p.services {
+		if err := d.clear(ctx, s); err != nil {
+			return fmt.Errorf("service %s: %w", s.name, err)
+		}
 		if s.recreate && !d.approved[s.name] {
 			if err := d.sameButKey(ctx, p, s); err != nil {
 				return err
@@ -171,6 +193,18 @@ func (d *compose) present(ctx context.Context) (*project, error) {
 		return nil, err
 	}
 	return p, d.configure(ctx, p)
+}
+
+// clear removes what a killed Compose left of a service: it stands in the way of
+// those that come now.
+func (d *compose) clear(ctx context.Context, s *service) error {
+	for _, c := range s.halves {
+		if _, err := d.cmd(queryTimeout, "docker", "container", "rm", "--", c.ID).Run(ctx); err != nil {
+			return fmt.Errorf("remove container %s, which a Compose that was killed has left: %w", c.name(), err)
+		}
+	}
+	s.halves = nil
+	return nil
 }
 
 // restartService has Compose restart the containers of a service.
@@ -208,12 +242,9 @@ func (d *compose) change(ctx context.Context, p *project, args ...string) error 
 // recreateService has Compose make new containers of a service, as many as
 // there are, from the image that is there.
 func (d *compose) recreateService(ctx context.Context, p *project, s *service) ([]container, error) {
-	args := []string{"up", "-d", "--no-deps", "--force-recreate", "--no-build", "-t", strconv.Itoa(s.stopTimeout())}
+	args := append([]string{"up", "-d", "--no-deps", "--force-recreate", "--no-build", "-t", strconv.Itoa(s.stopTimeout())}, s.scale()...)
 	if p.tool.major > 1 {
 		args = append(args, "--pull", "never")
-	}
-	if n := len(s.containers); n > 1 {
-		args = append(args, "--scale", s.name+"="+strconv.Itoa(n))
 	}
 	if err := d.change(ctx, p, append(args, s.name)...); err != nil {
 		return nil, err
@@ -249,7 +280,7 @@ func (d *compose) Check(ctx context.Context) error {
 	for _, s := range p.services {
 		for _, c := range s.containers {
 			if err := c.runningNow(); errors.Is(err, ErrStopped) {
-				stopped = fmt.Errorf("service %s: %w", s.name, err)
+				stopped = fmt.Errorf("service %s: %w", s.name, d.without(p, err))
 			} else if err != nil {
 				return fmt.Errorf("service %s: %w", s.name, err)
 			}

@@ -127,6 +127,9 @@ func (c serviceConfig) differences(now container, img image, newImage bool) (dif
 	if argv, ok := c.argv(img); ok && !newImage && !slices.Equal(argv, now.argv()) {
 		diffs = append(diffs, "command")
 	}
+	if c.Image != "" && c.Image != now.Config.Image && !newImage {
+		diffs = append(diffs, "image "+c.Image+", which is "+now.Config.Image+" now")
+	}
 	if !maps.Equal(c.bindings(), now.bindings()) {
 		diffs = append(diffs, "ports")
 	}

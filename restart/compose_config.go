@@ -21,6 +21,19 @@ type serviceConfig struct {
 	EnvFile     envFileList `json:"env_file"`
 	Ports       []publishedPort
 	Volumes     []volume
+	Scale       *int
+	Deploy      struct{ Replicas *int }
+}
+
+// scale is how many containers its files ask for.
+func (c serviceConfig) scale() int {
+	switch {
+	case c.Scale != nil:
+		return *c.Scale
+	case c.Deploy.Replicas != nil:
+		return *c.Deploy.Replicas
+	}
+	return 1
 }
 
 // vars are the variables that are set.

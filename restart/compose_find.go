@@ -3,6 +3,7 @@ package restart
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,11 @@ func (d *compose) noProject(known []string) error {
 		text = fmt.Sprintf("no Compose project %s has containers", d.project)
 	}
 	other := ""
-	if len(known) > 0 {
+	switch name, _, _ := strings.Cut(strings.Join(known, ""), " in "); len(known) {
+	case 0:
+	case 1:
+		other = "compose:?project=" + url.QueryEscape(name)
+	default:
 		other = "compose:?project=NAME"
 	}
 	slices.Sort(known)

@@ -38,8 +38,11 @@ type project struct {
 type service struct {
 	name       string
 	containers []container
-	config     serviceConfig
-	recreate   bool
+	// halves are what a Compose that was killed in the middle of recreating them
+	// left beside them.
+	halves   []container
+	config   serviceConfig
+	recreate bool
 }
 
 // stopTimeout is the longest of its containers.
@@ -101,12 +104,33 @@ func (d *compose) assemble(name string, all []container) (*project, error) {
 		p.services[i].containers = append(p.services[i].containers, c)
 	}
 	for _, s := range p.services {
+		s.setHalvesAside()
 		if len(s.containers) == 0 {
 			return nil, fault(ErrAbsent, nil, "service %s of project %s has no container; these have: %s", s.name, name, strings.Join(servicesOf(all), ", "))
 		}
 	}
 	d.seen = wanted
 	return p, p.learn()
+}
+
+// setHalvesAside tells containers from what recreating them left: Compose 2 makes
+// the new one under the name of the old one with an ID before it, until the old
+// one is gone; Compose 1 renames the old one so, when it has stopped, until the
+// new one runs.
+func (s *service) setHalvesAside() {
+	names := map[string]bool{}
+	for _, c := range s.containers {
+		names[c.name()] = true
+	}
+	s.containers = slices.DeleteFunc(s.containers, func(c container) bool {
+		id, name, _ := strings.Cut(c.name(), "_")
+		half := names[name] && !c.State.Running && len(id) == len(short(c.ID)) && strings.Trim(id, "0123456789abcdef") == "" &&
+			(c.State.Status == "created" || id == short(c.ID))
+		if half {
+			s.halves = append(s.halves, c)
+		}
+		return half
+	})
 }
 
 // servicesOf are the names of the services that the containers belong to.
@@ -129,7 +153,7 @@ func (p *project) runsBlnk(named []string) error {
 	}
 	for _, s := range p.services {
 		if slices.ContainsFunc(s.containers, func(c container) bool {
-			return runs(c) || slices.ContainsFunc(others, func(o container) bool { return o.Image == c.Image })
+			return runs(c) || slices.ContainsFunc(others, func(o container) bool { return o.Image == c.Image && c.role().more })
 		}) {
 			return nil
 		}

@@ -49,7 +49,7 @@ func (d *compose) interpolated(p *project, name string, value *string) Source {
 	}
 	theirs := func(v string) bool { return strings.HasPrefix(v, name+"=") }
 	if !strings.HasPrefix(name, "BLNK_") && slices.ContainsFunc(d.opt.Env, theirs) {
-		return Source{Fixed: true} // package run hands all but the settings of Blnk on
+		return Source{Fixed: true, Name: name} // package run hands all but the settings of Blnk on
 	}
 	files := p.envFiles
 	if len(files) == 0 {

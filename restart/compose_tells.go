@@ -53,17 +53,21 @@ func (d *compose) renew(ctx context.Context, p *project, s *service, env *Enviro
 }
 
 // Servers returns the published addresses of the services that run "blnk
-// start", where the engine is on this host.
+// start": of those that are restarted, or else of the others.
 func (d *compose) Servers(ctx context.Context) ([]string, error) {
 	p, err := d.find(ctx)
-	if err != nil || !d.local(ctx) {
+	if err != nil {
 		return nil, err
 	}
 	var all []container
 	for _, s := range p.services {
 		all = append(all, s.containers...)
 	}
-	return addresses(all)
+	urls, err := d.addresses(ctx, all)
+	if err != nil || len(urls) > 0 {
+		return urls, err
+	}
+	return d.addresses(ctx, p.others)
 }
 
 // Remarks tells how the services stop and start, and what else of the project

@@ -239,7 +239,7 @@ func TestSources(t *testing.T) {
 		"${MASTER-default}":                 in("MASTER"),
 		"${NONE:-default}":                  {},
 		"${MASTER:-${OTHER}}":               {},
-		"${SHELL_HAS}":                      {Fixed: true},
+		"${SHELL_HAS}":                      {Fixed: true, Name: "SHELL_HAS"},
 		"x${MASTER}":                        {},
 		"${MASTER}${MASTER}":                {},
 	} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,17 +107,38 @@ func (d *compose) findTool(ctx context.Context, p *project) error {
 }
 
 // ask returns what a Compose command prints, which may hold keys. What it
-// complains of is not shown: it quotes lines of env files.
+// complains of is not shown, for it quotes lines of env files, but for the names
+// of variables that it misses.
 func (d *compose) ask(ctx context.Context, p *project, args ...string) (string, error) {
-	out, _, err := d.cmd(queryTimeout, p.command(args...)...).Read(ctx)
+	for _, file := range p.files {
+		if _, err := os.Stat(file); err != nil {
+			return "", fault(ErrFiles, p.madeOf(there(p.files)).byHand("up", "-d"), "a file that its containers were made of cannot be found: %v", err)
+		}
+	}
+	out, res, err := d.cmd(queryTimeout, p.command(args...)...).Read(ctx)
 	var exit *run.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.Err == nil && !exit.Result.TimedOut:
-		return "", fault(ErrFiles, p.byHand("config", "--quiet"), "%s %s: exit status %d", strings.Join(p.tool.args, " "), args[0], exit.Result.Exit)
+		why := fmt.Sprintf("exit status %d", exit.Result.Exit)
+		if m := regexp.MustCompile(`required variable (\w+) is missing`).FindStringSubmatch(res.Output); m != nil {
+			why = "variable " + m[1] + " is required, and neither an env file nor this environment sets it"
+		}
+		return "", fault(ErrFiles, p.byHand("config", "--quiet"), "%s %s: %s", strings.Join(p.tool.args, " "), args[0], why)
 	case err != nil:
 		return "", fmt.Errorf("%s %s: %w", strings.Join(p.tool.args, " "), args[0], err)
 	}
 	return out.Reveal(), nil
+}
+
+// madeOf is the project with other files.
+func (p *project) madeOf(files []string) *project {
+	other := *p
+	other.files = files
+	return &other
+}
+
+func there(files []string) []string {
+	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { _, err := os.Stat(file); return err != nil })
 }
 
 // leftAlone says whether Compose itself finds nothing to do for the service:
@@ -127,10 +149,7 @@ func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 	if p.tool.major == 1 {
 		return d.sameHash(ctx, p, s)
 	}
-	args := []string{"--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"}
-	if n := len(s.containers); n > 1 {
-		args = append(args, "--scale", s.name+"="+strconv.Itoa(n))
-	}
+	args := append([]string{"--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"}, s.scale()...)
 	res, err := d.cmd(queryTimeout, p.command(append(args, s.name)...)...).Run(ctx)
 	if err != nil {
 		return d.sameHash(ctx, p, s) // one that knows no dry run
@@ -139,7 +158,7 @@ func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 	for line := range strings.Lines(res.Output) {
 		_, said, ok := strings.Cut(line, " Container ")
 		words := strings.Fields(said)
-		if !ok || len(words) < 2 {
+		if !ok || len(words) < 2 || slices.ContainsFunc(s.halves, func(c container) bool { return c.name() == words[0] }) {
 			continue
 		}
 		if !slices.Contains([]string{"Running", "Starting", "Started"}, words[1]) {
@@ -148,6 +167,16 @@ func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 		found[words[0]] = true
 	}
 	return len(found) == len(s.containers)
+}
+
+// scale has Compose leave as many containers as there are, where its files say
+// something else. Compose notes a number that it was told, and would take a
+// service for changed where it was told what its files say.
+func (s *service) scale() []string {
+	if n := len(s.containers); n != s.config.scale() {
+		return []string{"--scale", s.name + "=" + strconv.Itoa(n)}
+	}
+	return nil
 }
 
 // sameHash says whether Compose notes the same of the service as it did when it

@@ -155,21 +155,32 @@ func (d *docker) Environments(ctx context.Context) ([]Environment, error) {
 }
 
 // Servers returns the published addresses of the containers that run "blnk
-// start", where the engine is on this host.
+// start".
 func (d *docker) Servers(ctx context.Context) ([]string, error) {
 	all, err := d.containers(ctx)
-	if err != nil || !d.local(ctx) {
+	if err != nil {
 		return nil, err
 	}
-	return addresses(all)
+	return d.addresses(ctx, all)
 }
 
-func addresses(all []container) ([]string, error) {
-	var urls []string
+// addresses are those of the containers that run a server; none where none does.
+// One that cannot be asked from here is ErrUnpublished: whatever has its port on
+// this host is another server.
+func (e engine) addresses(ctx context.Context, all []container) (urls []string, err error) {
 	for _, c := range all {
+		if !c.role().server {
+			continue
+		}
+		if !e.local(ctx) {
+			return nil, fault(ErrUnpublished, nil, "container %s runs on another host, as far as Docker tells: its address is not known", c.name())
+		}
 		found, err := c.servers()
 		if err != nil {
 			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fault(ErrUnpublished, nil, "container %s publishes no port of its server", c.name())
 		}
 		urls = append(urls, found...)
 	}

@@ -212,6 +212,8 @@ func (c container) runningNow() error {
 		return fault(ErrPaused, []string{"docker", "unpause", c.name()}, "container %s %v", c.name(), ErrPaused)
 	case c.State.Restarting:
 		return fault(ErrEnded, c.logs(), "container %s ends and is started again and again (exit status %d)", c.name(), c.State.ExitCode)
+	case c.State.Running && c.State.Health != nil && c.State.Health.Status == "unhealthy":
+		return fault(ErrUnhealthy, []string{"docker", "inspect", "--format", "{{json .State.Health.Log}}", c.name()}, "container %s %v, and would count as failed after its restart", c.name(), ErrUnhealthy)
 	case !c.State.Running:
 		return fault(ErrStopped, []string{"docker", "start", c.name()}, "container %s %v (%s, exit status %d)", c.name(), ErrStopped, c.State.Status, c.State.ExitCode)
 	}

@@ -15,6 +15,10 @@ var (
 	ErrAbsent = errors.New("not there")
 	// ErrEnded: it did not come up, or does not stay up.
 	ErrEnded = errors.New("does not come up")
+	// ErrUnhealthy: its health check fails already.
+	ErrUnhealthy = errors.New("is unhealthy")
+	// ErrUnpublished: its server cannot be asked at an address of this host.
+	ErrUnpublished = errors.New("publishes no port")
 	// ErrFixed: it was made with a key that no restart replaces.
 	ErrFixed = errors.New("was made with the key")
 	// ErrDiffers: it is not what the files say now, so that making it anew would

@@ -73,7 +73,8 @@ type Source struct {
 	File string
 	// Name is what the variable is called there.
 	Name string
-	// Fixed says that nothing which a restart reads anew sets it.
+	// Fixed says that nothing which a restart reads anew sets it. With a Name, the
+	// caller's own environment does.
 	Fixed bool
 }
 
