@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spf13/cobra"
+
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -21,6 +23,21 @@ type overlap struct {
 // it is spelled, and a place can be named in other ways, or second. A journal
 // that cannot be read is its own target's to tell.
 func (f *storeFlags) overlapping(a *app, private *state.Dir, own *state.Target, stores []store.Store) (*overlap, error) {
+	others, err := openElsewhere(private, own)
+	for _, open := range others {
+		held := f.identities(a, open.Refs.Stores)
+		for _, s := range stores {
+			if slices.Contains(held, store.Identity(s)) || slices.Contains(held, s.String()) {
+				return &overlap{open, s}, nil
+			}
+		}
+	}
+	return nil, err
+}
+
+// openElsewhere are the open rotations of the targets other than own (nil for
+// none).
+func openElsewhere(private *state.Dir, own *state.Target) (all []*rotate.Open, err error) {
 	targets, err := private.OpenTargets()
 	if err != nil {
 		return nil, err
@@ -33,18 +50,30 @@ func (f *storeFlags) overlapping(a *app, private *state.Dir, own *state.Target, 
 		if err != nil {
 			continue
 		}
-		open, err := rotate.ReadJournal(data)
-		if err != nil || open == nil {
-			continue
-		}
-		held := f.identities(a, open.Refs.Stores)
-		for _, s := range stores {
-			if slices.Contains(held, store.Identity(s)) || slices.Contains(held, s.String()) {
-				return &overlap{open, s}, nil
-			}
+		if open, err := rotate.ReadJournal(data); err == nil && open != nil {
+			all = append(all, open)
 		}
 	}
-	return nil, nil
+	return all, nil
+}
+
+// nothingToEnd refuses to say that there is nothing to abort or to abandon where
+// the store was not typed, and a rotation of another one is open.
+func (s *session) nothingToEnd(cmd *cobra.Command, own string) error {
+	flag := "--abort"
+	if s.options.abandon {
+		flag = "--abandon"
+	}
+	if s.open != nil || given(cmd, "store") || !s.options.abort && !s.options.abandon {
+		return nil
+	}
+	others, err := openElsewhere(s.state, s.target)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	first := others[0].Refs.Stores[0]
+	return usage("name its first store: blnkctl rotate "+flag+" --store "+quoted(first),
+		"no rotation of %s is open; one of %s is: %s, %s", own, first, others[0].Rotation, others[0].Begun())
 }
 
 // identities are what tells the places of references apart; of one that cannot

@@ -86,6 +86,9 @@ func (a *app) openRotation(cmd *cobra.Command, o *rotateOptions) (*session, erro
 	if err := s.readJournal(); err != nil && !o.abandon {
 		return nil, err
 	}
+	if err := s.nothingToEnd(cmd, stores[0].String()); err != nil {
+		return nil, err
+	}
 	if stores, err = s.allStores(stores); err != nil {
 		return nil, err
 	}
