@@ -229,7 +229,7 @@ func (s *session) keyHint(ctx context.Context) string {
 	}
 	// The process that is to be restarted may have it from elsewhere.
 	seen, _ := s.environments(ctx) // a hint less
-	for _, env := range seen.list {
+	for _, env := range seen.restarted() {
 		effective, err := blnk.Resolve(nil, env.Vars)
 		if v := effective.Value(blnk.SecretKey); err == nil && v.Shadowed() && env.Sources[v.Source].File != "" {
 			from := env.Sources[v.Source]

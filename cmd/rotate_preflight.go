@@ -37,6 +37,7 @@ func (s *session) preflight(ctx context.Context, current secret.Key) (found rota
 	if err := s.driverRemarks(ctx, seen, &found); err != nil {
 		return found, err
 	}
+	seen.left(current, &found)
 	return found, s.reach(ctx, seen, &found)
 }
 
@@ -75,7 +76,7 @@ func (s *session) driverRemarks(ctx context.Context, seen environments, found *r
 		}
 		for _, remark := range said {
 			switch {
-			case seen.restarts(remark.About):
+			case seen.restarts(remark.About...):
 			case remark.Caution:
 				found.Cautions = append(found.Cautions, remark.Text)
 				missed = missed || remark.Workers

@@ -34,7 +34,7 @@ func (s *session) reach(ctx context.Context, seen environments, found *rotate.Fi
 	if road.file == nil && len(road.files)+len(road.variables) == 0 {
 		return nil // what brings the key to the server is not known
 	}
-	for _, env := range seen.list {
+	for _, env := range seen.restarted() {
 		caution, err := road.judge(env)
 		if err != nil {
 			return err
@@ -43,54 +43,10 @@ func (s *session) reach(ctx context.Context, seen environments, found *rotate.Fi
 			found.Cautions = append(found.Cautions, caution)
 		}
 	}
-	if !seen.all && !slices.ContainsFunc(seen.list, func(e restart.Environment) bool { return e.Server }) {
+	if !seen.all && !slices.ContainsFunc(seen.restarted(), func(e restart.Environment) bool { return e.Server }) {
 		return s.reachListeners(road, found)
 	}
 	return nil
-}
-
-// environments are what the processes will see that are to be restarted, as far
-// as the drivers know.
-type environments struct {
-	list []restart.Environment
-	all  bool // every driver has told of its own
-}
-
-// restarts says whether one of the processes has one of the names.
-func (e environments) restarts(names []string) bool {
-	return slices.ContainsFunc(e.list, func(env restart.Environment) bool { return slices.Contains(names, env.Process) })
-}
-
-func (s *session) environments(ctx context.Context) (environments, error) {
-	seen := environments{all: true}
-	for _, d := range s.drivers {
-		e, ok := d.(restart.Environer)
-		if !ok {
-			seen.all = false
-			continue
-		}
-		its, err := e.Environments(ctx)
-		if err != nil {
-			return seen, fmt.Errorf("environment behind '%s': %w", d, err)
-		}
-		seen.list = append(seen.list, its...)
-	}
-	return seen, nil
-}
-
-// workless says that none of the processes is seen to be Blnk's workers. Where
-// the command of one does not tell what it is, that is no more than a remark.
-func (e environments) workless(found *rotate.Findings) {
-	const text = `nothing that --restart names runs "blnk workers": they read the key at their start and sign webhooks with it, so restart them, too`
-	workers := func(e restart.Environment) bool { return e.Workers }
-	unclear := func(e restart.Environment) bool { return !e.Workers && !e.Server }
-	switch {
-	case !e.all || len(e.list) == 0 || slices.ContainsFunc(e.list, workers):
-	case slices.ContainsFunc(e.list, unclear):
-		found.Remarks = append(found.Remarks, text)
-	default:
-		found.Cautions = append(found.Cautions, text)
-	}
 }
 
 // reachListeners is reach for the processes behind the servers' ports.
@@ -183,6 +139,9 @@ func (r road) judge(env restart.Environment) (caution string, err error) {
 	}
 	if name := shadowedBy(r.file, env.Vars); name != "" {
 		if r.sets(env, name) {
+			return r.inDoubt(env, name), nil
+		}
+		if from := env.Sources[name]; r.more && !from.Fixed && from.File == "" {
 			return r.inDoubt(env, name), nil
 		}
 		by := shadowing(name, env.Process, env.Sources[name])

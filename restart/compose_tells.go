@@ -16,8 +16,13 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 	}
 	here := d.local(ctx)
 	var envs []Environment
+	known := p.others
 	for _, s := range p.services {
 		env := s.containers[0].environment("service "+s.name, here)
+		for _, c := range s.containers {
+			env.Aliases = append(env.Aliases, "container "+c.name())
+		}
+		known = append(known, s.containers...)
 		if s.recreate {
 			if err := d.renew(ctx, p, s, &env); err != nil {
 				return nil, err
@@ -25,7 +30,7 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 		}
 		envs = append(envs, env)
 	}
-	return envs, nil
+	return append(envs, d.others(ctx, known, here)...), nil
 }
 
 // renew puts the variables of the key into an environment as they will be in a

@@ -151,7 +151,7 @@ func (d *docker) Environments(ctx context.Context) ([]Environment, error) {
 	for _, c := range all {
 		envs = append(envs, c.environment("container "+c.name(), here))
 	}
-	return envs, nil
+	return append(envs, d.others(ctx, all, here)...), nil
 }
 
 // Servers returns the published addresses of the containers that run "blnk

@@ -68,6 +68,11 @@ func (c container) remarks(name string) (said []Remark) {
 	if c.role().migrates {
 		said = append(said, note("%s: \"blnk migrate up\" runs again at its start", name))
 	}
+	if r := c.role(); r.more && r.workers {
+		if _, seen := c.environNow(); !seen {
+			said = append(said, note("%s: its command does other things before \"blnk workers\"; whether they give it a key cannot be seen", name))
+		}
+	}
 	return said
 }
 
@@ -95,6 +100,18 @@ func (c container) fixedKey() string {
 		}
 	}
 	return ""
+}
+
+// addNow adds the variables of the key that only the Blnk which runs has: where
+// they come from is not known.
+func (env *Environment) addNow(c container) {
+	now, _ := c.environNow()
+	for _, name := range keyVariables() {
+		if value, ok := now[name]; ok && value != env.Vars[name] {
+			env.Vars[name] = value
+			delete(env.Sources, name)
+		}
+	}
 }
 
 // fixed is the error of a container that has the key in a variable.
@@ -181,6 +198,9 @@ func (c container) environment(process string, here bool) Environment {
 	}
 	if !here {
 		return env
+	}
+	if r.more && r.runsBlnk() {
+		env.addNow(c)
 	}
 	if m, file := c.config(); m.seenHere() && straight(m.Source, file) && !r.more {
 		env.Config = file

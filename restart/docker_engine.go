@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,6 +142,27 @@ func (e engine) inspect(ctx context.Context, name string) (container, error) {
 		return container{}, fmt.Errorf("look at container %s: the answer of docker container inspect is not understood", name)
 	}
 	return found[0], nil
+}
+
+// others are the environments of the containers that run Blnk besides those that
+// are known. One that cannot be looked at is a guess less.
+func (e engine) others(ctx context.Context, known []container, here bool) (envs []Environment) {
+	text, err := e.read(ctx, "docker", "ps", "--no-trunc", "--format", `{{.ID}}{{"\t"}}{{.Command}}`)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(text) {
+		id, command, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if !roleOf([]string{command}).runsBlnk() || slices.ContainsFunc(known, func(c container) bool { return c.ID == id }) {
+			continue
+		}
+		if c, err := e.inspect(ctx, id); err == nil {
+			env := c.environment("container "+c.name(), here)
+			env.Left = true
+			envs = append(envs, env)
+		}
+	}
+	return envs
 }
 
 // absent says why a container could not be looked at: only an engine that

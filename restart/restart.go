@@ -39,7 +39,7 @@ type Checker interface {
 
 // An Environer knows the environments that the restarted processes will see,
 // the server's and the workers', as they will be after a restart by this
-// driver.
+// driver; and those of others, as they are.
 type Environer interface {
 	Environments(ctx context.Context) ([]Environment, error)
 }
@@ -49,6 +49,11 @@ type Environer interface {
 type Environment struct {
 	// Process names the unit, container or service, for people.
 	Process string
+	// Aliases are other names of it: those of a service's containers.
+	Aliases []string
+	// Left says that it is not restarted: it is a Blnk that the driver sees beside
+	// those which it restarts.
+	Left bool
 	// Server and Workers say what of Blnk its command line runs; neither, where
 	// it does not tell.
 	Server, Workers bool
