@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
+
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // An image is what docker image inspect says of one.
@@ -83,7 +84,8 @@ func (d *compose) sameButKey(ctx context.Context, p *project, s *service) error 
 	if diffs = slices.Compact(diffs); len(diffs) > 0 {
 		return p.refuse(s, diffs)
 	}
-	if s.otherKey() || d.leftAlone(ctx, p, s) {
+	// Compose 1 reads no more of its standard input than one file alone.
+	if s.otherKey() && (p.tool.major == 1 || s.asItRuns().IsZero()) || d.leftAlone(ctx, p, s) {
 		return nil
 	}
 	return p.refuse(s, []string{"something else in its files or in the environment of Compose is not as it was"})
@@ -100,6 +102,33 @@ func (s *service) otherKey() bool {
 			return a != b || inA != inB
 		})
 	})
+}
+
+// asItRuns is a compose file that gives the service the keys that its containers
+// have, where its files have others: with it Compose finds only what else
+// differs. The zero Key where there is nothing to give: the files have the same,
+// or a variable more or less.
+func (s *service) asItRuns() secret.Key {
+	if !s.otherKey() {
+		return secret.Key{}
+	}
+	want, has := s.config.vars(), s.containers[0].env()
+	set := map[string]string{}
+	for _, name := range keyVariables() {
+		value, now := has[name]
+		if _, then := want[name]; now != then {
+			return secret.Key{}
+		}
+		if now {
+			set[name] = strings.ReplaceAll(value, "$", "$$")
+		}
+	}
+	file := map[string]any{"services": map[string]any{s.name: map[string]any{"environment": set}}}
+	text, err := json.Marshal(file)
+	if err != nil {
+		return secret.Key{}
+	}
+	return secret.New(string(text))
 }
 
 // differences names what differs between the container and one made of the
@@ -157,120 +186,4 @@ func (c serviceConfig) argv(img image) ([]string, bool) {
 		}
 	}
 	return slices.Concat(entry, command), ok && ok2
-}
-
-// A publishedPort is one port of a service.
-type publishedPort struct {
-	Target    json.Number
-	Published json.Number
-	Protocol  string
-	HostIP    string `json:"host_ip"`
-}
-
-// UnmarshalJSON takes the short form too: IP:PUBLISHED:TARGET/PROTOCOL.
-func (p *publishedPort) UnmarshalJSON(data []byte) error {
-	var text string
-	if json.Unmarshal(data, &text) != nil {
-		var long struct {
-			Target    json.Number
-			Published any
-			Protocol  string
-			HostIP    string `json:"host_ip"`
-		}
-		if err := json.Unmarshal(data, &long); err != nil {
-			return err
-		}
-		*p = publishedPort{long.Target, "", long.Protocol, long.HostIP}
-		if long.Published != nil {
-			p.Published = json.Number(fmt.Sprint(long.Published))
-		}
-		return nil
-	}
-	text, p.Protocol, _ = strings.Cut(text, "/")
-	at := strings.LastIndex(text, ":")
-	p.Target = json.Number(text[at+1:])
-	if at < 0 {
-		return nil
-	}
-	rest := text[:at]
-	if at = strings.LastIndex(rest, ":"); at >= 0 {
-		p.HostIP = strings.Trim(rest[:at], "[]")
-	}
-	p.Published = json.Number(rest[at+1:])
-	return nil
-}
-
-// bindings are the addresses of this host by the container's port. Those of a
-// range are left out: which one a container gets is not said.
-func (c serviceConfig) bindings() map[string]string {
-	all := map[string]string{}
-	for _, p := range c.Ports {
-		if strings.Contains(string(p.Published), "-") {
-			continue
-		}
-		protocol := p.Protocol
-		if protocol == "" {
-			protocol = "tcp"
-		}
-		key := fmt.Sprintf("%s/%s at %s", p.Target, protocol, anywhere(p.HostIP))
-		all[key+":"+string(p.Published)] = ""
-	}
-	return all
-}
-
-func (c container) bindings() map[string]string {
-	all := map[string]string{}
-	for port, list := range c.HostConfig.PortBindings {
-		for _, b := range list {
-			if !strings.Contains(b.HostPort, "-") {
-				all[port+" at "+anywhere(b.HostIP)+":"+b.HostPort] = ""
-			}
-		}
-	}
-	return all
-}
-
-func anywhere(ip string) string {
-	if ip == "0.0.0.0" || ip == "::" {
-		return ""
-	}
-	return ip
-}
-
-// A volume is something mounted.
-type volume struct{ Type, Source, Target string }
-
-// UnmarshalJSON takes the short form too: SOURCE:TARGET:MODE.
-func (v *volume) UnmarshalJSON(data []byte) error {
-	var text string
-	if json.Unmarshal(data, &text) != nil {
-		type plain volume
-		return json.Unmarshal(data, (*plain)(v))
-	}
-	parts := strings.Split(text, ":")
-	if len(parts) > 1 && strings.HasPrefix(parts[0], "/") {
-		*v = volume{"bind", parts[0], parts[1]}
-	}
-	return nil
-}
-
-// binds are the files and folders of this host by where they are mounted.
-func (c serviceConfig) binds() map[string]string {
-	all := map[string]string{}
-	for _, v := range c.Volumes {
-		if v.Type == "bind" {
-			all[path.Clean(v.Target)] = path.Clean(v.Source)
-		}
-	}
-	return all
-}
-
-func (c container) binds() map[string]string {
-	all := map[string]string{}
-	for _, m := range c.Mounts {
-		if m.Type == "bind" {
-			all[path.Clean(m.Destination)] = path.Clean(m.Source)
-		}
-	}
-	return all
 }

@@ -142,15 +142,20 @@ func there(files []string) []string {
 }
 
 // leftAlone says whether Compose itself finds nothing to do for the service:
-// its containers are what its files say. It changes nothing. Where Compose
-// cannot tell (an old one, or the key in the files is another one already), the
-// answer is no.
+// its containers are what its files say, but for the key. It changes nothing.
+// Where Compose cannot tell (an old one), the answer is no.
 func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 	if p.tool.major == 1 {
 		return d.sameHash(ctx, p, s)
 	}
 	args := append([]string{"--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"}, s.scale()...)
-	res, err := d.cmd(queryTimeout, p.command(append(args, s.name)...)...).Run(ctx)
+	as, key := p, s.asItRuns()
+	if !key.IsZero() {
+		as = p.madeOf(append(slices.Clone(p.files), "-")) // the standard input
+	}
+	cmd := d.cmd(queryTimeout, as.command(append(args, s.name)...)...)
+	cmd.Input = key
+	res, err := cmd.Run(ctx)
 	if err != nil {
 		return d.sameHash(ctx, p, s) // one that knows no dry run
 	}
