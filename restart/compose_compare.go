@@ -84,8 +84,7 @@ func (d *compose) sameButKey(ctx context.Context, p *project, s *service) error 
 	if diffs = slices.Compact(diffs); len(diffs) > 0 {
 		return p.refuse(s, diffs)
 	}
-	// Compose 1 reads no more of its standard input than one file alone.
-	if s.otherKey() && (p.tool.major == 1 || s.asItRuns().IsZero()) || d.leftAlone(ctx, p, s) {
+	if s.otherKey() && (!p.tool.dryRuns() || s.asItRuns().IsZero()) || d.leftAlone(ctx, p, s) {
 		return nil
 	}
 	return p.refuse(s, []string{"something else in its files or in the environment of Compose is not as it was"})

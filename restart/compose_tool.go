@@ -23,6 +23,9 @@ type tool struct {
 // one that is named, unless told not to.
 func (t tool) restartsOthers() bool { return t.major > 2 || t.major == 2 && t.minor >= 17 }
 
+// dryRuns says that it can tell what it would do (2.17).
+func (t tool) dryRuns() bool { return t.major > 2 || t.major == 2 && t.minor >= 17 }
+
 // resolvesEnvFiles says that its "config --no-interpolate" shows the variables of
 // a service's env files as if they stood in the compose file (before 2.27).
 func (t tool) resolvesEnvFiles() bool { return t.major == 2 && t.minor < 27 }
