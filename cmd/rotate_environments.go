@@ -34,24 +34,37 @@ func (e environments) restarts(names ...string) bool {
 // left tells of processes that run with the key and are not restarted. Where a
 // restart command may do that by itself, it is no more than a remark.
 func (e environments) left(current secret.Key, found *rotate.Findings) {
+	list := &found.Remarks
+	if e.all {
+		list = &found.Cautions
+	}
 	for _, env := range e.list {
-		if !env.Left || e.restarts(env.Process) || !runsWith(env, current) {
-			continue
-		}
 		text := env.Process + " runs Blnk with the same key, is not named, and goes on with it"
-		if e.all {
-			found.Cautions = append(found.Cautions, text)
-		} else {
-			found.Remarks = append(found.Remarks, text)
+		// Two drivers may see the same one.
+		if env.Left && !e.restarts(env.Process) && !slices.Contains(*list, text) && runsWith(env, current) {
+			*list = append(*list, text)
 		}
 	}
 }
 
 // runsWith says whether a process has the key, as far as that can be read.
 func runsWith(env restart.Environment, key secret.Key) bool {
-	text, _ := os.ReadFile(env.Config) // without one, its variables may have it
-	has, err := blnk.Resolve(text, env.Vars)
+	has, err := blnk.Resolve(configOf(env), env.Vars) // without a file, its variables may have it
 	return err == nil && !key.IsZero() && has.SecretKey().Equal(key)
+}
+
+// configOf is the text of the blnk.json that a process reads; nil where it cannot
+// be read.
+func configOf(env restart.Environment) []byte {
+	const most = 10 << 20
+	if info, err := os.Stat(env.Config); err != nil || !info.Mode().IsRegular() || info.Size() > most {
+		return nil
+	}
+	text, err := os.ReadFile(env.Config)
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 func (s *session) environments(ctx context.Context) (environments, error) {

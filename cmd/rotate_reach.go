@@ -185,9 +185,8 @@ func (r road) inDoubt(env restart.Environment, name string) string {
 // withoutFile judges a process without a variable of the key, where all stores
 // are env files.
 func (r road) withoutFile(env restart.Environment) (caution string, err error) {
-	text, err := os.ReadFile(env.Config)
-	has, bad := blnk.Resolve(text, nil)
-	if err != nil || bad != nil || has.SecretKey().IsZero() || !env.Server && !env.Workers {
+	has, err := blnk.Resolve(configOf(env), nil)
+	if err != nil || has.SecretKey().IsZero() || !env.Server && !env.Workers {
 		return env.Process + " has no key in its environment, and no blnk.json is among the stores: unless something else brings it the new key, " +
 			"it goes on without; where a blnk.json has its key, name that with another --store, too", nil
 	}

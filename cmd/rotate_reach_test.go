@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 const (
@@ -115,5 +117,35 @@ func TestRestartHint(t *testing.T) {
 	}
 	if hint := restartHint(&restart.Fault{Kind: restart.ErrNoBlnk, Instead: "compose:?project=p"}); hint != "--restart 'compose:?project=p'" {
 		t.Error(hint)
+	}
+}
+
+// A Blnk that runs with the same key and is not restarted is told of, once.
+func TestLeft(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "blnk.json")
+	if err := os.WriteFile(config, []byte(`{"server":{"secret_key":"`+aKey+`"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list := []restart.Environment{
+		{Process: "service worker", Aliases: []string{"container p-worker-1"}, Workers: true, Config: config},
+		{Process: "container p-worker-1", Left: true, Workers: true, Config: config},
+		{Process: "container by its file", Left: true, Workers: true, Config: config},
+		{Process: "container by its file", Left: true, Workers: true, Config: config},
+		{Process: "container by a variable", Left: true, Server: true, Vars: map[string]string{keyVariable: aKey}},
+		{Process: "container with another key", Left: true, Server: true, Config: config, Vars: map[string]string{keyVariable: "other"}},
+		{Process: "container of which nothing is known", Left: true, Server: true},
+	}
+	for _, all := range []bool{true, false} {
+		var found rotate.Findings
+		environments{list, all}.left(secret.New(aKey), &found)
+		said := map[bool][]string{true: found.Cautions, false: found.Remarks}[all]
+		if len(said) != 2 || len(found.Cautions)+len(found.Remarks) != 2 || !strings.Contains(said[0], "by its file runs") || !strings.Contains(said[1], "by a variable runs") {
+			t.Errorf("all %v: %+v", all, found)
+		}
+	}
+	var found rotate.Findings
+	environments{list, true}.left(secret.Key{}, &found)
+	if len(found.Cautions) != 0 {
+		t.Errorf("no key is known: %q", found.Cautions)
 	}
 }
