@@ -156,6 +156,9 @@ func (s *session) explainStuck(res rotate.Result, err error) error {
 	if s.culprit != (culprit{}) {
 		e.details = append(e.details, s.culprit.String())
 	}
+	if help := restartHint(err); help != "" {
+		e.details = append(e.details, help)
+	}
 	// Unreadable by now: then the next run says so.
 	_ = s.readJournal()
 	cont := "when the cause is mended: blnkctl rotate" + s.storeArgs()
