@@ -21,17 +21,30 @@ type serviceConfig struct {
 	EnvFile     envFileList `json:"env_file"`
 	Ports       []publishedPort
 	Volumes     []volume
-	Scale       *int
-	Deploy      struct{ Replicas *int }
+	Scale       count
+	Deploy      struct{ Replicas count }
+}
+
+// A count is a number, where one stands there; as it stands in a file it may be
+// a variable.
+type count struct {
+	n     int
+	known bool
+}
+
+// UnmarshalJSON takes anything.
+func (c *count) UnmarshalJSON(data []byte) error {
+	c.known = json.Unmarshal(data, &c.n) == nil && string(data) != "null"
+	return nil
 }
 
 // scale is how many containers its files ask for.
 func (c serviceConfig) scale() int {
 	switch {
-	case c.Scale != nil:
-		return *c.Scale
-	case c.Deploy.Replicas != nil:
-		return *c.Deploy.Replicas
+	case c.Scale.known:
+		return c.Scale.n
+	case c.Deploy.Replicas.known:
+		return c.Deploy.Replicas.n
 	}
 	return 1
 }

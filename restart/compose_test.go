@@ -297,3 +297,23 @@ func TestSourcesOfFiles(t *testing.T) {
 		t.Error("which Compose resolves env files")
 	}
 }
+
+// How many containers of a service its files ask for.
+func TestScale(t *testing.T) {
+	for text, want := range map[string]int{
+		"{}": 1, "{scale: 3}": 3, "{scale: 0}": 0, "{deploy: {replicas: 2}}": 2, "{deploy: {}}": 1, "{scale: null}": 1, "{scale: '${N:-2}', env_file: a}": 1,
+	} {
+		services, ok := decode("services: {s: " + text + "}")
+		if !ok || services["s"].scale() != want {
+			t.Errorf("%s: %d, %v; want %d", text, services["s"].scale(), ok, want)
+		}
+	}
+	s := service{name: "s", containers: make([]container, 2)}
+	if got := strings.Join(s.scale(), " "); got != "--scale s=2" {
+		t.Error(got)
+	}
+	s.config.Scale = count{2, true}
+	if got := s.scale(); got != nil {
+		t.Errorf("%q, though the files say so", got)
+	}
+}
