@@ -98,10 +98,11 @@ func (d *compose) Restart(ctx context.Context) error {
 		return err
 	}
 	for _, s := range p.services {
+		down := s.down()
 		if err := d.clear(ctx, s); err != nil {
 			return fmt.Errorf("service %s: %w", s.name, err)
 		}
-		if s.recreate && !d.approved[s.name] {
+		if s.recreate && !d.approved[s.name] && !down {
 			if err := d.sameButKey(ctx, p, s); err != nil {
 				return err
 			}

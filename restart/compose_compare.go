@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/blnkctl/blnkctl/secret"
 )
 
 // An image is what docker image inspect says of one.
@@ -84,50 +82,10 @@ func (d *compose) sameButKey(ctx context.Context, p *project, s *service) error 
 	if diffs = slices.Compact(diffs); len(diffs) > 0 {
 		return p.refuse(s, diffs)
 	}
-	if s.otherKey() && (!p.tool.dryRuns() || s.asItRuns().IsZero()) || d.leftAlone(ctx, p, s) {
+	if s.incomparable(p.tool) || d.leftAlone(ctx, p, s) {
 		return nil
 	}
 	return p.refuse(s, []string{"something else in its files or in the environment of Compose is not as it was"})
-}
-
-// otherKey says whether the files have another key than the containers.
-func (s *service) otherKey() bool {
-	want := s.config.vars()
-	return slices.ContainsFunc(s.containers, func(c container) bool {
-		has := c.env()
-		return slices.ContainsFunc(keyVariables(), func(name string) bool {
-			a, inA := want[name]
-			b, inB := has[name]
-			return a != b || inA != inB
-		})
-	})
-}
-
-// asItRuns is a compose file that gives the service the keys that its containers
-// have, where its files have others: with it Compose finds only what else
-// differs. The zero Key where there is nothing to give: the files have the same,
-// or a variable more or less.
-func (s *service) asItRuns() secret.Key {
-	if !s.otherKey() {
-		return secret.Key{}
-	}
-	want, has := s.config.vars(), s.containers[0].env()
-	set := map[string]string{}
-	for _, name := range keyVariables() {
-		value, now := has[name]
-		if _, then := want[name]; now != then {
-			return secret.Key{}
-		}
-		if now {
-			set[name] = strings.ReplaceAll(value, "$", "$$")
-		}
-	}
-	file := map[string]any{"services": map[string]any{s.name: map[string]any{"environment": set}}}
-	text, err := json.Marshal(file)
-	if err != nil {
-		return secret.Key{}
-	}
-	return secret.New(string(text))
 }
 
 // differences names what differs between the container and one made of the
@@ -138,7 +96,7 @@ func (c serviceConfig) differences(now container, img image, newImage bool) (dif
 	want := variables(img.Config.Env)
 	maps.Copy(want, c.vars())
 	has := now.env()
-	for _, name := range keyVariables() {
+	for _, name := range append(keyVariables(), "affinity:container") { // Compose 1 notes where volumes came from
 		delete(want, name)
 		delete(has, name)
 	}
@@ -167,7 +125,7 @@ func (c serviceConfig) differences(now container, img image, newImage bool) (dif
 		}
 	}
 	for target := range now.binds() {
-		if _, ok := c.binds()[target]; !ok {
+		if _, ok := c.binds()[target]; !ok && !slices.Contains(c.handed(), target) {
 			diffs = append(diffs, "what is mounted at "+target)
 		}
 	}

@@ -21,6 +21,8 @@ type serviceConfig struct {
 	EnvFile     envFileList `json:"env_file"`
 	Ports       []publishedPort
 	Volumes     []volume
+	Secrets     []handed
+	Configs     []handed
 	Scale       count
 	Deploy      struct{ Replicas count }
 }

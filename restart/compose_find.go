@@ -101,7 +101,7 @@ func (d *compose) find(ctx context.Context) (*project, error) {
 		return nil, d.noProject(known)
 	case 1:
 	default:
-		return nil, fmt.Errorf("several Compose projects are meant: %s; name one with ?project=NAME", strings.Join(names, ", "))
+		return nil, &Fault{Kind: ErrAbsent, Text: "several Compose projects are meant: " + strings.Join(names, ", "), Instead: "compose:?project=" + url.QueryEscape(names[0])}
 	}
 	for _, r := range rows {
 		if r.project == names[0] { // also those that were made from other files

@@ -1,6 +1,7 @@
 package restart
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -121,4 +122,32 @@ func (c container) binds() map[string]string {
 		}
 	}
 	return all
+}
+
+// A handed thing is a secret or a config, which Compose mounts like a volume.
+type handed struct{ Source, Target string }
+
+// UnmarshalJSON takes the short form too: the name alone.
+func (h *handed) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, &h.Source) == nil {
+		return nil
+	}
+	type plain handed
+	return json.Unmarshal(data, (*plain)(h))
+}
+
+// handed are the places of the secrets and configs in a container.
+func (c serviceConfig) handed() (targets []string) {
+	at := func(folder string, list []handed) {
+		for _, h := range list {
+			target := cmp.Or(h.Target, h.Source)
+			if !path.IsAbs(target) {
+				target = path.Join(folder, target)
+			}
+			targets = append(targets, path.Clean(target))
+		}
+	}
+	at("/run/secrets", c.Secrets)
+	at("/", c.Configs)
+	return targets
 }

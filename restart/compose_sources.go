@@ -40,9 +40,9 @@ func (d *compose) sources(ctx context.Context, p *project, s *service) map[strin
 // Compose is called, which comes first.
 func (d *compose) interpolated(p *project, name string, value *string) Source {
 	if value != nil {
-		whole := regexp.MustCompile(`^\$(?:(\w+)|\{(\w+)(?::?[-?][^$]*)?\})$`)
+		whole := regexp.MustCompile(`^\$(?:(\w+)|\{(\w+)(?::?[-?](.*))?\})$`)
 		match := whole.FindStringSubmatch(*value)
-		if match == nil {
+		if match == nil || !balanced(match[3]) {
 			return Source{} // put together of several
 		}
 		name = cmp.Or(match[1], match[2])
@@ -56,6 +56,24 @@ func (d *compose) interpolated(p *project, name string, value *string) Source {
 		files = []string{".env"}
 	}
 	return setLast(files, p.dir, name)
+}
+
+// balanced says that every brace of a text closes one that it has opened: it is
+// the default of one variable, and no text between two.
+func balanced(text string) bool {
+	depth := 0
+	for _, r := range text {
+		switch r {
+		case '{':
+			depth++
+		case '}':
+			depth--
+		}
+		if depth < 0 {
+			return false
+		}
+	}
+	return depth == 0
 }
 
 // setLast is the last of the env files that sets the variable; not known where

@@ -144,6 +144,18 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+// What Compose itself adds to a container is no difference: the mounts of secrets
+// and configs, and a variable of Compose 1.
+func TestOwnDoing(t *testing.T) {
+	services, ok := decode(`{"services":{"s":{"command":["blnk"],"secrets":["sec",{"source":"x","target":"/k"}],"configs":[{"source":"c","target":"/etc/c"},"d"]}}}`)
+	now := containerOf(t, `{"Path":"blnk","Config":{"Env":["affinity:container==abc"]},"Mounts":[
+		{"Type":"bind","Source":"/p/a","Destination":"/run/secrets/sec"},{"Type":"bind","Source":"/p/b","Destination":"/k"},
+		{"Type":"bind","Source":"/p/c","Destination":"/etc/c"},{"Type":"bind","Source":"/p/d","Destination":"/d"}]}`)
+	if got := services["s"].differences(now, image{}, false); !ok || got != nil {
+		t.Errorf("%q, %v", got, ok)
+	}
+}
+
 // What Compose must not hear of from the caller's shell.
 func TestComposeEngine(t *testing.T) {
 	e := composeEngine(Options{Env: []string{"PATH=/bin", "COMPOSE_FILE=x", "COMPOSE_PROJECT_NAME=x", "COMPOSE_REMOVE_ORPHANS=1", "DOCKER_HOST=y"}})
@@ -238,7 +250,9 @@ func TestSources(t *testing.T) {
 		"${MASTER:-default}":                in("MASTER"),
 		"${MASTER-default}":                 in("MASTER"),
 		"${NONE:-default}":                  {},
-		"${MASTER:-${OTHER}}":               {},
+		"${MASTER:-${OTHER:-none}}":         in("MASTER"),
+		"${NONE:-${MASTER}}":                {},
+		"${MASTER:-x}${MASTER}":             {},
 		"${SHELL_HAS}":                      {Fixed: true, Name: "SHELL_HAS"},
 		"x${MASTER}":                        {},
 		"${MASTER}${MASTER}":                {},

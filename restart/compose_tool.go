@@ -115,7 +115,7 @@ func (d *compose) findTool(ctx context.Context, p *project) error {
 func (d *compose) ask(ctx context.Context, p *project, args ...string) (string, error) {
 	for _, file := range p.files {
 		if _, err := os.Stat(file); err != nil {
-			return "", fault(ErrFiles, p.madeOf(there(p.files)).byHand("up", "-d"), "a file that its containers were made of cannot be found: %v", err)
+			return "", fault(ErrDiffers, p.madeOf(there(p.files)).byHand(p.anew()...), "a file that its containers were made of cannot be found: %v", err)
 		}
 	}
 	out, res, err := d.cmd(queryTimeout, p.command(args...)...).Read(ctx)
@@ -140,41 +140,18 @@ func (p *project) madeOf(files []string) *project {
 	return &other
 }
 
-func there(files []string) []string {
-	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { _, err := os.Stat(file); return err != nil })
+// anew are the arguments that make the services anew: Compose leaves those alone
+// which a file that came or went does not change, with the labels that they have.
+func (p *project) anew() []string {
+	args := []string{"up", "-d", "--no-deps", "--force-recreate"}
+	for _, s := range p.services {
+		args = append(args, s.name)
+	}
+	return args
 }
 
-// leftAlone says whether Compose itself finds nothing to do for the service:
-// its containers are what its files say, but for the key. It changes nothing.
-// Where Compose cannot tell (an old one), the answer is no.
-func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
-	if p.tool.major == 1 {
-		return d.sameHash(ctx, p, s)
-	}
-	args := append([]string{"--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"}, s.scale()...)
-	as, key := p, s.asItRuns()
-	if !key.IsZero() {
-		as = p.madeOf(append(slices.Clone(p.files), "-")) // the standard input
-	}
-	cmd := d.cmd(queryTimeout, as.command(append(args, s.name)...)...)
-	cmd.Input = key
-	res, err := cmd.Run(ctx)
-	if err != nil {
-		return d.sameHash(ctx, p, s) // one that knows no dry run
-	}
-	found := map[string]bool{}
-	for line := range strings.Lines(res.Output) {
-		_, said, ok := strings.Cut(line, " Container ")
-		words := strings.Fields(said)
-		if !ok || len(words) < 2 || slices.ContainsFunc(s.halves, func(c container) bool { return c.name() == words[0] }) {
-			continue
-		}
-		if !slices.Contains([]string{"Running", "Starting", "Started"}, words[1]) {
-			return false
-		}
-		found[words[0]] = true
-	}
-	return len(found) == len(s.containers)
+func there(files []string) []string {
+	return slices.DeleteFunc(slices.Clone(files), func(file string) bool { _, err := os.Stat(file); return err != nil })
 }
 
 // scale has Compose leave as many containers as there are, where its files say
@@ -185,15 +162,4 @@ func (s *service) scale() []string {
 		return []string{"--scale", s.name + "=" + strconv.Itoa(n)}
 	}
 	return nil
-}
-
-// sameHash says whether Compose notes the same of the service as it did when it
-// made the containers. Compose 2 may deny it of what is the same.
-func (d *compose) sameHash(ctx context.Context, p *project, s *service) bool {
-	text, err := d.ask(ctx, p, "config", "--hash", s.name)
-	words := strings.Fields(text)
-	if err != nil || len(words) != 2 {
-		return false
-	}
-	return !slices.ContainsFunc(s.containers, func(c container) bool { return c.Config.Labels[labelHash] != words[1] })
 }
