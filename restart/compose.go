@@ -69,7 +69,7 @@ func (d *compose) without(p *project, err error) error {
 	}
 	var running []string
 	for _, s := range p.services {
-		if slices.ContainsFunc(s.containers, func(c container) bool { return c.State.Running }) {
+		if slices.ContainsFunc(s.containers, func(c *container) bool { return c.State.Running }) {
 			running = append(running, s.name)
 		}
 	}
@@ -151,7 +151,7 @@ func (d *compose) clear(ctx context.Context, s *service) error {
 }
 
 // restartService has Compose restart the containers of a service.
-func (d *compose) restartService(ctx context.Context, p *project, s *service) ([]container, error) {
+func (d *compose) restartService(ctx context.Context, p *project, s *service) ([]*container, error) {
 	args := []string{"restart", "-t", strconv.Itoa(s.stopTimeout())}
 	if p.tool.restartsOthers() {
 		args = append(args, "--no-deps")
@@ -159,7 +159,7 @@ func (d *compose) restartService(ctx context.Context, p *project, s *service) ([
 	if err := d.change(ctx, p, append(args, s.name)...); err != nil {
 		return nil, err
 	}
-	var now []container
+	var now []*container
 	for _, before := range s.containers {
 		after, err := d.inspect(ctx, before.ID)
 		if err != nil {
@@ -184,7 +184,7 @@ func (d *compose) change(ctx context.Context, p *project, args ...string) error 
 
 // recreateService has Compose make new containers of a service, as many as
 // there are, from the image that is there.
-func (d *compose) recreateService(ctx context.Context, p *project, s *service) ([]container, error) {
+func (d *compose) recreateService(ctx context.Context, p *project, s *service) ([]*container, error) {
 	args := append([]string{"up", "-d", "--no-deps", "--force-recreate", "--no-build", "-t", strconv.Itoa(s.stopTimeout())}, s.scale()...)
 	if p.tool.major > 1 {
 		args = append(args, "--pull", "never")
@@ -197,7 +197,7 @@ func (d *compose) recreateService(ctx context.Context, p *project, s *service) (
 		return nil, err
 	}
 	for _, c := range now {
-		if slices.ContainsFunc(s.containers, func(old container) bool { return old.ID == c.ID }) {
+		if slices.ContainsFunc(s.containers, func(old *container) bool { return old.ID == c.ID }) {
 			return nil, fmt.Errorf("container %s was not made anew", c.name())
 		}
 	}

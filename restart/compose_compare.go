@@ -92,7 +92,7 @@ func (d *compose) sameButKey(ctx context.Context, p *project, s *service) error 
 // configuration, as far as it is easily told, and not counting the key. It
 // shows no value of a variable. newImage: what the image brings is another
 // anyway.
-func (c serviceConfig) differences(now container, img image, newImage bool) (diffs []string) {
+func (c serviceConfig) differences(now *container, img image, newImage bool) (diffs []string) {
 	want := variables(img.Config.Env)
 	maps.Copy(want, c.vars())
 	has := now.env()

@@ -178,7 +178,7 @@ func (d *compose) configure(ctx context.Context, p *project) error {
 			return fmt.Errorf("service %s has a container, and stands no more in the files of project %s", s.name, p.name)
 		}
 		s.config = config
-		s.recreate = slices.ContainsFunc(s.containers, func(c container) bool { return c.fixedKey() != "" }) ||
+		s.recreate = slices.ContainsFunc(s.containers, func(c *container) bool { return c.fixedKey() != "" }) ||
 			!s.containers[0].role().execs && slices.ContainsFunc(keyVariables(), func(name string) bool {
 				return config.Environment[name] != nil
 			})

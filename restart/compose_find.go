@@ -108,7 +108,7 @@ func (d *compose) find(ctx context.Context) (*project, error) {
 			ids = append(ids, r.id)
 		}
 	}
-	var all []container
+	var all []*container
 	for _, id := range ids {
 		c, err := d.examine(ctx, id)
 		if err != nil {

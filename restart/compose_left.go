@@ -50,7 +50,7 @@ func (d *compose) leftAs(ctx context.Context, p *project, s *service, file secre
 			left[words[0]] = (still || !told) && slices.Contains([]string{"Running", "Starting", "Started"}, words[1])
 		}
 	}
-	return !slices.ContainsFunc(s.containers, func(c container) bool {
+	return !slices.ContainsFunc(s.containers, func(c *container) bool {
 		key, _ := s.asRuns(c)
 		return key.Equal(file) && !left[c.name()]
 	})
@@ -60,7 +60,7 @@ func (d *compose) leftAs(ctx context.Context, p *project, s *service, file secre
 // containers has, where its files have another: with it Compose finds only what
 // else differs. The zero Key where they have the same. false where no file can
 // say it: a variable more or less.
-func (s *service) asRuns(c container) (file secret.Key, ok bool) {
+func (s *service) asRuns(c *container) (file secret.Key, ok bool) {
 	want, has := s.config.vars(), c.env()
 	set, same := map[string]string{}, true
 	for _, name := range keyVariables() {
@@ -84,7 +84,7 @@ func (s *service) asRuns(c container) (file secret.Key, ok bool) {
 // incomparable says that Compose cannot be asked what differs besides the key,
 // since its files have another one than the containers.
 func (s *service) incomparable(t tool) bool {
-	return slices.ContainsFunc(s.containers, func(c container) bool {
+	return slices.ContainsFunc(s.containers, func(c *container) bool {
 		file, ok := s.asRuns(c)
 		return !ok || !file.IsZero() && !t.dryRuns()
 	})
@@ -94,7 +94,7 @@ func (s *service) incomparable(t tool) bool {
 // later on, somebody was killed in the middle of one, and to make the service
 // anew can only help: what was compared before counts.
 func (s *service) down() bool {
-	return len(s.halves) > 0 || slices.ContainsFunc(s.containers, func(c container) bool { return !c.State.Running })
+	return len(s.halves) > 0 || slices.ContainsFunc(s.containers, func(c *container) bool { return !c.State.Running })
 }
 
 // sameHash says whether Compose notes the same of the service as it did when it
@@ -105,5 +105,5 @@ func (d *compose) sameHash(ctx context.Context, p *project, s *service) bool {
 	if err != nil || len(words) != 2 {
 		return false
 	}
-	return !slices.ContainsFunc(s.containers, func(c container) bool { return c.Config.Labels[labelHash] != words[1] })
+	return !slices.ContainsFunc(s.containers, func(c *container) bool { return c.Config.Labels[labelHash] != words[1] })
 }

@@ -30,17 +30,17 @@ type project struct {
 	envFiles  []string // absolute; none is DIR/.env
 	version   string   // of the Compose that made the containers
 	services  []*service
-	others    []container // those of other services
+	others    []*container // those of other services
 	tool      tool
 }
 
 // A service is one that is to be restarted, with its containers.
 type service struct {
 	name       string
-	containers []container
+	containers []*container
 	// halves are what a Compose that was killed in the middle of recreating them
 	// left beside them.
-	halves   []container
+	halves   []*container
 	config   serviceConfig
 	recreate bool
 }
@@ -86,7 +86,7 @@ func absolute(path, dir string) string {
 }
 
 // assemble sorts the containers of a project into services.
-func (d *compose) assemble(name string, all []container) (*project, error) {
+func (d *compose) assemble(name string, all []*container) (*project, error) {
 	p := &project{name: name}
 	wanted := d.wanted(all)
 	if len(wanted) == 0 {
@@ -122,7 +122,7 @@ func (s *service) setHalvesAside() {
 	for _, c := range s.containers {
 		names[c.name()] = true
 	}
-	s.containers = slices.DeleteFunc(s.containers, func(c container) bool {
+	s.containers = slices.DeleteFunc(s.containers, func(c *container) bool {
 		id, name, _ := strings.Cut(c.name(), "_")
 		half := names[name] && !c.State.Running && len(id) == len(short(c.ID)) && strings.Trim(id, "0123456789abcdef") == "" &&
 			(c.State.Status == "created" || id == short(c.ID))
@@ -134,7 +134,7 @@ func (s *service) setHalvesAside() {
 }
 
 // servicesOf are the names of the services that the containers belong to.
-func servicesOf(all []container) []string {
+func servicesOf(all []*container) []string {
 	names := map[string]bool{}
 	for _, c := range all {
 		names[c.Config.Labels[labelService]] = true
@@ -146,14 +146,14 @@ func servicesOf(all []container) []string {
 // others of the project do. One whose command does not tell may be Blnk all the
 // same where it is of the same image.
 func (p *project) runsBlnk(named []string) error {
-	runs := func(c container) bool { return c.role().runsBlnk() }
-	others := slices.DeleteFunc(slices.Clone(p.others), func(c container) bool { return !runs(c) })
+	runs := func(c *container) bool { return c.role().runsBlnk() }
+	others := slices.DeleteFunc(slices.Clone(p.others), func(c *container) bool { return !runs(c) })
 	if len(others) == 0 {
 		return nil // their commands do not tell
 	}
 	for _, s := range p.services {
-		if slices.ContainsFunc(s.containers, func(c container) bool {
-			return runs(c) || slices.ContainsFunc(others, func(o container) bool { return o.Image == c.Image && c.role().more })
+		if slices.ContainsFunc(s.containers, func(c *container) bool {
+			return runs(c) || slices.ContainsFunc(others, func(o *container) bool { return o.Image == c.Image && c.role().more })
 		}) {
 			return nil
 		}
@@ -165,7 +165,7 @@ func (p *project) runsBlnk(named []string) error {
 
 // wanted are the services to restart: those that were named, those that were
 // found before, or all that run Blnk, servers first.
-func (d *compose) wanted(all []container) []string {
+func (d *compose) wanted(all []*container) []string {
 	if len(d.services) > 0 {
 		return d.services
 	}
@@ -193,12 +193,12 @@ func (d *compose) wanted(all []container) []string {
 // anew when a file came or went: the newest one has the files of today. That
 // nothing but the key changes is looked at for each of them.
 func (p *project) learn() error {
-	var newest container
+	var newest *container
 	dirs := map[string]bool{}
 	for _, s := range p.services {
 		for _, c := range s.containers {
 			dirs[c.Config.Labels[labelDir]] = true
-			if newest.Config.Labels == nil || c.Created.After(newest.Created) {
+			if newest == nil || c.Created.After(newest.Created) {
 				newest = c
 			}
 		}
@@ -216,12 +216,12 @@ func (p *project) learn() error {
 }
 
 // containersOf are the containers of one service now.
-func (d *compose) containersOf(ctx context.Context, project, service string) ([]container, error) {
+func (d *compose) containersOf(ctx context.Context, project, service string) ([]*container, error) {
 	rows, err := d.rows(ctx, labelProject+"="+project, labelService+"="+service)
 	if err != nil {
 		return nil, err
 	}
-	var all []container
+	var all []*container
 	for _, r := range rows {
 		c, err := d.examine(ctx, r.id)
 		if err != nil {
@@ -234,7 +234,7 @@ func (d *compose) containersOf(ctx context.Context, project, service string) ([]
 
 // writesConfig recognizes the service of the stock compose file that makes
 // blnk.json where there is none.
-func (c container) writesConfig() bool {
+func (c *container) writesConfig() bool {
 	text := strings.Join(c.argv(), " ")
 	return !c.role().runsBlnk() && (strings.Contains(text, "blnk-init") || strings.Contains(text, "blnk.json"))
 }

@@ -67,7 +67,7 @@ func (c serviceConfig) bindings() map[string]string {
 	return all
 }
 
-func (c container) bindings() map[string]string {
+func (c *container) bindings() map[string]string {
 	all := map[string]string{}
 	for port, list := range c.HostConfig.PortBindings {
 		for _, b := range list {
@@ -114,7 +114,7 @@ func (c serviceConfig) binds() map[string]string {
 	return all
 }
 
-func (c container) binds() map[string]string {
+func (c *container) binds() map[string]string {
 	all := map[string]string{}
 	for _, m := range c.Mounts {
 		if m.Type == "bind" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // Environments returns what each service will see: what its containers were
@@ -16,7 +17,7 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 	}
 	here := d.local(ctx)
 	var envs []Environment
-	known := p.others
+	known := slices.Clone(p.others)
 	for _, s := range p.services {
 		env := s.containers[0].environment("service "+s.name, here)
 		for _, c := range s.containers {
@@ -64,7 +65,7 @@ func (d *compose) Servers(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []container
+	var all []*container
 	for _, s := range p.services {
 		all = append(all, s.containers...)
 	}
@@ -95,7 +96,7 @@ func (d *compose) Remarks(ctx context.Context) (said []Remark, err error) {
 }
 
 // otherRemarks is what to know of a service that is not restarted.
-func (c container) otherRemarks(service string) []Remark {
+func (c *container) otherRemarks(service string) []Remark {
 	r := c.role()
 	switch {
 	case c.writesConfig():

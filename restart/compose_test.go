@@ -170,7 +170,7 @@ func TestProjectOfLabels(t *testing.T) {
 			"Config":{"Labels":{"` + labelService + `":"` + service + `","` + labelDir + `":"/p","` + labelFiles + `":"` + files + `"}}}`
 	}
 	d := &compose{}
-	p, err := d.assemble("p", []container{
+	p, err := d.assemble("p", []*container{
 		containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml")), containerOf(t, labels("redis", "/p/a.yaml")), containerOf(t, labels("server", "/p/a.yaml,/p/b.yaml"))})
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestProjectOfLabels(t *testing.T) {
 		t.Error(got)
 	}
 	// The server's container is gone: it is not forgotten.
-	if _, err := d.assemble("p", []container{containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml"))}); err == nil {
+	if _, err := d.assemble("p", []*container{containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml"))}); err == nil {
 		t.Error("a server that has no container any more was forgotten")
 	}
 	// A file that came later is only in the labels of the newer container.
@@ -193,13 +193,13 @@ func TestProjectOfLabels(t *testing.T) {
 	} {
 		server, worker := containerOf(t, labels("server", "/p/a.yaml")), containerOf(t, labels("worker", "/p/a.yaml,/p/b.yaml"))
 		server.Created, worker.Created = at(t, c.server), at(t, c.worker)
-		p, err := (&compose{}).assemble("p", []container{server, worker})
+		p, err := (&compose{}).assemble("p", []*container{server, worker})
 		if err != nil || strings.Join(p.files, " ") != c.want {
 			t.Errorf("%v, %v; want %s", p, err, c.want)
 		}
 	}
 	elsewhere := containerOf(t, strings.Replace(labels("worker", "/q/a.yaml"), `"/p"`, `"/q"`, 1))
-	if _, err := (&compose{}).assemble("p", []container{containerOf(t, labels("server", "/p/a.yaml")), elsewhere}); err == nil {
+	if _, err := (&compose{}).assemble("p", []*container{containerOf(t, labels("server", "/p/a.yaml")), elsewhere}); err == nil {
 		t.Error("containers of different folders were taken for one project")
 	}
 }
@@ -322,7 +322,7 @@ func TestScale(t *testing.T) {
 			t.Errorf("%s: %d, %v; want %d", text, services["s"].scale(), ok, want)
 		}
 	}
-	s := service{name: "s", containers: make([]container, 2)}
+	s := service{name: "s", containers: make([]*container, 2)}
 	if got := strings.Join(s.scale(), " "); got != "--scale s=2" {
 		t.Error(got)
 	}

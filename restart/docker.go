@@ -84,7 +84,7 @@ func (d *docker) Restart(ctx context.Context) error {
 }
 
 // restart restarts one container, also one that is stopped, and proves it.
-func (d *docker) restart(ctx context.Context, before container) error {
+func (d *docker) restart(ctx context.Context, before *container) error {
 	args := []string{"docker", "restart", "-t", strconv.Itoa(before.stopTimeout()), "--", before.ID}
 	if _, err := d.cmd(0, args...).Run(ctx); err != nil {
 		return fmt.Errorf("container %s: %w", before.name(), err)
@@ -112,7 +112,7 @@ func (d *docker) Check(ctx context.Context) error {
 	}
 	var stopped error
 	for i, c := range all {
-		if j := slices.IndexFunc(all[:i], func(o container) bool { return o.ID == c.ID }); j >= 0 {
+		if j := slices.IndexFunc(all[:i], func(o *container) bool { return o.ID == c.ID }); j >= 0 {
 			return fmt.Errorf("%s and %s are the same container", d.names[j], d.names[i])
 		}
 		if err := c.runningNow(); errors.Is(err, ErrStopped) {
@@ -127,8 +127,8 @@ func (d *docker) Check(ctx context.Context) error {
 	return stopped
 }
 
-func (d *docker) containers(ctx context.Context) ([]container, error) {
-	var all []container
+func (d *docker) containers(ctx context.Context) ([]*container, error) {
+	var all []*container
 	for _, name := range d.names {
 		c, err := d.examine(ctx, name)
 		if err != nil {
@@ -167,7 +167,7 @@ func (d *docker) Servers(ctx context.Context) ([]string, error) {
 // addresses are those of the containers that run a server; none where none does.
 // One that cannot be asked from here is ErrUnpublished: whatever has its port on
 // this host is another server.
-func (e engine) addresses(ctx context.Context, all []container) (urls []string, err error) {
+func (e engine) addresses(ctx context.Context, all []*container) (urls []string, err error) {
 	for _, c := range all {
 		if !c.role().server {
 			continue

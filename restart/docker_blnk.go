@@ -23,13 +23,13 @@ const (
 	usualStop  = 10 // Docker's own, where nothing is said
 )
 
-func (c container) argv() []string { return append([]string{c.Path}, c.Args...) }
-func (c container) role() role     { return roleOf(c.argv()) }
+func (c *container) argv() []string { return append([]string{c.Path}, c.Args...) }
+func (c *container) role() role     { return roleOf(c.argv()) }
 
 // deafShell says that process 1 of the container is a shell that waits for
 // Blnk. The kernel gives no process 1 a signal that it has no handler for, and
 // the shell passes none on: only SIGKILL ends it.
-func (c container) deafShell() bool {
+func (c *container) deafShell() bool {
 	if !isShell(path.Base(c.Path)) || c.first != "" && !isShell(c.first) || c.HostConfig.PidMode == "host" {
 		return false
 	}
@@ -42,7 +42,7 @@ func (c container) deafShell() bool {
 
 // stopTimeout is how many seconds the container may take to stop: enough for a
 // worker to finish, and no more than its own where it would not finish anyway.
-func (c container) stopTimeout() int {
+func (c *container) stopTimeout() int {
 	own := usualStop
 	if c.Config.StopTimeout != nil {
 		own = *c.Config.StopTimeout
@@ -60,7 +60,7 @@ func (c container) stopTimeout() int {
 
 // remarks is what the plan should say about a restart of the container, which
 // people know by this name.
-func (c container) remarks(name string) (said []Remark) {
+func (c *container) remarks(name string) (said []Remark) {
 	if c.deafShell() {
 		said = append(said, note("%s: the shell before blnk is process 1 and does not hear SIGTERM, so its stop lasts "+
 			"until the grace period of %d s ends and it is killed: \"exec blnk …\" in its command mends that", name, c.stopTimeout()))
@@ -89,7 +89,7 @@ func keyVariables() []string {
 
 // fixedKey names the variable of the key that the container was made with; ""
 // where there is none, or where blnkctl is what runs in it and sets its own.
-func (c container) fixedKey() string {
+func (c *container) fixedKey() string {
 	if c.role().execs {
 		return ""
 	}
@@ -104,7 +104,7 @@ func (c container) fixedKey() string {
 
 // addNow adds the variables of the key that only the Blnk which runs has: where
 // they come from is not known.
-func (env *Environment) addNow(c container) {
+func (env *Environment) addNow(c *container) {
 	now, _ := c.environNow()
 	for _, name := range keyVariables() {
 		if value, ok := now[name]; ok && value != env.Vars[name] {
@@ -115,7 +115,7 @@ func (env *Environment) addNow(c container) {
 }
 
 // fixed is the error of a container that has the key in a variable.
-func (c container) fixed(name string) error {
+func (c *container) fixed(name string) error {
 	f := &Fault{Kind: ErrFixed, Text: fmt.Sprintf("container %s was made with %s (docker run -e or --env-file, or its image), which a restart cannot change", c.name(), name)}
 	if project := c.Config.Labels[labelProject]; project != "" {
 		f.Instead = "compose:?project=" + url.QueryEscape(project)
@@ -124,7 +124,7 @@ func (c container) fixed(name string) error {
 }
 
 // port is the one that the server in the container listens on.
-func (c container) port() string {
+func (c *container) port() string {
 	e, err := blnk.Resolve(c.configFile(), c.env())
 	if err != nil {
 		return blnk.DefaultPort // it runs, so it was another file that it read
@@ -135,7 +135,7 @@ func (c container) port() string {
 // config is the mount in which a Blnk that starts in the container's folder finds
 // its blnk.json, and the file's path on the engine's host; no path where the file
 // lies in the container itself.
-func (c container) config() (nearest mount, file string) {
+func (c *container) config() (nearest mount, file string) {
 	place := path.Join("/", c.Config.WorkingDir, blnk.FileName)
 	for _, m := range c.Mounts {
 		at := path.Clean(m.Destination)
@@ -168,7 +168,7 @@ func straight(top, file string) bool {
 
 // configFile is the text of the blnk.json that is mounted where the server
 // looks for it; nil where there is none that this process can read.
-func (c container) configFile() []byte {
+func (c *container) configFile() []byte {
 	const most = 10 << 20
 	_, source := c.config()
 	if info, err := os.Stat(source); err != nil || !info.Mode().IsRegular() {
@@ -188,7 +188,7 @@ func (c container) configFile() []byte {
 
 // environment is what the process in the container sees. here: the engine is
 // on this host, so that its paths can be told.
-func (c container) environment(process string, here bool) Environment {
+func (c *container) environment(process string, here bool) Environment {
 	r := c.role()
 	env := Environment{Process: process, Server: r.server, Workers: r.workers, Execs: r.execs, Vars: c.env(), Sources: map[string]Source{}}
 	for _, name := range keyVariables() {
@@ -217,7 +217,7 @@ func (c container) environment(process string, here bool) Environment {
 
 // servers are the addresses on this host at which the server in the container
 // can be asked.
-func (c container) servers() ([]string, error) {
+func (c *container) servers() ([]string, error) {
 	if !c.role().server {
 		return nil, nil
 	}

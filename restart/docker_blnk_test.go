@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-func containerOf(t *testing.T, text string) container {
+func containerOf(t *testing.T, text string) *container {
 	t.Helper()
-	c := container{Name: "/one"}
-	if err := json.Unmarshal([]byte(text), &c); err != nil {
+	c := &container{Name: "/one"}
+	if err := json.Unmarshal([]byte(text), c); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -74,10 +74,10 @@ func (m mount) seenHere() bool {
 type binding struct{ HostIP, HostPort string }
 
 // name is what a person calls the container.
-func (c container) name() string { return strings.TrimPrefix(c.Name, "/") }
+func (c *container) name() string { return strings.TrimPrefix(c.Name, "/") }
 
 // env is the environment that the container was made with.
-func (c container) env() map[string]string { return variables(c.Config.Env) }
+func (c *container) env() map[string]string { return variables(c.Config.Env) }
 
 func variables(list []string) map[string]string {
 	vars := make(map[string]string, len(list))
@@ -131,29 +131,29 @@ func lastLine(text string) string {
 }
 
 // inspect asks for one container by its name or ID.
-func (e engine) inspect(ctx context.Context, name string) (container, error) {
+func (e engine) inspect(ctx context.Context, name string) (*container, error) {
 	text, err := e.read(ctx, "docker", "container", "inspect", "--", name)
 	if err != nil {
-		return container{}, e.absent(ctx, name, err)
+		return nil, e.absent(ctx, name, err)
 	}
-	var found []container
+	var found []*container
 	// The decoder's error may quote what it could not read.
 	if json.Unmarshal([]byte(text), &found) != nil || len(found) != 1 {
-		return container{}, fmt.Errorf("look at container %s: the answer of docker container inspect is not understood", name)
+		return nil, fmt.Errorf("look at container %s: the answer of docker container inspect is not understood", name)
 	}
 	return found[0], nil
 }
 
 // others are the environments of the containers that run Blnk besides those that
 // are known. One that cannot be looked at is a guess less.
-func (e engine) others(ctx context.Context, known []container, here bool) (envs []Environment) {
+func (e engine) others(ctx context.Context, known []*container, here bool) (envs []Environment) {
 	text, err := e.read(ctx, "docker", "ps", "--no-trunc", "--format", `{{.ID}}{{"\t"}}{{.Command}}`)
 	if err != nil {
 		return nil
 	}
 	for line := range strings.Lines(text) {
 		id, command, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if !roleOf([]string{command}).runsBlnk() || slices.ContainsFunc(known, func(c container) bool { return c.ID == id }) {
+		if !roleOf([]string{command}).runsBlnk() || slices.ContainsFunc(known, func(c *container) bool { return c.ID == id }) {
 			continue
 		}
 		if c, err := e.inspect(ctx, id); err == nil {
@@ -193,7 +193,7 @@ func (e engine) reached(ctx context.Context) error {
 // examine is inspect with a look at process 1, where that decides how the
 // container stops: many a shell has its last command take its place, and some
 // (dash) do not.
-func (e engine) examine(ctx context.Context, name string) (container, error) {
+func (e engine) examine(ctx context.Context, name string) (*container, error) {
 	c, err := e.inspect(ctx, name)
 	if err != nil || !c.State.Running || !c.deafShell() {
 		return c, err
@@ -228,7 +228,7 @@ func (e engine) local(ctx context.Context) bool {
 
 // runningNow refuses a container that a restart would not bring back to what
 // it is doing.
-func (c container) runningNow() error {
+func (c *container) runningNow() error {
 	switch {
 	case c.State.Paused:
 		return fault(ErrPaused, []string{"docker", "unpause", c.name()}, "container %s %v", c.name(), ErrPaused)
@@ -243,4 +243,4 @@ func (c container) runningNow() error {
 }
 
 // logs is the command that shows what the container said last.
-func (c container) logs() []string { return []string{"docker", "logs", "--tail", "50", c.name()} }
+func (c *container) logs() []string { return []string{"docker", "logs", "--tail", "50", c.name()} }

@@ -9,7 +9,7 @@ import (
 // environNow is the environment of the Blnk that runs in the container by now:
 // a script that starts it may have set more than the container was made with.
 // false where it cannot be seen, which takes root on the engine's own host.
-func (c container) environNow() (map[string]string, bool) {
+func (c *container) environNow() (map[string]string, bool) {
 	proc := fmt.Sprintf("/proc/%d", c.State.Pid)
 	group, err := os.ReadFile(proc + "/cgroup")
 	if err != nil || !strings.Contains(string(group), c.ID) {

@@ -89,7 +89,7 @@ func (e engine) watch(ctx context.Context, s *startedContainer) (done bool, err 
 
 // ended is the error of a container that did not come up, with what it said last
 // as the output of a failed command.
-func (e engine) ended(ctx context.Context, c container, format string, args ...any) error {
+func (e engine) ended(ctx context.Context, c *container, format string, args ...any) error {
 	err := fault(ErrEnded, c.logs(), "container %s %s", c.name(), fmt.Sprintf(format, args...))
 	res, failed := e.cmd(queryTimeout, "docker", "logs", "--tail", "10", c.ID).Run(ctx)
 	if failed != nil || res.Output == "" {
