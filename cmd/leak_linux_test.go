@@ -117,7 +117,7 @@ func watchLeaks(env *testscript.Env, mode, program string) error {
 	}
 	path := env.Getenv("PATH")
 	text := wrapper(self, folder, env.WorkDir, mode, filepath.Join(folder, name))
-	if err := os.WriteFile(filepath.Join(folder, "bin", "blnkctl"), []byte(text), 0o755); err != nil {
+	if err := writeProgram(filepath.Join(folder, "bin", "blnkctl"), text); err != nil {
 		return err
 	}
 	if mode != "strace" {
@@ -155,7 +155,16 @@ func noteStrikes(env *testscript.Env, folder, self string) error {
 	}
 	text := wrapper(self, folder, env.WorkDir, "note", strike)
 	text = strings.Replace(text, "exec ", "PATH='"+env.Getenv("PATH")+"' exec ", 1)
-	return os.WriteFile(filepath.Join(folder, "bin", "strike"), []byte(text), 0o755)
+	return writeProgram(filepath.Join(folder, "bin", "strike"), text)
+}
+
+// writeProgram writes a script that is to be executed. A process that another
+// test starts meanwhile would have the file open for writing until it executes
+// its own program, and the kernel executes no such file ("text file busy").
+func writeProgram(path, text string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, []byte(text), 0o755)
 }
 
 // leakFolder makes a folder that every user of a script can write to, with the
