@@ -138,13 +138,11 @@ func (r road) judge(env restart.Environment) (caution string, err error) {
 		return "", nil
 	}
 	if name := shadowedBy(r.file, env.Vars); name != "" {
-		if r.sets(env, name) {
+		from := env.Sources[name]
+		if r.sets(env, name) || r.more && !from.Fixed && from.File == "" {
 			return r.inDoubt(env, name), nil
 		}
-		if from := env.Sources[name]; r.more && !from.Fixed && from.File == "" {
-			return r.inDoubt(env, name), nil
-		}
-		by := shadowing(name, env.Process, env.Sources[name])
+		by := shadowing(name, env.Process, from)
 		return "", fail(exitFailed, fmt.Errorf("%w: %s", errShadowed, by), by.hint)
 	}
 	switch {

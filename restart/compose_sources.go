@@ -12,9 +12,10 @@ import (
 
 // sources says where the variables of the key are set: in one of the env files
 // that the service lists, or in the one that its compose file takes values from.
-func (d *compose) sources(ctx context.Context, p *project, s *service) map[string]Source {
+// files are the services as they stand there.
+func (d *compose) sources(p *project, s *service, files map[string]serviceConfig) map[string]Source {
 	all := map[string]Source{}
-	raw, ok := d.uninterpolated(ctx, p)[s.name]
+	raw, ok := files[s.name]
 	if !ok {
 		return all
 	}

@@ -18,6 +18,10 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 	here := d.local(ctx)
 	var envs []Environment
 	known := slices.Clone(p.others)
+	var files map[string]serviceConfig
+	if slices.ContainsFunc(p.services, func(s *service) bool { return s.recreate }) {
+		files = d.uninterpolated(ctx, p) // once for all: Compose is slow to ask
+	}
 	for _, s := range p.services {
 		env := s.containers[0].environment("service "+s.name, here)
 		for _, c := range s.containers {
@@ -25,7 +29,7 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 		}
 		known = append(known, s.containers...)
 		if s.recreate {
-			if err := d.renew(ctx, p, s, &env); err != nil {
+			if err := d.renew(ctx, p, s, files, &env); err != nil {
 				return nil, err
 			}
 		}
@@ -36,7 +40,7 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 
 // renew puts the variables of the key into an environment as they will be in a
 // new container: those of the image, and over them those of Compose's files.
-func (d *compose) renew(ctx context.Context, p *project, s *service, env *Environment) error {
+func (d *compose) renew(ctx context.Context, p *project, s *service, files map[string]serviceConfig, env *Environment) error {
 	img, _, err := d.imageOf(ctx, s)
 	if err != nil {
 		return err
@@ -49,7 +53,7 @@ func (d *compose) renew(ctx context.Context, p *project, s *service, env *Enviro
 		}
 	}
 	maps.Copy(env.Vars, set)
-	env.Sources = d.sources(ctx, p, s)
+	env.Sources = d.sources(p, s, files)
 	for _, name := range keyVariables() {
 		if _, ok := set[name]; !ok {
 			env.Sources[name] = Source{Fixed: true} // the image's, if anybody's

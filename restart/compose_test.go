@@ -303,7 +303,7 @@ func TestSourcesOfFiles(t *testing.T) {
 		d := &compose{engine: composeEngine(Options{Env: []string{}})}
 		p := &project{dir: dir, files: []string{file}, tool: tool{major: 1, minor: 29}}
 		s := &service{name: "server", config: serviceConfig{Environment: composeEnv{key: &value}}}
-		if got := d.sources(t.Context(), p, s)[key]; got != c.want {
+		if got := d.sources(p, s, d.uninterpolated(t.Context(), p))[key]; got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.what, got, c.want)
 		}
 	}
