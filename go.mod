@@ -3,6 +3,7 @@ module github.com/blnkctl/blnkctl
 go 1.26
 
 require (
+	github.com/creack/pty v1.1.24 // tests only: a terminal of their own, in cmd
 	github.com/hashicorp/vault/api v1.23.0 // Vault's HTTP API as its own client speaks it (MPL-2.0), in store/vault only
 	github.com/rogpeppe/go-internal v1.16.0 // tests only: testscript, the scripts of cmd/testdata
 	github.com/spf13/cobra v1.10.2 // the command line, in cmd only

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 		"blnk-standin": func() { os.Exit(blnktest.Main()) },
 		"blnk":         func() { os.Exit(blnktest.Main()) }, // by the name of the real one
 		"spawn":        func() { os.Exit(spawn()) },
+		"onterminal":   func() { os.Exit(onTerminal()) },
 		"tlsfront":     func() { os.Exit(tlsfront()) },
 		"strike":       func() { os.Exit(strike()) },
 		"fake-systemd": func() { syscall.Exit(fakeSystemd()) },
