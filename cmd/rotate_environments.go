@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -49,22 +48,8 @@ func (e environments) left(current secret.Key, found *rotate.Findings) {
 
 // runsWith says whether a process has the key, as far as that can be read.
 func runsWith(env restart.Environment, key secret.Key) bool {
-	has, err := blnk.Resolve(configOf(env), env.Vars) // without a file, its variables may have it
+	has, err := blnk.Resolve(env.ReadConfig(), env.Vars) // without a file, its variables may have it
 	return err == nil && !key.IsZero() && has.SecretKey().Equal(key)
-}
-
-// configOf is the text of the blnk.json that a process reads; nil where it cannot
-// be read.
-func configOf(env restart.Environment) []byte {
-	const most = 10 << 20
-	if info, err := os.Stat(env.Config); err != nil || !info.Mode().IsRegular() || info.Size() > most {
-		return nil
-	}
-	text, err := os.ReadFile(env.Config)
-	if err != nil {
-		return nil
-	}
-	return text
 }
 
 func (s *session) environments(ctx context.Context) (environments, error) {

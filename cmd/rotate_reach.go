@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
@@ -167,7 +167,7 @@ func (r road) sets(env restart.Environment, name string) bool {
 		if from.File == "" {
 			return v.Name == name
 		}
-		return v.Name == from.Name && sameFile(v.File, from.File)
+		return v.Name == from.Name && textfile.Same(v.File, from.File)
 	})
 }
 
@@ -183,7 +183,7 @@ func (r road) inDoubt(env restart.Environment, name string) string {
 // withoutFile judges a process without a variable of the key, where all stores
 // are env files.
 func (r road) withoutFile(env restart.Environment) (caution string, err error) {
-	has, err := blnk.Resolve(configOf(env), nil)
+	has, err := blnk.Resolve(env.ReadConfig(), nil)
 	if err != nil || has.SecretKey().IsZero() || !env.Server && !env.Workers {
 		return env.Process + " has no key in its environment, and no blnk.json is among the stores: unless something else brings it the new key, " +
 			"it goes on without; where a blnk.json has its key, name that with another --store, too", nil
@@ -199,7 +199,7 @@ func (r road) withoutFile(env restart.Environment) (caution string, err error) {
 func mayRead(env restart.Environment, path string) bool {
 	switch {
 	case env.Config != "":
-		return sameFile(path, env.Config)
+		return textfile.Same(path, env.Config)
 	case env.Isolated:
 		return slices.ContainsFunc(env.Mounts, func(mount string) bool { return within(path, mount) })
 	default:
@@ -217,19 +217,6 @@ func unread(env restart.Environment, path string) (text, hint string) {
 		"rotate that, too: --store " + quoted(blnkjson.Scheme+":"+env.Config) + "; or let it read " + path
 }
 
-// sameFile says whether two paths are one file, also where one of them is gone.
-func sameFile(a, b string) bool {
-	if a == b {
-		return true
-	}
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
-}
-
 // within says whether a path is a file or folder, or lies below it: by its own
 // name, or where the links on its way lead.
 func within(path, top string) bool {
@@ -239,7 +226,7 @@ func within(path, top string) bool {
 
 func below(path, top string) bool {
 	for {
-		if sameFile(path, top) {
+		if textfile.Same(path, top) {
 			return true
 		}
 		parent := filepath.Dir(path)

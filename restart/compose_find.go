@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/textfile"
 )
 
 // A row is what docker ps tells of a container of a project.
@@ -42,13 +43,10 @@ func (d *compose) matches(r row) bool {
 		return false
 	}
 	if d.file != "" {
-		return slices.ContainsFunc(absolutes(r.files, r.dir), func(path string) bool { return samePath(path, d.file) })
+		return slices.ContainsFunc(absolutes(r.files, r.dir), func(path string) bool { return textfile.Same(path, d.file) })
 	}
-	return d.project != "" || samePath(r.dir, d.opt.Dir)
+	return d.project != "" || textfile.Same(r.dir, d.opt.Dir)
 }
-
-// samePath says that two paths are the same, or lead to one file or folder.
-func samePath(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) || sameFile(a, b) }
 
 // noProject says that there is none, and which others there are.
 func (d *compose) noProject(known []string) error {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // A tool is the Compose command of this machine.
@@ -109,9 +110,8 @@ func (d *compose) findTool(ctx context.Context, p *project) error {
 	return fmt.Errorf("project %s was made by Compose %s, and there is only %s: its containers would be made in another way", p.name, p.version, strings.Join(there, ", "))
 }
 
-// ask returns what a Compose command prints, which may hold keys. What it
-// complains of is not shown, for it quotes lines of env files, but for the names
-// of variables that it misses.
+// ask returns what a Compose command prints, which may hold keys. Of what it
+// complains of the last line is shown, without what it quotes.
 func (d *compose) ask(ctx context.Context, p *project, args ...string) (string, error) {
 	for _, file := range p.files {
 		if _, err := os.Stat(file); err != nil {
@@ -125,12 +125,27 @@ func (d *compose) ask(ctx context.Context, p *project, args ...string) (string, 
 		why := fmt.Sprintf("exit status %d", exit.Result.Exit)
 		if m := regexp.MustCompile(`required variable (\w+) is missing`).FindStringSubmatch(res.Output); m != nil {
 			why = "variable " + m[1] + " is required, and neither an env file nor this environment sets it"
+		} else if line := unquoted(lastLine(res.Output)); line != "" {
+			why += ": " + line
 		}
 		return "", fault(ErrFiles, p.byHand("config", "--quiet"), "%s %s: %s", strings.Join(p.tool.args, " "), args[0], why)
 	case err != nil:
 		return "", fmt.Errorf("%s %s: %w", strings.Join(p.tool.args, " "), args[0], err)
 	}
 	return out.Reveal(), nil
+}
+
+// unquoted is a line without what stands in quotes: Compose quotes lines of env
+// files and values of compose files there, with secrets of every kind. What a
+// quote begins that does not end goes to the end of the line; "couldn't" has none.
+func unquoted(line string) string {
+	quotes := regexp.MustCompile(`n't\b|"(?:[^"\\]|\\.)*(?:"|\\?$)|'[^']*(?:'|$)|\x60[^\x60]*(?:\x60|$)`)
+	return quotes.ReplaceAllStringFunc(line, func(quoted string) string {
+		if quoted == "n't" {
+			return quoted
+		}
+		return secret.Redacted
+	})
 }
 
 // madeOf is the project with other files.

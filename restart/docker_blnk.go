@@ -2,10 +2,8 @@ package restart
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -169,21 +167,8 @@ func straight(top, file string) bool {
 // configFile is the text of the blnk.json that is mounted where the server
 // looks for it; nil where there is none that this process can read.
 func (c *container) configFile() []byte {
-	const most = 10 << 20
 	_, source := c.config()
-	if info, err := os.Stat(source); err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	f, err := os.Open(source)
-	if err != nil {
-		return nil
-	}
-	text, err := io.ReadAll(io.LimitReader(f, most))
-	_ = f.Close()
-	if err != nil {
-		return nil
-	}
-	return text
+	return readConfig(source)
 }
 
 // environment is what the process in the container sees. here: the engine is

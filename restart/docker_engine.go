@@ -18,6 +18,10 @@ import (
 // queryTimeout is far more than an engine needs for an answer.
 const queryTimeout = 30 * time.Second
 
+// longest is far more than an engine or Compose answers where it describes
+// hundreds of containers, or a project of hundreds of services.
+const longest = 16 << 20
+
 // An engine is Docker as the person at the command line reaches it: with the
 // docker command, its context and its permissions.
 type engine struct{ opt Options }
@@ -100,7 +104,7 @@ func (e engine) read(ctx context.Context, args ...string) (string, error) {
 }
 
 func (e engine) cmd(limit time.Duration, args ...string) run.Cmd {
-	cmd := run.Cmd{Args: args, Dir: e.opt.Dir, Env: e.opt.Env, Timeout: limit}
+	cmd := run.Cmd{Args: args, Dir: e.opt.Dir, Env: e.opt.Env, Timeout: limit, Most: longest}
 	if e.opt.Mask != nil {
 		cmd.Mask = e.opt.Mask()
 	}

@@ -10,10 +10,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -70,6 +72,23 @@ type Environment struct {
 	// Mounts, files and folders.
 	Isolated bool
 	Mounts   []string
+}
+
+// ReadConfig returns the text of Config as it is now; nil where that is not
+// known, or cannot be read. It may hold keys.
+func (e Environment) ReadConfig() []byte { return readConfig(e.Config) }
+
+// readConfig reads a blnk.json that is not one of the stores. What is no file of
+// a likely size is none: a device would never end.
+func readConfig(path string) []byte {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 // A Source is where a variable is set: in a file, fixed, or not known.

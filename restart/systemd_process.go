@@ -1,6 +1,7 @@
 package restart
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/listener"
 )
 
 // role is what the unit runs of Blnk: its command tells, or that of its main
@@ -57,23 +59,17 @@ func (st unitState) startsBlnk() bool {
 func (st unitState) folder() (string, bool) {
 	set := strings.TrimPrefix(st.value("WorkingDirectory"), "!") // "!": it may be missing
 	if st.MainPID > 0 {
-		link := fmt.Sprintf("/proc/%d/cwd", st.MainPID)
-		if dir, err := os.Readlink(link); err == nil {
+		dir, err := listener.Folder(st.MainPID)
+		if errors.Is(err, listener.ErrElsewhere) {
+			return "", false
+		}
+		if err == nil {
 			// Started in another one than it has: a restart may bring it there.
-			return dir, sameFile(link, dir) && (!filepath.IsAbs(set) || sameFile(set, dir))
+			next, err := filepath.EvalSymlinks(set)
+			return dir, !filepath.IsAbs(set) || err == nil && next == dir
 		}
 	}
 	own := slices.ContainsFunc([]string{"RootDirectory", "RootImage", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"},
 		func(name string) bool { return st.value(name) != "" })
 	return set, filepath.IsAbs(set) && !own
-}
-
-// sameFile says that two paths lead to one file or folder.
-func sameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
 }

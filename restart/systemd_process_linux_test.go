@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"github.com/blnkctl/blnkctl/internal/textfile"
 )
 
 // Where the main process of a unit reads its blnk.json.
@@ -56,7 +58,7 @@ func TestUnitProcess(t *testing.T) {
 		if c.want != "" {
 			want = filepath.Join(c.want, "blnk.json")
 		}
-		if config != want && !(config != "" && want != "" && sameFile(filepath.Dir(config), filepath.Dir(want))) {
+		if config != want && !(config != "" && want != "" && textfile.Same(filepath.Dir(config), filepath.Dir(want))) {
 			t.Errorf("%s: %q; want %q", c.what, config, want)
 		}
 	}

@@ -11,10 +11,35 @@
 package listener
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 )
+
+// ErrElsewhere: a process sees other file systems than this one.
+var ErrElsewhere = errors.New("its folder is not that of this path here")
+
+// Folder is the working directory of a process, where its path means the same
+// here: a process in a container, or in a root of its own, may have another
+// folder by that path, which is ErrElsewhere. Without /proc there is an error
+// always.
+func Folder(pid int) (string, error) {
+	link := fmt.Sprintf("/proc/%d/cwd", pid)
+	path, err := os.Readlink(link)
+	if err != nil {
+		return "", err
+	}
+	its, err := os.Stat(link)
+	if err != nil {
+		return "", err
+	}
+	if here, err := os.Stat(path); err != nil || !os.SameFile(its, here) {
+		return "", ErrElsewhere
+	}
+	return path, nil
+}
 
 // A Process listens on the port. It prints itself without its environment,
 // which may hold keys.

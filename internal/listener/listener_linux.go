@@ -92,7 +92,7 @@ func describe(dir string) (Process, bool) {
 	p := Process{PID: pid}
 	var errs [3]error
 	p.Exe, errs[0] = os.Readlink(filepath.Join(dir, "exe"))
-	p.Dir, errs[1] = folder(filepath.Join(dir, "cwd"))
+	p.Dir, errs[1] = Folder(pid)
 	var env []byte
 	env, errs[2] = os.ReadFile(filepath.Join(dir, "environ"))
 	if errs[2] == nil {
@@ -100,26 +100,6 @@ func describe(dir string) (Process, bool) {
 	}
 	p.Err = errors.Join(errs[:]...)
 	return p, !errors.Is(p.Err, fs.ErrNotExist)
-}
-
-// errElsewhere: a process that sees other file systems than this one.
-var errElsewhere = errors.New("its folder is not that of this path here")
-
-// folder is where a link of /proc leads, if the path means the same here: a
-// process in a container, or in a root of its own, may have another one by it.
-func folder(link string) (string, error) {
-	path, err := os.Readlink(link)
-	if err != nil {
-		return "", err
-	}
-	its, err := os.Stat(link)
-	if err != nil {
-		return "", err
-	}
-	if here, err := os.Stat(path); err != nil || !os.SameFile(its, here) {
-		return "", errElsewhere
-	}
-	return path, nil
 }
 
 // parse reads NAME=VALUE, each ended by a NUL byte. Of a name that stands

@@ -12,8 +12,11 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// ErrTooLong: a command printed far more on its stdout than a key.
-var ErrTooLong = errors.New("more than 64 KiB on its stdout")
+// ErrTooLong: a command printed more on its stdout than Cmd.Most.
+var ErrTooLong = errors.New("too much on its stdout")
+
+// defaultMost is far more than a key.
+const defaultMost = 64 << 10
 
 // drain is how long stdout may stay open behind a command that ended: what
 // it wrote is read at once, and only a daemon that it left behind keeps the
@@ -85,8 +88,9 @@ func (f *feed) rest() bool {
 
 // A capture is a pipe for what a command prints, and what it printed.
 type capture struct {
+	most int // bytes that are kept
 	data []byte
-	over bool // there was more than is kept
+	over bool // there was more
 
 	from, to *os.File
 	done     chan struct{}
@@ -100,8 +104,8 @@ func (c *capture) open() error {
 	c.done = make(chan struct{})
 	go func() {
 		defer close(c.done)
-		c.data, _ = io.ReadAll(io.LimitReader(c.from, keep+1))
-		c.over = len(c.data) > keep
+		c.data, _ = io.ReadAll(io.LimitReader(c.from, int64(c.most)+1))
+		c.over = len(c.data) > c.most
 		// A command that cannot get rid of its output would never end.
 		_, _ = io.Copy(io.Discard, c.from)
 	}()

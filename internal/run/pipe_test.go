@@ -71,7 +71,7 @@ func TestRead(t *testing.T) {
 		{"nothing", "echo b >&2", "", "b\n", ""},
 		{"masked on stderr", "echo " + piped + "; echo got " + piped + " >&2", piped + "\n", "got [redacted]\n", ""},
 		{"failed behind it", "echo " + piped + "; echo got " + piped + " >&2; exit 3", "", "got [redacted]\n", "run sh: exit status 3"},
-		{"far too long", "head -c 10000000 /dev/zero", "", "", "run sh: more than 64 KiB on its stdout"},
+		{"far too long", "head -c 10000000 /dev/zero", "", "", "run sh: too much on its stdout: more than 64 KiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			key, res, err := sh(c.text).Read(t.Context())

@@ -16,6 +16,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -57,6 +58,9 @@ type Cmd struct {
 	// Input is a key that the command gets on its stdin, as it is: no line end
 	// behind it. It is masked too. Without one stdin is /dev/null.
 	Input secret.Key
+	// Most is how much Read takes of what the command writes to stdout, in
+	// bytes; 0 is 64 KiB.
+	Most int
 	// Held is a file that the command inherits and so keeps open until it ends;
 	// nil is none. It serves for a lock that must outlive this process.
 	Held *os.File
@@ -109,12 +113,12 @@ func (c Cmd) Run(ctx context.Context) (Result, error) { return c.run(ctx, nil) }
 // Read is Run for a command that prints a key: what it writes to stdout is
 // returned and never put on a disk, and Result.Output is what it wrote to
 // stderr, with that key masked too. Where there is an error there is no key.
-// More than 64 KiB on stdout is an *ExitError that wraps ErrTooLong.
+// More than Most on stdout is an *ExitError that wraps ErrTooLong.
 func (c Cmd) Read(ctx context.Context) (secret.Key, Result, error) {
-	var out capture
+	out := capture{most: cmp.Or(c.Most, defaultMost)}
 	res, err := c.run(ctx, &out)
 	if err == nil && out.over {
-		res, err = c.failed(c.Args[0], res, ErrTooLong)
+		res, err = c.failed(c.Args[0], res, fmt.Errorf("%w: more than %d KiB", ErrTooLong, out.most>>10))
 	}
 	if err != nil {
 		return secret.Key{}, res, err

@@ -79,6 +79,20 @@ func (f *File) Identity() string {
 	return real
 }
 
+// Same says whether two paths are one file or folder now: the same path, of which
+// there may be none yet, or two that lead there.
+func Same(a, b string) bool {
+	if filepath.Clean(a) == filepath.Clean(b) {
+		return true
+	}
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
 // Folder is the real folder that holds the file behind all links. A writer
 // locks it (package flock): the lock keeps everybody away from the temporary
 // files in it, and works for a file that is replaced while it is held.
