@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,20 +19,30 @@ import (
 //	keyfrom ENVFILE FILE    write the key in an env file to FILE
 //
 // the condition [compose1], $V, its major version, and $DOCKER_CONFIG with the plugin of Compose 2.
+//
+// What a Compose 2 of 2023 sees otherwise than one of today, a few of them show
+// with that one.
 func TestCompose(t *testing.T) {
 	needDocker(t)
 	t.Parallel()
-	config := composePlugin(t)
+	config, old := composePlugin(t), oldComposePlugin(t)
 	image := standinImage(t)
-	for _, v := range []struct{ name, program string }{{"2", "docker compose"}, {"1", "docker-compose"}} {
-		t.Run("v"+v.name, func(t *testing.T) {
+	for _, v := range []struct {
+		name, major, program, config string
+		scripts                      []string
+	}{
+		{"v2", "2", "docker compose", config, nil},
+		{"v2.20", "2", "docker compose", old, []string{"compose_stock", "compose_both", "compose_unreached"}},
+		{"v1", "1", "docker-compose", config, nil},
+	} {
+		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			needCompose(t, v.name, strings.Fields(v.program), config)
-			condition := func(cond string) (bool, error) { return cond == "compose1" && v.name == "1", nil }
-			runDockerScripts(t, "compose", image, condition, func(env *testscript.Env) error {
-				env.Setenv("V", v.name)
+			needCompose(t, v.major, strings.Fields(v.program), v.config)
+			condition := func(cond string) (bool, error) { return cond == "compose1" && v.major == "1", nil }
+			runDockerScripts(t, "compose", v.scripts, image, condition, func(env *testscript.Env) error {
+				env.Setenv("V", v.major)
 				env.Setenv("COMPOSE", v.program)
-				env.Setenv("DOCKER_CONFIG", config)
+				env.Setenv("DOCKER_CONFIG", v.config)
 				return nil
 			})
 		})
@@ -43,12 +54,7 @@ func TestCompose(t *testing.T) {
 func composePlugin(t *testing.T) string {
 	t.Helper()
 	const source = "../tools/compose"
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(cache, "blnkctl-test", "docker")
-	plugin := filepath.Join(config, "cli-plugins", "docker-compose")
+	config, plugin := pluginIn(t, "docker")
 	if built, err := os.Stat(plugin); err == nil {
 		fresh := true
 		for _, name := range []string{"go.mod", "go.sum", "main.go"} {
@@ -62,12 +68,49 @@ func composePlugin(t *testing.T) string {
 			return config
 		}
 	}
-	build := exec.Command("go", "build", "-C", source, "-trimpath", "-ldflags=-s -w -X github.com/docker/compose/v2/internal.Version=v2.40.3", "-o", plugin, ".")
+	buildPlugin(t, plugin, source, ".", "v2.40.3")
+	return config
+}
+
+// oldComposePlugin is composePlugin for the oldest that people still have, from
+// its own sources as they were published: it shares no dependency with anything.
+func oldComposePlugin(t *testing.T) string {
+	t.Helper()
+	const version = "v2.20.3"
+	config, plugin := pluginIn(t, "docker-"+version)
+	if exists(plugin) == nil {
+		return config
+	}
+	download := exec.Command("go", "mod", "download", "-json", "github.com/docker/compose/v2@"+version)
+	download.Dir = t.TempDir() // no module's
+	out, err := download.Output()
+	var module struct{ Dir string }
+	if err != nil || json.Unmarshal(out, &module) != nil {
+		t.Fatalf("fetch Compose %s: %v\n%s", version, err, out)
+	}
+	buildPlugin(t, plugin, module.Dir, "./cmd", version)
+	return config
+}
+
+// pluginIn is where a Compose plugin is kept between runs, and the folder for
+// DOCKER_CONFIG with it.
+func pluginIn(t *testing.T, folder string) (config, plugin string) {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = filepath.Join(cache, "blnkctl-test", folder)
+	return config, filepath.Join(config, "cli-plugins", "docker-compose")
+}
+
+func buildPlugin(t *testing.T, plugin, source, program, version string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-C", source, "-trimpath", "-ldflags=-s -w -X github.com/docker/compose/v2/internal.Version="+version, "-o", plugin, program)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build Compose 2: %v\n%s", err, out)
+		t.Fatalf("build Compose %s: %v\n%s", version, err, out)
 	}
-	return config
 }
 
 // needCompose skips where a Compose is missing, as needDocker does.

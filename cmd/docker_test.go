@@ -43,7 +43,7 @@ func TestDocker(t *testing.T) {
 	needDocker(t)
 	t.Parallel()
 	image := standinImage(t)
-	runDockerScripts(t, "docker", image, scriptCondition, nil)
+	runDockerScripts(t, "docker", nil, image, scriptCondition, nil)
 }
 
 // needDocker skips a test where there is no engine; where BLNKCTL_DOCKER is
@@ -69,15 +69,24 @@ func needDocker(t *testing.T) {
 	t.Skip(missing)
 }
 
-func runDockerScripts(t *testing.T, folder, image string, condition func(string) (bool, error), more func(*testscript.Env) error) {
+// runDockerScripts runs the scripts of a folder of testdata, or those of the names.
+func runDockerScripts(t *testing.T, folder string, names []string, image string, condition func(string) (bool, error), more func(*testscript.Env) error) {
 	t.Helper()
 	cmds := withEndCmds(withRotateCmds(scriptCmds()))
 	maps.Copy(cmds, map[string]scriptCmd{
 		"layout": cmdLayout, "fill": cmdFill, "live": cmdLive, "webhook": cmdWebhook, "note": cmdNote,
 		"compose": cmdCompose, "keyfrom": cmdKeyfrom,
 	})
+	dir, files := filepath.Join("testdata", folder), []string(nil)
+	if names != nil {
+		for _, name := range names {
+			files = append(files, filepath.Join(dir, name+".txt"))
+		}
+		dir = ""
+	}
 	testscript.RunT(scriptT{T: t}, testscript.Params{
-		Dir:                 filepath.Join("testdata", folder),
+		Dir:                 dir,
+		Files:               files,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                cmds,

@@ -29,6 +29,7 @@ func restartHint(err error) string {
 		{restart.ErrEnded, "its log says why: %s; mend that, and run this again"},
 		{restart.ErrUnhealthy, "its health check says why: %s"},
 		{restart.ErrDiffers, "where that is meant, bring it in first: %s"},
+		{restart.ErrHalf, "remove it: %s"},
 		{restart.ErrNoEngine, "see whether it runs, and whether this user may reach it: %s"},
 		{restart.ErrFiles, "run it by hand to see why: %s"},
 	} {

@@ -102,7 +102,7 @@ func TestReach(t *testing.T) {
 // Every kind of fault has a hint with its command.
 func TestRestartHint(t *testing.T) {
 	for _, kind := range []error{
-		restart.ErrStopped, restart.ErrPaused, restart.ErrAbsent, restart.ErrEnded, restart.ErrUnhealthy, restart.ErrDiffers, restart.ErrNoEngine, restart.ErrFiles,
+		restart.ErrStopped, restart.ErrPaused, restart.ErrAbsent, restart.ErrEnded, restart.ErrUnhealthy, restart.ErrDiffers, restart.ErrHalf, restart.ErrNoEngine, restart.ErrFiles,
 	} {
 		fault := &restart.Fault{Kind: kind, Text: "it", Command: []string{"docker", "x", "a b", "it's", ""}}
 		code, hint := judge(errors.Join(errors.New("restart"), fault))

@@ -82,8 +82,11 @@ func (d *compose) sameButKey(ctx context.Context, p *project, s *service) error 
 	if diffs = slices.Compact(diffs); len(diffs) > 0 {
 		return p.refuse(s, diffs)
 	}
-	if s.incomparable(p.tool) || d.leftAlone(ctx, p, s) {
+	if s.incomparable(p.tool) || d.leftAlone(ctx, p, s) || d.reordered(ctx, p, s) {
 		return nil
+	}
+	if len(s.halves) > 0 { // before 2.30 Compose would go on with those
+		return fault(ErrHalf, append([]string{"docker", "container", "rm"}, s.halfNames()...), "service %s %v, which a Compose that was killed has left: %s", s.name, ErrHalf, strings.Join(s.halfNames(), ", "))
 	}
 	return p.refuse(s, []string{"something else in its files or in the environment of Compose is not as it was"})
 }

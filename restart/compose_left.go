@@ -31,7 +31,13 @@ func (d *compose) leftAlone(ctx context.Context, p *project, s *service) bool {
 // leftAs asks Compose about the containers that have one key, as if its files
 // had that; the zero Key is that of the files.
 func (d *compose) leftAs(ctx context.Context, p *project, s *service, file secret.Key) bool {
-	args := append([]string{"--dry-run", "up", "-d", "--no-deps", "--no-build", "--pull", "never"}, s.scale()...)
+	// What was made with its dependencies is another thing to some than what was
+	// made without; a dry run leaves them alone anyway.
+	return d.wouldLeave(ctx, p, s, file, "--no-deps") || p.tool.notesDependencies() && d.wouldLeave(ctx, p, s, file)
+}
+
+func (d *compose) wouldLeave(ctx context.Context, p *project, s *service, file secret.Key, flags ...string) bool {
+	args := append([]string{"--dry-run", "up", "-d", "--no-build", "--pull", "never"}, append(flags, s.scale()...)...)
 	as := p
 	if !file.IsZero() {
 		as = p.madeOf(append(slices.Clone(p.files), "-")) // the standard input
@@ -39,21 +45,21 @@ func (d *compose) leftAs(ctx context.Context, p *project, s *service, file secre
 	cmd := d.cmd(queryTimeout, as.command(append(args, s.name)...)...)
 	cmd.Input = file
 	res, err := cmd.Run(ctx)
-	if err != nil {
-		return d.sameHash(ctx, p, s) // one that knows no dry run
-	}
-	left := map[string]bool{}
+	left := map[string]bool{} // "Created" alone is one that was, and is stopped (before 2.30)
 	for line := range strings.Lines(res.Output) {
 		_, said, ok := strings.Cut(line, " Container ")
 		if words := strings.Fields(said); ok && len(words) > 1 {
 			still, told := left[words[0]]
-			left[words[0]] = (still || !told) && slices.Contains([]string{"Running", "Starting", "Started"}, words[1])
+			left[words[0]] = (still || !told) && slices.Contains([]string{"Running", "Created", "Starting", "Started"}, words[1])
 		}
 	}
-	return !slices.ContainsFunc(s.containers, func(c *container) bool {
+	changes := slices.ContainsFunc(s.containers, func(c *container) bool {
 		key, _ := s.asRuns(c)
 		return key.Equal(file) && !left[c.name()]
 	})
+	// It may fail at what a service depends on, having told all about this one;
+	// one that knows no dry run tells nothing.
+	return !changes || err != nil && d.sameHash(ctx, p, s)
 }
 
 // asRuns is a compose file that gives the service the key that one of its
@@ -100,10 +106,34 @@ func (s *service) down() bool {
 // sameHash says whether Compose notes the same of the service as it did when it
 // made the containers. Compose 2 may deny it of what is the same.
 func (d *compose) sameHash(ctx context.Context, p *project, s *service) bool {
-	text, err := d.ask(ctx, p, "config", "--hash", s.name)
-	words := strings.Fields(text)
+	now := d.hash(ctx, p, s, secret.Key{})
+	return now != "" && !slices.ContainsFunc(s.containers, func(c *container) bool { return c.Config.Labels[labelHash] != now })
+}
+
+// hash is what Compose notes of a service: of what its files say, and where it is
+// given the text of one more. "" where it does not tell.
+func (d *compose) hash(ctx context.Context, p *project, s *service, more secret.Key) string {
+	if !more.IsZero() {
+		p = p.madeOf(append(slices.Clone(p.files), "-")) // the standard input
+	}
+	cmd := d.cmd(queryTimeout, p.command("config", "--hash", s.name)...)
+	cmd.Input = more
+	out, _, err := cmd.Read(ctx)
+	words := strings.Fields(out.Reveal())
 	if err != nil || len(words) != 2 {
+		return ""
+	}
+	return words[1]
+}
+
+// reordered says that Compose was asked about containers with another key than its
+// files', and takes the service for another one where it merges one file more,
+// whatever that says: before 2.25 it sorts lists then. What it answered tells
+// nothing.
+func (d *compose) reordered(ctx context.Context, p *project, s *service) bool {
+	if !p.tool.sortsMerged() || !slices.ContainsFunc(s.containers, func(c *container) bool { file, _ := s.asRuns(c); return !file.IsZero() }) {
 		return false
 	}
-	return !slices.ContainsFunc(s.containers, func(c *container) bool { return c.Config.Labels[labelHash] != words[1] })
+	text, err := json.Marshal(map[string]any{"services": map[string]any{s.name: map[string]any{"environment": map[string]string{}}}})
+	return err == nil && d.hash(ctx, p, s, secret.New(string(text))) != d.hash(ctx, p, s, secret.Key{})
 }

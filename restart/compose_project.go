@@ -133,6 +133,14 @@ func (s *service) setHalvesAside() {
 	})
 }
 
+// halfNames are what a person calls the halves.
+func (s *service) halfNames() (names []string) {
+	for _, c := range s.halves {
+		names = append(names, c.name())
+	}
+	return names
+}
+
 // servicesOf are the names of the services that the containers belong to.
 func servicesOf(all []*container) []string {
 	names := map[string]bool{}

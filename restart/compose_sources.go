@@ -23,9 +23,7 @@ func (d *compose) sources(p *project, s *service, files map[string]serviceConfig
 		value, own := raw.Environment[name]
 		switch {
 		case own && value != nil && !strings.Contains(*value, "$"):
-			// Where Compose has put the env files of the service in already, it
-			// may be theirs.
-			all[name] = Source{Fixed: !p.tool.resolvesEnvFiles()}
+			all[name] = Source{Fixed: true}
 		case own:
 			all[name] = d.interpolated(p, name, value)
 		case s.config.Environment[name] != nil:
@@ -88,17 +86,42 @@ func setLast(files []string, dir, name string) (at Source) {
 	return at
 }
 
-// uninterpolated are the services as they stand in the files; nil where this
-// Compose cannot tell.
+// uninterpolated are the services as they stand in the files; nil where that
+// cannot be told.
 func (d *compose) uninterpolated(ctx context.Context, p *project) map[string]serviceConfig {
-	if p.tool.major > 1 {
-		text, err := d.ask(ctx, p, "config", "--no-interpolate", "--format", "json")
-		if err != nil {
-			return nil
-		}
-		services, _ := decode(text)
-		return services
+	if p.tool.major == 1 {
+		return p.plain()
 	}
+	text, err := d.ask(ctx, p, "config", "--no-interpolate", "--format", "json")
+	services, _ := decode(text)
+	switch {
+	case !p.tool.resolvesEnvFiles():
+		return services
+	case err != nil: // the path of an env file is a variable
+		return p.plain()
+	default:
+		return withoutEnvFiles(services, p.plain())
+	}
+}
+
+// withoutEnvFiles takes from services what Compose has put in from their env
+// files: every value without a variable that does not stand in the compose files.
+func withoutEnvFiles(services, plain map[string]serviceConfig) map[string]serviceConfig {
+	for name, s := range services {
+		stands := plain[name]
+		s.EnvFile = stands.EnvFile
+		maps.DeleteFunc(s.Environment, func(v string, value *string) bool {
+			_, own := stands.Environment[v]
+			return !own && value != nil && !strings.Contains(*value, "$")
+		})
+		services[name] = s
+	}
+	return services
+}
+
+// plain are the services as the text of the compose files has them, without what
+// they extend or include; nil where a file cannot be read.
+func (p *project) plain() map[string]serviceConfig {
 	all := map[string]serviceConfig{}
 	for _, path := range p.files {
 		text, err := os.ReadFile(path)

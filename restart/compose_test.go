@@ -306,9 +306,15 @@ func TestSourcesOfFiles(t *testing.T) {
 		if got := d.sources(p, s, d.uninterpolated(t.Context(), p))[key]; got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.what, got, c.want)
 		}
-	}
-	if !(tool{major: 2, minor: 26}).resolvesEnvFiles() || (tool{major: 2, minor: 27}).resolvesEnvFiles() || (tool{major: 1, minor: 29}).resolvesEnvFiles() {
-		t.Error("which Compose resolves env files")
+		// Compose 2.20 prints what stands there with what the env files set.
+		plain := p.plain()
+		printed := composeEnv{key: &value, "OTHER": &value}
+		if own, ok := plain["server"].Environment[key]; ok {
+			printed[key] = own
+		}
+		if got := d.sources(p, s, withoutEnvFiles(map[string]serviceConfig{"server": {Environment: printed}}, plain))[key]; got != c.want {
+			t.Errorf("%s, with the env files in it: %+v, want %+v", c.what, got, c.want)
+		}
 	}
 }
 

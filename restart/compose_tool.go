@@ -28,8 +28,17 @@ func (t tool) restartsOthers() bool { return t.major > 2 || t.major == 2 && t.mi
 func (t tool) dryRuns() bool { return t.major > 2 || t.major == 2 && t.minor >= 17 }
 
 // resolvesEnvFiles says that its "config --no-interpolate" shows the variables of
-// a service's env files as if they stood in the compose file (before 2.27).
-func (t tool) resolvesEnvFiles() bool { return t.major == 2 && t.minor < 27 }
+// a service's env files as if they stood in the compose file (before 2.25).
+func (t tool) resolvesEnvFiles() bool { return t.major == 2 && t.minor < 25 }
+
+// sortsMerged says that what it makes of several files has its lists in another
+// order than each of them (before 2.25).
+func (t tool) sortsMerged() bool { return t.resolvesEnvFiles() }
+
+// notesDependencies says that it takes a service for changed where it is told to
+// leave those alone that the service depends on: what it depends on is a part of
+// what Compose notes of it (before 2.29).
+func (t tool) notesDependencies() bool { return t.major == 2 && t.minor < 29 }
 
 // command is a call of Compose for the project.
 func (p *project) command(args ...string) []string {

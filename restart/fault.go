@@ -24,6 +24,8 @@ var (
 	// ErrDiffers: it is not what the files say now, so that making it anew would
 	// bring in more than another key.
 	ErrDiffers = errors.New("recreating it would change more than the key")
+	// ErrHalf: a Compose that was killed has left a container beside it.
+	ErrHalf = errors.New("has a half made container beside it")
 	// ErrNoBlnk: nothing of Blnk is among what was named.
 	ErrNoBlnk = errors.New("does not run Blnk")
 	// ErrNoEngine: the Docker engine cannot be reached.
