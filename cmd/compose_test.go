@@ -20,12 +20,14 @@ import (
 //
 // the condition [compose1], $V, its major version, and $DOCKER_CONFIG with the plugin of Compose 2.
 //
-// What a Compose 2 of 2023 sees otherwise than one of today, a few of them show
-// with that one.
+// A few of them show what a Compose 2 of 2023 and the Compose 5 of 2026 do
+// otherwise.
 func TestCompose(t *testing.T) {
 	needDocker(t)
 	t.Parallel()
-	config, old := composePlugin(t), oldComposePlugin(t)
+	config := composePlugin(t)
+	old := publishedPlugin(t, "github.com/docker/compose/v2", "v2.20.3")
+	today := publishedPlugin(t, "github.com/docker/compose/v5", "v5.5.1")
 	image := standinImage(t)
 	for _, v := range []struct {
 		name, major, program, config string
@@ -33,6 +35,7 @@ func TestCompose(t *testing.T) {
 	}{
 		{"v2", "2", "docker compose", config, nil},
 		{"v2.20", "2", "docker compose", old, []string{"compose_stock", "compose_both", "compose_unreached"}},
+		{"v5", "5", "docker compose", today, []string{"compose_stock", "compose_dies"}},
 		{"v1", "1", "docker-compose", config, nil},
 	} {
 		t.Run(v.name, func(t *testing.T) {
@@ -68,27 +71,26 @@ func composePlugin(t *testing.T) string {
 			return config
 		}
 	}
-	buildPlugin(t, plugin, source, ".", "v2.40.3")
+	buildPlugin(t, plugin, source, ".", "github.com/docker/compose/v2", "v2.40.3")
 	return config
 }
 
-// oldComposePlugin is composePlugin for the oldest that people still have, from
-// its own sources as they were published: it shares no dependency with anything.
-func oldComposePlugin(t *testing.T) string {
+// publishedPlugin is composePlugin for another version, from its own sources as
+// they were published: it shares no dependency with anything.
+func publishedPlugin(t *testing.T, module, version string) string {
 	t.Helper()
-	const version = "v2.20.3"
 	config, plugin := pluginIn(t, "docker-"+version)
 	if exists(plugin) == nil {
 		return config
 	}
-	download := exec.Command("go", "mod", "download", "-json", "github.com/docker/compose/v2@"+version)
+	download := exec.Command("go", "mod", "download", "-json", module+"@"+version)
 	download.Dir = t.TempDir() // no module's
 	out, err := download.Output()
-	var module struct{ Dir string }
-	if err != nil || json.Unmarshal(out, &module) != nil {
+	var source struct{ Dir string }
+	if err != nil || json.Unmarshal(out, &source) != nil {
 		t.Fatalf("fetch Compose %s: %v\n%s", version, err, out)
 	}
-	buildPlugin(t, plugin, module.Dir, "./cmd", version)
+	buildPlugin(t, plugin, source.Dir, "./cmd", module, version)
 	return config
 }
 
@@ -104,9 +106,9 @@ func pluginIn(t *testing.T, folder string) (config, plugin string) {
 	return config, filepath.Join(config, "cli-plugins", "docker-compose")
 }
 
-func buildPlugin(t *testing.T, plugin, source, program, version string) {
+func buildPlugin(t *testing.T, plugin, source, program, module, version string) {
 	t.Helper()
-	build := exec.Command("go", "build", "-C", source, "-trimpath", "-ldflags=-s -w -X github.com/docker/compose/v2/internal.Version="+version, "-o", plugin, program)
+	build := exec.Command("go", "build", "-C", source, "-trimpath", "-ldflags=-s -w -X "+module+"/internal.Version="+version, "-o", plugin, program)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build Compose %s: %v\n%s", version, err, out)

@@ -85,7 +85,7 @@ func (d *compose) sameButKey(ctx context.Context, p *project, s *service) error 
 	if s.incomparable(p.tool) || d.leftAlone(ctx, p, s) || d.reordered(ctx, p, s) {
 		return nil
 	}
-	if len(s.halves) > 0 { // before 2.30 Compose would go on with those
+	if len(s.halves) > 0 { // most of Compose 2, and 5, would go on with those
 		return fault(ErrHalf, append([]string{"docker", "container", "rm"}, s.halfNames()...), "service %s %v, which a Compose that was killed has left: %s", s.name, ErrHalf, strings.Join(s.halfNames(), ", "))
 	}
 	return p.refuse(s, []string{"something else in its files or in the environment of Compose is not as it was"})
