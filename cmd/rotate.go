@@ -52,8 +52,8 @@ key is proved instead.
 
 An open rotation (after a crash, or one that needed a person) is finished first,
 and then the run stops. On a terminal the plan is shown and confirmed.`,
-		Example: `  blnkctl rotate --restart 'sh:systemctl restart blnk blnk-worker'
-  blnkctl rotate --dry-run --restart 'sh:systemctl restart blnk blnk-worker'
+		Example: `  blnkctl rotate --restart systemd:blnk,blnk-worker
+  blnkctl rotate --dry-run --restart systemd:blnk,blnk-worker
   blnkctl rotate --if-older-than 90d --restart 'sh:…'   # for cron
   blnkctl rotate --abort                                # undo an open rotation`,
 		Args: noArgs,

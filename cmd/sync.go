@@ -28,9 +28,9 @@ not clear which one is right: that is refused, unless --from names the store to
 copy from. So a host that follows a key which others rotate in Vault says
 --from, and runs this from cron.`,
 		Example: `  blnkctl sync --store vault:secret/blnk --store blnkjson:./blnk.json \
-    --restart 'sh:systemctl restart blnk blnk-worker'
+    --restart systemd:blnk,blnk-worker
   blnkctl sync -q --from vault:secret/blnk --store blnkjson:./blnk.json \
-    --restart 'sh:systemctl restart blnk blnk-worker'   # for cron`,
+    --restart systemd:blnk,blnk-worker   # for cron`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSync(cmd, a, o, from) },
 	}
