@@ -2,7 +2,6 @@ package keygen
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/secret"
@@ -184,7 +183,14 @@ func isRepeated(s string) bool {
 	return false
 }
 
-func sorted(found []Finding) []Finding {
-	slices.SortStableFunc(found, func(a, b Finding) int { return int(b.Severity - a.Severity) })
-	return found
+// sorted puts the worst first, and leaves the order otherwise.
+func sorted(found []Finding) (all []Finding) {
+	for severity := Worst(found); severity >= Fine; severity-- {
+		for _, f := range found {
+			if f.Severity == severity {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
 }

@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +19,6 @@ import (
 // be seen. A process that ends meanwhile is left out.
 func Find(port int) ([]Process, error) {
 	found, err := find(port)
-	slices.SortFunc(found, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
 	if err != nil {
 		return found, fmt.Errorf("find who listens on port %d: %w", port, err)
 	}
@@ -33,7 +31,7 @@ func find(port int) ([]Process, error) {
 		return nil, err
 	}
 	sockets := len(unseen)
-	dirs, err := filepath.Glob("/proc/[0-9]*")
+	pids, err := processes()
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +41,8 @@ func find(port int) ([]Process, error) {
 	}
 	var found []Process
 	var closed error // of a process that may not be looked at
-	for _, dir := range dirs {
-		held, err := heldBy(dir, all)
+	for _, pid := range pids {
+		held, err := heldBy(pid, all)
 		if errors.Is(err, fs.ErrPermission) {
 			closed = err
 		}
@@ -54,7 +52,7 @@ func find(port int) ([]Process, error) {
 		for _, link := range held {
 			delete(unseen, link)
 		}
-		if p, ok := describe(dir); ok {
+		if p, ok := describe(pid); ok {
 			found = append(found, p)
 		}
 	}
@@ -64,15 +62,28 @@ func find(port int) ([]Process, error) {
 	return found, nil
 }
 
+// processes are the IDs of all processes, in their order.
+func processes() (pids []int, err error) {
+	names, err := os.ReadDir("/proc")
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids, err
+}
+
 // heldBy returns those of the sockets that the process has open.
-func heldBy(dir string, sockets map[string]bool) ([]string, error) {
-	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
+func heldBy(pid int, sockets map[string]bool) ([]string, error) {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	fds, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var held []string
 	for _, fd := range fds {
-		link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
+		link, err := os.Readlink(filepath.Join(dir, fd.Name()))
 		if errors.Is(err, fs.ErrPermission) {
 			return held, err // it is the same for all of them
 		}
@@ -84,12 +95,8 @@ func heldBy(dir string, sockets map[string]bool) ([]string, error) {
 }
 
 // describe reads what is known of a process; false where it is gone.
-func describe(dir string) (Process, bool) {
-	pid, err := strconv.Atoi(filepath.Base(dir))
-	if err != nil {
-		return Process{}, false
-	}
-	p := Process{PID: pid}
+func describe(pid int) (Process, bool) {
+	p, dir := Process{PID: pid}, fmt.Sprintf("/proc/%d", pid)
 	var errs [3]error
 	p.Exe, errs[0] = os.Readlink(filepath.Join(dir, "exe"))
 	p.Dir, errs[1] = Folder(pid)
