@@ -45,7 +45,7 @@ func (d *compose) wouldLeave(ctx context.Context, p *project, s *service, file s
 	cmd := d.cmd(queryTimeout, as.command(append(args, s.name)...)...)
 	cmd.Input = file
 	res, err := cmd.Run(ctx)
-	left := map[string]bool{} // "Created" alone is one that was, and is stopped (before 2.30)
+	left := map[string]bool{} // "Created" alone is one that was, and is stopped (2.20, 2.26)
 	for line := range strings.Lines(res.Output) {
 		_, said, ok := strings.Cut(line, " Container ")
 		if words := strings.Fields(said); ok && len(words) > 1 {

@@ -37,8 +37,8 @@ func (t tool) sortsMerged() bool { return t.resolvesEnvFiles() }
 
 // notesDependencies says that it takes a service for changed where it is told to
 // leave those alone that the service depends on: what it depends on is a part of
-// what Compose notes of it (before 2.29).
-func (t tool) notesDependencies() bool { return t.major == 2 && t.minor < 29 }
+// what Compose notes of it (until 2.29.1; 2.29.7 does not).
+func (t tool) notesDependencies() bool { return t.major == 2 && t.minor <= 29 }
 
 // command is a call of Compose for the project.
 func (p *project) command(args ...string) []string {
