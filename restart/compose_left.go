@@ -36,6 +36,8 @@ func (d *compose) leftAs(ctx context.Context, p *project, s *service, file secre
 	return d.wouldLeave(ctx, p, s, file, "--no-deps") || p.tool.notesDependencies() && d.wouldLeave(ctx, p, s, file)
 }
 
+// wouldLeave has Compose say what an "up" of the service would do, and takes the
+// word for it.
 func (d *compose) wouldLeave(ctx context.Context, p *project, s *service, file secret.Key, flags ...string) bool {
 	args := append([]string{"--dry-run", "up", "-d", "--no-build", "--pull", "never"}, append(flags, s.scale()...)...)
 	as := p
