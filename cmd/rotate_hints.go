@@ -133,6 +133,8 @@ func (s *session) explainUndone(res rotate.Result, err error) error {
 		e.hint = "the log of " + unit.Unit + " says why; then run this again"
 	case restartHint(err) != "":
 		e.hint = restartHint(err)
+	case errors.Is(err, errForeign):
+		e.hint = foreignHint("BLNK_SERVER_SECRET_KEY")
 	case command:
 		e.hint = "when that command works, run this again"
 	}

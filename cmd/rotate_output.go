@@ -17,13 +17,17 @@ import (
 type watched struct {
 	restart.Driver
 	failed func(error)
+	took   func(context.Context, restart.Driver) error
 }
 
 var _ restart.Driver = watched{}
 
-// Restart is the driver's.
+// Restart is the driver's, and a look at what it has made.
 func (w watched) Restart(ctx context.Context) error {
 	err := w.Driver.Restart(ctx)
+	if err == nil {
+		err = w.took(ctx, w.Driver)
+	}
 	w.failed(err)
 	if errors.Is(err, restart.ErrAtWork) {
 		return atWork{err}

@@ -61,7 +61,7 @@ func (s *session) openDriver(cmd *cobra.Command, i int, ref string) error {
 		return err
 	}
 	s.rotation.Refs.Restart[i] = driver.String()
-	s.rotation.Restart = append(s.rotation.Restart, watched{driver, s.keepOutput})
+	s.rotation.Restart = append(s.rotation.Restart, watched{driver, s.keepOutput, s.took})
 	s.drivers = append(s.drivers, driver)
 	s.rotation.WorkersProved = s.rotation.WorkersProved && scheme.WorkersProved
 	if scheme.Polls > s.rotation.Options.Timeout && !given(cmd, "timeout") && s.open == nil {

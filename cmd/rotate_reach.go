@@ -13,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/store/dotenv"
 	"github.com/blnkctl/blnkctl/supervise"
@@ -113,10 +114,11 @@ type road struct {
 	variables []restart.Source // what the env files among them set
 	more      bool             // there are others, which reach a process in ways that are not known
 	loose     bool             // a restart command may bring something by itself
+	keys      []secret.Key     // what the stores hold
 }
 
 func (s *session) road(ctx context.Context) road {
-	r := road{file: s.configFile(ctx), more: len(s.copies) > 0}
+	r := road{file: s.configFile(ctx), more: len(s.copies) > 0, keys: s.keys.all()}
 	for _, st := range s.rotation.Stores {
 		switch st := st.(type) {
 		case *blnkjson.Store:
@@ -139,6 +141,9 @@ func (r road) judge(env restart.Environment) (caution string, err error) {
 	}
 	if name := shadowedBy(r.file, env.Vars); name != "" {
 		from := env.Sources[name]
+		if r.foreign(env, name) {
+			return "", fail(exitFailed, foreign(env.Process, name), foreignHint(name))
+		}
 		if r.sets(env, name) || r.more && !from.Fixed && from.File == "" {
 			return r.inDoubt(env, name), nil
 		}
@@ -177,6 +182,9 @@ func (r road) inDoubt(env restart.Environment, name string) string {
 	if env.Server || env.Sources[name].File != "" {
 		return ""
 	}
+	if env.Renewed {
+		return fmt.Sprintf("where %s gets %s from is not known: unless it is one of the stores, it does not get the new key, and everything is put back", env.Process, name)
+	}
 	return fmt.Sprintf("where %s gets %s from is not known: unless it is one of the stores, it goes on with the key that it has", env.Process, name)
 }
 
@@ -184,6 +192,9 @@ func (r road) inDoubt(env restart.Environment, name string) string {
 // are env files.
 func (r road) withoutFile(env restart.Environment) (caution string, err error) {
 	has, err := blnk.Resolve(env.ReadConfig(), nil)
+	if env.Renewed && !r.loose && (env.Server || env.Workers) && (err != nil || has.SecretKey().IsZero()) {
+		return "", fail(exitFailed, fmt.Errorf("%s is made anew without any key: %w", env.Process, errUnreached), foreignHint("BLNK_SERVER_SECRET_KEY"))
+	}
 	if err != nil || has.SecretKey().IsZero() || !env.Server && !env.Workers {
 		return env.Process + " has no key in its environment, and no blnk.json is among the stores: unless something else brings it the new key, " +
 			"it goes on without; where a blnk.json has its key, name that with another --store, too", nil

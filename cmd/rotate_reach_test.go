@@ -41,6 +41,7 @@ func TestReach(t *testing.T) {
 	env := road{variables: []restart.Source{{File: path(".env"), Name: keyVariable}}}
 	both := road{file: file.file, files: file.files, variables: env.variables}
 	more := func(r road) road { r.more = true; return r }
+	known := func(r road) road { r.keys = []secret.Key{secret.New(aKey)}; return r }
 	loose := func(r road) road { r.loose = true; return r }
 	for _, c := range []struct {
 		what string
@@ -74,6 +75,13 @@ func TestReach(t *testing.T) {
 		{"set by what is not known, at a worker", both, restart.Environment{Workers: true, Vars: set}, "is not known", nil},
 		{"under exec, which sets it anew", file, restart.Environment{Server: true, Execs: true, Vars: set}, "", nil},
 		{"set, but empty", file, restart.Environment{Server: true, Vars: map[string]string{keyVariable: ""}}, keyVariable, errShadowed},
+
+		{"made anew with a store's key, from a place that is not known", known(env), restart.Environment{Workers: true, Renewed: true, Vars: set}, "and everything is put back", nil},
+		{"made anew with another key, from a place that is not known", known(env), restart.Environment{Server: true, Renewed: true, Vars: map[string]string{keyVariable: "your_strong_secret_key"}}, "with another key than the stores have", errForeign},
+		{"made anew with an empty key", known(env), restart.Environment{Workers: true, Renewed: true, Vars: map[string]string{keyVariable: ""}}, "with another key than the stores have", errForeign},
+		{"made anew with another key, and a command may bring it", loose(known(env)), restart.Environment{Server: true, Renewed: true, Vars: map[string]string{keyVariable: ""}}, "", nil},
+		{"made anew without a key", env, restart.Environment{Server: true, Renewed: true}, "without any key", errUnreached},
+		{"made anew without a key, and a command may bring it", loose(env), restart.Environment{Server: true, Renewed: true}, "has no key in its environment", nil},
 
 		{"has no variable", env, restart.Environment{Workers: true}, "has no key in its environment", nil},
 		{"has a file without a key", env, restart.Environment{Workers: true, Config: path("bare/blnk.json")}, "has no key in its environment", nil},

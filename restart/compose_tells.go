@@ -45,6 +45,7 @@ func (d *compose) renew(ctx context.Context, p *project, s *service, files map[s
 	if err != nil {
 		return err
 	}
+	env.Renewed = true
 	built, set := variables(img.Config.Env), s.config.vars()
 	for _, name := range keyVariables() {
 		delete(env.Vars, name)

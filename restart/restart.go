@@ -63,6 +63,9 @@ type Environment struct {
 	Execs bool
 	// Vars are the variables of the process.
 	Vars map[string]string
+	// Renewed says that Vars are those that a restart gives it, from what is
+	// written by now, whatever it has until then.
+	Renewed bool
 	// Sources says where variables are set, those of the master key at least.
 	Sources map[string]Source
 	// Config is the blnk.json that the process reads: an absolute path on this
