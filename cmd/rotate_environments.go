@@ -39,6 +39,9 @@ func (e environments) left(current secret.Key, found *rotate.Findings) {
 	}
 	for _, env := range e.list {
 		text := env.Process + " runs Blnk with the same key, is not named, and goes on with it"
+		if !env.Server && !env.Workers {
+			text = env.Process + " has the same key, is not named, and goes on with it"
+		}
 		// Two drivers may see the same one.
 		if env.Left && !e.restarts(env.Process) && !slices.Contains(*list, text) && runsWith(env, current) {
 			*list = append(*list, text)

@@ -34,6 +34,14 @@ type project struct {
 	tool      tool
 }
 
+// containers are those of the services that are restarted.
+func (p *project) containers() (all []*container) {
+	for _, s := range p.services {
+		all = append(all, s.containers...)
+	}
+	return all
+}
+
 // A service is one that is to be restarted, with its containers.
 type service struct {
 	name       string

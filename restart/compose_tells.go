@@ -35,6 +35,14 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 		}
 		envs = append(envs, env)
 	}
+	for _, c := range p.others {
+		// A script may be what starts Blnk there.
+		if r := c.role(); c.State.Running && !r.runsBlnk() && r.more && c.fixedKey() != "" {
+			env := c.environment("service "+c.Config.Labels[labelService], here)
+			env.Left = true
+			envs = append(envs, env)
+		}
+	}
 	return append(envs, d.others(ctx, known, here)...), nil
 }
 
@@ -70,11 +78,7 @@ func (d *compose) Servers(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []*container
-	for _, s := range p.services {
-		all = append(all, s.containers...)
-	}
-	urls, err := d.addresses(ctx, all)
+	urls, err := d.addresses(ctx, p.containers())
 	if err != nil || len(urls) > 0 {
 		return urls, err
 	}
@@ -97,7 +101,7 @@ func (d *compose) Remarks(ctx context.Context) (said []Remark, err error) {
 	for _, c := range p.others {
 		said = append(said, c.otherRemarks(c.Config.Labels[labelService])...)
 	}
-	return said, nil
+	return append(said, d.followers(ctx, p.containers())...), nil
 }
 
 // otherRemarks is what to know of a service that is not restarted.

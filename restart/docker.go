@@ -168,10 +168,11 @@ func (d *docker) Servers(ctx context.Context) ([]string, error) {
 // One that cannot be asked from here is ErrUnpublished: whatever has its port on
 // this host is another server.
 func (e engine) addresses(ctx context.Context, all []*container) (urls []string, err error) {
-	for _, c := range all {
-		if !c.role().server {
-			continue
-		}
+	servers := slices.DeleteFunc(slices.Clone(all), func(c *container) bool { return !c.role().server })
+	if len(servers) == 0 {
+		servers = slices.DeleteFunc(slices.Clone(all), func(c *container) bool { return !c.mayServe() })
+	}
+	for _, c := range servers {
 		if !e.local(ctx) {
 			return nil, fault(ErrUnpublished, nil, "container %s runs on another host, as far as Docker tells: its address is not known", c.name())
 		}
@@ -196,5 +197,5 @@ func (d *docker) Remarks(ctx context.Context) (said []Remark, err error) {
 	for _, c := range all {
 		said = append(said, c.remarks("container "+c.name())...)
 	}
-	return said, nil
+	return append(said, d.followers(ctx, all)...), nil
 }

@@ -121,6 +121,15 @@ func (c *container) fixed(name string) error {
 	return f
 }
 
+// mayServe says that it may run a Blnk server where its command does not tell: a
+// script, with a key or a blnk.json, which publishes the port of a server.
+func (c *container) mayServe() bool {
+	r := c.role()
+	_, file := c.config()
+	urls, err := c.servers()
+	return r.more && !r.workers && c.HostConfig.NetworkMode != "host" && (c.fixedKey() != "" || file != "") && err == nil && len(urls) > 0
+}
+
 // port is the one that the server in the container listens on.
 func (c *container) port() string {
 	e, err := blnk.Resolve(c.configFile(), c.env())
@@ -203,7 +212,7 @@ func (c *container) environment(process string, here bool) Environment {
 // servers are the addresses on this host at which the server in the container
 // can be asked.
 func (c *container) servers() ([]string, error) {
-	if !c.role().server {
+	if r := c.role(); r.workers && !r.server {
 		return nil, nil
 	}
 	port := c.port()
