@@ -11,23 +11,23 @@ import (
 // that are restarted, and are not among them: the network that they have ends
 // with it.
 func (e engine) followers(ctx context.Context, restarted []*container) (said []Remark) {
-	ids, err := e.read(ctx, "docker", "ps", "--quiet", "--no-trunc")
-	if err != nil || strings.TrimSpace(ids) == "" {
+	text, err := e.read(ctx, "docker", "ps", "--no-trunc", "--format", `{{.ID}}{{"\t"}}{{.Networks}}`)
+	if err != nil {
 		return nil
 	}
-	ask := []string{"docker", "container", "inspect", "--format", `{{.Id}}{{"\t"}}{{.Name}}{{"\t"}}{{.HostConfig.NetworkMode}}`, "--"}
-	text, err := e.read(ctx, append(ask, strings.Fields(ids)...)...)
-	if err != nil {
-		return nil // one has ended meanwhile: a warning less
-	}
 	for line := range strings.Lines(text) {
-		f := strings.Split(strings.TrimSpace(line), "\t")
-		if len(f) != 3 || slices.ContainsFunc(restarted, func(c *container) bool { return c.ID == f[0] }) {
+		// One that shares the network of another has none of its own.
+		id, own, _ := strings.Cut(strings.TrimRight(line, "\n"), "\t")
+		if own != "" || slices.ContainsFunc(restarted, func(c *container) bool { return c.ID == id }) {
 			continue
 		}
-		name, of := strings.TrimPrefix(f[1], "/"), strings.TrimPrefix(f[2], "container:")
+		other, err := e.inspect(ctx, id)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		name, of := other.name(), strings.TrimPrefix(other.HostConfig.NetworkMode, "container:")
 		for _, c := range restarted {
-			if of == c.ID || f[2] == "container:"+c.name() {
+			if of == c.ID || of == c.name() {
 				said = append(said, Remark{
 					Text:    fmt.Sprintf("container %s shares the network of container %s, and is cut off from then on: make it anew, or restart it, afterwards", name, c.name()),
 					About:   []string{"container " + name},
