@@ -40,11 +40,7 @@ func (d *compose) leftAs(ctx context.Context, p *project, s *service, file secre
 // word for it.
 func (d *compose) wouldLeave(ctx context.Context, p *project, s *service, file secret.Key, flags ...string) bool {
 	args := append([]string{"--dry-run", "up", "-d", "--no-build", "--pull", "never"}, append(flags, s.scale()...)...)
-	as := p
-	if !file.IsZero() {
-		as = p.madeOf(append(slices.Clone(p.files), "-")) // the standard input
-	}
-	cmd := d.cmd(queryTimeout, as.command(append(args, s.name)...)...)
+	cmd := d.cmd(queryTimeout, p.reading(file).command(append(args, s.name)...)...)
 	cmd.Input = file
 	res, err := cmd.Run(ctx)
 	left := map[string]bool{} // "Created" alone is one that was, and is stopped (2.20, 2.26)
@@ -115,10 +111,7 @@ func (d *compose) sameHash(ctx context.Context, p *project, s *service) bool {
 // hash is what Compose notes of a service: of what its files say, and where it is
 // given the text of one more. "" where it does not tell.
 func (d *compose) hash(ctx context.Context, p *project, s *service, more secret.Key) string {
-	if !more.IsZero() {
-		p = p.madeOf(append(slices.Clone(p.files), "-")) // the standard input
-	}
-	cmd := d.cmd(queryTimeout, p.command("config", "--hash", s.name)...)
+	cmd := d.cmd(queryTimeout, p.reading(more).command("config", "--hash", s.name)...)
 	cmd.Input = more
 	out, _, err := cmd.Read(ctx)
 	words := strings.Fields(out.Reveal())

@@ -164,6 +164,15 @@ func (p *project) madeOf(files []string) *project {
 	return &other
 }
 
+// reading is the project with one more file, which Compose reads from its
+// standard input; the zero Key is none.
+func (p *project) reading(more secret.Key) *project {
+	if more.IsZero() {
+		return p
+	}
+	return p.madeOf(append(slices.Clone(p.files), "-"))
+}
+
 // anew are the arguments that make the services anew: Compose leaves those alone
 // which a file that came or went does not change, with the labels that they have.
 func (p *project) anew() []string {
