@@ -1,0 +1,57 @@
+// Package hint lets an error carry what helps: it is born where the cause is
+// known, and printed by package cmd alone.
+package hint
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A Hinter is an error that knows what helps. Hint is one line, best a command
+// that can be typed as it stands; never a key.
+type Hinter interface{ Hint() string }
+
+type hinted struct {
+	error
+	hint string
+}
+
+func (e *hinted) Hint() string  { return e.hint }
+func (e *hinted) Unwrap() error { return e.error }
+
+// Add gives an error a hint; "" and a nil error change nothing.
+func Add(err error, format string, args ...any) error {
+	if err == nil || format == "" {
+		return err
+	}
+	return &hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// Of returns the hint of an error: the outermost of those that it wraps, since
+// whoever added that one knew more. "" where there is none.
+func Of(err error) string {
+	if h, ok := errors.AsType[interface {
+		error
+		Hinter
+	}](err); ok {
+		return h.Hint()
+	}
+	return ""
+}
+
+// Quote writes a word in single quotes, so that every shell reads it as it is.
+func Quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+// Command writes an argument list as a line for a shell; what no shell changes
+// stays without quotes.
+func Command(args ...string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
+	words := make([]string, len(args))
+	for i, word := range args {
+		if words[i] = word; word == "" || strings.Trim(word, plain) != "" {
+			words[i] = Quote(word)
+		}
+	}
+	return strings.Join(words, " ")
+}

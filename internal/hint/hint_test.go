@@ -1,0 +1,32 @@
+package hint
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func TestOf(t *testing.T) {
+	cause := errors.New("cause")
+	inner := Add(cause, "run %s", "it")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, ""}, {cause, ""}, {inner, "run it"}, {fmt.Errorf("more: %w", inner), "run it"},
+		{Add(inner, "better"), "better"}, {Add(cause, ""), ""}, {errors.Join(cause, inner), "run it"},
+	} {
+		if got := Of(c.err); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
+	}
+	if Add(nil, "x") != nil || !errors.Is(inner, cause) {
+		t.Error("an error is lost, or made of none")
+	}
+}
+
+func TestCommand(t *testing.T) {
+	if got := Command("docker", "x", "a b", "it's", ""); got != `docker x 'a b' 'it'\''s' ''` {
+		t.Error(got)
+	}
+}
