@@ -15,7 +15,7 @@ TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print
 
 FUZZTIME ?= 30s
 
-.PHONY: help build test race vault demo bench lint tidy cross fuzz clean need-go need-strace need-cc
+.PHONY: help build test race vault demo bench lint lines tidy cross fuzz clean need-go need-strace need-cc
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: need-go ## gofmt, go vet, golangci-lint
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
 	$(LINT) run ./...
+
+lines: need-go ## show how many lines of Go ship, by package
+	@$(GO) test -count=1 -v -run '^TestLines$$' .
 
 tidy: need-go ## check that go mod tidy changes nothing
 	$(GO) mod tidy -diff
