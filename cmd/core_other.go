@@ -5,11 +5,15 @@ package cmd
 import "syscall"
 
 // noCoreDumps keeps keys out of core files. Only the soft limit is lowered:
-// what a restart command starts inherits it, and may raise it again.
-func noCoreDumps() {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_CORE, &limit) == nil {
-		limit.Cur = 0
-		_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &limit)
+// what a restart command starts inherits it, and may raise it again. allow puts
+// it back, for the program that exec becomes.
+func noCoreDumps() (allow func()) {
+	var before syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_CORE, &before) != nil {
+		return func() {}
 	}
+	lowered := before
+	lowered.Cur = 0
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &lowered)
+	return func() { _ = syscall.Setrlimit(syscall.RLIMIT_CORE, &before) }
 }

@@ -34,6 +34,9 @@ type Env struct {
 	// CatchSignals lets signals end the context of Run from now on, where they
 	// would have ended the process. nil where none are sent.
 	CatchSignals func()
+	// AllowCoreDumps lets core files be made again, for the program that exec
+	// becomes.
+	AllowCoreDumps func()
 	// ReadHidden reads a line from the terminal without showing it. nil where
 	// there is none. It comes back when ctx ends, with the terminal as it was.
 	ReadHidden func(ctx context.Context) (string, error)

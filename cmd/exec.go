@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -50,14 +48,17 @@ command gets all other variables too, those of Blnk included, but for BLNKCTL_*
 and for the doubled name BLNK_SERVER_BLNK_SERVER_SECRET_KEY, which would win
 over the key. %s tells a rotation where the key came from.
 
-Signals are passed on, and the exit status is the command's. Under systemd, use
-KillMode=mixed: blnkctl passes SIGTERM on, and once is enough.
+blnkctl becomes the command: signals, the terminal, process 1 of a container and
+the exit status are the command's own.
 
-With --watch the store is read again and again. When its key has changed, the
-command gets SIGTERM, after --kill-timeout SIGKILL, and is started with the new
-key: so 'blnkctl rotate --restart wait:' finds its restart done. A store that
-cannot be read is reported and changes nothing. A command that ends by itself is
-not started again, which is for the supervisor of the container or host.`, supervise.Mark),
+With --watch blnkctl stays, and reads the store again and again. When its key
+has changed, the command gets SIGTERM, after --kill-timeout SIGKILL, and is
+started with the new key: so 'blnkctl rotate --restart wait:' finds its restart
+done. A store that cannot be read is reported and changes nothing. A command
+that ends by itself is not started again, which is for the supervisor of the
+container or host. Signals are passed on, and the exit status is the command's,
+but it cannot read from a terminal. Under systemd, use KillMode=mixed: blnkctl
+passes SIGTERM on, and once is enough.`, supervise.Mark),
 		Example: `  blnkctl exec --store vault:secret/blnk -- blnk start
   blnkctl exec --store vault:secret/blnk --watch -- blnk workers`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -79,7 +80,7 @@ not started again, which is for the supervisor of the container or host.`, super
 	flags.StringVar(&opt.variable, "env", "BLNK_SERVER_SECRET_KEY", "`name` of the variable that gets the key")
 	flags.BoolVar(&opt.watch, "watch", false, "start the command again when the key has changed")
 	flags.DurationVar(&opt.interval, "interval", 30*time.Second, "how often to read the store, `time` of 1s or more; a tenth is left to chance")
-	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "how much `time` the command has to end before it is killed (a Blnk worker may need 95s)")
+	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "with --watch, how much `time` the command has to end before it is killed (a Blnk worker may need 95s)")
 	addNetwork(cmd)
 	a.configured(cmd, "store")
 	a.exits[cmd] = exits{
@@ -110,6 +111,8 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 		return usage("", "--kill-timeout: want more than 0s")
 	case typed(cmd, "interval") && !opt.watch:
 		return usage("add --watch", "--interval without --watch")
+	case typed(cmd, "kill-timeout") && !opt.watch:
+		return usage("add --watch", "--kill-timeout without --watch")
 	}
 	return nil
 }
@@ -126,18 +129,17 @@ func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error
 	}
 	job := supervise.Options{
 		Args: args, Environ: a.env.Environ, Variable: opt.variable,
-		Source: stores[0], KillTimeout: opt.kill,
-		Signals: takeSignals(supervise.Signals()),
-		Say:     func(line string) { a.say("%s", line) },
-		Warn:    func(line string) { a.warn("%s", line) },
+		Source: stores[0], Interval: opt.interval, KillTimeout: opt.kill,
+		Say:  func(line string) { a.say("%s", line) },
+		Warn: func(line string) { a.warn("%s", line) },
 	}
+	status := 0
 	if opt.watch {
-		job.Interval = opt.interval
+		status, err = supervise.Watch(ctx, key, job)
+	} else {
+		a.env.AllowCoreDumps()
+		err = supervise.Become(ctx, key, job)
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	status, err := supervise.Run(ctx, key, job)
 	if errors.Is(err, supervise.ErrNotFound) || errors.Is(err, supervise.ErrNotExecutable) {
 		return fmt.Errorf("run%s: %w", shown(args[0]), err)
 	}
@@ -145,20 +147,6 @@ func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error
 		err = exitStatus(status)
 	}
 	return err
-}
-
-// takeSignals takes the signals over from Main: they are the command's now, and
-// the second of a kind ends nothing. SIGHUP (nohup) or SIGINT that is ignored
-// stays ignored, here and in the command; of others Go does not know.
-func takeSignals(wanted []os.Signal) <-chan os.Signal {
-	c := make(chan os.Signal, 64)
-	for _, s := range wanted {
-		if !signal.Ignored(s) {
-			signal.Reset(s)
-			signal.Notify(c, s)
-		}
-	}
-	return c
 }
 
 // execFailure gives an error the exit code that exec has for it.

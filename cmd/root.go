@@ -55,8 +55,8 @@ type app struct {
 // Main runs blnkctl in this process and returns its exit code. It is what
 // main.main and the test scripts call.
 func Main() int {
-	noCoreDumps()
 	env := processEnv()
+	env.AllowCoreDumps = noCoreDumps()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	signals := make(chan os.Signal, 8)

@@ -4,8 +4,5 @@ package supervise
 
 import "syscall"
 
-// endWithParent does nothing: this system has no such service.
-func endWithParent(*syscall.SysProcAttr) {}
-
-// adoptOrphans leaves them to launchd.
-func adoptOrphans() bool { return false }
+// groupOfItsOwn is how the command is started.
+func groupOfItsOwn() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -26,7 +26,7 @@ func TestEnviron(t *testing.T) {
 	} {
 		want = append(want, Mark+"="+name+"=dotenv:/e#"+name, name+"="+first)
 		before := slices.Clone(caller)
-		if got := environ(caller, name, secret.New(first), "dotenv:/e#"+name); !slices.Equal(got, want) {
+		if got := (Options{Environ: caller, Variable: name, Source: named("dotenv:/e#" + name)}).environ(secret.New(first)); !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 		if !slices.Equal(caller, before) {
@@ -70,7 +70,7 @@ func TestProgram(t *testing.T) {
 		{"", all, "", ErrNotFound},
 		{"./tool", "", "./tool", nil},
 	} {
-		if got, err := program(c.name, c.path); got != c.want || !errors.Is(err, c.err) {
+		if got, err := program(c.name, []string{"PATH=/nowhere", "PATH=" + c.path, "XPATH=x"}); got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%q in %q: %q, %v", c.name, c.path, got, err)
 		}
 	}

@@ -1,83 +1,229 @@
+// Package supervise runs a command with the key in its environment: `blnkctl
+// exec`. Become replaces this process by the command. Watch stays, and starts
+// the command again when the key has changed, and for no other reason.
+//
+// Under Watch the command gets a process group of its own, so that what a shell
+// leaves behind can be ended before the next one starts. Watch does no job
+// control: that group is in the background, where nothing can be read from a
+// terminal, and ^Z stops blnkctl alone.
+//
+// Neither promises that the server took the key (a rotation proves that), nor
+// hides the key from what the command starts, from root and from its own user.
+// When a watching blnkctl is killed, Linux sends the command SIGTERM, but not
+// what a shell in between has started; on macOS nothing does.
 package supervise
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"os/signal"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
 )
+
+// Mark is a variable of the command that says, as NAME=REFERENCE, which
+// variable holds the key and which store it came from: a rotation need not fear
+// that this variable wins over the store, since it is read again at each start.
+const Mark = "BLNKCTL_EXEC"
+
+// Supplied returns what Mark says in the environment of a process; "", "" where
+// exec did not start it.
+func Supplied(env map[string]string) (variable, from string) {
+	variable, from, _ = strings.Cut(env[Mark], "=")
+	return variable, from
+}
 
 // MinInterval is the shortest time between two looks into the store: less is a
 // load for a secret manager, and no gain.
 const MinInterval = time.Second
 
+var (
+	// ErrNotFound: there is no such program.
+	ErrNotFound = errors.New("there is no such program")
+	// ErrNotExecutable: it is there and cannot be run.
+	ErrNotExecutable = errors.New("it cannot be executed")
+	// ErrUnusable: no client could send the key, so that a server that is started
+	// with it would lock everyone out.
+	ErrUnusable = errors.New("the key cannot be used")
+)
+
+// A Source is where the key stands; every store.Store is one. Get may be
+// called from another goroutine than the caller's, never from two at once.
+type Source interface {
+	Get(ctx context.Context) (secret.Key, store.Version, error)
+	String() string
+}
+
 // Options is a command, and how to look after it.
 type Options struct {
-	// Args is the program, looked up in PATH, and its arguments.
-	Args []string
-	// Environ is the environment of the caller, as NAME=VALUE.
-	Environ []string
-	// Variable is the name of the variable that gets the key.
-	Variable string
-	// Source is where the key stands.
-	Source Source
-	// Interval is the time between two looks into the source, give or take a
-	// tenth; 0 is not to look again.
+	Args     []string // the program, looked up in PATH, and its arguments
+	Environ  []string // of the caller, as NAME=VALUE
+	Variable string   // the name of the variable that gets the key
+	Source   Source
+	// Interval is the time between two looks of Watch into the source, give or
+	// take a tenth.
 	Interval time.Duration
-	// KillTimeout is how long the command may take to end after a SIGTERM that
-	// comes from here, before it gets SIGKILL; and what it leaves in its
-	// process group when it was asked to end, too.
+	// KillTimeout is how long a command, and what it leaves in its group, may
+	// take to end after Watch sent it SIGTERM, before it gets SIGKILL.
 	KillTimeout time.Duration
-	// Signals are those to pass on; see Signals.
-	Signals <-chan os.Signal
-	// Say tells what happens, Warn what a person should look at, without the
-	// end of the line. They are called from several goroutines.
+	// Say tells what happens, Warn what a person should look at. They are called
+	// from several goroutines.
 	Say, Warn func(line string)
 }
 
-// Signals lists the signals that blnkctl should ask for and hand to Run: those
-// that people and supervisors send, and those of a terminal. SIGKILL and
-// SIGSTOP cannot be had.
-func Signals() []os.Signal {
-	return []os.Signal{
-		syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGALRM, syscall.SIGTERM,
-		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGCONT,
+// Read reads the key of a source. ErrUnusable (wrapped) where it cannot be
+// sent; a weak one is returned like any other.
+func Read(ctx context.Context, from Source) (secret.Key, error) {
+	key, _, err := from.Get(ctx)
+	if err == nil && !blnk.Sendable(key) {
+		err = fmt.Errorf("%s: %w: it is empty, has white space at an end or holds a control character, and no client can send that", from, ErrUnusable)
 	}
+	if err != nil {
+		return secret.Key{}, err
+	}
+	return key, nil
 }
 
-// Run runs the command with key, which Read gave, until it ends, and returns
-// its exit status: 128+n where signal n ended it. The command has stdin, stdout
-// and stderr of this process.
-//
-// An error means that it could not be started: ErrNotFound, ErrNotExecutable,
-// or what the system said. The end of ctx counts as a SIGTERM. On Linux
-// the orphans of the command become children of this process, and Run waits for
-// them. It may run once at a time in a process.
-func Run(ctx context.Context, key secret.Key, opt Options) (int, error) {
+// Become replaces this process by the command, with key, which Read gave. It
+// returns only where that failed: ErrNotFound, ErrNotExecutable, what the system
+// said, or the cause of ctx where that ended before. What blnkctl did to its own
+// signals does not reach the command; SIGHUP or SIGINT that was ignored before
+// (nohup) stays ignored.
+func Become(ctx context.Context, key secret.Key, opt Options) error {
+	path, err := program(opt.Args[0], opt.Environ)
+	if err != nil {
+		return err
+	}
+	opt.warnIfWeak(key)
+	// From here on a signal ends this process: one that was caught would be lost.
+	signal.Reset(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	usualForCommand(syscall.SIGPIPE)
+	return startError(syscall.Exec(path, opt.Args, opt.environ(key)))
+}
+
+// Watch runs the command with key, which Read gave, and again as often as the
+// key changes, until it ends by itself or was told to. It returns its exit
+// status: 128+n where signal n ended it. Watch takes over the signals of this
+// process and passes them on; the end of ctx counts as SIGTERM. An error means
+// that the command could not be started. Watch also waits for orphans, so it may
+// run once at a time in a process.
+func Watch(ctx context.Context, key secret.Key, opt Options) (int, error) {
 	// The command is told of the death of the thread that started it, not of
 	// the process (PR_SET_PDEATHSIG, prctl(2)).
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
-	n := newNursery(opt)
-	defer n.close()
-	s := &supervisor{
-		starter: n, signals: opt.Signals, grace: opt.KillTimeout,
-		from: opt.Source.String(), say: opt.Say, warn: opt.Warn,
-	}
-	if opt.Interval > 0 {
-		found := make(chan secret.Key)
-		s.found = found
-		w := &watcher{
-			source: n.watched(opt.Source), interval: max(opt.Interval, MinInterval),
-			found: found, say: opt.Say, warn: opt.Warn,
+	signals, changed := make(chan os.Signal, 64), make(chan os.Signal, 1)
+	for _, s := range []os.Signal{
+		syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGALRM,
+		syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH,
+	} {
+		if !signal.Ignored(s) { // as under nohup: stays so, here and in the command
+			signal.Reset(s)
+			signal.Notify(signals, s)
 		}
-		watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-		defer stop()
-		go w.run(watching, key)
+	}
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	usualForCommand(syscall.SIGPIPE)
+	signal.Notify(changed, syscall.SIGCHLD)
+
+	found, reading := make(chan secret.Key), &sync.Mutex{}
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go opt.look(watching, key, found, reading)
+	s := &supervisor{
+		Options: opt, signals: signals, changed: changed, found: found,
+		start: func(key secret.Key) (child, error) { return opt.fork(key, reading) },
 	}
 	return s.run(ctx, key)
+}
+
+// usualForCommand gives whatever this process executes or starts the usual
+// action of a signal that is ignored here. That would be inherited; that it is
+// caught is not. (signal.Reset does not undo signal.Ignore, go1.26.)
+func usualForCommand(s os.Signal) { signal.Notify(make(chan os.Signal, 1), s) }
+
+func (o Options) warnIfWeak(key secret.Key) {
+	// The worst finding comes first.
+	if found := keygen.Check(key); keygen.Worst(found) >= keygen.Weak {
+		o.Warn("the key in " + o.Source.String() + " " + found[0].Text)
+	}
+}
+
+// environ makes the environment of the command: that of the caller, settings of
+// Blnk too, with the key in the variable, and Mark. Only the doubled name of the
+// variable is taken out (blnk.Setting), since it would win over the key, and
+// what is blnkctl's own.
+func (o Options) environ(key secret.Key) []string {
+	drop := []string{o.Variable}
+	for _, s := range blnk.Settings() {
+		if s.Env == o.Variable {
+			drop = append(drop, s.Twin)
+		}
+	}
+	env := slices.DeleteFunc(slices.Clone(o.Environ), func(v string) bool {
+		n, _, _ := strings.Cut(v, "=")
+		return slices.Contains(drop, n) || strings.HasPrefix(n, "BLNKCTL_")
+	})
+	return append(env, Mark+"="+o.Variable+"="+o.Source.String(), o.Variable+"="+key.Reveal())
+}
+
+// program finds a program as execvp(3) does, at each start: an update may have
+// put another one there. Entries of PATH that are no absolute paths are skipped,
+// for the reason that package os/exec gives: nobody means to hand the key to a
+// program that happens to lie in the working directory.
+func program(name string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil // execve says what is wrong with it
+	}
+	path := ""
+	for _, v := range env { // of several the last counts
+		if value, ok := strings.CutPrefix(v, "PATH="); ok {
+			path = value
+		}
+	}
+	missing := ErrNotFound
+	for _, dir := range filepath.SplitList(path) {
+		if !filepath.IsAbs(dir) || name == "" {
+			continue
+		}
+		file := filepath.Join(dir, name)
+		info, err := os.Stat(file)
+		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file, nil
+		}
+		if err == nil || errors.Is(err, os.ErrPermission) {
+			missing = ErrNotExecutable
+		}
+	}
+	return "", missing
+}
+
+// startError gives the error of an execve its meaning; others are not the
+// program's fault.
+func startError(err error) error {
+	switch err {
+	case syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG:
+		return fmt.Errorf("%w (%w)", ErrNotFound, err)
+	case syscall.EACCES, syscall.EPERM, syscall.ENOEXEC, syscall.ETXTBSY, syscall.EISDIR, syscall.EINVAL:
+		return fmt.Errorf("%w (%w)", ErrNotExecutable, err)
+	}
+	return err
 }

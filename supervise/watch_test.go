@@ -51,14 +51,14 @@ func (s *fakeSource) String() string { return "vault:secret/blnk" }
 // observe runs a watcher inside a bubble until the test ends.
 func observe(t *testing.T, s *fakeSource, interval time.Duration) (found chan secret.Key, lines *[]string) {
 	found, lines = make(chan secret.Key, 10), &[]string{}
-	w := &watcher{
-		source: s, interval: interval, found: found,
-		say:  func(line string) { *lines = append(*lines, "say "+line) },
-		warn: func(line string) { *lines = append(*lines, "warn "+line) },
+	opt := Options{
+		Source: s, Interval: interval,
+		Say:  func(line string) { *lines = append(*lines, "say "+line) },
+		Warn: func(line string) { *lines = append(*lines, "warn "+line) },
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan struct{})
-	go func() { w.run(ctx, secret.New(first)); close(over) }()
+	go func() { opt.look(ctx, secret.New(first), found, &sync.Mutex{}); close(over) }()
 	t.Cleanup(func() { cancel(); <-over })
 	return found, lines
 }
