@@ -7,6 +7,7 @@ package blnk
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 )
 
 // OraclePath is the resource whose answer tells the master key from all other
@@ -50,7 +51,8 @@ func (a Answer) String() string {
 
 // Judge reads the reply to GET /hooks. Only a body that Blnk itself would
 // write counts: a proxy in front has 401 and 403 pages of its own, and they
-// say nothing about the key.
+// say nothing about the key. Nor does the answer to a request whose key never
+// arrived (SawNoKey).
 func Judge(status int, body []byte) Answer {
 	switch status {
 	case 200:
@@ -58,7 +60,7 @@ func Judge(status int, body []byte) Answer {
 			return Live
 		}
 	case 401:
-		if isBlnkError(body) {
+		if isBlnkError(body) && !SawNoKey(body) {
 			return Rejected
 		}
 	case 403:
@@ -67,6 +69,20 @@ func Judge(status int, body []byte) Answer {
 		}
 	}
 	return Nothing
+}
+
+// SawNoKey says whether a 401 is about a request without a key: where one was
+// sent, something on the way dropped the header. Before 0.15.0 only the text
+// tells.
+func SawNoKey(body []byte) bool {
+	var reply struct {
+		Error  string `json:"error"`
+		Detail struct {
+			Code string `json:"code"`
+		} `json:"error_detail"`
+	}
+	return json.Unmarshal(body, &reply) == nil &&
+		(reply.Detail.Code == "AUTH_MISSING_API_KEY" || reply.Detail.Code == "" && strings.HasPrefix(reply.Error, "Authentication required"))
 }
 
 // isHookList: Blnk answers with a JSON array, or null where there is no hook.

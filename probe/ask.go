@@ -86,6 +86,9 @@ func (s *Server) ask(ctx context.Context, key secret.Key) (blnk.Answer, []byte, 
 		return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, s.reason(err))
 	}
 	answer := blnk.Judge(status, body)
+	if answer == blnk.Nothing && status == http.StatusUnauthorized && blnk.SawNoKey(body) {
+		return answer, nil, fmt.Errorf("ask %s: the server saw no key: something in front of it drops the header %s", s, blnk.KeyHeader)
+	}
 	if answer == blnk.Nothing {
 		return answer, nil, fmt.Errorf("ask %s: %w", s, s.odd(status, location))
 	}

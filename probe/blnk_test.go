@@ -19,9 +19,9 @@ func TestAskOfBlnk(t *testing.T) {
 		master, random blnk.Answer
 		none           blnk.Answer // without a key
 	}{
-		{"secure mode", true, blnktest.Options{}, blnk.Live, blnk.Rejected, blnk.Rejected},
+		{"secure mode", true, blnktest.Options{}, blnk.Live, blnk.Rejected, blnk.Nothing},
 		{"secure mode off", false, blnktest.Options{}, blnk.Lesser, blnk.Lesser, blnk.Lesser},
-		{"secure mode before 0.15", true, blnktest.Options{Version: "0.14.3"}, blnk.Live, blnk.Rejected, blnk.Rejected},
+		{"secure mode before 0.15", true, blnktest.Options{Version: "0.14.3"}, blnk.Live, blnk.Rejected, blnk.Nothing},
 		{"secure mode off before 0.14.3", false, blnktest.Options{Version: "0.13.3"}, blnk.Live, blnk.Live, blnk.Live},
 		{"rate limited", true, blnktest.Options{Answer: "429"}, blnk.Nothing, blnk.Nothing, blnk.Nothing},
 		{"closes", true, blnktest.Options{Answer: "close"}, blnk.Nothing, blnk.Nothing, blnk.Nothing},
