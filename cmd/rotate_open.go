@@ -20,10 +20,6 @@ import (
 	"github.com/blnkctl/blnkctl/store/command"
 )
 
-// atOnce is how many questions a server is asked at a time. Blnk's rate limiter,
-// where it is on, allows bursts of that size and more.
-const atOnce = 5
-
 // A session is one run of rotate: the rotation, and what it was opened from.
 type session struct {
 	app      *app

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/restart"
-	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/store"
 )
 
@@ -84,7 +84,7 @@ func (s *session) openServers(urls []string) error {
 		}
 		urls[i] = server.String()
 		s.servers = append(s.servers, server)
-		s.rotation.Servers = append(s.rotation.Servers, rotate.Server{Prober: server, Sampled: !server.Loopback(), AtOnce: atOnce})
+		s.rotation.Servers = append(s.rotation.Servers, proof.NewServer(server, !server.Loopback()))
 	}
 	return nil
 }

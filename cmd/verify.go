@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
 )
@@ -37,7 +41,7 @@ prompt asks for one. With --expect accepted every key has to be the live master
 key of every server; with --expect rejected every server has to refuse it.
 
 Nothing is changed. Workers answer no questions: the key that they run is not
-seen.`, surveyed),
+seen.`, proof.Agreeing),
 		Example: `  blnkctl verify --store 'blnkjson:./blnk.json'
   blnkctl verify --key-file leaked.txt --expect rejected \
       --server https://blnk-1.internal --server https://blnk-2.internal`,
@@ -111,10 +115,29 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 type verdict struct {
 	expect  string
 	keys    suspects
-	surveys []*survey
+	surveys []survey
 	failed  int      // servers
 	details []string // why they failed
 	hint    string
+}
+
+// A survey is what one server says, and where it is.
+type survey struct {
+	*proof.Survey
+	server *probe.Server
+}
+
+// surveyAll asks all servers at once.
+func surveyAll(ctx context.Context, servers []*probe.Server, keys []secret.Key) []survey {
+	surveys := make([]survey, len(servers))
+	var group sync.WaitGroup
+	for i, server := range servers {
+		group.Go(func() {
+			surveys[i] = survey{proof.NewServer(server, !server.Loopback()).Survey(ctx, keys), server}
+		})
+	}
+	group.Wait()
+	return surveys
 }
 
 // judge finds the servers that fail, and says why.
@@ -122,13 +145,13 @@ func (v *verdict) judge() {
 	for _, s := range v.surveys {
 		before := len(v.details)
 		switch {
-		case s.open():
+		case s.Open():
 			v.detail(s, "secure mode is off: a random key is let in")
-		case s.err != nil:
-			v.details = append(v.details, s.err.Error()) // it names the server
+		case s.Err != nil:
+			v.details = append(v.details, s.Err.Error()) // it names the server
 		default:
 			for i, k := range v.keys {
-				if got := s.key(i); got != v.wanted() {
+				if got := s.Key(i); got != v.wanted() {
 					v.detail(s, fmt.Sprintf("the key from %s is %s", k.from[0], phrase(got)))
 				}
 			}
@@ -139,25 +162,25 @@ func (v *verdict) judge() {
 	}
 }
 
-func (v *verdict) wanted() standing {
+func (v *verdict) wanted() proof.Verdict {
 	if v.expect == "rejected" {
-		return isRejected
+		return proof.Rejected
 	}
-	return isLive
+	return proof.Live
 }
 
-func (v *verdict) detail(s *survey, text string) {
+func (v *verdict) detail(s survey, text string) {
 	v.details = append(v.details, s.server.String()+": "+text)
 }
 
-// phrase says a standing in a sentence.
-func phrase(s standing) string {
+// phrase says in a sentence what is proved about a key.
+func phrase(s proof.Verdict) string {
 	switch s {
-	case isLive:
+	case proof.Live:
 		return "the live master key"
-	case isScoped:
+	case proof.Scoped:
 		return "let in, but not as the master key: it lives as a scoped key"
-	case isMixed:
+	case proof.Mixed:
 		return "accepted on some connections and not on others: several servers with different keys stand behind the address"
 	default:
 		return string(s)
@@ -168,7 +191,7 @@ func phrase(s standing) string {
 // restart, or, on this machine, a variable of the server's environment that
 // wins over the file.
 func (v *verdict) explain(ctx context.Context, stores []store.Store) {
-	if v.wanted() != isLive || len(stores) == 0 {
+	if v.wanted() != proof.Live || len(stores) == 0 {
 		return
 	}
 	file, ok := stores[0].(*blnkjson.Store)
@@ -176,7 +199,7 @@ func (v *verdict) explain(ctx context.Context, stores []store.Store) {
 		return
 	}
 	for _, s := range v.surveys {
-		if s.key(0) != isRejected {
+		if s.Key(0) != proof.Rejected {
 			continue
 		}
 		v.hint = "a server reads its key once, at its start: was it restarted since the key was changed?"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/rotate"
 )
 
@@ -21,14 +22,14 @@ type (
 	}
 	verifyServer struct {
 		URL string `json:"url"`
-		// Keys has the standing of each key, in the order of verifyDoc.Keys:
+		// Keys says what is proved about each key, in the order of verifyDoc.Keys:
 		// live, rejected, scoped, mixed or unknown.
-		Keys          []standing `json:"keys"`
-		RandomRefused *bool      `json:"random_refused"` // null: not known
-		Secure        *bool      `json:"secure"`         // null: not known
-		Connections   int        `json:"connections"`    // answers to each key
-		Sampled       bool       `json:"sampled"`
-		Error         string     `json:"error,omitempty"`
+		Keys          []proof.Verdict `json:"keys"`
+		RandomRefused *bool           `json:"random_refused"` // null: not known
+		Secure        *bool           `json:"secure"`         // null: not known
+		Connections   int             `json:"connections"`    // answers to each key
+		Sampled       bool            `json:"sampled"`
+		Error         string          `json:"error,omitempty"`
 	}
 )
 
@@ -48,7 +49,7 @@ func (v *verdict) print(a *app) error {
 	for _, s := range v.surveys {
 		row := []string{s.server.String(), s.secureText(), s.randomText(), s.connectionsText()}
 		for i := range v.keys {
-			row = append(row, string(s.key(i)))
+			row = append(row, string(s.Key(i)))
 		}
 		rows = append(rows, row)
 	}
@@ -78,54 +79,45 @@ func (v *verdict) doc() verifyDoc {
 		doc.Keys = append(doc.Keys, verifyKey{k.key.Fingerprint(), k.from})
 	}
 	for _, s := range v.surveys {
-		one := verifyServer{URL: s.server.String(), Connections: s.connections(), Sampled: !s.server.Loopback()}
+		one := verifyServer{URL: s.server.String(), Connections: s.Connections(), Sampled: s.Sampled()}
 		for i := range v.keys {
-			one.Keys = append(one.Keys, s.key(i))
+			one.Keys = append(one.Keys, s.Key(i))
 		}
-		if s.open() || s.closed() {
-			on := !s.open()
+		if s.Open() || s.Closed() {
+			on := !s.Open()
 			one.Secure, one.RandomRefused = &on, &on
 		}
-		if s.err != nil {
-			one.Error = s.err.Error()
+		if s.Err != nil {
+			one.Error = s.Err.Error()
 		}
 		doc.Servers = append(doc.Servers, one)
 	}
 	return doc
 }
 
-func (s *survey) secureText() string {
+func (s survey) secureText() string {
 	switch {
-	case s.open():
+	case s.Open():
 		return "off"
-	case s.closed():
+	case s.Closed():
 		return "on"
 	}
 	return "unknown"
 }
 
-func (s *survey) randomText() string {
+func (s survey) randomText() string {
 	switch {
-	case s.open():
+	case s.Open():
 		return "let in"
-	case s.closed():
+	case s.Closed():
 		return "refused"
 	}
 	return "unknown"
 }
 
-// connections is how many answers there are to every key.
-func (s *survey) connections() int {
-	n := s.random.total()
-	for _, t := range s.keys {
-		n = min(n, t.total())
-	}
-	return n
-}
-
-func (s *survey) connectionsText() string {
-	text := strconv.Itoa(s.connections())
-	if !s.server.Loopback() {
+func (s survey) connectionsText() string {
+	text := strconv.Itoa(s.Connections())
+	if s.Sampled() {
 		text += " (sampled)"
 	}
 	return text

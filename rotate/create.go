@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -182,12 +183,12 @@ func (w *walk) proveBeforehand(ctx context.Context, current secret.Key) error {
 		switch {
 		case ctx.Err() != nil:
 			return w.interrupted(ctx)
-		case v == proved:
-		case v == open:
+		case v == proof.Live:
+		case v == proof.Open:
 			return fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen)
-		case v == mixed:
+		case v == proof.Mixed:
 			return fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive)
-		case v == elsewhere:
+		case v == proof.Rejected:
 			return fmt.Errorf("%s: %w: it refuses the key of %s (%s)", s, ErrNotLive, w.Stores[0], Name(current))
 		default:
 			return w.notProved(s, v, reason)
@@ -197,25 +198,20 @@ func (w *walk) proveBeforehand(ctx context.Context, current secret.Key) error {
 }
 
 // first judges one server, with some patience while it is silent.
-func (w *walk) first(ctx context.Context, s Server, current secret.Key) (verdict, error) {
+func (w *walk) first(ctx context.Context, s *proof.Server, current secret.Key) (proof.Verdict, error) {
 	deadline := time.Now().Add(preflightWait)
 	var why error
-	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
-		v, reason := judge(ctx, s, current, secret.Key{})
-		if v != silent {
+	for pause := (proof.Pause{}); ; {
+		v, reason := s.Judge(ctx, current, secret.Key{})
+		if v != proof.Unknown {
 			return v, nil
 		}
 		// The first reason: the last one may only be that the time was up.
 		if why == nil {
 			why = reason
 		}
-		if time.Now().Add(pause).After(deadline) {
-			return silent, why
-		}
-		select {
-		case <-ctx.Done():
-			return silent, why
-		case <-time.After(pause):
+		if !pause.Wait(ctx, deadline) {
+			return proof.Unknown, why
 		}
 	}
 }

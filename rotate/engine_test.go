@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -47,43 +48,6 @@ func answers(toNew, toOld, toRandom blnk.Answer) func(secret.Key) blnk.Answer {
 		default:
 			return toRandom
 		}
-	}
-}
-
-// The table "What an answer means after the restart" of the design, and what
-// stands between its lines.
-func TestJudge(t *testing.T) {
-	const ok, no, half, none = blnk.Live, blnk.Rejected, blnk.Lesser, blnk.Nothing
-	onNew, onOld := answers(ok, no, no), answers(no, ok, no)
-	for _, c := range []struct {
-		name  string
-		turns []func(secret.Key) blnk.Answer
-		want  verdict
-	}{
-		{"the new key alone", []func(secret.Key) blnk.Answer{onNew}, proved},
-		{"the old key alone", []func(secret.Key) blnk.Answer{onOld}, stale},
-		{"neither", []func(secret.Key) blnk.Answer{answers(no, no, no)}, elsewhere},
-		{"open, as 0.14.3 says it", []func(secret.Key) blnk.Answer{answers(half, half, half)}, open},
-		{"open, as 0.13 says it", []func(secret.Key) blnk.Answer{answers(ok, ok, ok)}, open},
-		{"open but for the new key", []func(secret.Key) blnk.Answer{answers(no, no, half)}, open},
-		{"the old key lives on as a scoped one", []func(secret.Key) blnk.Answer{answers(ok, half, no)}, lesser},
-		{"both", []func(secret.Key) blnk.Answer{answers(ok, ok, no)}, mixed},
-		{"a rate limit", []func(secret.Key) blnk.Answer{answers(none, none, none)}, silent},
-		{"a rate limit for the control", []func(secret.Key) blnk.Answer{answers(ok, no, none)}, silent},
-		{"a rate limit for the old key", []func(secret.Key) blnk.Answer{answers(ok, none, no)}, silent},
-		{"one replica of two is old", []func(secret.Key) blnk.Answer{onNew, onOld}, mixed},
-		{"three replicas, of which the second is old", []func(secret.Key) blnk.Answer{onNew, onOld, onNew}, mixed},
-		{"two replicas, of which each is asked every second question", []func(secret.Key) blnk.Answer{onOld, onNew, onNew, onOld}, mixed},
-		// Good enough: it is waited for either way.
-		{"one replica of two is new", []func(secret.Key) blnk.Answer{onOld, onNew}, stale},
-		{"one replica of ten is old", slices.Concat(slices.Repeat([]func(secret.Key) blnk.Answer{onNew}, 9), []func(secret.Key) blnk.Answer{onOld}), mixed},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := judge(t.Context(), Server{Prober: &address{turns: c.turns}}, newKey, oldKey)
-			if got != c.want || (got == silent) != (err != nil) {
-				t.Errorf("verdict %d, %v; want %d", got, err, c.want)
-			}
-		})
 	}
 }
 
@@ -171,7 +135,7 @@ func TestRefusedBeforehand(t *testing.T) {
 		}, errFault},
 		{"unknown age", func(_ *world, r *Rotation) { r.Options.IfOlderThan, r.Options.IfUnknown = time.Hour, Fail }, ErrUnknownAge},
 		{"replicas differ", func(_ *world, r *Rotation) {
-			r.Servers = []Server{{Prober: &address{turns: []func(secret.Key) blnk.Answer{
+			r.Servers = []*proof.Server{{Asker: &address{turns: []func(secret.Key) blnk.Answer{
 				answers(blnk.Rejected, blnk.Live, blnk.Rejected), answers(blnk.Rejected, blnk.Rejected, blnk.Rejected)}}}}
 		}, ErrNotLive},
 	} {

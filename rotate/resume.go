@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -63,8 +64,8 @@ func (w *walk) lookAround(ctx context.Context) (third secret.Key, err error) {
 		}
 	}
 	for _, s := range w.Servers {
-		v, _ := judge(ctx, s, w.rec.want(), w.rec.other())
-		if v == open || v == elsewhere && !w.mayTakeAnother() {
+		v, _ := s.Judge(ctx, w.rec.want(), w.rec.other())
+		if v == proof.Open || v == proof.Rejected && !w.mayTakeAnother() {
 			return secret.Key{}, w.notProved(s, v, nil)
 		}
 	}
@@ -89,8 +90,8 @@ func (w *walk) isOld(key secret.Key) bool {
 // allProve says whether a key is the live master key of every server.
 func (w *walk) allProve(ctx context.Context, key secret.Key) error {
 	for _, s := range w.Servers {
-		switch v, reason := judge(ctx, s, key, secret.Key{}); {
-		case v == proved:
+		switch v, reason := s.Judge(ctx, key, secret.Key{}); {
+		case v == proof.Live:
 		case reason != nil:
 			return fmt.Errorf("the key %s of the stores is not proved: %w", Name(key), reason)
 		default:
@@ -112,7 +113,7 @@ func (w *walk) resumeAt(ctx context.Context) string {
 	// The driver had succeeded. It is asked once more only where a server is
 	// silent, or still (or again) runs with the other key.
 	for _, s := range w.Servers {
-		if v, _ := judge(ctx, s, w.rec.want(), w.rec.other()); v == silent || v == stale {
+		if v, _ := s.Judge(ctx, w.rec.want(), w.rec.other()); v == proof.Unknown || v == proof.OtherLive {
 			return rowRestart
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/audit"
-	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -19,25 +19,6 @@ import (
 type Restarter interface {
 	Restart(ctx context.Context) error
 	String() string
-}
-
-// A Prober asks one address which key it accepts, on a fresh connection each
-// time. An Answer of blnk.Nothing comes with the reason as its error, which
-// names the address.
-type Prober interface {
-	Ask(ctx context.Context, key secret.Key) (blnk.Answer, error)
-	String() string
-}
-
-// A Server is one address of a Blnk server.
-type Server struct {
-	Prober
-	// Sampled: several processes may stand behind this address, so that even
-	// answers that all agree are a sample and no proof of each of them.
-	Sampled bool
-	// AtOnce is how many questions may be under way at a time; 0 is one. The
-	// Prober must bear that.
-	AtOnce int
 }
 
 // A Journal keeps the one open rotation of a target. SaveJournal is durable
@@ -117,7 +98,7 @@ type Rotation struct {
 	Source  int
 	Copies  []Copy // written last
 	Restart []Restarter
-	Servers []Server
+	Servers []*proof.Server
 	// WorkersProved: the restart proves that the workers restarted too.
 	WorkersProved bool
 

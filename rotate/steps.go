@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -136,27 +137,27 @@ func (w *walk) test(ctx context.Context) error {
 	return nil
 }
 
-func (w *walk) noteServers(verdicts []verdict) {
+func (w *walk) noteServers(verdicts []proof.Verdict) {
 	w.res.Servers = nil
 	for i, s := range w.Servers {
 		w.res.Servers = append(w.res.Servers, ServerState{
-			URL: s.String(), Live: verdicts[i].live(w.undoing()),
-			Sampled:   s.Sampled && (verdicts[i] == proved || verdicts[i] == lesser),
-			OldScoped: verdicts[i] == lesser && !w.undoing(),
+			URL: s.String(), Live: live(verdicts[i], w.undoing()),
+			Sampled:   s.Sampled() && (verdicts[i].Proves()),
+			OldScoped: verdicts[i] == proof.OtherScoped && !w.undoing(),
 		})
 	}
 }
 
-func (w *walk) warnAbout(verdicts []verdict) {
+func (w *walk) warnAbout(verdicts []proof.Verdict) {
 	for i, s := range w.Servers {
 		switch {
-		case verdicts[i] == lesser && !w.undoing():
+		case verdicts[i] == proof.OtherScoped && !w.undoing():
 			w.around("%s still lets the old key in, as a scoped API key: delete that API key", s)
-		case verdicts[i] == lesser:
+		case verdicts[i] == proof.OtherScoped:
 			w.warn("%s lets the discarded new key in as a scoped API key", s)
 		}
-		if s.Sampled {
-			w.warn("%s was sampled with %d connections: if it is a balancer, give one --server per replica", s, agreeing)
+		if s.Sampled() {
+			w.warn("%s was sampled with %d connections: if it is a balancer, give one --server per replica", s, s.Agreeing())
 		}
 	}
 	if w.unproved != nil {

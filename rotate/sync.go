@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -205,7 +206,7 @@ func (w *walk) liveKeys(ctx context.Context, d *difference) (differs []string, e
 
 // liveKey returns which of the candidates a server proves; the zero Key where
 // it runs with none of them.
-func (w *walk) liveKey(ctx context.Context, s Server, candidates []secret.Key, source secret.Key) (secret.Key, error) {
+func (w *walk) liveKey(ctx context.Context, s *proof.Server, candidates []secret.Key, source secret.Key) (secret.Key, error) {
 	tried := []secret.Key{}
 	for _, key := range append([]secret.Key{source}, candidates...) {
 		if !blnk.Sendable(key) || containsKey(tried, key) {
@@ -216,11 +217,11 @@ func (w *walk) liveKey(ctx context.Context, s Server, candidates []secret.Key, s
 		switch {
 		case ctx.Err() != nil:
 			return secret.Key{}, w.interrupted(ctx)
-		case v == proved:
+		case v == proof.Live:
 			return key, nil
-		case v == open:
+		case v == proof.Open:
 			return secret.Key{}, fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen)
-		case v == silent:
+		case v == proof.Unknown:
 			return secret.Key{}, fmt.Errorf("%s: %w: %w", s, ErrSilent, reason)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -279,7 +280,7 @@ func (w *world) rotation(opt Options) *Rotation {
 		Refs:    References{Stores: []string{"cell:0", "cell:1"}, Restart: []string{"world:"}, Servers: []string{"world:"}, Dir: "/"},
 		Stores:  []store.Store{cell{w, 0}, cell{w, 1}},
 		Restart: []Restarter{w}, WorkersProved: true,
-		Servers: []Server{{Prober: w}},
+		Servers: []*proof.Server{{Asker: w}},
 		Journal: w, Memory: w, Recorder: w,
 		Lock:    func(context.Context) (func(), error) { return func() {}, nil },
 		NewKey:  func() (secret.Key, error) { w.made++; return newKey, nil },

@@ -14,7 +14,6 @@ import (
 
 // Bodies that a Blnk server writes.
 const (
-	hookList  = `[]`
 	unknown   = `{"error":"Invalid API key"}`
 	forbidden = `{"error":"Insufficient permissions"}`
 )
@@ -45,69 +44,6 @@ func asked(t *testing.T, answer func(key string, n int) reply) *probe.Server {
 		t.Fatal(err)
 	}
 	return server
-}
-
-func TestSurvey(t *testing.T) {
-	healthy := func(key string, _ int) reply {
-		switch key {
-		case "live":
-			return reply{200, hookList}
-		case "scoped":
-			return reply{403, forbidden}
-		}
-		return reply{401, unknown}
-	}
-	for name, test := range map[string]struct {
-		answer       func(key string, n int) reply
-		want         []standing // of the keys live, scoped, dead
-		open, failed bool
-	}{
-		"healthy": {healthy, []standing{isLive, isScoped, isRejected}, false, false},
-		"one answer in twenty is another server's": {
-			func(key string, n int) reply {
-				if key == "live" && n == 20 {
-					return reply{401, unknown}
-				}
-				return healthy(key, n)
-			},
-			[]standing{isMixed, isScoped, isRejected}, false, false,
-		},
-		"one server of several is open": {
-			func(key string, n int) reply {
-				if key != "live" && key != "scoped" && n == 7 {
-					return reply{403, forbidden}
-				}
-				return healthy(key, n)
-			},
-			[]standing{isUnknown, isUnknown, isUnknown}, true, false,
-		},
-		"a limit is waited for": {
-			func(key string, n int) reply {
-				if key == "live" && n == 3 {
-					return reply{429, unknown}
-				}
-				return healthy(key, n)
-			},
-			[]standing{isLive, isScoped, isRejected}, false, false,
-		},
-		"a proxy's own 401 is no rejection": {
-			func(string, int) reply { return reply{401, "<html>Authorization Required</html>"} },
-			[]standing{isUnknown, isUnknown, isUnknown}, false, true,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			keys := []secret.Key{secret.New("live"), secret.New("scoped"), secret.New("dead")}
-			got := surveyAll(context.Background(), []*probe.Server{asked(t, test.answer)}, keys)[0]
-			for i, want := range test.want {
-				if s := got.key(i); s != want {
-					t.Errorf("key %d is %s, want %s", i, s, want)
-				}
-			}
-			if got.open() != test.open || (got.err != nil) != test.failed {
-				t.Errorf("open %v, error %v", got.open(), got.err)
-			}
-		})
-	}
 }
 
 // A key that lives on as a scoped one is neither the master key nor dead.
