@@ -149,7 +149,7 @@ func addNetwork(cmd *cobra.Command) {
 }
 
 func refuseSamePlace(stores []store.Store) error {
-	if first, second := store.SamePlace(stores); first != "" {
+	if first, second := store.Set(stores).SamePlace(); first != "" {
 		if first == second {
 			return usage("name it once", "--store: %s is given twice", first)
 		}

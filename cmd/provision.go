@@ -2,21 +2,20 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/keygen"
-	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
 
-// A place is one store on its way to a key of keygen.
-type place struct {
-	store store.Store
-	old   secret.Key // zero where there was none
-	at    store.Version
+// A provision is the stores that keygen puts a key into, and what they held
+// before: the zero Key for nothing.
+type provision struct {
+	store.Set
+	old []secret.Key
 }
 
 type putResult struct {
@@ -34,77 +33,41 @@ func putKey(ctx context.Context, a *app, opt *keygenOptions) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := store.LockAll(ctx, stores, 0)
+	p := provision{Set: stores}
+	unlock, err := p.Lock(ctx, 0)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	places, err := readPlaces(ctx, stores)
-	if err != nil {
+	if err := p.Repair(ctx); err != nil {
 		return err
 	}
-	if unchanged, err := judgePlaces(places, opt); err != nil {
+	if p.old, err = p.Keys(ctx); err != nil {
+		return err
+	}
+	if unchanged, err := p.judge(opt); err != nil {
 		return err
 	} else if unchanged {
-		return reportPut(a, places, places[0].old, opt)
+		return p.report(a, p.old[0], opt)
 	}
-	if err := readyToPut(ctx, a, &opt.stores, places); err != nil {
+	if err := p.ready(ctx, a, &opt.stores); err != nil {
 		return err
 	}
 	key, _, err := makeKey(opt)
 	if err != nil {
 		return err
 	}
-	if err := writePlaces(ctx, places, key); err != nil {
+	if err := p.write(ctx, key); err != nil {
 		return err
 	}
-	return reportPut(a, places, key, opt)
+	return p.report(a, key, opt)
 }
 
-// mend puts right what a crash left in the stores. The caller holds their
-// locks.
-func mend(ctx context.Context, stores []store.Store) error {
-	for _, s := range stores {
-		if r, ok := s.(store.Repairer); ok {
-			if err := r.Repair(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// readPlaces mends what a crash left, and reads what stands in the stores.
-func readPlaces(ctx context.Context, stores []store.Store) ([]place, error) {
-	if err := mend(ctx, stores); err != nil {
-		return nil, err
-	}
-	var places []place
-	for _, s := range stores {
-		key, at, err := s.Get(ctx)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, err
-		}
-		places = append(places, place{store: s, old: key, at: at})
-	}
-	return places, nil
-}
-
-// judgePlaces decides by what stands there: whether everything may stay as it
-// is, or why nothing may be written.
-func judgePlaces(places []place, opt *keygenOptions) (unchanged bool, err error) {
-	if opt.force {
-		return false, nil
-	}
-	var full, empty []place
-	for _, p := range places {
-		if p.old.IsZero() {
-			empty = append(empty, p)
-		} else {
-			full = append(full, p)
-		}
-	}
-	if len(full) == 0 {
+// judge decides by what stands there: whether everything may stay as it is, or
+// why nothing may be written.
+func (p provision) judge(opt *keygenOptions) (unchanged bool, err error) {
+	full := slices.IndexFunc(p.old, func(k secret.Key) bool { return !k.IsZero() })
+	if opt.force || full < 0 {
 		return false, nil
 	}
 	if !opt.ifAbsent {
@@ -112,18 +75,18 @@ func judgePlaces(places []place, opt *keygenOptions) (unchanged bool, err error)
 		if keygen.Use(opt.use.value) == keygen.Tokenization {
 			hint = "--if-absent leaves a good one where it is"
 		}
-		return false, fail(exitFailed, fmt.Errorf("%s holds a key already (%s)", full[0].store, rotate.Name(full[0].old)), hint)
+		return false, fail(exitFailed, fmt.Errorf("%s holds a key already (%s)", p.Set[full], p.old[full].Name()), hint)
 	}
-	if len(empty) > 0 {
-		return false, fail(exitCheck, fmt.Errorf("%s holds a key and %s does not", full[0].store, empty[0].store), bringTogether)
+	if empty := slices.IndexFunc(p.old, secret.Key.IsZero); empty >= 0 {
+		return false, fail(exitCheck, fmt.Errorf("%s holds a key and %s does not", p.Set[full], p.Set[empty]), bringTogether)
 	}
-	for _, p := range full {
-		if !p.old.Equal(full[0].old) {
-			return false, fail(exitCheck, fmt.Errorf("%s and %s hold different keys", full[0].store, p.store), bringTogether)
+	for i, key := range p.old {
+		if !key.Equal(p.old[0]) {
+			return false, fail(exitCheck, fmt.Errorf("%s and %s hold different keys", p.Set[0], p.Set[i]), bringTogether)
 		}
 	}
-	if fault := faultOf(full[0].old, opt); fault != "" {
-		return false, fail(exitCheck, fmt.Errorf("the key in %s %s", full[0].store, fault),
+	if fault := faultOf(p.old[0], opt); fault != "" {
+		return false, fail(exitCheck, fmt.Errorf("the key in %s %s", p.Set[0], fault),
 			"replace it with blnkctl rotate where a server runs with it; else with --force")
 	}
 	return true, nil
@@ -142,111 +105,65 @@ func faultOf(key secret.Key, opt *keygenOptions) string {
 	return found[0].Text // the worst comes first
 }
 
-// readyToPut makes sure, before the first store is written, that no rotation
-// is open on the way and that every store could be written.
-func readyToPut(ctx context.Context, a *app, flags *storeFlags, places []place) error {
+// ready makes sure, before the first store is written, that no rotation is open
+// on the way and that every store could be written.
+func (p provision) ready(ctx context.Context, a *app, flags *storeFlags) error {
 	private, err := a.openState()
 	if err != nil {
 		return err
 	}
-	var stores []store.Store
-	for _, p := range places {
-		if _, err := private.Target(p.store.String()).LoadJournal(); err != nil {
+	for _, ref := range p.Names() {
+		if _, err := private.Target(ref).LoadJournal(); err != nil {
 			return fail(exitStuck, err, "")
 		}
-		stores = append(stores, p.store)
 	}
-	if o, err := flags.overlapping(a, private, nil, stores); err != nil {
+	if o, err := flags.overlapping(a, private, nil, p.Set); err != nil {
 		return err
 	} else if o != nil {
 		return o.refusal(exitStuck)
 	}
-	for _, p := range places {
-		if c, ok := p.store.(store.Checker); ok {
-			if err := c.CheckPut(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return p.CheckPut(ctx)
 }
 
-// writePlaces writes the key into every store and reads it back. After a
-// failure the stores get back what they held.
-func writePlaces(ctx context.Context, places []place, key secret.Key) error {
-	for i, p := range places {
-		_, err := p.store.Put(ctx, key, p.at)
-		if err == nil {
-			err = readBack(ctx, p.store, key)
-		}
-		if err != nil {
-			return putBack(context.WithoutCancel(ctx), places[:i+1], key, err)
-		}
+// write puts the key into every store. After a failure the stores get back what
+// they held; what could not be put back is told.
+func (p provision) write(ctx context.Context, key secret.Key) error {
+	change := store.Change{Set: p.Set, New: key, Old: func(ref string) secret.Key { return p.old[slices.Index(p.Names(), ref)] }}
+	err := change.Put(ctx)
+	if err == nil {
+		return nil
 	}
-	return nil
+	problems := change.PutBack(context.WithoutCancel(ctx))
+	if len(problems) == 0 {
+		return err
+	}
+	e := &exitError{
+		code: exitStuck,
+		err:  fmt.Errorf("%w; not everything could be put back", err),
+		hint: "once the cause is mended, run it again with --force: all stores get one new key",
+	}
+	for _, problem := range problems {
+		e.details = append(e.details, problem.Error())
+	}
+	return e
 }
 
-func readBack(ctx context.Context, s store.Store, key secret.Key) error {
-	now, _, err := s.Get(ctx)
-	if err != nil {
-		return fmt.Errorf("read back: %w", err)
-	}
-	if !now.Equal(key) {
-		return fmt.Errorf("read back %s: %w", s, store.ErrConflict)
-	}
-	return nil
-}
-
-// putBack undoes the writes that were made before cause. Of a store that held
-// nothing the key cannot be taken away again, since no store forgets: then the
-// error says so.
-func putBack(ctx context.Context, places []place, key secret.Key, cause error) error {
-	var left []string
-	for _, p := range places {
-		now, at, err := p.store.Get(ctx)
-		switch {
-		case errors.Is(err, store.ErrNotFound) && p.old.IsZero(), err == nil && now.Equal(p.old):
-			continue
-		case err != nil:
-			left = append(left, fmt.Sprintf("%s: cannot be read: %v", p.store, err))
-			continue
-		case !now.Equal(key):
-			left = append(left, fmt.Sprintf("%s: holds the key of somebody else (%s)", p.store, rotate.Name(now)))
-			continue
-		}
-		if p.old.IsZero() {
-			left = append(left, fmt.Sprintf("%s: holds the new key (%s), and held none before", p.store, rotate.Name(key)))
-		} else if _, err := p.store.Put(ctx, p.old, at); err != nil {
-			left = append(left, fmt.Sprintf("%s: holds the new key (%s) instead of %s: %v", p.store, rotate.Name(key), rotate.Name(p.old), err))
-		}
-	}
-	if len(left) == 0 {
-		return cause
-	}
-	return &exitError{
-		code:    exitStuck,
-		err:     fmt.Errorf("%w; not everything could be put back", cause),
-		details: left,
-		hint:    "once the cause is mended, run it again with --force: all stores get one new key",
-	}
-}
-
-// reportPut says on stderr what stands where now.
-func reportPut(a *app, places []place, key secret.Key, opt *keygenOptions) error {
+// report says on stderr what stands where now.
+func (p provision) report(a *app, key secret.Key, opt *keygenOptions) error {
 	var results []putResult
 	replaced := false
-	for _, p := range places {
-		r := putResult{p.store.String(), "replaced"}
-		switch {
-		case p.old.Equal(key):
+	for i, ref := range p.Names() {
+		r := putResult{ref, "replaced"}
+		switch old := p.old[i]; {
+		case old.Equal(key):
 			r.Result = "unchanged"
-			a.say("%s: unchanged (%s)", r.Store, rotate.Name(key))
-		case p.old.IsZero():
+			a.say("%s: unchanged (%s)", ref, key.Name())
+		case old.IsZero():
 			r.Result = "created"
-			a.say("%s: new key (%s)", r.Store, rotate.Name(key))
+			a.say("%s: new key (%s)", ref, key.Name())
 		default:
 			replaced = true
-			a.say("%s: new key (%s) in place of %s", r.Store, rotate.Name(key), rotate.Name(p.old))
+			a.say("%s: new key (%s) in place of %s", ref, key.Name(), old.Name())
 		}
 		results = append(results, r)
 	}

@@ -81,7 +81,7 @@ func (s *session) lock(ctx context.Context) (func(), error) {
 	if err != nil {
 		return nil, err
 	}
-	places, err := store.LockAll(ctx, s.rotation.Stores, s.options.lockT)
+	places, err := store.Set(s.rotation.Stores).Lock(ctx, s.options.lockT)
 	if err != nil {
 		target()
 		return nil, err

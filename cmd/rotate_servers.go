@@ -62,12 +62,12 @@ func (s *session) localServer(ctx context.Context, stores []store.Store) ([]stri
 // mendedServer is localServer where a crash has left half a file: no journal
 // knows the port, so the file is put right before the rotation would do so.
 func (s *session) mendedServer(ctx context.Context, stores []store.Store) (string, error) {
-	unlock, err := store.LockAll(ctx, stores, s.options.lockT)
+	unlock, err := store.Set(stores).Lock(ctx, s.options.lockT)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if err := mend(ctx, stores); err != nil {
+	if err := store.Set(stores).Repair(ctx); err != nil {
 		return "", err
 	}
 	return localServer(ctx, stores)

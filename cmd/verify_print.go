@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/blnkctl/blnkctl/proof"
-	"github.com/blnkctl/blnkctl/rotate"
 )
 
 // The document of verify -o json.
@@ -58,7 +57,7 @@ func (v *verdict) print(a *app) error {
 	}
 	rows = [][]string{{"KEY", "FINGERPRINT", "FROM"}}
 	for i, k := range v.keys {
-		number, name := strconv.Itoa(i+1), rotate.Name(k.key)
+		number, name := strconv.Itoa(i+1), k.key.Name()
 		for _, from := range k.from {
 			rows = append(rows, []string{number, name, from})
 			number, name = "", ""

@@ -34,11 +34,11 @@ func TestSomebodyElseRestarts(t *testing.T) {
 					t.Fatalf("%+v, %v, journal %v; want stuck", res, err, w.journal != nil)
 				}
 				if w.keys[0].Reveal() != c.keys || w.keys[1].Reveal() != c.keys {
-					t.Errorf("the stores hold %s, %s", Name(w.keys[0]), Name(w.keys[1]))
+					t.Errorf("the stores hold %s, %s", w.keys[0].Name(), w.keys[1].Name())
 				}
 				// It has ended: the same command goes on.
 				if res, _ = c.do(w.rotation(Options{})); res.Outcome != c.then || w.journal != nil || w.server.key.Reveal() != c.keys {
-					t.Errorf("%+v, journal %v, live %s; want %q", res, w.journal != nil, Name(w.server.key), c.then)
+					t.Errorf("%+v, journal %v, live %s; want %q", res, w.journal != nil, w.server.key.Name(), c.then)
 				}
 			})
 		})

@@ -154,22 +154,9 @@ func (w *walk) agreedKey(ctx context.Context) (secret.Key, error) {
 func (w *walk) listKeys(keys []secret.Key) string {
 	var parts []string
 	for i, s := range w.Stores {
-		parts = append(parts, fmt.Sprintf("%s has %s", s, Name(keys[i])))
+		parts = append(parts, fmt.Sprintf("%s has %s", s, keys[i].Name()))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// Name is what a key is called before people: its fingerprint, or that it has
-// none.
-func Name(key secret.Key) string {
-	switch fp := key.Fingerprint(); {
-	case key.IsZero():
-		return "no key"
-	case fp == "":
-		return "a weak key"
-	default:
-		return fp
-	}
 }
 
 // proveBeforehand asks whether the current key is the live master key
@@ -189,7 +176,7 @@ func (w *walk) proveBeforehand(ctx context.Context, current secret.Key) error {
 		case v == proof.Mixed:
 			return fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive)
 		case v == proof.Rejected:
-			return fmt.Errorf("%s: %w: it refuses the key of %s (%s)", s, ErrNotLive, w.Stores[0], Name(current))
+			return fmt.Errorf("%s: %w: it refuses the key of %s (%s)", s, ErrNotLive, w.Stores[0], current.Name())
 		default:
 			return w.notProved(s, v, reason)
 		}

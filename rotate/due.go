@@ -49,7 +49,7 @@ func (w *walk) due(ctx context.Context, current secret.Key) (Due, error) {
 	age := max(w.Now().Sub(since), 0)
 	return Due{
 		Yes: age > w.Options.IfOlderThan,
-		Why: fmt.Sprintf("%s was %s %s ago", Name(current), how, days(age)),
+		Why: fmt.Sprintf("%s was %s %s ago", current.Name(), how, days(age)),
 	}, nil
 }
 
@@ -72,9 +72,9 @@ func (w *walk) unknownAge(current secret.Key) (Due, error) {
 	case Rotate:
 		return Due{Yes: true, Why: "the key was never seen before"}, nil
 	case Adopt:
-		return Due{Adopt: true, Why: fmt.Sprintf("%s was never seen before: its clock starts now", Name(current))}, nil
+		return Due{Adopt: true, Why: fmt.Sprintf("%s was never seen before: its clock starts now", current.Name())}, nil
 	case Fail:
-		return Due{}, fmt.Errorf("%w: %s was never seen before", ErrUnknownAge, Name(current))
+		return Due{}, fmt.Errorf("%w: %s was never seen before", ErrUnknownAge, current.Name())
 	default:
 		return Due{}, errors.New("no rule for a key of unknown age")
 	}

@@ -93,9 +93,9 @@ func (w *walk) allProve(ctx context.Context, key secret.Key) error {
 		switch v, reason := s.Judge(ctx, key, secret.Key{}); {
 		case v == proof.Live:
 		case reason != nil:
-			return fmt.Errorf("the key %s of the stores is not proved: %w", Name(key), reason)
+			return fmt.Errorf("the key %s of the stores is not proved: %w", key.Name(), reason)
 		default:
-			return fmt.Errorf("%s does not prove the key %s of the stores: %w", s, Name(key), ErrNotLive)
+			return fmt.Errorf("%s does not prove the key %s of the stores: %w", s, key.Name(), ErrNotLive)
 		}
 	}
 	return nil
@@ -247,7 +247,7 @@ func (w *walk) abandon(ctx context.Context, key secret.Key) error {
 	if err := w.Journal.ForgetJournal(); err != nil {
 		return w.getStuck(ctx, err)
 	}
-	w.warn("rotation %s was abandoned: the key in force is %s", w.res.Rotation, Name(key))
+	w.warn("rotation %s was abandoned: the key in force is %s", w.res.Rotation, key.Name())
 	if !w.workersHave(key) {
 		w.warn("workers not proved: restart them, unless that was done with this key")
 	}

@@ -57,10 +57,10 @@ func (w *walk) replace(ctx context.Context, s store.Store, from, next secret.Key
 	case key.Equal(next):
 		return nil
 	case next.IsZero():
-		w.warn("%s held no key before, and holds %s now", s, Name(key))
+		w.warn("%s held no key before, and holds %s now", s, key.Name())
 		return nil
 	case !key.Equal(from):
-		return fmt.Errorf("%s: %w: it holds %s", s, store.ErrConflict, Name(key))
+		return fmt.Errorf("%s: %w: it holds %s", s, store.ErrConflict, key.Name())
 	}
 	w.put = true
 	_, putErr := s.Put(ctx, next, at)
@@ -73,7 +73,7 @@ func (w *walk) replace(ctx context.Context, s store.Store, from, next secret.Key
 	case err != nil:
 		return fmt.Errorf("read %s back: %w", s, err)
 	default:
-		return fmt.Errorf("%s: %w right after the write: it holds %s", s, store.ErrConflict, Name(key))
+		return fmt.Errorf("%s: %w right after the write: it holds %s", s, store.ErrConflict, key.Name())
 	}
 }
 
@@ -131,7 +131,7 @@ func (w *walk) test(ctx context.Context) error {
 			return fmt.Errorf("read %s after the proof: %w", s, err)
 		}
 		if !key.Equal(w.rec.new()) {
-			return fmt.Errorf("%s: %w during the restart: it holds %s", s, store.ErrConflict, Name(key))
+			return fmt.Errorf("%s: %w during the restart: it holds %s", s, store.ErrConflict, key.Name())
 		}
 	}
 	return nil

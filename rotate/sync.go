@@ -113,7 +113,7 @@ func (w *walk) surveySync(ctx context.Context, mend bool) (difference, error) {
 		if d.olds[i].Equal(d.source) {
 			continue
 		}
-		differs = append(differs, fmt.Sprintf("%s has %s", s, Name(d.olds[i])))
+		differs = append(differs, fmt.Sprintf("%s has %s", s, d.olds[i].Name()))
 		if c, ok := s.(store.Checker); ok {
 			if err := c.CheckPut(ctx); err != nil {
 				return d, err
@@ -125,7 +125,7 @@ func (w *walk) surveySync(ctx context.Context, mend bool) (difference, error) {
 		return d, w.surveyCopies(&d)
 	}
 	d.plan.Differs = differs
-	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", w.Stores[w.Source], Name(d.source))}
+	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", w.Stores[w.Source], d.source.Name())}
 	d.plan.Findings, err = w.preflight(ctx, d.live)
 	return d, err
 }
@@ -133,7 +133,7 @@ func (w *walk) surveySync(ctx context.Context, mend bool) (difference, error) {
 // surveyCopies ends the survey where every store and server has the source's
 // key: copies that cannot be read may still be known to lack it.
 func (w *walk) surveyCopies(d *difference) (err error) {
-	why := fmt.Sprintf("every store and server has %s", Name(d.source))
+	why := fmt.Sprintf("every store and server has %s", d.source.Name())
 	if d.late, err = w.copiesBehind(); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (w *walk) surveyCopies(d *difference) (err error) {
 		d.plan.Copies = append(d.plan.Copies, c.String())
 		d.plan.Differs = append(d.plan.Differs, c.String()+" could not be written by an earlier run")
 	}
-	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", w.Stores[w.Source], Name(d.source))}
+	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", w.Stores[w.Source], d.source.Name())}
 	return nil
 }
 
@@ -192,11 +192,11 @@ func (w *walk) liveKeys(ctx context.Context, d *difference) (differs []string, e
 			continue
 		}
 		anyCopy, d.live = true, key
-		differs = append(differs, fmt.Sprintf("%s runs with %s", s, Name(key)))
+		differs = append(differs, fmt.Sprintf("%s runs with %s", s, key.Name()))
 	}
 	if anyCopy && !anySource && !w.Options.Trust {
 		return nil, fmt.Errorf("%w: %s has %s, the servers run with %s", ErrSourceNotLive,
-			w.Stores[w.Source], Name(d.source), Name(d.live))
+			w.Stores[w.Source], d.source.Name(), d.live.Name())
 	}
 	if d.live.IsZero() && anySource && len(differs) == 0 {
 		d.live = d.source

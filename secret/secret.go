@@ -76,6 +76,19 @@ func (k Key) Fingerprint() string {
 	return "sha256:" + hex.EncodeToString(sum[:6])
 }
 
+// Name is what the key is called before people: its fingerprint, or that it has
+// none.
+func (k Key) Name() string {
+	switch fp := k.Fingerprint(); {
+	case k.IsZero():
+		return "no key"
+	case fp == "":
+		return "a weak key"
+	default:
+		return fp
+	}
+}
+
 // String returns Redacted.
 func (Key) String() string { return Redacted }
 

@@ -168,16 +168,3 @@ func (s Schemes) names() string {
 	sort.Strings(names)
 	return strings.Join(names, ", ")
 }
-
-// SamePlace returns the first two stores that are the same place, or "", "".
-func SamePlace(stores []Store) (a, b string) {
-	seen := map[string]string{}
-	for _, s := range stores {
-		id := Identity(s)
-		if first, ok := seen[id]; ok {
-			return first, s.String()
-		}
-		seen[id] = s.String()
-	}
-	return "", ""
-}

@@ -61,7 +61,7 @@ type Checker interface {
 
 // A Locker has a folder or file whose kernel lock keeps other blnkctl
 // processes away from the place, whatever state folder or user they have. The
-// lock belongs to the kernel, so that a crash leaves nothing behind. LockAll
+// lock belongs to the kernel, so that a crash leaves nothing behind. Set.Lock
 // takes it.
 type Locker interface {
 	LockPath() (string, error)

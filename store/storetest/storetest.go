@@ -242,7 +242,7 @@ func optional(_ *testing.T, p *place) {
 	if _, err := p.Put(p.Context(), secret.Key{}, p.version()); err == nil {
 		p.Fatal("put of no key succeeded")
 	}
-	if a, b := store.SamePlace([]store.Store{p.Store, p.again()}); a == "" || b == "" {
+	if a, b := (store.Set{p.Store, p.again()}).SamePlace(); a == "" || b == "" {
 		p.Fatal("two handles on one place are not known as the same place")
 	}
 }

@@ -1,0 +1,259 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// A Set is several stores that are to hold the same key: they are locked, read,
+// agreed on, written and put back together. The first is the source of truth.
+//
+// Whoever changes something holds the lock, and calls Repair first. Methods may
+// be called from one goroutine at a time.
+type Set []Store
+
+var (
+	// ErrDrift: the stores of a Set hold different keys.
+	ErrDrift = errors.New("the stores hold different keys")
+	// ErrKept: a store held no key before, and cannot be emptied again.
+	ErrKept = errors.New("it held none before, and no store forgets a key")
+)
+
+// Names are the references of the stores.
+func (s Set) Names() []string {
+	names := make([]string, 0, len(s))
+	for _, one := range s {
+		names = append(names, one.String())
+	}
+	return names
+}
+
+// Lock locks the place of every store that has a lock, and returns what unlocks
+// them all. Two stores in one folder share one lock: a second one of the same
+// process would wait for the first for ever. The order does not depend on the
+// order of the stores, so that two processes cannot hold one lock each and wait
+// for the other's. A lock that somebody else holds for longer than wait is an
+// *flock.HeldError.
+func (s Set) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
+	paths, err := s.lockPaths()
+	if err != nil {
+		return nil, err
+	}
+	var held []func()
+	unlock = func() {
+		for _, release := range slices.Backward(held) {
+			release()
+		}
+	}
+	for _, path := range paths {
+		release, err := flock.Lock(ctx, path, wait)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		held = append(held, release)
+	}
+	return unlock, nil
+}
+
+// lockPaths lists each file or folder once, whatever paths lead to it, sorted.
+func (s Set) lockPaths() ([]string, error) {
+	var paths []string
+	var infos []os.FileInfo
+	err := each(s, func(one Store, l Locker) error {
+		path, err := l.LockPath()
+		if err != nil {
+			return fmt.Errorf("lock %s: %w", one, err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("lock %s: %w", one, err)
+		}
+		if !slices.ContainsFunc(infos, func(i os.FileInfo) bool { return os.SameFile(i, info) }) {
+			infos = append(infos, info)
+			paths = append(paths, path)
+		}
+		return nil
+	})
+	slices.SortFunc(paths, strings.Compare)
+	return paths, err
+}
+
+// each calls do for every store that can do what T names, until one fails.
+func each[T any](s Set, do func(Store, T) error) error {
+	for _, one := range s {
+		if able, ok := one.(T); ok {
+			if err := do(one, able); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Repair puts right what a crash left in the stores.
+func (s Set) Repair(ctx context.Context) error {
+	return each(s, func(_ Store, r Repairer) error { return r.Repair(ctx) })
+}
+
+// CheckPut says whether every store could be written.
+func (s Set) CheckPut(ctx context.Context) error {
+	return each(s, func(_ Store, c Checker) error { return c.CheckPut(ctx) })
+}
+
+// CheckPurge says whether every store that keeps old values could destroy them.
+func (s Set) CheckPurge(ctx context.Context) error {
+	return each(s, func(_ Store, p Purger) error { return p.CheckPurge(ctx) })
+}
+
+// Remarks is what the stores have to say in a plan.
+func (s Set) Remarks(ctx context.Context) (all []string, err error) {
+	err = each(s, func(_ Store, r Remarker) error {
+		said, err := r.Remarks(ctx)
+		all = append(all, said...)
+		return err
+	})
+	return all, err
+}
+
+// SwappersFirst is the order of writing: stores whose Put is a real
+// compare-and-swap come first, so that of two hosts only one gets past the first
+// write.
+func (s Set) SwappersFirst() Set {
+	var swappers, others Set
+	for _, one := range s {
+		if sw, ok := one.(Swapper); ok && sw.Swaps() {
+			swappers = append(swappers, one)
+		} else {
+			others = append(others, one)
+		}
+	}
+	return append(swappers, others...)
+}
+
+// Keys reads every store; the key of one that holds none is the zero Key.
+func (s Set) Keys(ctx context.Context) ([]secret.Key, error) {
+	keys := make([]secret.Key, len(s))
+	for i, one := range s {
+		key, _, err := one.Get(ctx)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		keys[i] = key
+	}
+	return keys, nil
+}
+
+// Agreed reads every store and returns the key that all of them hold; ErrDrift or
+// ErrNotFound (wrapped) where they do not.
+func (s Set) Agreed(ctx context.Context) (secret.Key, error) {
+	var keys []secret.Key
+	for _, one := range s {
+		key, _, err := one.Get(ctx)
+		if err != nil {
+			return secret.Key{}, err
+		}
+		keys = append(keys, key)
+	}
+	for _, key := range keys[1:] {
+		if !key.Equal(keys[0]) {
+			var held []string
+			for i, one := range s {
+				held = append(held, fmt.Sprintf("%s has %s", one, keys[i].Name()))
+			}
+			return secret.Key{}, fmt.Errorf("%w: %s", ErrDrift, strings.Join(held, ", "))
+		}
+	}
+	return keys[0], nil
+}
+
+// A Change is the replacement of the keys of a Set: Old tells, by reference, what
+// each store held before (the zero Key for nothing).
+type Change struct {
+	Set Set
+	Old func(ref string) secret.Key
+	New secret.Key
+	// Wrote says that a Put was called since, so that a store may have held New
+	// even if it holds something else now.
+	Wrote bool
+}
+
+// Put writes the new key into every store that holds its old one, and reads it
+// back. It may be repeated: a store that has the new key already is left alone. It
+// stops at the first that fails, with ErrConflict where a store holds neither.
+func (c *Change) Put(ctx context.Context) error {
+	for _, one := range c.Set.SwappersFirst() {
+		if err := c.replace(ctx, one, c.Old(one.String()), c.New); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PutBack writes the old key into every store that holds the new one. A store that
+// cannot be put back, or holds something else, is left as it is, and is one of the
+// errors; the others go on.
+func (c *Change) PutBack(ctx context.Context) (problems []error) {
+	for _, one := range c.Set.SwappersFirst() {
+		if err := c.replace(ctx, one, c.New, c.Old(one.String())); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return problems
+}
+
+// replace puts next into a store that holds from. It looks first, so that it may
+// be repeated, and afterwards, so that a write whose answer was lost still counts.
+func (c *Change) replace(ctx context.Context, one Store, from, next secret.Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	key, at, err := one.Get(ctx)
+	if errors.Is(err, ErrNotFound) && (from.IsZero() || next.IsZero()) {
+		err = nil // where there was nothing, nothing is what to expect
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("read %s: %w", one, err)
+	case key.Equal(next):
+		return nil
+	case next.IsZero():
+		return fmt.Errorf("%s holds %s now: %w", one, key.Name(), ErrKept)
+	case !key.Equal(from):
+		return fmt.Errorf("%s: %w: it holds %s", one, ErrConflict, key.Name())
+	}
+	c.Wrote = true
+	_, putErr := one.Put(ctx, next, at)
+	key, _, err = one.Get(ctx)
+	switch {
+	case err == nil && key.Equal(next):
+		return nil
+	case putErr != nil:
+		return fmt.Errorf("write %s: %w", one, putErr)
+	case err != nil:
+		return fmt.Errorf("read %s back: %w", one, err)
+	default:
+		return fmt.Errorf("%s: %w right after the write: it holds %s", one, ErrConflict, key.Name())
+	}
+}
+
+// SamePlace returns the first two stores that are the same place, or "", "".
+func (s Set) SamePlace() (a, b string) {
+	seen := map[string]string{}
+	for _, one := range s {
+		id := Identity(one)
+		if first, ok := seen[id]; ok {
+			return first, one.String()
+		}
+		seen[id] = one.String()
+	}
+	return "", ""
+}
