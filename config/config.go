@@ -12,10 +12,12 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/blnkctl/blnkctl/internal/ownfile"
 )
 
 // Name is what the file is called.
@@ -52,9 +54,6 @@ type Command struct {
 	Read, Write, Exists, Run []string
 }
 
-// maxSize is far more than any such file needs.
-const maxSize = 1 << 20
-
 // Find returns the path of the file that counts: explicit where it is not "",
 // else the one in dir, else SystemFile; "" where there is none.
 func Find(explicit, dir string) (string, error) {
@@ -75,22 +74,16 @@ func Find(explicit, dir string) (string, error) {
 // Load reads the file at path, which must be absolute. An error names the file
 // and, where it is about its text, the line.
 func Load(path string) (File, error) {
-	f, err := open(path)
-	if err != nil {
+	data, err := read(path)
+	switch {
+	case errors.Is(err, ownfile.ErrForeign):
+		return File{}, fmt.Errorf("%w: %w", ErrUnsafe, err)
+	case errors.Is(err, ownfile.ErrShape):
+		return File{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	case errors.Is(err, ErrUnsafe):
 		return File{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	case err != nil:
 		return File{}, fmt.Errorf("read the configuration file: %w", err)
-	}
-	if err := safe(path, info); err != nil {
-		return File{}, err
-	}
-	data := make([]byte, info.Size())
-	n, err := f.ReadAt(data, 0)
-	if n < len(data) {
-		return File{}, fmt.Errorf("read the configuration file %s: %w", path, err)
 	}
 	file, err := parse(data)
 	if err != nil {
@@ -103,67 +96,21 @@ func Load(path string) (File, error) {
 	return file, nil
 }
 
-// maxLinks is how many links may lead from one to the next, as on Linux.
-const maxLinks = 40
-
-// open follows links one by one, and only ours and root's: who owns a link
-// chooses which file is read, and a safe one that was meant for another place
-// could do harm here.
-func open(path string) (*os.File, error) {
-	for range maxLinks {
-		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-		if !errors.Is(err, syscall.ELOOP) {
-			if err != nil {
-				err = fmt.Errorf("read the configuration file: %w", err)
-			}
-			return f, err
-		}
-		info, err := os.Lstat(path)
-		if err != nil {
-			return nil, fmt.Errorf("read the configuration file: %w", err)
-		}
-		if err := owned("the link "+path, info); err != nil {
-			return nil, err
-		}
-		target, err := os.Readlink(path)
-		if err != nil {
-			return nil, fmt.Errorf("read the configuration file: %w", err)
-		}
-		if !filepath.IsAbs(target) {
-			// Not filepath.Join: behind a folder that is a link, ".." is elsewhere.
-			target = filepath.Dir(path) + "/" + target
-		}
-		path = target
+// read refuses a file that another user could have made say anything.
+func read(path string) ([]byte, error) {
+	const most = 1 << 20 // far more than any such file needs
+	real, err := ownfile.Resolve(path)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("read the configuration file: %w", &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP})
-}
-
-// owned refuses what belongs to another user than root and us.
-func owned(what string, info fs.FileInfo) error {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fmt.Errorf("%w: the owner of %s cannot be found out", ErrUnsafe, what)
+	f, info, err := ownfile.Open(real, most)
+	if err != nil {
+		return nil, err
 	}
-	if owner := int(stat.Uid); owner != 0 && owner != os.Geteuid() {
-		return fmt.Errorf("%w: %s belongs to user %d", ErrUnsafe, what, owner)
-	}
-	return nil
-}
-
-// safe refuses a file that another user could have made say anything.
-func safe(path string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: %s is no regular file", ErrInvalid, path)
-	}
-	if info.Size() > maxSize {
-		return fmt.Errorf("%w: %s is larger than 1 MiB", ErrInvalid, path)
-	}
-	if err := owned(path, info); err != nil {
-		return err
-	}
+	defer f.Close()
 	const others = 0o022
 	if info.Mode().Perm()&others != 0 {
-		return fmt.Errorf("%w: others may write %s (mode %04o)", ErrUnsafe, path, info.Mode().Perm())
+		return nil, fmt.Errorf("%w: others may write %s (mode %04o)", ErrUnsafe, path, info.Mode().Perm())
 	}
-	return nil
+	return io.ReadAll(io.LimitReader(f, most))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -149,8 +150,9 @@ func at(n *yaml.Node, what string) error { return fmt.Errorf("line %d: %s", n.Li
 
 // unknown names the known name that was probably meant.
 func unknown(name string, known map[string]reader) string {
+	names := slices.Sorted(maps.Keys(known))
 	best, most := "", 0
-	for _, k := range sortedNames(known) {
+	for _, k := range names {
 		if n := shared(name, k); n > most && 2*n >= len(k) {
 			best, most = k, n
 		}
@@ -158,16 +160,7 @@ func unknown(name string, known map[string]reader) string {
 	if best != "" {
 		return fmt.Sprintf("unknown name %q (did you mean %q?)", name, best)
 	}
-	return fmt.Sprintf("unknown name %q (known: %s)", name, strings.Join(sortedNames(known), ", "))
-}
-
-func sortedNames(known map[string]reader) []string {
-	var names []string
-	for name := range known {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return fmt.Sprintf("unknown name %q (known: %s)", name, strings.Join(names, ", "))
 }
 
 // shared is the length of the longest common subsequence, which survives

@@ -1,3 +1,16 @@
+// Package state is blnkctl's private folder: for each target the lock, the
+// journal of an open rotation and the facts about the last ones. It keeps
+// bytes and knows nothing of what a rotation is.
+//
+// What it writes is durable and whole: after a crash a file is the old one or
+// the new one. What it reads is checked: a file that was cut short, edited or
+// written by another version of blnkctl is an error and never a guess, because
+// a journal is the only place where a key may still exist.
+//
+// It does not promise to keep out whoever can write to the folders above the
+// state folder, nor root. Keys in a journal stand in clear text; the folder's
+// mode (0700) protects them. Nothing is shredded: a removed journal may stay
+// on the disk until its blocks are used again.
 package state
 
 import (
@@ -9,14 +22,16 @@ import (
 	"syscall"
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/ownfile"
 )
 
 // SystemDir is the state folder of root, and of everybody where it exists.
 const SystemDir = "/var/lib/blnkctl"
 
-// ErrUnsafe means that the state folder is open to others or belongs to
-// somebody else, so that neither the secrets in it nor what they say would be
-// safe.
+// ErrUnsafe means that the state folder is open to others, belongs to somebody
+// else or is reached over somebody else's link, so that neither the secrets in
+// it nor what they say would be safe.
 var ErrUnsafe = errors.New("not a private folder")
 
 // DefaultDir says where the state lives when nobody said otherwise: SystemDir
@@ -50,8 +65,9 @@ type Dir struct{ path string }
 
 // Open takes the folder at dir. It changes nothing. A folder that does not
 // exist is fine; one that cannot be listed and entered is an error (wrapping
-// fs.ErrPermission where that is why), one that others can enter or that
-// belongs to neither this user nor root is ErrUnsafe.
+// fs.ErrPermission where that is why), one that others can enter, that belongs
+// to neither this user nor root or that another user's link leads to is
+// ErrUnsafe.
 func Open(dir string) (*Dir, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
@@ -64,34 +80,41 @@ func Open(dir string) (*Dir, error) {
 	return d, nil
 }
 
-// look refuses a folder that is not ours alone. A link to a folder is
-// followed: what counts is what it leads to.
 func (d *Dir) look() error {
-	folder, err := os.Open(d.path)
-	if errors.Is(err, fs.ErrNotExist) {
+	err := d.isPrivate()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case errors.Is(err, ownfile.ErrForeign):
+		err = hint.Add(fmt.Errorf("%w: %w", ErrUnsafe, err), "name another one with --state-dir")
+	case errors.Is(err, syscall.ENOTDIR):
+		err = hint.Add(fmt.Errorf("%w: it is no folder", ErrUnsafe), "name another one with --state-dir")
 	}
 	if err != nil {
-		return fmt.Errorf("open state folder: %w", err)
+		return fmt.Errorf("open state folder %s: %w", d.path, err)
+	}
+	return nil
+}
+
+// isPrivate refuses a folder that is not ours alone.
+func (d *Dir) isPrivate() error {
+	path, err := ownfile.Resolve(d.path)
+	if err != nil {
+		return err
+	}
+	folder, info, err := ownfile.OpenDir(path)
+	if err != nil {
+		return err
 	}
 	defer func() { _ = folder.Close() }()
-	info, err := folder.Stat()
-	if err != nil {
-		return fmt.Errorf("open state folder: %w", err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("open state folder %s: %w: it is no folder", d.path, ErrUnsafe)
-	}
-	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 0 && int(owner) != os.Geteuid() {
-		return fmt.Errorf("open state folder %s: %w: it belongs to user %d", d.path, ErrUnsafe, owner)
-	}
 	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return fmt.Errorf("open state folder %s: %w: its mode is %04o, want 0700", d.path, ErrUnsafe, perm)
+		return hint.Add(fmt.Errorf("%w: its mode is %04o, want 0700", ErrUnsafe, perm),
+			"make it private with `%s`, or name another one with --state-dir", hint.Command("chmod", "700", d.path))
 	}
-	// Listing needs the right to read, a look at something inside the right
-	// to enter.
-	if _, err := os.Lstat(filepath.Join(d.path, targetsName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("open state folder: %w", err)
+	// Opening needs the right to read, a look at something inside the right to
+	// enter.
+	if _, err := os.Lstat(filepath.Join(d.path, targetsName)); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -130,28 +153,46 @@ func (d *Dir) Make() error {
 	return d.look()
 }
 
-// Check says whether a journal could be written: whether this user may, and
-// whether the disk has room for it. It changes nothing. A quota is not seen.
-func (d *Dir) Check() error {
-	return checkWritable(filepath.Join(d.path, targetsName))
-}
+// Check says whether this user may write a journal. It changes nothing. Whether
+// there is room for it the write itself finds out, before the first effect.
+func (d *Dir) Check() error { return checkWritable(filepath.Join(d.path, targetsName)) }
 
 // CheckFile says, as Check does, whether a file directly in the folder could be
 // written: made, or, where it is there, opened for writing.
 func (d *Dir) CheckFile(name string) error {
 	path := filepath.Join(d.path, name)
-	switch info, err := os.Lstat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return fmt.Errorf("check state folder: %w", err)
-	case !info.Mode().IsRegular():
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("check state folder: %s is no regular file", path)
-	default:
-		if err := syscall.Access(path, mayWrite); err != nil {
+	}
+	return errors.Join(checkWritable(path), checkWritable(d.path))
+}
+
+// checkWritable says whether the file at path may be written, or files may be
+// made in the folder at path; where that does not exist, in the nearest folder
+// above it.
+func checkWritable(path string) error {
+	// The same on all systems; POSIX leaves it to them to name W_OK and X_OK.
+	const mayWrite, mayEnter = 2, 1
+	for {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
+			path = filepath.Dir(path)
+			continue
+		}
+		// access(2) asks the kernel itself, which knows about access lists,
+		// read-only mounts and the immutable flag. It judges by the real user, who
+		// is the effective one too: blnkctl is never set-user-ID.
+		if err == nil && info.IsDir() {
+			err = syscall.Access(path, mayWrite|mayEnter)
+		} else if err == nil {
+			err = syscall.Access(path, mayWrite)
+		}
+		if err != nil {
 			return fmt.Errorf("check state folder: write to %s: %w", path, err)
 		}
+		return nil
 	}
-	return checkWritable(d.path)
 }
 
 // makeDir is os.MkdirAll whose folders survive a crash of the machine.

@@ -1,19 +1,31 @@
 package state
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/ownfile"
+)
+
+var (
+	// ErrDamaged means that a file of the state is not as blnkctl wrote it.
+	ErrDamaged = errors.New("damaged")
+	// ErrOtherVersion means that a file of the state was written by a version
+	// of blnkctl that this one does not understand.
+	ErrOtherVersion = errors.New("written by another version of blnkctl")
 )
 
 const (
@@ -22,6 +34,12 @@ const (
 	restartName = "restart"
 	journalName = "journal"
 	factsName   = "facts"
+
+	// sealVersion is raised when a file of the state can no longer be read by
+	// older versions.
+	sealVersion = 1
+	// mostBytes is far more than a journal with the keys of many stores.
+	mostBytes = 16 << 20
 )
 
 // A Target is the part of the state that belongs to one target: what a
@@ -81,7 +99,7 @@ func (t *Target) make() error {
 	return nil
 }
 
-// Check says whether the journal could be written, as Dir.Check does, for the
+// Check says whether this user may write the journal, as Dir.Check does, for the
 // target's own folder.
 func (t *Target) Check() error { return checkWritable(t.path) }
 
@@ -89,19 +107,33 @@ func (t *Target) Check() error { return checkWritable(t.path) }
 // called or the process ends. It waits at most wait; a lock that somebody else
 // holds is a *flock.HeldError. A half written journal that a crash left is
 // removed: there are keys in it, and whoever has the lock next may have no
-// journal to write.
+// journal to write. A target of which nothing was saved, as where its reference
+// was mistyped, is gone again after unlock.
 func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
-	if err := t.make(); err != nil {
-		return nil, err
-	}
-	if unlock, err = t.lock(ctx, wait); err != nil {
+	release, err := t.makeAndLock(ctx, wait)
+	if err != nil {
 		return nil, err
 	}
 	if err := atomicfile.Discard(t.file(journalName)); err != nil {
-		unlock()
+		release()
 		return nil, fmt.Errorf("lock target: %w", err)
 	}
-	return unlock, nil
+	return func() {
+		t.removeUnused()
+		release()
+	}, nil
+}
+
+func (t *Target) makeAndLock(ctx context.Context, wait time.Duration) (func(), error) {
+	for {
+		if err := t.make(); err != nil {
+			return nil, err
+		}
+		release, err := t.lock(ctx, wait)
+		if !errors.Is(err, fs.ErrNotExist) { // whoever had the lock took the folder with it
+			return release, err
+		}
+	}
 }
 
 func (t *Target) lock(ctx context.Context, wait time.Duration) (func(), error) {
@@ -112,38 +144,42 @@ func (t *Target) lock(ctx context.Context, wait time.Duration) (func(), error) {
 	return unlock, nil
 }
 
+// removeUnused removes the target's folder where it holds nothing but the lock,
+// which is held. Whoever waits for that sees that the file is gone (package
+// flock), and makes another.
+func (t *Target) removeUnused() {
+	entries, err := os.ReadDir(t.path)
+	if err == nil && len(entries) == 1 && entries[0].Name() == lockName {
+		_ = os.Remove(t.file(lockName))
+		_ = os.Remove(t.path) // fails where something has appeared
+	}
+}
+
 // LockExisting is Lock for who may change nothing: where the target has never
 // been locked there is nobody to keep away, and nothing is made.
 func (t *Target) LockExisting(ctx context.Context, wait time.Duration) (unlock func(), err error) {
-	switch _, err := os.Lstat(t.file(lockName)); {
+	_, err = os.Lstat(t.file(lockName))
+	if err == nil {
+		unlock, err = t.lock(ctx, wait)
+	}
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return func() {}, nil
 	case err != nil:
 		return nil, fmt.Errorf("lock target: %w", err)
 	}
-	return t.lock(ctx, wait)
+	return unlock, nil
 }
 
 // LoadJournal returns what SaveJournal saved, nil where there is no journal,
 // ErrDamaged or ErrOtherVersion (wrapped) where there is one that cannot be
 // read as it was written.
-func (t *Target) LoadJournal() ([]byte, error) {
-	body, err := load(t.file(journalName), journalName)
-	if err != nil {
-		return nil, fmt.Errorf("load journal: %w", err)
-	}
-	return body, nil
-}
+func (t *Target) LoadJournal() ([]byte, error) { return t.load(journalName) }
 
 // SaveJournal replaces the journal. When it returns nil the journal is on the
 // disk; after an error there is the one that stood there before, or none, or,
 // where only the folder could not be synced, the new one.
-func (t *Target) SaveJournal(body []byte) error {
-	if err := t.save(journalName, body); err != nil {
-		return fmt.Errorf("save journal: %w", err)
-	}
-	return nil
-}
+func (t *Target) SaveJournal(body []byte) error { return t.save(journalName, body) }
 
 // ForgetJournal removes the journal, and what a crash while saving one may
 // have left beside it. It is no error where there is none. The removal is
@@ -152,22 +188,125 @@ func (t *Target) ForgetJournal() error {
 	path := t.file(journalName)
 	// The stale copy first: as long as the journal stands, a crash in between
 	// is followed by another ForgetJournal.
-	if err := atomicfile.Discard(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget journal: %w", err)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget journal: %w", err)
-	}
-	if err := atomicfile.SyncDir(t.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget journal: %w", err)
+	for _, step := range []func() error{
+		func() error { return atomicfile.Discard(path) },
+		func() error { return os.Remove(path) },
+		func() error { return atomicfile.SyncDir(t.path) },
+	} {
+		if err := step(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("forget journal: %w", err)
+		}
 	}
 	return nil
 }
 
+// Facts are what is remembered of a target between rotations. Times are UTC;
+// the zero time means never. There is no key in them.
+type Facts struct {
+	// Key is the fingerprint of the key that the facts speak of; "" where
+	// none is known, or for a weak key, which has none.
+	Key string `json:"key,omitempty"`
+	// ProvedAt is when the last rotation to Key was proved. The clock of "is a
+	// rotation due" starts here.
+	ProvedAt time.Time `json:"proved_at,omitzero"`
+	// SeenAt is when a Key that blnkctl did not make was first seen
+	// (adopted), and its clock started.
+	SeenAt time.Time `json:"seen_at,omitzero"`
+	// Rotation is the ID of the last rotation that ended, LastOutcome how.
+	Rotation    string `json:"rotation,omitempty"`
+	LastOutcome string `json:"last_outcome,omitempty"`
+	// Failures counts the rotations that were put back since the last proved
+	// one, FailedAt is when the last of them ended, and FailedRefs a digest of
+	// the references it was run with: other ones reset the waiting.
+	Failures   int       `json:"failures,omitempty"`
+	FailedAt   time.Time `json:"failed_at,omitzero"`
+	FailedRefs string    `json:"failed_refs,omitempty"`
+	// Behind are the references of write-only copies that could not be written
+	// and so may hold another key.
+	Behind []string `json:"behind,omitempty"`
+}
+
+// LoadFacts returns what SaveFacts saved; the zero Facts where there is
+// nothing; ErrDamaged or ErrOtherVersion (wrapped) where the file cannot be
+// read as it was written.
+func (t *Target) LoadFacts() (Facts, error) {
+	var facts Facts
+	body, err := t.load(factsName)
+	if err != nil || body == nil {
+		return Facts{}, err
+	}
+	if err := json.Unmarshal(body, &facts); err != nil {
+		// Not the decoder's error: it may quote the file.
+		return Facts{}, fmt.Errorf("load facts: %s: %w", t.file(factsName), ErrDamaged)
+	}
+	return facts, nil
+}
+
+// SaveFacts replaces the facts, durably.
+func (t *Target) SaveFacts(facts Facts) error {
+	body, err := json.Marshal(facts)
+	if err != nil {
+		return fmt.Errorf("save facts: %w", err)
+	}
+	return t.save(factsName, append(body, '\n'))
+}
+
 // save writes a sealed file of the target, whole or not at all.
 func (t *Target) save(name string, body []byte) error {
-	if err := t.make(); err != nil {
-		return err
+	err := t.make()
+	if err == nil {
+		err = atomicfile.Replace(t.file(name), seal(name, body), atomicfile.Private())
 	}
-	return atomicfile.Replace(t.file(name), seal(name, body), atomicfile.Private())
+	if err != nil {
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	return nil
+}
+
+// load reads a sealed file: nil where there is none, never nil where there is
+// one.
+func (t *Target) load(name string) ([]byte, error) {
+	data, err := ownfile.Read(t.file(name), mostBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, err)
+	}
+	body, err := unseal(name, data)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %s: %w", name, t.file(name), err)
+	}
+	return append([]byte{}, body...), nil
+}
+
+// seal puts a line before the body by which a cut, a flipped bit and another
+// version are told apart:
+//
+//	blnkctl journal 1 sha256:…
+func seal(name string, body []byte) []byte {
+	sum := sha256.Sum256(body)
+	line := fmt.Sprintf("blnkctl %s %d sha256:%s\n", name, sealVersion, hex.EncodeToString(sum[:]))
+	return append([]byte(line), body...)
+}
+
+// unseal returns the body of a sealed file. Its errors hold nothing of the
+// file but its version.
+func unseal(name string, data []byte) ([]byte, error) {
+	line, body, ok := bytes.Cut(data, []byte("\n"))
+	word := bytes.Split(line, []byte(" "))
+	if !ok || len(word) < 3 || string(word[0]) != "blnkctl" || string(word[1]) != name {
+		return nil, ErrDamaged
+	}
+	version, err := strconv.Atoi(string(word[2]))
+	if err != nil || version < 1 {
+		return nil, ErrDamaged
+	}
+	if version != sealVersion {
+		return nil, fmt.Errorf("%w (format %d, this one reads %d)", ErrOtherVersion, version, sealVersion)
+	}
+	if !bytes.Equal(data, seal(name, body)) {
+		return nil, ErrDamaged
+	}
+	return body, nil
 }

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -286,5 +287,69 @@ func TestSaveIntoAFolderThatVanished(t *testing.T) {
 	}
 	if err := target.SaveJournal([]byte("c")); !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, state.ErrUnsafe) {
 		t.Errorf("a file stands there: %v", err)
+	}
+}
+
+// A reference that was mistyped leaves no folder behind, however many wait for
+// its lock; one that was used keeps its.
+func TestUnlockLeavesNothingUnused(t *testing.T) {
+	dir, target := newTarget(t)
+	held := 0
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	for range 20 {
+		wait.Go(func() {
+			unlock, err := target.Lock(t.Context(), time.Minute)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if !mu.TryLock() {
+				t.Error("two have the lock")
+			} else {
+				held++
+				mu.Unlock()
+			}
+			unlock()
+		})
+	}
+	wait.Wait()
+	if names, err := filepath.Glob(filepath.Join(dir, "targets", "*")); err != nil || len(names) != 0 || held != 20 {
+		t.Errorf("%q is left by %d, %v", names, held, err)
+	}
+	unlock, err := target.Lock(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := target.SaveFacts(state.Facts{Rotation: "r1"}); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	if facts, err := target.LoadFacts(); facts.Rotation != "r1" || err != nil {
+		t.Errorf("facts %+v, %v", facts, err)
+	}
+}
+
+// What is no file, or larger than any that blnkctl writes, is an error at once.
+func TestJournalThatCannotBeRead(t *testing.T) {
+	_, target := newTarget(t)
+	if err := target.SaveFacts(state.Facts{}); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(target.Path(), "journal")
+	for name, put := range map[string]func() error{
+		"fifo": func() error { return syscall.Mkfifo(path, 0o600) },
+		"link": func() error { return os.Symlink("facts", path) },
+		"huge": func() error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) },
+	} {
+		if err := put(); err != nil {
+			t.Fatal(err)
+		}
+		if body, err := target.LoadJournal(); err == nil || body != nil {
+			t.Errorf("%s: %d bytes, %v", name, len(body), err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -1,0 +1,133 @@
+// Package ownfile opens what nobody but root and this user can have put there:
+// whoever owns a link chooses which file is read, and whoever owns a file what
+// it says.
+//
+// It does not promise to keep out who owns a folder on the way to a file.
+package ownfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+var (
+	// ErrForeign: it, or a link that leads to it, belongs to another user.
+	ErrForeign = errors.New("not ours")
+	// ErrShape: it is no regular file, or a larger one than it may be.
+	ErrShape = errors.New("not a file to read")
+)
+
+// A fault is an error of a kind that says in its own words what is wrong.
+type fault struct {
+	error
+	kind error
+}
+
+func (f *fault) Unwrap() error { return f.kind }
+
+// maxLinks is how many links may lead from one to the next, as on Linux.
+const maxLinks = 40
+
+// Resolve follows the links of an absolute path wherever they stand on it, but
+// only ours and root's; another one is ErrForeign (wrapped). What does not exist
+// is no error: the path is returned as far as it is known.
+func Resolve(path string) (string, error) {
+	done, rest := "/", strings.Split(path, "/")
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		// ".." counts from what a link led to, as for the kernel.
+		next := filepath.Join(done, name)
+		info, err := os.Lstat(next)
+		if errors.Is(err, fs.ErrNotExist) {
+			return filepath.Join(append([]string{next}, rest...)...), nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			done = next
+			continue
+		}
+		if err := owned("the link "+next, info); err != nil {
+			return "", err
+		}
+		if links++; links > maxLinks {
+			return "", &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+		}
+		target, err := os.Readlink(next)
+		if err != nil {
+			return "", err
+		}
+		if filepath.IsAbs(target) {
+			done = "/"
+		}
+		rest = append(strings.Split(target, "/"), rest...)
+	}
+	return done, nil
+}
+
+// Open opens a regular file of at most most bytes for reading. A link at path is
+// an error, and a FIFO or device is one instead of a wait.
+func Open(path string, most int64) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = &fault{fmt.Errorf("%s is no regular file", path), ErrShape}
+	case info.Size() > most:
+		err = &fault{fmt.Errorf("%s is larger than %d MiB", path, most>>20), ErrShape}
+	default:
+		err = owned(path, info)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// Read returns what is in a file that Open opens.
+func Read(path string, most int64) ([]byte, error) {
+	f, _, err := Open(path, most)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// OpenDir opens a folder that Resolve found.
+func OpenDir(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = owned(path, info)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// owned refuses what belongs to another user than root and us.
+func owned(what string, info fs.FileInfo) error {
+	if owner := int(info.Sys().(*syscall.Stat_t).Uid); owner != 0 && owner != os.Geteuid() {
+		return &fault{fmt.Errorf("%s belongs to user %d", what, owner), ErrForeign}
+	}
+	return nil
+}
