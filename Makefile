@@ -1,5 +1,6 @@
 # What a person runs here. Everything works offline once the modules are there
-# (go mod download), but for bench and lint, which fetch a program once.
+# (go mod download), but for what fetches programs once: bench, lint, and vault,
+# compose and systemd, which some tests need.
 
 GO   ?= go
 LINT  = $(GO) tool -modfile=tools/golangci-lint/go.mod golangci-lint
@@ -15,7 +16,7 @@ TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print
 
 FUZZTIME ?= 30s
 
-.PHONY: help build test race vault demo bench lint lines tidy cross fuzz clean need-go need-strace need-cc
+.PHONY: help build test race vault compose systemd demo bench lint lines tidy cross fuzz clean need-go need-cc
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,16 +24,40 @@ help: ## show this list
 build: need-go ## build ./blnkctl
 	CGO_ENABLED=0 $(GO) build . # a static binary starts in two thirds of the time
 
-test: need-go need-strace vault ## run all tests
-	$(GO) test -timeout=20m ./... # with a Docker engine, cmd takes minutes more
+# Static programs start faster, and scripts start thousands.
+test: need-go ## run all tests; what is missing for some is named first
+	@$(GO) run ./internal/blnktest/needs/list
+	CGO_ENABLED=0 $(GO) test ./...
 	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test ./..."; $(GO) -C $$m test ./...; done
 
-race: need-go need-strace need-cc vault ## run all tests with the race detector
-	$(GO) test -race -timeout=20m -skip '^TestLeaks$$' ./... # it runs all scripts again, under strace: slow, and the same code
+race: need-go need-cc ## run all tests with the race detector
+	$(GO) test -race -timeout=20m -skip '^Test(Docker|Compose|Systemd)$$' ./... # they take long, and nothing in a driver is concurrent
 	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test -race ./..."; $(GO) -C $$m test -race ./...; done
 
-vault: need-go ## build Vault's own server for the tests: minutes, once per machine
+# What some tests need and not every machine has. Each takes minutes, once.
+CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/blnkctl-test
+
+vault: need-go ## build Vault's own server for the tests
 	@$(GO) run ./internal/vaulttest/build
+
+compose: need-go ## build Docker Compose, of three versions, for the tests
+	CGO_ENABLED=0 $(GO) build -C tools/compose -trimpath -ldflags='-s -w -X github.com/docker/compose/v2/internal.Version=v2.40.3' \
+		-o $(CACHE)/docker/cli-plugins/docker-compose .
+	@set -e; for v in v2/v2.20.3 v5/v5.5.1; do \
+		module=github.com/docker/compose/$${v%/*}; version=$${v#*/}; \
+		plugin=$(CACHE)/docker-$$version/cli-plugins/docker-compose; \
+		if [ -e $$plugin ]; then continue; fi; \
+		source=$$(cd / && $(GO) mod download -json $$module@$$version | sed -n 's/^.*"Dir": "\(.*\)".*$$/\1/p'); \
+		echo "building $$module $$version"; \
+		CGO_ENABLED=0 $(GO) build -C $$source -trimpath -ldflags="-s -w -X $$module/internal.Version=$$version" -o $$plugin ./cmd; \
+	done
+
+systemd: ## make a Debian with systemd to boot in the tests (root; 210 MB)
+	@command -v debootstrap >/dev/null || { echo "this needs debootstrap (Debian: apt-get install debootstrap)" >&2; exit 1; }
+	@set -e; tree=$(CACHE)/systemd-bookworm; if [ -e $$tree ]; then exit; fi; mkdir -p $(CACHE); rm -rf $$tree.half; \
+	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,libpam-systemd,polkitd bookworm $$tree.half http://deb.debian.org/debian; \
+	chroot $$tree.half useradd --create-home --shell /bin/sh person; \
+	mv $$tree.half $$tree
 
 demo: need-go ## rotate and verify a key on a stand-in Blnk server, and show it
 	@$(GO) run ./internal/blnktest/demo
@@ -70,9 +95,6 @@ clean: ## remove what was built here
 
 need-go:
 	@command -v $(GO) >/dev/null || { echo "this needs Go 1.26 or newer: https://go.dev/dl" >&2; exit 1; }
-
-need-strace:
-	@command -v strace >/dev/null || { echo "the tests look for leaked keys with strace, and need it (Debian: apt-get install strace)" >&2; exit 1; }
 
 need-cc:
 	@command -v "$$($(GO) env CC)" >/dev/null || { echo "the race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }

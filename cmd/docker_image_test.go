@@ -9,25 +9,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
-// dash is the shell of Debian, and so of Blnk's image. As process 1 it stays
-// before its last command; busybox' shell gives its place to that.
-const (
-	busybox = "/bin/busybox"
-	dash    = "/bin/dash"
-)
-
-// libraries are what a program is linked with.
-func libraries(t *testing.T, program string) (paths []string) {
-	t.Helper()
-	out, err := exec.Command("ldd", program).Output()
-	if err != nil {
-		t.Fatalf("ldd %s: %v", program, err)
-	}
+// libraries are what a program is linked with: none where it is static.
+func libraries(program string) (paths []string) {
+	out, _ := exec.Command("ldd", program).Output() // it fails for a static one
 	for word := range strings.FieldsSeq(string(out)) {
 		if strings.HasPrefix(word, "/") {
 			paths = append(paths, word)
@@ -36,22 +26,18 @@ func libraries(t *testing.T, program string) (paths []string) {
 	return paths
 }
 
-// standinImage makes an image of the stand-in as blnk, blnkctl itself, and the
-// shells. It needs no registry and no builder.
+// standinImage makes an image of this test binary, which is the stand-in as
+// blnk and blnkctl itself, and of the shells. It needs no registry, no builder
+// and no compiler.
 func standinImage(t *testing.T) string {
 	t.Helper()
-	programs := map[string]string{"bin/busybox": busybox, "bin/dash": dash}
-	for _, library := range libraries(t, dash) {
-		programs[strings.TrimPrefix(library, "/")] = library
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, source := range map[string]string{"blnk": "../internal/blnktest/blnkstandin", "blnkctl": ".."} {
-		program := filepath.Join(t.TempDir(), name)
-		build := exec.Command("go", "build", "-o", program, source)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", name, err, out)
-		}
-		programs["bin/"+name] = program
+	programs := map[string]string{"bin/busybox": needs.Busybox, "bin/dash": needs.Dash, "bin/blnk": self}
+	for _, library := range append(libraries(needs.Dash), libraries(self)...) {
+		programs[strings.TrimPrefix(library, "/")] = library
 	}
 	var layer bytes.Buffer
 	w := tar.NewWriter(&layer)
@@ -72,6 +58,9 @@ func standinImage(t *testing.T) string {
 		if err := w.WriteHeader(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: to, Mode: 0o777}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := w.WriteHeader(&tar.Header{Name: "bin/blnkctl", Typeflag: tar.TypeLink, Linkname: "bin/blnk", Mode: 0o755}); err != nil {
+		t.Fatal(err)
 	}
 	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o777}), w.Close()); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/blnkctl/blnkctl/internal/blnktest"
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/keygen"
 )
 
@@ -40,33 +41,10 @@ import (
 // and $N, the beginning of all names of containers; $IMAGE, with blnk and a
 // shell; $PORT and $WPORT, ports of this host for server and worker; $URL.
 func TestDocker(t *testing.T) {
-	needDocker(t)
+	needs.Docker().For(t)
 	t.Parallel()
 	image := standinImage(t)
 	runDockerScripts(t, "docker", nil, image, scriptCondition, nil)
-}
-
-// needDocker skips a test where there is no engine; where BLNKCTL_DOCKER is
-// "required", as in .ci/run, that is a failure.
-func needDocker(t *testing.T) {
-	t.Helper()
-	missing := ""
-	if out, err := exec.Command("docker", "version", "--format", "{{.Server.Os}}").CombinedOutput(); err != nil {
-		missing = "no Docker engine can be reached here"
-	} else if system := strings.TrimSpace(string(out)); system != "linux" {
-		missing = "the Docker engine here runs no Linux containers"
-	} else if _, err := os.Stat(busybox); err != nil {
-		missing = "no " + busybox + " for the image (Debian: apt-get install busybox-static)"
-	} else if _, err := os.Stat(dash); err != nil {
-		missing = "no " + dash + ", the shell of Blnk's image"
-	}
-	if missing == "" {
-		return
-	}
-	if os.Getenv("BLNKCTL_DOCKER") == "required" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
 }
 
 // runDockerScripts runs the scripts of a folder of testdata, or those of the names.

@@ -1,141 +1,124 @@
 package cmd_test
 
 import (
-	"bufio"
 	"errors"
+	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
-// notTraced are the scripts that run under no strace when leaks are searched
-// for, because only one can watch a process: each uses strace itself, to hit
-// blnkctl at an exact system call. Their second line says so. What they print
-// and the files that they leave are searched all the same, by TestScripts.
-func notTraced() []string {
-	return []string{
-		"rotate_disk_file", "rotate_disk_inplace", "rotate_disk_state",
-		"rotate_kill_create", "rotate_kill_finish", "rotate_kill_inplace", "rotate_kill_restart",
-		"rotate_kill_set", "rotate_kill_stale", "rotate_kill_test", "rotate_kill_undo",
-		"rotate_signal_create", "rotate_signal_finish", "rotate_signal_set",
+// In every script each key that was in a store, in a journal or on a command's
+// stdout meanwhile is searched for, in every shape of secret.Key.Encodings: in
+// what blnkctl prints, in the files left behind, and in the arguments and the
+// environment of the programs of ours that it starts. leak_rules_linux_test.go
+// says where a key may be: in a script, a file of its own with a key is best
+// called *.key.
+//
+// tracedScripts run under strace besides, one for each path that a key takes:
+// there the search is in everything that blnkctl hands on to any program, and in
+// whatever it writes, to wherever. None of them may strike, which takes strace too.
+func tracedScripts() map[string]string {
+	return map[string]string{
+		"keygen_print":         "made, to stdout",
+		"keygen_output_lost":   "made, to a stdout that fails",
+		"keygen_store":         "made, into a file",
+		"keygen_force":         "made, into several files, over an old one",
+		"exec_env":             "from a file into a variable of a command",
+		"exec_watch":           "the same, again and again",
+		"exec_other_user":      "the same, read by another user",
+		"verify_key_input":     "from a file or stdin to a server",
+		"verify_prompt":        "from a terminal to a server",
+		"verify_answers":       "to a server that answers anything",
+		"config_leak":          "typed where it does not belong",
+		"rotate_success":       "blnk.json, journal, server",
+		"rotate_dotenv":        "an env file, there and back",
+		"rotate_layout":        "a file with everything around the key",
+		"rotate_refused_file":  "a file that cannot be read well: its errors",
+		"rotate_journal":       "a journal that cannot be read well: its errors",
+		"rotate_commands":      "commands of blnkctl.yaml, through pipes",
+		"rotate_restart_fails": "printed by a restart command",
+		"rotate_environment":   "the variables of the caller",
+		"rotate_shadowed":      "the variables of a server",
+		"rotate_tls":           "https",
+		"rotate_other_key":     "a key that is not the server's: its errors",
+		"rotate_compromised":   "the way forward alone",
+		"rotate_confirm":       "a plan on a terminal",
+		"rotate_open":          "from the journal into files again",
+		"rotate_two_servers":   "several servers, there and back",
+		"sync_follow":          "from one store into others",
+		"audit_log":            "records",
+		"systemd_fails":        "printed by a unit",
 	}
 }
 
-const notTracedLine = "# not traced for leaks: it uses strace itself"
-
-// TestLeaks runs every script a second time, with blnkctl and all that it starts
-// under strace, and searches for each key that was in a store, in a journal or
-// on a command's stdout meanwhile, in every shape of secret.Key.Encodings: in
-// the arguments and environments that blnkctl hands on, in whatever it writes, to
-// wherever, and in the files left behind. leak_rules_linux_test.go says where a
-// key may be: in a script, a file of its own with a key is best called *.key.
-func TestLeaks(t *testing.T) {
-	if _, err := exec.LookPath("strace"); err != nil {
-		t.Fatalf("leaks are searched for with strace: %v (Debian: apt-get install strace)", err)
-	}
-	t.Parallel()
-	params := scriptParams(func(env *testscript.Env) error { return watchLeaks(env, "strace", realBlnkctl(t)) })
-	all, err := filepath.Glob("testdata/*.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range all {
-		if marked, err := isMarked(file); err != nil {
-			t.Fatal(err)
-		} else if !marked {
-			params.Files = append(params.Files, file)
+// TestTraced stands for the scripts that are not searched to their depths where
+// there is no strace.
+func TestTraced(t *testing.T) {
+	for name := range tracedScripts() {
+		data, err := os.ReadFile(filepath.Join("testdata", name+".txt"))
+		if err != nil || strings.Contains(string(data), "strike ") {
+			t.Errorf("%s cannot be traced: %v", name, err)
 		}
 	}
-	params.Dir = ""
-	testscript.RunT(scriptT{T: t}, params)
+	needs.Strace().For(t)
 }
 
-// TestNotTraced holds the list against the scripts.
-func TestNotTraced(t *testing.T) {
-	all, err := filepath.Glob("testdata/*.txt")
-	if err != nil {
-		t.Fatal(err)
+// watchScript searches a script of testdata.
+func watchScript(env *testscript.Env) error {
+	name, mode := strings.TrimPrefix(filepath.Base(env.WorkDir), "script-"), "note"
+	if tracedScripts()[name] != "" && needs.Strace().Missing() == nil {
+		mode = "strace"
 	}
-	var marked, users []string
-	for _, file := range all {
-		name := strings.TrimSuffix(filepath.Base(file), ".txt")
-		if yes, err := isMarked(file); err != nil {
-			t.Fatal(err)
-		} else if yes {
-			marked = append(marked, name)
-		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(string(data), "strike ") {
-			users = append(users, name)
-		}
-	}
-	if want := notTraced(); !slices.Equal(marked, want) || !slices.Equal(users, want) {
-		t.Errorf("marked as not traced: %v\nwant: %v\nscripts that use strace: %v", marked, want, users)
-	}
+	return watchLeaks(env, mode, "blnkctl")
 }
 
-func isMarked(file string) (bool, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return false, err
+// watchContainers searches a script with containers. strace makes those that
+// blnkctl starts slow, so it looks into one of each kind.
+func watchContainers(env *testscript.Env) error {
+	mode, name := "note", filepath.Base(env.WorkDir)
+	if (name == "script-docker_restart" || name == "script-compose_both") && needs.Strace().Missing() == nil {
+		mode = "strace"
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	_ = lines.Scan() // the first line says what the script shows
-	return lines.Scan() && lines.Text() == notTracedLine, lines.Err()
+	return watchLeaks(env, mode, "blnkctl")
 }
 
-func realBlnkctl(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("blnkctl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// watchLeaks puts a blnkctl of its own before the script's, and searches when
-// the script is over. In the mode "note" it only learns the keys on the way.
-func watchLeaks(env *testscript.Env, mode, program string) error {
+// watchLeaks gives a script programs of its own that note the keys on the way
+// (noteStart), and searches when it is over. In the mode "strace" the program of
+// that name runs under it.
+func watchLeaks(env *testscript.Env, mode, name string) error {
 	t := env.T().(scriptT)
-	folder, self, err := leakFolder(t.T)
+	folder, err := leakFolder(t.T, env.WorkDir)
 	if err != nil {
 		return err
 	}
-	name := filepath.Base(program)
-	if err := os.Link(program, filepath.Join(folder, name)); err != nil {
-		return err
-	}
-	path := env.Getenv("PATH")
-	text := wrapper(self, folder, env.WorkDir, mode, filepath.Join(folder, name))
-	if err := writeProgram(filepath.Join(folder, "bin", "blnkctl"), text); err != nil {
-		return err
-	}
-	if mode != "strace" {
-		if err := noteStrikes(env, folder, self); err != nil {
+	bin := filepath.Join(folder, "bin")
+	if mode == "strace" {
+		// Not in bin, where a program notes for itself.
+		program := filepath.Join(folder, name)
+		if err := os.Rename(filepath.Join(bin, name), program); err != nil {
 			return err
 		}
-	}
-	env.Setenv("PATH", filepath.Join(folder, "bin")+":"+path)
-	if mode != "strace" {
+		text := fmt.Sprintf("#!/bin/sh\nexec '%s/traced' '%s' '%s' '%s' \"$@\"\n", bin, folder, env.WorkDir, program)
+		if err := writeProgram(filepath.Join(bin, name), text); err != nil {
+			return err
+		}
+	} else {
 		*t.folder = folder // what others print is not ours, and strace tells them apart
 	}
+	env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
 	env.Defer(func() {
 		if t.Failed() {
 			return
 		}
-		stopStandins(env.WorkDir, path)
-		err := errors.Join(tracesDone(folder), noteKeys(folder, env.WorkDir))
-		if err != nil {
+		stopStandins(env.WorkDir)
+		if err := errors.Join(tracesDone(folder), noteKeys(folder, env.WorkDir)); err != nil {
 			t.T.Error(err)
 			return
 		}
@@ -144,18 +127,6 @@ func watchLeaks(env *testscript.Env, mode, program string) error {
 		}
 	})
 	return nil
-}
-
-// noteStrikes notes the keys when a strike begins, and not when blnkctl does:
-// strike has to execute that itself.
-func noteStrikes(env *testscript.Env, folder, self string) error {
-	strike, err := exec.LookPath("strike")
-	if err != nil {
-		return err
-	}
-	text := wrapper(self, folder, env.WorkDir, "note", strike)
-	text = strings.Replace(text, "exec ", "PATH='"+env.Getenv("PATH")+"' exec ", 1)
-	return writeProgram(filepath.Join(folder, "bin", "strike"), text)
 }
 
 // writeProgram writes a script that is to be executed. A process that another
@@ -169,20 +140,23 @@ func writeProgram(path, text string) error {
 
 // leakFolder makes a folder that every user of a script can write to, with the
 // programs in it: where testscript has them nobody else may go.
-func leakFolder(t *testing.T) (folder, self string, err error) {
-	program, err := exec.LookPath("traced")
+func leakFolder(t *testing.T, work string) (string, error) {
+	self, err := os.Executable()
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	folder = t.TempDir()
-	self = filepath.Join(folder, "traced")
-	err = errors.Join(os.Mkdir(filepath.Join(folder, "bin"), 0o755), os.Link(program, self),
-		os.Chmod(folder, 0o777), os.Chmod(filepath.Dir(folder), 0o755)) //nolint:gosec // see above
+	folder := t.TempDir()
+	err = errors.Join(os.Mkdir(filepath.Join(folder, "bin"), 0o755),
+		os.Chmod(folder, 0o777), os.Chmod(filepath.Dir(folder), 0o755), //nolint:gosec // see above
+		os.WriteFile(filepath.Join(folder, "work"), []byte(work), 0o644)) //nolint:gosec // see above
+	for name := range programs() {
+		err = errors.Join(err, os.Link(self, filepath.Join(folder, "bin", name)))
+	}
 	for _, name := range []string{"keys", "lock"} {
 		path := filepath.Join(folder, name)
 		err = errors.Join(err, os.WriteFile(path, nil, 0o666), os.Chmod(path, 0o666)) //nolint:gosec // see above
 	}
-	return folder, self, err
+	return folder, err
 }
 
 // tracesDone returns when no strace is at work any more. What a script has left
@@ -209,34 +183,6 @@ func tracesDone(folder string) error {
 func scriptPrograms() map[string]func() {
 	return map[string]func(){
 		"traced": func() { os.Exit(traced()) },
-		"leaker": func() { os.Exit(leaker()) },
+		"leaker": func() { noteStart("leaker"); os.Exit(leaker()) },
 	}
-}
-
-// watchNotTraced is how TestScripts searches what the scripts leave that run
-// under no strace of ours.
-func watchNotTraced(env *testscript.Env) error {
-	name := strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")
-	if !slices.Contains(notTraced(), name) {
-		return nil
-	}
-	program, err := exec.LookPath("blnkctl")
-	if err != nil {
-		return err
-	}
-	return watchLeaks(env, "note", program)
-}
-
-// watchContainers searches what scripts with containers show and leave. strace
-// looks into one of each kind too: it makes those that blnkctl starts slow.
-func watchContainers(env *testscript.Env) error {
-	program, err := exec.LookPath("blnkctl")
-	if err != nil {
-		return err
-	}
-	mode := "note"
-	if name := filepath.Base(env.WorkDir); name == "script-docker_restart" || name == "script-compose_both" && env.Getenv("V") == "2" {
-		mode = "strace"
-	}
-	return watchLeaks(env, mode, program)
 }

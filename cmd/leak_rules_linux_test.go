@@ -46,7 +46,7 @@ func findLeaks(folder, work, program string) []string {
 		}
 		found = append(found, s.inActs(run, acts)...)
 	}
-	found = append(found, s.leftBehind()...)
+	found = append(append(found, s.inChildren(folder)...), s.leftBehind()...)
 	slices.Sort(found)
 	return slices.Compact(found)
 }
@@ -57,11 +57,7 @@ func (s *search) load(folder string) error {
 		return err
 	}
 	for _, file := range files {
-		var run tracedRun
-		data, err := os.ReadFile(file)
-		if err == nil {
-			err = json.Unmarshal(data, &run)
-		}
+		run, err := readRun(file)
 		if err != nil {
 			return err
 		}
@@ -221,6 +217,40 @@ func (s *search) inActs(run tracedRun, acts []act) []string {
 	return found
 }
 
+// inChildren searches what the programs of ours were started with that blnkctl
+// started itself.
+func (s *search) inChildren(folder string) []string {
+	files, err := filepath.Glob(filepath.Join(folder, "*.child"))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var found []string
+	for _, file := range files {
+		child, err := readRun(file)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		at := slices.IndexFunc(s.runs, func(run tracedRun) bool { return run.PID == child.Parent })
+		if at < 0 {
+			return []string{fmt.Sprintf("nobody started %q", child.Args)}
+		}
+		for _, text := range append(child.Args, child.Env...) {
+			if what := s.in(text); what != "" && !s.mayPass(s.runs[at], text) {
+				found = append(found, fmt.Sprintf("%q hands over %s", s.runs[at].Args, what))
+			}
+		}
+	}
+	return found
+}
+
+func readRun(file string) (run tracedRun, err error) {
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(data, &run)
+	}
+	return run, err
+}
+
 // asked is the one line in which a server is asked for a key.
 var asked = regexp.MustCompile(`(?m)^X-Blnk-Key: .*\r\n`)
 
@@ -349,8 +379,11 @@ func searchOutput(t scriptT) {
 	var command string
 	var output strings.Builder
 	check := func() {
-		run := tracedRun{Args: strings.Fields(command)}
-		if what := s.in(output.String()); what != "" && strings.Contains(command, "blnkctl") && !run.printsAKey() {
+		run, text := tracedRun{Args: strings.Fields(command)}, output.String()
+		if strings.Contains(command, "blnkctl exec ") { // on stdout its command may print what it got
+			_, text, _ = strings.Cut(text, "[stderr]\n")
+		}
+		if what := s.in(text); what != "" && strings.Contains(command, "blnkctl") && !run.printsAKey() {
 			t.leak(fmt.Sprintf("%s prints %s", command, what))
 		}
 		output.Reset()

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/blnkctl/blnkctl/internal/blnktest"
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
 // seeds are leaks of every kind. Each gets the key of ./blnk.json.
@@ -34,6 +34,12 @@ func seeds() map[string]func(key string) error {
 		"environment": func(key string) error {
 			cmd := exec.Command("true")
 			cmd.Env = []string{"BLNK_SERVER_SECRET_KEY=" + key}
+			return cmd.Run()
+		},
+		"argument of ours": func(key string) error { return exec.Command("blnk-standin", "help", key).Run() },
+		"environment of ours": func(key string) error {
+			cmd := exec.Command("blnk-standin", "help")
+			cmd.Env = append(os.Environ(), "BLNK_SERVER_SECRET_KEY="+key)
 			return cmd.Run()
 		},
 		"stdout": func(key string) error { _, err := fmt.Println(key); return err },
@@ -141,17 +147,13 @@ func runSeed(t *testing.T, kind, mode, as string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("env PORT=%d\nexec %s blnkctl '%s'\n-- blnk.json --\n%s\n", port, as, kind, config)
+	text := fmt.Sprintf("env PORT=%d\nexec %s leaker '%s' # as blnkctl\n-- blnk.json --\n%s\n", port, as, kind, config)
 	file := filepath.Join(t.TempDir(), "seed.txt")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	program, err := exec.LookPath("leaker")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var found []string
-	params := scriptParams(func(env *testscript.Env) error { return watchLeaks(env, mode, program) })
+	params := scriptParams(func(env *testscript.Env) error { return watchLeaks(env, mode, "leaker") })
 	params.Dir, params.Files = "", []string{file}
 	t.Run("run", func(t *testing.T) {
 		testscript.RunT(scriptT{T: t, leak: func(what string) { found = append(found, what) }}, params)
@@ -161,9 +163,11 @@ func runSeed(t *testing.T, kind, mode, as string) []string {
 
 // TestSeededLeaks is the test of the test.
 func TestSeededLeaks(t *testing.T) {
+	needs.Strace().For(t)
 	where := map[string]string{
-		"argument": "hands over a key as it is: \"--key=", "environment": "hands over a key as it is: \"BLNK_SERVER_SECRET_KEY=",
-		"stdout": "(fd 1) a key as it is", "file": "/blnk.json.old (fd 0) a key", "log": "/home/log (fd 0) a key",
+		"argument": "hands over a key as it is: \"--key=", "argument of ours": "hands over a key as it is", "environment of ours": "hands over a key as it is",
+		"environment": "hands over a key as it is: \"BLNK_SERVER_SECRET_KEY=",
+		"stdout":      "(fd 1) a key as it is", "file": "/blnk.json.old (fd 0) a key", "log": "/home/log (fd 0) a key",
 		"removed file": "/x (fd 0) a key", "temporary file of something else": "/.audit.head.blnkctl.tmp (fd 0) a key",
 		"another server": "socket:", "path of a request": "socket:",
 	}
@@ -190,7 +194,7 @@ func TestSeededLeaks(t *testing.T) {
 
 // TestSeededLeaksUntraced: output and files are searched without strace too.
 func TestSeededLeaksUntraced(t *testing.T) {
-	for _, kind := range []string{"stdout", "stderr", "halves", "base64", "hex", "url", "json", "quoted", "file", "log"} {
+	for _, kind := range []string{"stdout", "stderr", "halves", "base64", "hex", "url", "json", "quoted", "file", "log", "argument of ours", "environment of ours"} {
 		t.Run(kind, func(t *testing.T) {
 			if len(runSeed(t, kind, "note", "")) == 0 {
 				t.Error("not found")
@@ -205,6 +209,7 @@ func TestSeededLeaksUntraced(t *testing.T) {
 // TestSeededLeaksOfOthers: a blnkctl that another user runs forbids strace to
 // look into it, and is searched all the same.
 func TestSeededLeaksOfOthers(t *testing.T) {
+	needs.Strace().For(t)
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be another user")
 	}
@@ -214,16 +219,19 @@ func TestSeededLeaksOfOthers(t *testing.T) {
 	}
 }
 
-// TestNoStrace: without strace the search for leaks fails.
+// TestNoStrace: without strace one line says what helps, and where it is
+// required nothing passes.
 func TestNoStrace(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, "-test.run=^TestLeaks$")
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PATH=") }), "PATH=/nowhere")
-	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "FAIL: TestLeaks") || !strings.Contains(string(out), "strace") {
-		t.Errorf("%v:\n%s", err, out)
+	for _, c := range []struct{ value, want string }{{"", "--- SKIP: TestTraced"}, {"required", "--- FAIL: TestTraced"}} {
+		cmd := exec.Command(self, "-test.run=^TestTraced$", "-test.v")
+		cmd.Env = append(os.Environ(), "PATH=/nowhere", "BLNKCTL_STRACE="+c.value)
+		out, err := cmd.CombinedOutput()
+		if (err == nil) == (c.value != "") || !strings.Contains(string(out), c.want) || !strings.Contains(string(out), "apt-get install strace") {
+			t.Errorf("%q: %v:\n%s", c.value, err, out)
+		}
 	}
 }

@@ -13,13 +13,56 @@ import (
 	"time"
 )
 
-// traced is what stands for blnkctl while leaks are searched for (leak_test.go):
+// A program that stands in the folder bin of a leakFolder notes what is to be
+// searched for later before it begins: blnkctl the keys that stand below the
+// script's folder and what it was started with, others what blnkctl started them
+// with. Below strace nobody notes anything: strace sees it all, and a strike
+// waits for the first call on a path.
+func noteStart(name string) {
+	self, err := os.Executable()
+	if err != nil {
+		return
+	}
+	folder := filepath.Dir(filepath.Dir(self))
+	work, err := os.ReadFile(filepath.Join(folder, "work"))
+	if tracer, _ := tracerIn("/proc/self"); err != nil || tracer != 0 {
+		return
+	}
+	switch {
+	case name == "strike":
+		if len(os.Args) > 4 {
+			err = noteBoth(folder, string(work), os.Args[5:])
+		}
+	case name == "blnkctl" || name == "leaker":
+		err = noteBoth(folder, string(work), os.Args[1:])
+	default:
+		parent, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", os.Getppid()))
+		if strings.TrimSpace(string(parent)) == "blnkctl" || strings.TrimSpace(string(parent)) == "leaker" {
+			err = noteRun(runName(folder)+".child", os.Args)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, name+": note:", err)
+		os.Exit(127)
+	}
+}
+
+func noteBoth(folder, work string, args []string) error {
+	return errors.Join(noteKeys(folder, work), noteRun(runName(folder)+".run", args))
+}
+
+// runName begins the names of the files about a run.
+func runName(folder string) string {
+	return filepath.Join(folder, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()))
+}
+
+// traced is what stands for blnkctl while strace looks at it:
 //
-//	traced FOLDER WORK MODE PROGRAM ARG...
+//	traced FOLDER WORK PROGRAM ARG...
 //
-// It notes in FOLDER which keys stand below WORK, and what is about to run, and
-// becomes PROGRAM; in the mode "strace", with an strace aside that writes down
-// everything that PROGRAM and what it starts execute, and all that they write.
+// It notes the same in FOLDER, and becomes PROGRAM, with an strace aside that
+// writes down everything that PROGRAM and what it starts execute, and all that
+// they write.
 //
 // PROGRAM has the PID, the streams, the environment and the exit status that it
 // would have without all that, and whoever waits for the end of its output does
@@ -30,10 +73,10 @@ func traced() int {
 	switch {
 	case len(args) > 3 && args[0] == handedOver:
 		err = takeOver(args[1], args[2], args[3:])
-	case len(args) > 3:
-		err = trace(args[0], args[1], args[2], args[3:])
+	case len(args) > 2:
+		err = trace(args[0], args[1], args[2:])
 	default:
-		err = errors.New("usage: traced FOLDER WORK MODE PROGRAM ARG...")
+		err = errors.New("usage: traced FOLDER WORK PROGRAM ARG...")
 	}
 	fmt.Fprintln(os.Stderr, "traced:", err)
 	return 127
@@ -42,31 +85,24 @@ func traced() int {
 // handedOver is the first argument behind strace.
 const handedOver = "-handed-over"
 
-// A tracedRun is what is known of one run of blnkctl.
+// A tracedRun is what is known of one run of blnkctl, or of what it starts.
 type tracedRun struct {
-	Args []string // without the program's name
-	Dir  string
-	Env  []string
+	PID, Parent int
+	Args        []string // without the program's name
+	Dir         string
+	Env         []string
 	// Stores are the files that its arguments and variables name as stores.
 	Stores []string
 	trace  string // the file with what strace saw
 }
 
-// wrapper is the text of a program that runs blnkctl with all that.
-func wrapper(traced, folder, work, mode, program string) string {
-	return fmt.Sprintf("#!/bin/sh\nexec '%s' '%s' '%s' %s '%s' \"$@\"\n", traced, folder, work, mode, program)
-}
-
-func trace(folder, work, mode string, program []string) error {
+func trace(folder, work string, program []string) error {
 	if err := noteKeys(folder, work); err != nil {
 		return err
 	}
-	name := filepath.Join(folder, fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano()))
+	name := runName(folder)
 	if err := noteRun(name+".run", program[1:]); err != nil {
 		return err
-	}
-	if mode != "strace" {
-		return execute(program)
 	}
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -111,7 +147,7 @@ func noteRun(path string, args []string) error {
 	if err != nil {
 		return err
 	}
-	run := tracedRun{Args: args, Dir: dir, Env: os.Environ(), Stores: storesOf(args, os.Environ(), dir)}
+	run := tracedRun{PID: os.Getpid(), Parent: os.Getppid(), Args: args, Dir: dir, Env: os.Environ(), Stores: storesOf(args, os.Environ(), dir)}
 	data, err := json.Marshal(run)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/blnkctl/blnkctl/internal/blnktest"
 	"github.com/blnkctl/blnkctl/keygen"
 )
 
@@ -90,11 +91,22 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		ts.Check(os.WriteFile(keyFile, []byte(key.Reveal()+"\n"), 0o600))
 	}
-	shell := []string{"-c", `dir=$1; shift; blnk-standin init --dir "$dir" "$@" <"$dir.key"`, "sh", dir}
-	ts.Check(ts.Exec("sh", append(shell, init...)...))
+	key := strings.TrimSuffix(ts.ReadFile(dir+".key"), "\n")
+	ts.Check(blnktest.Init(append([]string{"--dir", dir}, init...), key))
 	ts.Check(ts.Exec("blnk-standin", append([]string{"up", "--dir", dir}, up...)...))
-	ts.Check(ts.Exec("blnk-standin", "url", "--dir", dir))
-	ts.Setenv(name, strings.TrimSpace(ts.ReadFile("stdout")))
+	ts.Setenv(name, standinURL(ts, dir))
+}
+
+// standinURL asks in this process, but where the script keeps the stand-in's
+// state elsewhere.
+func standinURL(ts *testscript.TestScript, dir string) string {
+	if ts.Getenv("STANDIN_STATE") != "" {
+		ts.Check(ts.Exec("blnk-standin", "url", "--dir", dir))
+		return strings.TrimSpace(ts.ReadFile("stdout"))
+	}
+	url, err := blnktest.URL(dir)
+	ts.Check(err)
+	return url
 }
 
 func cmdExits(ts *testscript.TestScript, neg bool, args []string) {

@@ -27,8 +27,22 @@ func cmdHeld(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdRelease(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 1, "release NAME")
+	h := &hold{pid: spawned(ts, args[0], ".pid")}
+	over := filepath.Join(ts.Getenv("RUN"), args[0]+".exit")
+	until(ts, args[0]+" to be held", func() error {
+		if exists(over) == nil {
+			h.tracer = 0
+			return nil
+		}
+		return h.find()
+	})
+	if h.tracer == 0 {
+		return // it has ended: only one of its threads was held
+	}
 	// What a killed tracer held goes on (ptrace(2)).
-	ts.Check(syscall.Kill(untilHeld(ts, args[0]).tracer, syscall.SIGKILL))
+	if err := syscall.Kill(h.tracer, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
+		ts.Check(err)
+	}
 }
 
 // A hold is a process that waits for its tracer in a system call.

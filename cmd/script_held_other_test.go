@@ -8,6 +8,7 @@ import "github.com/rogpeppe/go-internal/testscript"
 func heldCmds() map[string]scriptCmd        { return nil }
 func mountCmds() map[string]scriptCmd       { return nil }
 func scriptPrograms() map[string]func()     { return nil }
-func watchNotTraced(*testscript.Env) error  { return nil }
+func watchScript(*testscript.Env) error     { return nil }
+func noteStart(string)                      {}
 func watchContainers(*testscript.Env) error { return nil }
 func searchOutput(scriptT)                  {}

@@ -37,9 +37,9 @@ func cmdMountfile(ts *testscript.TestScript, neg bool, args []string) {
 // unmountAtEnd takes the processes of the script away first: they would not be
 // found any more.
 func unmountAtEnd(ts *testscript.TestScript, place string) {
-	work, path := ts.Getenv("WORK"), ts.Getenv("PATH")
+	work := ts.Getenv("WORK")
 	ts.Defer(func() {
-		stopStandins(work, path)
+		stopStandins(work)
 		_ = syscall.Unmount(place, syscall.MNT_DETACH)
 	})
 }

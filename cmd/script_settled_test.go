@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/blnkctl/blnkctl/internal/blnktest"
 	"github.com/blnkctl/blnkctl/state"
 )
 
@@ -43,14 +44,17 @@ func cmdSettled(ts *testscript.TestScript, neg bool, args []string) {
 	if (key == before) != (args[0] == "old") {
 		ts.Fatalf("%s does not hold the %s key", file, args[0])
 	}
-	ts.Check(ts.Exec("blnk-standin", "url", "--dir", dir))
-	url := strings.TrimSpace(ts.ReadFile("stdout"))
+	url := standinURL(ts, dir)
 	if key != before {
 		cmdOracle(ts, false, []string{url, keyFile, "401"})
 		ts.Check(os.WriteFile(keyFile, []byte(key+"\n"), 0o600))
 	}
 	cmdOracle(ts, false, []string{url, keyFile, "200"})
-	if err := ts.Exec("blnk-standin", "signs", "--dir", dir); err != nil {
+	signs := blnktest.Signs
+	if ts.Getenv("STANDIN_STATE") != "" {
+		signs = func(string) error { return ts.Exec("blnk-standin", "signs", "--dir", dir) }
+	}
+	if err := signs(dir); err != nil {
 		ts.Fatalf("the worker signs with another key than %s has: %v", file, err)
 	}
 	found := leftovers(ts, file)

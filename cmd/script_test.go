@@ -6,24 +6,25 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/blnkctl/blnkctl/cmd"
 	"github.com/blnkctl/blnkctl/internal/blnktest"
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
-// TestMain makes the test binary the programs that scripts run: blnkctl itself,
-// the stand-in for a Blnk server, spawn (script_spawn_test.go) and strike
-// (script_strike_test.go).
-func TestMain(m *testing.M) {
-	programs := map[string]func(){
+// programs are what a script can run: blnkctl itself, the stand-in for a Blnk
+// server, spawn (script_spawn_test.go), strike (script_strike_test.go) and others.
+// The test binary is each of them, by its name.
+func programs() map[string]func() {
+	all := map[string]func(){
 		"blnkctl":      func() { os.Exit(cmd.Main()) },
 		"blnk-standin": func() { os.Exit(blnktest.Main()) },
 		"blnk":         func() { os.Exit(blnktest.Main()) }, // by the name of the real one
@@ -37,15 +38,22 @@ func TestMain(m *testing.M) {
 	if os.Getenv(insideSystemd) == "" { // there the real ones are
 		// os.Exit would sleep for a second under the race detector, and this is
 		// called again and again.
-		programs["systemctl"] = func() { syscall.Exit(systemctl()) }
-		programs["journalctl"] = func() { syscall.Exit(journalctl()) }
+		all["systemctl"] = func() { syscall.Exit(systemctl()) }
+		all["journalctl"] = func() { syscall.Exit(journalctl()) }
 	}
-	maps.Copy(programs, scriptPrograms())
+	for name, run := range all {
+		all[name] = func() { noteStart(name); run() }
+	}
+	maps.Copy(all, scriptPrograms())
+	return all
+}
+
+func TestMain(m *testing.M) {
 	// Scripts wait more than they work. A -parallel that is given wins.
-	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.NumCPU())); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(8*runtime.NumCPU())); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, programs)
+	testscript.Main(m, programs())
 }
 
 // TestScripts runs every script of testdata: one behaviour each, which its
@@ -53,7 +61,7 @@ func TestMain(m *testing.M) {
 // in script_cmds_test.go.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.RunT(scriptT{T: t}, scriptParams(watchNotTraced))
+	testscript.RunT(scriptT{T: t}, scriptParams(watchScript))
 }
 
 // scriptParams is how all scripts run; more prepares each one further.
@@ -73,10 +81,16 @@ func scriptParams(more func(*testscript.Env) error) testscript.Params {
 	}
 }
 
-// scriptCondition: [root] and [network], an address of this host that is not
-// loopback.
+// scriptCondition: [root], [strace], and [network], an address of this host that
+// is not loopback.
 func scriptCondition(cond string) (bool, error) {
 	switch cond {
+	case "strace":
+		err := needs.Strace().Missing()
+		if err != nil && needs.Strace().Required() {
+			return false, err
+		}
+		return err == nil, nil
 	case "root":
 		return os.Geteuid() == 0, nil
 	case "network":
@@ -98,20 +112,17 @@ func prepareScript(env *testscript.Env) error {
 		}
 	}
 	env.Values[sumsKey{}] = map[string]treeSum{}
-	path := env.Getenv("PATH")
-	env.Defer(func() { stopStandins(env.WorkDir, path) })
+	env.Defer(func() { stopStandins(env.WorkDir) })
 	return nil
 }
 
 // stopStandins ends the servers and workers of every folder of a script.
-func stopStandins(work, path string) {
+func stopStandins(work string) {
 	_ = filepath.WalkDir(work, func(dir string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() || d.Name() != ".standin" {
 			return nil //nolint:nilerr // a folder that a script closed holds none
 		}
-		down := exec.Command("blnk-standin", "down", "--grace", "1s", "--dir", filepath.Dir(dir))
-		down.Env = []string{"PATH=" + path}
-		_ = down.Run()
+		_ = blnktest.Down(filepath.Dir(dir), time.Second)
 		return filepath.SkipDir
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/internal/vaulttest"
 )
 
@@ -30,9 +31,7 @@ import (
 //
 // and the program vault-seal, which seals the server from inside a command.
 func TestVaultScripts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: Vault's server takes minutes to build")
-	}
+	needs.Vault().For(t)
 	t.Parallel()
 	cmds := withEndCmds(withRotateCmds(scriptCmds()))
 	cmds["vault"] = cmdVault

@@ -2,7 +2,6 @@ package cmd_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,7 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/blnkctl/blnkctl/internal/blnktest"
-	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
 // TestSystemd runs the scripts of testdata/systemd under a real systemd: it
@@ -45,9 +44,9 @@ func TestSystemd(t *testing.T) {
 		runSystemdScripts(t)
 		return
 	}
-	tree := systemdTree(t)
+	needs.Systemd().For(t)
 	t.Parallel()
-	leader := boot(t, tree)
+	leader := boot(t, needs.SystemdTree())
 	// One at a time: a script's daemon-reload is everybody's.
 	inside := exec.Command("nsenter", "--target", leader, "--all", "sh", "-c", `cd /blnkctl/cmd && exec env -i "$@"`, "sh",
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", insideSystemd+"=1",
@@ -59,74 +58,6 @@ func TestSystemd(t *testing.T) {
 	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestSystemd")) {
 		t.Errorf("scripts under a real systemd: %v", err)
 	}
-}
-
-// systemdNeeds are the programs that boot the container.
-var systemdNeeds = []string{"systemd-nspawn", "debootstrap", "nsenter"}
-
-// systemdTree returns the root of a Debian with systemd, which is kept in the
-// user's cache. The tests take a minute or two, so they run only with
-// BLNKCTL_SYSTEMD=required, as in .ci/run; then nothing is skipped.
-func systemdTree(t *testing.T) string {
-	t.Helper()
-	required := os.Getenv("BLNKCTL_SYSTEMD") == "required"
-	stop := t.Skipf
-	if required {
-		stop = t.Fatalf
-	}
-	if os.Geteuid() != 0 {
-		stop("a container with systemd takes root")
-	}
-	for _, name := range systemdNeeds {
-		if _, err := exec.LookPath(name); err != nil {
-			stop("no %s to run a container with systemd (Debian: apt-get install debootstrap systemd-container)", name)
-		}
-	}
-	suite := os.Getenv("BLNKCTL_SYSTEMD_SUITE")
-	if suite == "" {
-		suite = "bookworm"
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tree := filepath.Join(cache, "blnkctl-test", "systemd-"+suite)
-	if !required {
-		t.Skip("BLNKCTL_SYSTEMD=required runs this, and makes a Debian for it (debootstrap, 210 MB)")
-	}
-	if err := makeTree(t.Context(), tree, suite); err != nil {
-		t.Fatal(err)
-	}
-	return tree
-}
-
-// makeTree makes the tree where it is missing; of several at a time one does.
-func makeTree(ctx context.Context, tree, suite string) error {
-	if err := os.MkdirAll(filepath.Dir(tree), 0o700); err != nil {
-		return err
-	}
-	unlock, err := flock.Lock(ctx, tree+".lock", 10*time.Minute)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if exists(tree) == nil {
-		return nil
-	}
-	half := tree + ".half"
-	if err := os.RemoveAll(half); err != nil {
-		return err
-	}
-	make := exec.CommandContext(ctx, "debootstrap", "--variant=minbase",
-		"--include=systemd,systemd-sysv,dbus,libpam-systemd,polkitd", suite, half, "http://deb.debian.org/debian")
-	if out, err := make.CombinedOutput(); err != nil {
-		return fmt.Errorf("debootstrap: %w\n%s", err, out)
-	}
-	// How services may be restarted without root is a script's to say.
-	if out, err := exec.CommandContext(ctx, "chroot", half, "useradd", "--create-home", "--shell", "/bin/sh", "person").CombinedOutput(); err != nil {
-		return fmt.Errorf("useradd: %w\n%s", err, out)
-	}
-	return os.Rename(half, tree)
 }
 
 // boot starts the container and returns its first process when all of its

@@ -198,6 +198,28 @@ func (c *call) printURL() error {
 	return err
 }
 
+// URL is the address of the server in a folder of the stand-in.
+func URL(dir string) (string, error) {
+	u, err := openUnit(dir, "server")
+	if err != nil {
+		return "", err
+	}
+	return u.url()
+}
+
+// Down ends all that runs in a folder of the stand-in.
+func Down(dir string, grace time.Duration) error {
+	c := &call{dir: dir, grace: grace, timeout: 10 * time.Second}
+	return c.control("down")
+}
+
+// Signs returns nil where the worker in a folder of the stand-in signs with the
+// key in its blnk.json.
+func Signs(dir string) error {
+	c := &call{dir: dir}
+	return c.signs()
+}
+
 func (c *call) deliver() error {
 	body := `{"event":"transaction.applied","data":{}}`
 	if len(c.words) > 0 {

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 )
 
-// initFolder writes a blnk.json as the deploy guide has it.
-func initFolder(args []string) error {
+// Init writes a blnk.json as the deploy guide has it, with the key: `blnk-standin
+// init` with its arguments.
+func Init(args []string, key string) error {
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	dir := flags.String("dir", ".", "")
 	port := flags.Int("port", 0, "")
@@ -19,13 +20,17 @@ func initFolder(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	config := Config{Server: ServerConfig{Secure: !*open, SecretKey: key, Port: fmt.Sprint(*port), MetricsBearerToken: *token}}
+	config.Notification.Webhook.URL = *webhook
+	return config.Write(*dir)
+}
+
+func initFolder(args []string) error {
 	key, err := readKey(os.Stdin)
 	if err != nil {
 		return err
 	}
-	config := Config{Server: ServerConfig{Secure: !*open, SecretKey: key, Port: fmt.Sprint(*port), MetricsBearerToken: *token}}
-	config.Notification.Webhook.URL = *webhook
-	return config.Write(*dir)
+	return Init(args, key)
 }
 
 // Write makes dir/blnk.json from the configuration, mode 0600. What a server

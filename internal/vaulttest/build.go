@@ -21,25 +21,39 @@ import (
 // buildLimit is how long to wait for somebody else's build, or for our own.
 const buildLimit = 30 * time.Minute
 
+// Program returns the path of the server program, and an error that says how to
+// build it where this machine does not have it yet.
+func Program() (string, error) {
+	_, program, err := find(context.Background())
+	if err == nil && !built(program) {
+		err = errors.New("Vault's server is not built (make vault)")
+	}
+	return program, err
+}
+
+// find returns the source of the program, and where it goes.
+func find(ctx context.Context) (source, string, error) {
+	s, err := findSource(ctx)
+	if err != nil {
+		return source{}, "", fmt.Errorf("find the source of the Vault server: %w", err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return source{}, "", fmt.Errorf("find a place for the Vault server: %w", err)
+	}
+	return s, filepath.Join(cache, "blnkctl-test", "vaultserver-"+s.key), nil
+}
+
 // Build returns the path of the server program. It builds it where this
 // machine does not have it yet, and then says so on say. Processes that need
 // it at the same time build it once.
 func Build(ctx context.Context, say io.Writer) (string, error) {
-	source, err := findSource(ctx)
-	if err != nil {
-		return "", fmt.Errorf("find the source of the Vault server: %w", err)
+	source, program, err := find(ctx)
+	if err != nil || built(program) {
+		return program, err
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find a place for the Vault server: %w", err)
-	}
-	folder := filepath.Join(cache, "blnkctl-test")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
 		return "", fmt.Errorf("make a place for the Vault server: %w", err)
-	}
-	program := filepath.Join(folder, "vaultserver-"+source.key)
-	if built(program) {
-		return program, nil
 	}
 	unlock, err := flock.Lock(ctx, program+".lock", buildLimit)
 	if err != nil {

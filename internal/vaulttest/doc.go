@@ -2,9 +2,8 @@
 // from Vault's source (see vaultserver, a module of its own), that listens on a
 // free port of this machine and keeps everything in memory.
 //
-// The program is built once per machine, which takes about three minutes on
-// two idle cores; `go run ./internal/vaulttest/build` does it beforehand, and
-// shows that it does, which go test would hide until the tests end.
+// `make vault` builds the program, once per machine, which takes about three
+// minutes on two idle cores; a test never does.
 //
 // It does not promise what a cluster would: no Enterprise features (namespaces,
 // replication), one version of Vault.

@@ -69,10 +69,9 @@ func Start(t testing.TB, opt Options) *Server {
 	return s
 }
 
-// Launch builds the program where that is needed, and starts a server. It ends
-// with Stop, or when this process does.
+// Launch starts a server. It ends with Stop, or when this process does.
 func Launch(ctx context.Context, opt Options) (*Server, error) {
-	program, err := Build(ctx, os.Stderr)
+	program, err := Program()
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/internal/vaulttest"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -20,6 +21,13 @@ import (
 var shared *vaulttest.Server
 
 func TestMain(m *testing.M) {
+	if err := needs.Vault().Missing(); err != nil {
+		fmt.Fprintln(os.Stderr, "all tests are skipped:", err)
+		if needs.Vault().Required() {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	server, err := vaulttest.Launch(context.Background(), vaulttest.Options{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
