@@ -129,8 +129,9 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// patience is far more than anything takes that a script waits for.
-const patience = 30 * time.Second
+// patience is far more than anything takes that a script waits for, however busy
+// the machine is.
+const patience = 3 * time.Minute
 
 // until asks again and again until the answer is nil.
 func until(ts *testscript.TestScript, what string, ask func() error) {
