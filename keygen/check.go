@@ -1,7 +1,9 @@
 package keygen
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/secret"
@@ -184,13 +186,20 @@ func isRepeated(s string) bool {
 }
 
 // sorted puts the worst first, and leaves the order otherwise.
-func sorted(found []Finding) (all []Finding) {
-	for severity := Worst(found); severity >= Fine; severity-- {
-		for _, f := range found {
-			if f.Severity == severity {
-				all = append(all, f)
-			}
-		}
+func sorted(found []Finding) []Finding {
+	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	return found
+}
+
+// splitPrefixed takes a key of the format Prefixed apart. body is the random
+// part, where the checksum is right; otherwise all behind the prefix, because
+// nobody knows then what of it is missing. prefixed is false for a key of
+// another format, whose body is the key itself.
+func splitPrefixed(value string) (body string, prefixed, whole bool) {
+	body, prefixed = strings.CutPrefix(value, secret.Prefix)
+	cut := len(body) - secret.ChecksumLength
+	if prefixed && cut > 0 && secret.Checksum(secret.Prefix+body[:cut]) == body[cut:] {
+		return body[:cut], true, true
 	}
-	return all
+	return body, prefixed, false
 }

@@ -7,6 +7,7 @@
 package keygen
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -16,6 +17,9 @@ import (
 
 	"github.com/blnkctl/blnkctl/secret"
 )
+
+// Prefix begins every key of the format Prefixed.
+const Prefix = secret.Prefix
 
 // ErrUnsupported means that a key of the wanted format, strength or use is not
 // made here.
@@ -28,7 +32,7 @@ type Format string
 // YAML, JSON or a URL could mangle.
 const (
 	// Prefixed is "blnk_sk_", base62 characters, and 6 base62 characters of
-	// checksum: see Prefix.
+	// checksum: see secret.Prefix.
 	Prefixed Format = "prefixed"
 	// Base62 is digits and letters.
 	Base62 Format = "base62"
@@ -71,40 +75,33 @@ func Generate(f Format, bits int) (secret.Key, error) {
 	if bits < secret.MinBits || bits > MaxBits {
 		return secret.Key{}, fmt.Errorf("generate key: %d bits: %w (from %d to %d)", bits, ErrUnsupported, secret.MinBits, MaxBits)
 	}
+	return drawn(Check, func() string { return draw(f, bits) }), nil
+}
+
+// drawn draws until there is nothing to find fault with.
+func drawn(check func(secret.Key) []Finding, draw func() string) secret.Key {
 	for {
-		key := secret.New(draw(f, bits))
-		if len(Check(key)) == 0 {
-			return key, nil
+		if key := secret.New(draw()); len(check(key)) == 0 {
+			return key
 		}
 	}
 }
 
 func draw(f Format, bits int) string {
+	raw := make([]byte, (bits+7)/8)
+	_, _ = rand.Read(raw)                                                            // never fails (Go 1.24 on)
+	length := int(math.Ceil(float64(bits) / math.Log2(float64(len(secret.Base62))))) // 43 for 256
 	switch f {
 	case Hex:
-		return hex.EncodeToString(randomBytes(bits))
+		return hex.EncodeToString(raw)
 	case Base64URL:
-		return base64.RawURLEncoding.EncodeToString(randomBytes(bits))
+		return base64.RawURLEncoding.EncodeToString(raw)
 	case Base62:
-		return randomBase62(base62Length(bits))
+		return randomBase62(length)
 	default:
-		body := Prefix + randomBase62(base62Length(bits))
-		return body + checksum(body)
+		body := secret.Prefix + randomBase62(length)
+		return body + secret.Checksum(body)
 	}
-}
-
-// randomBytes returns at least so many random bits, in whole bytes.
-func randomBytes(bits int) []byte {
-	b := make([]byte, (bits+7)/8)
-	_, _ = rand.Read(b) // never fails (Go 1.24 on)
-	return b
-}
-
-const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-// base62Length is how many base62 characters hold so many bits: 43 for 256.
-func base62Length(bits int) int {
-	return int(math.Ceil(float64(bits) / math.Log2(float64(len(base62)))))
 }
 
 // randomBase62 draws n characters. Of 6 random bits the values 62 and 63 are
@@ -115,12 +112,83 @@ func randomBase62(n int) string {
 	for {
 		_, _ = rand.Read(buf) // never fails (Go 1.24 on)
 		for _, b := range buf {
-			if v := b & 63; int(v) < len(base62) {
-				out = append(out, base62[v])
+			if v := b & 63; int(v) < len(secret.Base62) {
+				out = append(out, secret.Base62[v])
 			}
 			if len(out) == n {
 				return string(out)
 			}
 		}
 	}
+}
+
+// A Use is what Blnk does with a key.
+type Use string
+
+// The uses.
+const (
+	// SecretKey is the master key.
+	SecretKey Use = "secret-key"
+	// Tokenization encrypts identity fields. Blnk wants exactly 32 bytes
+	// (AES-256) and turns tokenization off otherwise.
+	Tokenization Use = "tokenization"
+	// MetricsToken opens /metrics and the worker's /monitoring.
+	MetricsToken Use = "metrics-token"
+)
+
+// TokenizationLength is the length, in bytes, that Blnk demands of a
+// tokenization secret (Blnk 0.15 config: anything else turns it off).
+const TokenizationLength = 32
+
+// ParseUse reads the name of a use, or returns ErrUnsupported (wrapped).
+func ParseUse(name string) (Use, error) {
+	switch u := Use(name); u {
+	case SecretKey, Tokenization, MetricsToken:
+		return u, nil
+	}
+	return "", fmt.Errorf("use %q: %w (known: %s, %s, %s)", name, ErrUnsupported, SecretKey, Tokenization, MetricsToken)
+}
+
+// Field is the field in which a store of the scheme keeps a key of this use,
+// "" where the scheme has no such field. The names are Blnk's own (Blnk 0.15
+// config/config.go), for vault the last part of them.
+func (u Use) Field(scheme string) string {
+	var names [3]string
+	switch u {
+	case SecretKey:
+		names = [3]string{"server.secret_key", "BLNK_SERVER_SECRET_KEY", "secret_key"}
+	case Tokenization:
+		names = [3]string{"tokenization_secret", "BLNK_TOKENIZATION_SECRET", "tokenization_secret"}
+	case MetricsToken:
+		names = [3]string{"server.metrics_bearer_token", "BLNK_METRICS_BEARER_TOKEN", "metrics_bearer_token"}
+	}
+	switch scheme {
+	case "blnkjson":
+		return names[0]
+	case "dotenv", "kubernetes":
+		return names[1]
+	case "vault":
+		return names[2]
+	}
+	return ""
+}
+
+// ForUse makes a key for the use. The format "" and 0 bits stand for what is
+// usual: Prefixed and DefaultBits. A tokenization secret is always
+// TokenizationLength base62 characters (190 bits): every other format and any
+// number of bits is ErrUnsupported (wrapped).
+func ForUse(u Use, f Format, bits int) (secret.Key, error) {
+	if _, err := ParseUse(string(u)); err != nil {
+		return secret.Key{}, fmt.Errorf("generate key: %w", err)
+	}
+	if u == Tokenization {
+		if f != "" && f != Base62 {
+			return secret.Key{}, fmt.Errorf("generate tokenization secret: format %s: %w (it is always %s)", f, ErrUnsupported, Base62)
+		}
+		if bits != 0 {
+			return secret.Key{}, fmt.Errorf("generate tokenization secret: a number of bits: %w (it is always %d characters)", ErrUnsupported, TokenizationLength)
+		}
+		return drawn(CheckTokenization, func() string { return randomBase62(TokenizationLength) }), nil
+	}
+	return Generate(cmp.Or(f, Prefixed), cmp.Or(bits, DefaultBits))
 }

@@ -1,0 +1,39 @@
+package secret
+
+import (
+	"strings"
+	"testing"
+)
+
+const (
+	ownKey   = "blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH"
+	shortKey = "blnk_sk_x"
+)
+
+func TestMaskOwn(t *testing.T) {
+	short := shortKey + Checksum(shortKey)
+	for text, want := range map[string]string{
+		"":                               "",
+		"nothing here":                   "nothing here",
+		ownKey:                           Redacted,
+		"a" + ownKey:                     "a" + Redacted,
+		"k=" + ownKey:                    "k=" + Redacted,
+		ownKey + "s":                     Redacted + "s", // a letter may follow immediately
+		ownKey + ownKey:                  Redacted + Redacted,
+		ownKey + " and " + short + `","`: Redacted + " and " + Redacted + `","`,
+		"blnkjson:" + ownKey + "#server": "blnkjson:" + Redacted + "#server",
+		"https://h/?k=" + ownKey + "&x":  "https://h/?k=" + Redacted + "&x",
+		Prefix:                           Prefix,
+		Prefix + ownKey:                  Prefix + Redacted,
+		ownKey[:len(ownKey)-1]:           ownKey[:len(ownKey)-1], // cut, or another one's form
+		Prefix + strings.Repeat("x", 43): Prefix + strings.Repeat("x", 43),
+		strings.ToUpper(ownKey):          strings.ToUpper(ownKey),
+	} {
+		if got := MaskOwn(text); got != want || HoldsOwn(text) != (text != want) {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := MaskOwn(ownKey + strings.Repeat("z", 1<<20)); strings.Contains(got, ownKey) {
+		t.Error("a long text hides a key")
+	}
+}
