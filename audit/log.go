@@ -3,9 +3,9 @@ package audit
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,17 +14,22 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/state"
 )
 
 const (
 	logName    = "audit.log"
 	anchorName = "audit.head"
-)
 
-// lockWait is how long Append waits for other writers. They hold the lock for
-// the time of a few fsyncs.
-const lockWait = 30 * time.Second
+	// lockWait is how long Append waits for other writers. They hold the lock for
+	// the time of a few fsyncs.
+	lockWait = 30 * time.Second
+	// endBytes is how much of the end of the log Append looks at: thousands of
+	// records. Where none is intact in it, it looks at more, up to mostBytes.
+	endBytes  = 1 << 20
+	mostBytes = 64 << 20
+)
 
 // A Log is the audit log of a state folder. Its methods may be called by
 // several goroutines and processes at once.
@@ -42,14 +47,13 @@ func (l *Log) Path() string { return filepath.Join(l.dir, logName) }
 
 func (l *Log) anchorPath() string { return filepath.Join(l.dir, anchorName) }
 
-// Check says whether Append could write: whether this user may, and whether
-// there is room on the disk. It changes nothing.
+// Check says whether this user may write what Append writes. It changes nothing.
 func (l *Log) Check() error {
 	dir, err := state.Open(l.dir)
-	if err != nil {
-		return fmt.Errorf("check audit log: %w", err)
+	if err == nil {
+		err = dir.CheckFile(logName)
 	}
-	if err := dir.CheckFile(logName); err != nil {
+	if err != nil {
 		return fmt.Errorf("check audit log: %w", err)
 	}
 	return nil
@@ -58,135 +62,153 @@ func (l *Log) Check() error {
 // Append adds the record to the log. When it returns nil the record is on the
 // disk. After an error it may be there or not, and calling Append again is
 // right: with Record.Once, a record of the same rotation with the same outcome
-// that is there already is success.
+// that is there already, among the last thousand, is success. An attempt that
+// changed nothing and only says again what the last record says is counted, and
+// no record more.
 //
 // What an Append that crashed left behind is put right first. Damage that
 // somebody else did to the log does not keep Append from writing, nor does it
 // hide that damage from Verify.
 func (l *Log) Append(ctx context.Context, r Record) error {
-	dir, err := state.Open(l.dir)
-	if err != nil {
-		return fmt.Errorf("append to audit log: %w", err)
-	}
-	if err := dir.Make(); err != nil {
-		return fmt.Errorf("append to audit log: %w", err)
-	}
-	unlock, err := flock.Lock(ctx, l.Path(), lockWait)
-	if err != nil {
-		return fmt.Errorf("append to audit log: %w", err)
-	}
-	defer unlock()
-	file, err := os.OpenFile(l.Path(), os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return fmt.Errorf("append to audit log: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	if err := l.append(file, r); err != nil {
+	if err := l.lockAndAppend(ctx, r); err != nil {
 		return fmt.Errorf("append to audit log: %w", err)
 	}
 	return nil
 }
 
+func (l *Log) lockAndAppend(ctx context.Context, r Record) error {
+	dir, err := state.Open(l.dir)
+	if err != nil {
+		return err
+	}
+	if err := dir.Make(); err != nil {
+		return err
+	}
+	unlock, err := flock.Lock(ctx, l.Path(), lockWait)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	file, err := os.OpenFile(l.Path(), os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	return l.append(file, r)
+}
+
 // append does the work of Append, with the lock held.
 func (l *Log) append(file *os.File, r Record) error {
-	data, err := io.ReadAll(file)
+	end, err := readEnd(file)
 	if err != nil {
 		return err
 	}
-	if data, err = mendEnd(file, data); err != nil {
-		return err
-	}
-	last, err := l.catchUp(data)
+	last := lastRecord(end)
+	head, err := l.catchUp(last)
 	if err != nil {
 		return err
 	}
-	if !holds(data, r) {
-		r.Seq, r.Prev, r.Time = last.Seq+1, last.Hash, l.now().UTC()
+	switch {
+	case holds(end, r):
+		// The one who wrote it may have died before it was durable.
+		if err := file.Sync(); err != nil {
+			return err
+		}
+	case last.Hash == head.Hash && head.Seq > 0 && sameAttempt(last, r):
+		head.Repeated, head.Last = head.Repeated+1, l.now().UTC()
+	default:
+		r.Seq, r.Prev, r.Time = head.Seq+1, head.Hash, l.now().UTC()
+		r.PrevRepeated, r.PrevLast = head.Repeated, head.Last
 		line, err := encode(&r)
 		if err != nil {
 			return err
 		}
-		if err := writeLine(file, line, int64(len(data))); err != nil {
+		if err := writeLine(file, line); err != nil {
 			return err
 		}
-		last = anchor{Seq: r.Seq, Hash: r.Hash}
-	} else if err := file.Sync(); err != nil {
-		// The one who wrote it may have died before it was durable.
-		return err
+		head = anchor{Seq: r.Seq, Hash: r.Hash}
 	}
-	if last.Seq == 1 {
+	if head.Seq == 1 {
 		// The log is new. Its name has to last too, before the anchor says that
 		// there is something in it.
 		if err := atomicfile.SyncDir(l.dir); err != nil {
 			return err
 		}
 	}
-	return writeAnchor(l.anchorPath(), last)
+	return l.writeAnchor(head)
 }
 
-// writeLine adds the line behind the size bytes that stand in the file, whole
-// or not at all, as far as the disk allows.
-func writeLine(file *os.File, line []byte, size int64) error {
+// writeLine adds the line at the end of the file, whole or not at all, as far as
+// the disk allows.
+func writeLine(file *os.File, line []byte) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
 	if _, err := file.Write(line); err != nil {
 		// A full disk takes a part. Should this fail too, the next Append cuts.
-		return errors.Join(err, file.Truncate(size))
+		return errors.Join(err, file.Truncate(info.Size()))
 	}
 	return file.Sync()
+}
+
+// readEnd returns the last lines of the log, whole ones, with an intact record
+// among them if there is one to be found.
+func readEnd(file *os.File) ([]byte, error) {
+	for most := int64(endBytes); ; most *= 2 {
+		info, err := file.Stat()
+		if err != nil {
+			return nil, err
+		}
+		from := max(0, info.Size()-most)
+		data := make([]byte, info.Size()-from)
+		if _, err := file.ReadAt(data, from); err != nil {
+			return nil, err
+		}
+		if from > 0 {
+			data = data[bytes.IndexByte(data, '\n')+1:] // 0 where there is none: one line, cut
+		}
+		if data, err = mendEnd(file, data, info.Size()); err != nil {
+			return nil, err
+		}
+		if from == 0 || most >= mostBytes || lastRecord(data).Seq > 0 {
+			return data, nil
+		}
+	}
 }
 
 // mendEnd deals with a last line that has no end: an append that a crash cut
 // short. Nobody was told that it is there, so it goes. If only the line end is
 // missing, it is a record and stays: an editor may have taken it off.
-func mendEnd(file *os.File, data []byte) ([]byte, error) {
+func mendEnd(file *os.File, data []byte, size int64) ([]byte, error) {
 	end := bytes.LastIndexByte(data, '\n') + 1
 	if end == len(data) {
 		return data, nil
 	}
 	if _, intact, err := decode(data[end:]); err == nil && intact {
-		if err := writeLine(file, []byte("\n"), int64(len(data))); err != nil {
-			return nil, err
-		}
-		return append(data, '\n'), nil
+		return append(data, '\n'), writeLine(file, []byte("\n"))
 	}
-	if err := file.Truncate(int64(end)); err != nil {
+	if err := file.Truncate(size - int64(len(data)-end)); err != nil {
 		return nil, err
 	}
 	return data[:end], file.Sync()
 }
 
-// catchUp returns what the next record follows: the last record of the log, or
-// what the anchor says where that is as far or further. A log that was cut off
-// or rewritten is so never continued as if nothing had happened.
-//
-// An anchor that a crash left behind the log follows first. So it is never
-// more than one record behind, and one that is missing was taken away.
-func (l *Log) catchUp(data []byte) (anchor, error) {
-	head, err := readAnchor(l.anchorPath())
-	if err != nil && !errors.Is(err, errBadAnchor) {
-		return anchor{}, err
-	}
-	found := lastRecord(data)
-	if head.Seq >= found.Seq {
-		return head, nil
-	}
-	return found, writeAnchor(l.anchorPath(), found)
-}
-
 // lastRecord returns the last intact record, zero where there is none. Every
 // line has its end.
-func lastRecord(data []byte) anchor {
+func lastRecord(data []byte) Record {
 	for len(data) > 0 {
 		begin := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
 		if r, intact, err := decode(data[begin : len(data)-1]); err == nil && intact {
-			return anchor{Seq: r.Seq, Hash: r.Hash}
+			return r
 		}
 		data = data[:begin]
 	}
-	return anchor{}
+	return Record{}
 }
 
-// holds says whether a record with the rotation and the outcome of r is in
-// the log.
+// holds says whether a record with the rotation and the outcome of r stands in
+// these lines.
 func holds(data []byte, r Record) bool {
 	if r.Rotation == "" || !r.Once {
 		return false
@@ -204,19 +226,60 @@ func holds(data []byte, r Record) bool {
 	return false
 }
 
-// read returns the bytes of the log and its anchor. The anchor comes first: it
-// follows the log, so it cannot be ahead of what is read after it.
-func (l *Log) read() ([]byte, anchor, error) {
-	if _, err := state.Open(l.dir); err != nil {
-		return nil, anchor{}, err
+// An anchor says what the last record of the log is. It is written after the
+// record is on the disk, so it never runs ahead of an honest log; after a
+// crash it may be one behind.
+type anchor struct {
+	Seq      int       `json:"seq"`
+	Hash     string    `json:"hash"`
+	Repeated int       `json:"repeated,omitempty"` // see Record
+	Last     time.Time `json:"last,omitzero"`
+}
+
+var errBadAnchor = errors.New("not an anchor")
+
+// readAnchor returns the zero anchor where there is no file, and errBadAnchor
+// (wrapped) where it holds something else.
+func (l *Log) readAnchor() (anchor, error) {
+	data, err := ownfile.Read(l.anchorPath(), 1<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return anchor{}, nil
 	}
-	head, badAnchor := readAnchor(l.anchorPath())
-	if badAnchor != nil && !errors.Is(badAnchor, errBadAnchor) {
-		return nil, anchor{}, badAnchor
+	if err != nil && !errors.Is(err, ownfile.ErrShape) {
+		return anchor{}, fmt.Errorf("read audit anchor: %w", err)
 	}
-	data, err := os.ReadFile(l.Path())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, anchor{}, err
+	var a anchor
+	if err != nil || json.Unmarshal(data, &a) != nil || a.Seq < 1 || len(a.Hash) != hashDigits {
+		return anchor{}, fmt.Errorf("read audit anchor %s: %w", l.anchorPath(), errBadAnchor)
 	}
-	return data, head, badAnchor
+	return a, nil
+}
+
+func (l *Log) writeAnchor(a anchor) error {
+	data, err := json.Marshal(a)
+	if err == nil {
+		err = atomicfile.Replace(l.anchorPath(), append(data, '\n'), atomicfile.Private())
+	}
+	if err != nil {
+		return fmt.Errorf("write audit anchor: %w", err)
+	}
+	return nil
+}
+
+// catchUp returns what the next record follows: the last record of the log, or
+// what the anchor says where that is as far or further. A log that was cut off
+// or rewritten is so never continued as if nothing had happened.
+//
+// An anchor that a crash left behind the log follows first. So it is never
+// more than one record behind, and one that is missing was taken away.
+func (l *Log) catchUp(last Record) (anchor, error) {
+	head, err := l.readAnchor()
+	if err != nil && !errors.Is(err, errBadAnchor) {
+		return anchor{}, err
+	}
+	if head.Seq >= last.Seq {
+		return head, nil
+	}
+	head = anchor{Seq: last.Seq, Hash: last.Hash}
+	return head, l.writeAnchor(head)
 }

@@ -26,7 +26,7 @@ func TestNothingThereYet(t *testing.T) {
 		t.Error(err)
 	}
 	p.expect("no log", "", 0)
-	if records, err := p.Records(); records != nil || err != nil {
+	if records, err := p.records(0); records != nil || err != nil {
 		t.Errorf("Records = %v, %v", records, err)
 	}
 	if _, err := os.Lstat(p.dir); !errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +61,7 @@ func TestLineFormat(t *testing.T) {
 		t.Errorf("the anchor is %s, want %s", got, want)
 	}
 	p.expect("just written", "", 2)
-	records, err := p.Records()
+	records, err := p.records(0)
 	if err != nil || len(records) != 2 {
 		t.Fatalf("Records = %v, %v", records, err)
 	}
@@ -126,7 +126,7 @@ func TestTornAppend(t *testing.T) {
 		} else {
 			p.expect(what, "incomplete last line 3", 2)
 		}
-		if records, err := p.Records(); err != nil || len(records) < 2 {
+		if records, err := p.records(0); err != nil || len(records) < 2 {
 			t.Errorf("%s: Records = %d, %v", what, len(records), err)
 		}
 		p.add(3)
@@ -238,7 +238,7 @@ func TestProcessesAppendAtOnce(t *testing.T) {
 		}
 	}
 	p.expect("in the end", "", writers*each)
-	records, err := p.Records()
+	records, err := p.records(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ func TestUnsafeFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, verify := p.Verify()
-	_, records := p.Records()
+	_, records := p.records(0)
 	for what, err := range map[string]error{
 		"Append": p.Append(t.Context(), audit.Record{Event: "rotate"}), "Check": p.Check(), "Verify": verify, "Records": records,
 	} {

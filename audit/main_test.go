@@ -55,7 +55,7 @@ func appendMany(dir, name string) error {
 func tryAll(dir, _ string) error {
 	log := audit.Open(dir, time.Now)
 	_, verify := log.Verify()
-	_, records := log.Records()
+	records := log.Records(0, func(audit.Record) error { return nil })
 	fmt.Printf("check %s, append %s, verify %s, records %s\n",
 		kind(log.Check()), kind(log.Append(context.Background(), audit.Record{Event: "rotate"})), kind(verify), kind(records))
 	return nil
@@ -151,6 +151,12 @@ func (p *place) add(i int) {
 	if err := p.Append(p.t.Context(), record); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// records are the last ones; 0: all.
+func (p *place) records(last int) (all []audit.Record, err error) {
+	err = p.Records(last, func(r audit.Record) error { all = append(all, r); return nil })
+	return all, err
 }
 
 func (p *place) head() string { return filepath.Join(p.dir, "audit.head") }

@@ -1,13 +1,20 @@
 package audit
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"math"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/ownfile"
+	"github.com/blnkctl/blnkctl/state"
 )
 
 // ErrDamaged means that the log has a line that is not a record.
@@ -67,20 +74,58 @@ func (l *Log) Verify() (Report, error) {
 }
 
 func (l *Log) verify() (Report, error) {
-	data, head, err := l.read()
-	badAnchor := errors.Is(err, errBadAnchor)
-	if err != nil && !badAnchor {
+	var c chain
+	var problem *Problem
+	lines := 0
+	badAnchor, err := l.walk(&c.head, func(line []byte, whole bool) bool {
+		lines++
+		problem = c.follow(line, whole, lines)
+		return problem == nil
+	})
+	if err != nil {
 		return Report{}, fmt.Errorf("verify audit log: %w", err)
 	}
-	chain := chain{head: head}
-	number := 0
-	for line := range bytes.Lines(data) {
-		number++
-		if problem := chain.follow(line, number); problem != nil {
-			return Report{Records: chain.records, Problem: problem}, nil
+	if problem == nil {
+		problem = c.end(lines, badAnchor)
+	}
+	return Report{Records: c.records, Problem: problem}, nil
+}
+
+// walk reads the anchor, and then hands on line by line, without its end, until
+// more says no. The anchor comes first: it follows the log, so it cannot be ahead
+// of what is read after it.
+func (l *Log) walk(head *anchor, more func(line []byte, whole bool) bool) (badAnchor bool, err error) {
+	if _, err := state.Open(l.dir); err != nil {
+		return false, err
+	}
+	*head, err = l.readAnchor()
+	if badAnchor = errors.Is(err, errBadAnchor); err != nil && !badAnchor {
+		return false, err
+	}
+	file, _, err := ownfile.Open(l.Path(), math.MaxInt64)
+	if errors.Is(err, fs.ErrNotExist) {
+		return badAnchor, nil
+	}
+	if err != nil {
+		return badAnchor, err
+	}
+	defer func() { _ = file.Close() }()
+	in := bufio.NewReaderSize(file, 1<<20)
+	for {
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) { // far longer than any record
+			line = line[:1]
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = in.ReadSlice('\n')
+			}
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return badAnchor, err
+		}
+		if len(line) > 0 && !more(bytes.TrimSuffix(line, []byte("\n")), err == nil) || err != nil {
+			return badAnchor, nil
 		}
 	}
-	return Report{Records: chain.records, Problem: chain.end(number, badAnchor)}, nil
 }
 
 // A chain walks along the records.
@@ -90,10 +135,14 @@ type chain struct {
 	records int
 }
 
-// follow takes the next line, with its line end.
-func (c *chain) follow(line []byte, number int) *Problem {
-	text, whole := bytes.CutSuffix(line, []byte("\n"))
-	r, intact, err := decode(text)
+// follow takes the next line.
+func (c *chain) follow(line []byte, whole bool, number int) *Problem {
+	if hash, ok := follows(line, c.last.Seq, c.last.Hash); ok && whole && (c.last.Seq+1 != c.head.Seq || hash == c.head.Hash) {
+		c.last = anchor{Seq: c.last.Seq + 1, Hash: hash}
+		c.records++
+		return nil
+	}
+	r, intact, err := decode(line)
 	switch {
 	case !whole && (err != nil || !intact):
 		return &Problem{Incomplete, number, "the last line was not written to its end"}
@@ -134,28 +183,51 @@ func (c *chain) end(lines int, badAnchor bool) *Problem {
 	return nil
 }
 
-// Records returns all records that can be read, oldest first, whether they
-// were changed or not: Verify tells. A line that is no record is left out, and
-// the error is ErrDamaged (wrapped) with the number of the first one. An
-// incomplete last line is left out without an error.
-func (l *Log) Records() ([]Record, error) {
-	data, _, err := l.read()
-	if err != nil && !errors.Is(err, errBadAnchor) {
-		return nil, fmt.Errorf("read audit log: %w", err)
+// Records hands on all records that can be read, oldest first, or, where last is
+// not 0, only so many of the last ones; whether they were changed or not: Verify
+// tells. A line that is no record is left out, and the error is ErrDamaged
+// (wrapped) with the number of the first one. An incomplete last line is left
+// out without an error. What each returns ends the walk.
+func (l *Log) Records(last int, each func(Record) error) error {
+	var head anchor
+	number, skip := 0, 0
+	if last > 0 {
+		if _, err := l.walk(&head, func([]byte, bool) bool { skip++; return true }); err != nil {
+			return fmt.Errorf("read audit log: %w", err)
+		}
+		skip -= last
 	}
-	var records []Record
-	var damage error
-	number := 0
-	for line := range bytes.Lines(data) {
-		number++
-		text, whole := bytes.CutSuffix(line, []byte("\n"))
-		r, _, err := decode(text)
-		switch {
-		case err == nil:
-			records = append(records, r)
-		case whole && damage == nil:
-			damage = fmt.Errorf("read audit log: %s:%d: %w", l.Path(), number, ErrDamaged)
+	// How often a record was repeated is known when the one behind it is read.
+	var before Record
+	var damage, stop error
+	pass := func(repeated int, at time.Time) {
+		if before.Seq > 0 {
+			before.Repeated, before.Last = repeated, at
+			stop = each(before)
 		}
 	}
-	return records, damage
+	_, err := l.walk(&head, func(line []byte, whole bool) bool {
+		number++
+		if number <= skip && hashAt(line) > 0 {
+			return true
+		}
+		r, _, err := decode(line)
+		switch {
+		case err == nil && number > skip:
+			pass(r.PrevRepeated, r.PrevLast)
+			before, before.PrevRepeated, before.PrevLast = r, 0, time.Time{}
+		case err != nil && whole && damage == nil:
+			damage = fmt.Errorf("read audit log: %s:%d: %w", l.Path(), number, ErrDamaged)
+		}
+		return stop == nil
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("read audit log: %w", err)
+	case stop == nil && before.Hash == head.Hash:
+		pass(head.Repeated, head.Last)
+	case stop == nil:
+		pass(0, time.Time{})
+	}
+	return cmp.Or(stop, damage)
 }

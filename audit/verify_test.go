@@ -139,7 +139,7 @@ func TestRecordsOfADamagedLog(t *testing.T) {
 	lines := strings.SplitAfter(p.read(p.Path()), "\n")
 	const oops = "blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH\n"
 	p.write(p.Path(), lines[0]+oops+edit(lines[1])+oops+lines[2]+"{")
-	records, err := p.Records()
+	records, err := p.records(0)
 	if !errors.Is(err, audit.ErrDamaged) || !strings.Contains(err.Error(), p.Path()+":2:") || strings.Contains(err.Error(), oops[:20]) {
 		t.Errorf("the error is %v, want ErrDamaged in line 2, without the line", err)
 	}

@@ -1,8 +1,11 @@
 package cmd
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,14 +85,16 @@ func runAuditLog(a *app, last int) error {
 	if err != nil {
 		return err
 	}
-	records, readErr := log.Records()
+	printer := a.printRecord
+	if a.json() {
+		printer = a.printRecordJSON
+	}
+	n := 0
+	readErr := log.Records(last, func(r audit.Record) error { n++; return printer(n, &r) })
 	if readErr != nil && !errors.Is(readErr, audit.ErrDamaged) {
 		return readErr
 	}
-	if last > 0 && len(records) > last {
-		records = records[len(records)-last:]
-	}
-	if err := printRecords(a, records); err != nil {
+	if err := printer(n, nil); err != nil {
 		return err
 	}
 	if readErr != nil {
@@ -98,22 +103,46 @@ func runAuditLog(a *app, last int) error {
 	return nil
 }
 
-func printRecords(a *app, records []audit.Record) error {
-	if a.json() {
-		if records == nil {
-			records = []audit.Record{} // an empty list, not null
+// printRecord prints record number n, or what stands behind the last of n.
+func (a *app) printRecord(n int, r *audit.Record) error {
+	const columns = "%-20s  %-11s  %-19s  %-19s  %s\n"
+	if r == nil {
+		if n == 0 {
+			a.say("no records")
 		}
-		return a.printJSON(records)
-	}
-	if len(records) == 0 {
-		a.say("no records")
 		return nil
 	}
-	rows := [][]string{{"TIME", "OUTCOME", "OLD", "NEW", "BY"}}
-	for _, r := range records {
-		rows = append(rows, []string{r.Time.UTC().Format(time.RFC3339), r.Outcome, dash(r.Old), dash(r.New), r.User})
+	line := ""
+	if n == 1 {
+		line = fmt.Sprintf(columns, "TIME", "OUTCOME", "OLD", "NEW", "BY")
 	}
-	return a.printTable(rows)
+	line += fmt.Sprintf(columns, r.Time.UTC().Format(time.RFC3339), r.Outcome, dash(r.Old), dash(r.New), r.User)
+	if r.Repeated > 0 {
+		line += fmt.Sprintf("%-20s  again %d times, the last at %s\n", "", r.Repeated, r.Last.UTC().Format(time.RFC3339))
+	}
+	return a.print(line)
+}
+
+// printRecordJSON prints an array in the same way.
+func (a *app) printRecordJSON(n int, r *audit.Record) error {
+	switch {
+	case r == nil && n == 0:
+		return a.print("[]\n") // an empty list, not null
+	case r == nil:
+		return a.print("\n]\n")
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("  ", "  ")
+	if err := enc.Encode(r); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	separator := ",\n  "
+	if n == 1 {
+		separator = "[\n  "
+	}
+	return a.print(separator + strings.TrimSpace(b.String()))
 }
 
 func dash(s string) string {
