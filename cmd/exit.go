@@ -13,12 +13,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
+	hints "github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/vault"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // Exit codes. Scripts rely on them: none changes its meaning.
@@ -136,8 +139,8 @@ func exitRules() []exitRule {
 		{is(rotate.ErrStuck), exitStuck, ""},
 		{is(rotate.ErrUnrecorded), exitStuck, ""},
 		{is(rotate.ErrJournal), exitStuck, ""},
-		{is(rotate.ErrOtherReferences), exitUsage, ""},
-		{is(rotate.ErrDrift), exitCheck, ""},
+		{is(rotate.ErrOtherStores), exitUsage, ""},
+		{is(store.ErrDrift), exitCheck, ""},
 		{is(rotate.ErrNotLive), exitCheck, ""},
 		{is(rotate.ErrSourceNotLive), exitCheck, "find out which one is right (blnkctl verify), and name it with --from"},
 		{is(rotate.ErrInterrupted), exitInterrupted, ""},
@@ -158,6 +161,7 @@ func exitRules() []exitRule {
 		{is(vault.ErrTLS), exitFailed, "name the CA with VAULT_CACERT"},
 		{is(vault.ErrUnreachable), exitFailed, "is VAULT_ADDR right, and does the Vault server run?"},
 		{is(vault.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
+		{is(target.ErrSpec), exitUsage, ""},
 		{is(probe.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(state.ErrUnsafe), exitUsage, "make it private with `chmod 700`, or name another one with --state-dir"},
 		{is(textfile.ErrTorn), exitFailed, "blnkctl rotate or keygen puts it right, run with the same --state-dir"},
@@ -188,7 +192,7 @@ func judge(err error) (code int, hint string) {
 			code = rule.code
 		}
 		if hint == "" && code == rule.code {
-			hint = cmp.Or(rule.hint, missingHint(err), restartHint(err))
+			hint = cmp.Or(hints.Of(err), rule.hint, missingHint(err), restartHint(err))
 		}
 		break
 	}

@@ -95,27 +95,33 @@ func (f *storeFlags) openPlaces(a *app, field func(scheme string) string) (store
 		return nil, nil, err
 	}
 	for _, text := range f.refs {
-		if scheme, _, ok := strings.Cut(text, ":"); ok && field != nil {
-			opt.DefaultField = field(scheme)
-		}
-		s, err := a.storeSchemes().Open(text, opt)
-		if errors.Is(err, command.ErrWriteOnly) {
-			c, err := a.openCopy(text)
-			if err != nil {
-				return nil, nil, err
-			}
-			if slices.ContainsFunc(copies, func(o *command.Copy) bool { return o.String() == c.String() }) {
-				return nil, nil, usage("name it once", "--store: %s is given twice", c)
-			}
-			copies = append(copies, c)
-			continue
-		}
+		s, c, err := a.openPlace(text, opt, field)
 		if err != nil {
-			return nil, nil, fail(exitUsage, err, "")
+			return nil, nil, err
 		}
-		stores = append(stores, s)
+		if c != nil {
+			copies = append(copies, c)
+		} else {
+			stores = append(stores, s)
+		}
 	}
 	return stores, copies, refuseSamePlace(stores)
+}
+
+// openPlace opens a store, or a copy that can only be written.
+func (a *app) openPlace(text string, opt store.Options, field func(scheme string) string) (store.Store, *command.Copy, error) {
+	if scheme, _, ok := strings.Cut(text, ":"); ok && field != nil {
+		opt.DefaultField = field(scheme)
+	}
+	s, err := a.storeSchemes().Open(text, opt)
+	if errors.Is(err, command.ErrWriteOnly) {
+		c, err := a.openCopy(text)
+		return nil, c, err
+	}
+	if err != nil {
+		return nil, nil, fail(exitUsage, err, "")
+	}
+	return s, nil, nil
 }
 
 // options is what opening a store may need.

@@ -25,7 +25,7 @@ type overlap struct {
 func (f *storeFlags) overlapping(a *app, private *state.Dir, own *state.Target, stores []store.Store) (*overlap, error) {
 	others, err := openElsewhere(private, own)
 	for _, open := range others {
-		held := f.identities(a, open.Refs.Stores)
+		held := f.identities(a, open.Target.Stores)
 		for _, s := range stores {
 			if slices.Contains(held, store.Identity(s)) || slices.Contains(held, s.String()) {
 				return &overlap{open, s}, nil
@@ -67,11 +67,11 @@ func (s *session) nothingToEnd(cmd *cobra.Command, own string) error {
 	if s.open != nil || given(cmd, "store") || !s.options.abort && !s.options.abandon {
 		return nil
 	}
-	others, err := openElsewhere(s.state, s.target)
+	others, err := openElsewhere(s.state, s.folder)
 	if err != nil || len(others) == 0 {
 		return err
 	}
-	first := others[0].Refs.Stores[0]
+	first := others[0].Target.Stores[0]
 	return usage("name its first store: blnkctl rotate "+flag+" --store "+quoted(first),
 		"no rotation of %s is open; one of %s is: %s, %s", own, first, others[0].Rotation, others[0].Begun())
 }
@@ -95,7 +95,7 @@ func (f *storeFlags) identities(a *app, refs []string) []string {
 
 // refusal is the error for who would have changed the key of an open rotation.
 func (o *overlap) refusal(code int) error {
-	first := o.open.Refs.Stores[0]
+	first := o.open.Target.Stores[0]
 	return fail(code, fmt.Errorf("%s is part of an open rotation: %s, %s, of %s", o.store, o.open.Rotation, o.open.Begun(), first),
 		"blnkctl rotate --store "+quoted(first)+" finishes it, with --abort it goes back")
 }

@@ -115,13 +115,13 @@ func runRotate(cmd *cobra.Command, a *app, o *rotateOptions) error {
 	case o.dryRun:
 		return s.dryRun(ctx)
 	case o.abort:
-		res, err := s.rotation.Abort(ctx)
+		res, err := rotate.Abort(ctx, s.target, s.intent, s.env)
 		return s.report(ctx, res, err)
 	case o.abandon:
-		res, err := s.rotation.Abandon(ctx, s.confirmAbandon(ctx))
+		res, err := rotate.Abandon(ctx, s.target, s.intent, s.env, s.confirmAbandon(ctx))
 		return s.report(ctx, res, err)
 	default:
-		res, err := s.rotation.Run(ctx)
+		res, err := rotate.Run(ctx, s.target, s.intent, s.env)
 		return s.report(ctx, res, err)
 	}
 }
@@ -157,16 +157,6 @@ func (o *rotateOptions) checkTimes() error {
 		return usage("", "--lock-timeout: want 0s or more")
 	default:
 		return nil
-	}
-}
-
-// options are the engine's, with the age rules left out where the way is only
-// forward.
-func (o *rotateOptions) options() rotate.Options {
-	return rotate.Options{
-		IfOlderThan: o.age.value, IfUnknown: rotate.IfUnknown(o.unknown.value),
-		Timeout: o.timeout, RestartTimeout: o.restartT,
-		Compromised: o.compromised, ServerDown: o.serverDown, Reason: o.reason,
 	}
 }
 

@@ -45,7 +45,7 @@ func shadowing(variable, where string, source restart.Source) culprit {
 
 // event shows progress. When a proof fails it also looks at the servers as
 // they are at that moment: the way back replaces them.
-func (s *session) event(ctx context.Context, e rotate.Event) {
+func (s *session) event(ctx context.Context, e rotate.Progress) {
 	if e.Kind == rotate.Failed && e.Step == "test" {
 		s.culprit, _ = s.findCulprit(ctx)
 	}
@@ -60,7 +60,7 @@ func (s *session) findCulprit(ctx context.Context) (culprit, bool) {
 	if road.file == nil {
 		return culprit{}, false
 	}
-	for _, server := range s.servers {
+	for _, server := range s.probes() {
 		if !server.Loopback() {
 			continue
 		}

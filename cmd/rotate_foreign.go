@@ -31,18 +31,16 @@ func foreignHint(name string) string {
 // took looks at what a driver has just made anew: whether it has the key that the
 // stores have now. Of a server the proof would tell; of a worker nobody would. What
 // cannot be seen is left to that.
-func (s *session) took(ctx context.Context, d restart.Driver) error {
-	e, ok := d.(restart.Environer)
-	if !ok {
-		return nil
-	}
-	key, _, err := s.rotation.Stores[0].Get(ctx)
-	if err != nil {
-		return nil
-	}
-	envs, err := e.Environments(ctx)
-	if err != nil {
-		return nil
+func (s *session) took(ctx context.Context, key secret.Key) error {
+	var envs []restart.Environment
+	for _, d := range s.drivers {
+		if e, ok := d.(restart.Environer); ok {
+			its, err := e.Environments(ctx)
+			if err != nil {
+				return nil
+			}
+			envs = append(envs, its...)
+		}
 	}
 	file := s.configFile(ctx)
 	for _, env := range envs {

@@ -19,7 +19,7 @@ import (
 
 // explain adds to an error what a person can do about it, and what a command
 // that failed had to say.
-func (s *session) explain(ctx context.Context, res rotate.Result, err error) error {
+func (s *session) explain(ctx context.Context, res rotate.Report, err error) error {
 	err = s.advise(ctx, res, err)
 	if len(s.outputs) == 0 {
 		return err
@@ -32,7 +32,7 @@ func (s *session) explain(ctx context.Context, res rotate.Result, err error) err
 	return &full
 }
 
-func (s *session) advise(ctx context.Context, res rotate.Result, err error) error {
+func (s *session) advise(ctx context.Context, res rotate.Report, err error) error {
 	stores := s.storeArgs()
 	cont := "blnkctl rotate" + stores
 	switch {
@@ -47,11 +47,11 @@ func (s *session) advise(ctx context.Context, res rotate.Result, err error) erro
 		return s.explainStuck(res, err)
 	case errors.Is(err, rotate.ErrUndone):
 		return s.explainUndone(res, err)
-	case errors.Is(err, rotate.ErrOtherReferences):
+	case errors.Is(err, rotate.ErrOtherStores):
 		return &exitError{err: fmt.Errorf("%w: it was begun with%s", err, s.openArgs()), hint: cont + " finishes it as it was begun"}
 	case errors.Is(err, rotate.ErrJournal):
 		return &exitError{err: err, hint: s.journalHint(err)}
-	case errors.Is(err, rotate.ErrDrift):
+	case errors.Is(err, store.ErrDrift):
 		return &exitError{err: err, hint: "ask the servers which one is live: blnkctl verify" + s.allStoreArgs() + "; blnkctl sync copies the first one's to the others"}
 	case errors.Is(err, rotate.ErrNotLive), errors.Is(err, rotate.ErrOpen):
 		return s.explainNotLive(ctx, err)
@@ -112,7 +112,7 @@ func (s *session) explainNotLive(ctx context.Context, err error) error {
 }
 
 // explainUndone: the old key is back, and the cause still has to be mended.
-func (s *session) explainUndone(res rotate.Result, err error) error {
+func (s *session) explainUndone(res rotate.Report, err error) error {
 	e := &exitError{err: err}
 	const lookFor = "look for %s where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json"
 	_, command := errors.AsType[*run.ExitError](err)
@@ -144,7 +144,7 @@ func (s *session) explainUndone(res rotate.Result, err error) error {
 
 // explainStuck: the journal is kept. Which ways are open depends on the
 // direction that it names now.
-func (s *session) explainStuck(res rotate.Result, err error) error {
+func (s *session) explainStuck(res rotate.Report, err error) error {
 	e := &exitError{code: exitStuck, err: err}
 	// One thing to a line: a rotation that is stuck has often failed twice.
 	if end, ok := errors.AsType[*rotate.EndError](err); ok && end.Cause != nil {
@@ -176,7 +176,7 @@ func (s *session) explainStuck(res rotate.Result, err error) error {
 	default:
 		e.hint = cont + " continues, blnkctl rotate --abort" + s.storeArgs() + " goes back"
 	}
-	e.details = append(e.details, "the journal of "+res.Rotation+" is kept in "+s.target.Path())
+	e.details = append(e.details, "the journal of "+res.Rotation+" is kept in "+s.folder.Path())
 	return e
 }
 
@@ -192,13 +192,13 @@ func (s *session) openArgs() string {
 		return " other ones"
 	}
 	var b strings.Builder
-	for _, ref := range s.open.Refs.Stores {
+	for _, ref := range s.open.Target.Stores {
 		b.WriteString(" --store " + quoted(ref))
 	}
-	for _, ref := range s.open.Refs.Restart {
+	for _, ref := range s.open.Target.Restart {
 		b.WriteString(" --restart " + quoted(ref))
 	}
-	for _, ref := range s.open.Refs.Servers {
+	for _, ref := range s.open.Target.Servers {
 		fmt.Fprintf(&b, " --server %s", ref)
 	}
 	return b.String()
@@ -227,7 +227,7 @@ func quoted(ref string) string { return "'" + strings.ReplaceAll(ref, "'", `'\''
 // keyHint: where another store holds a key, that one is the one to copy; a
 // new one would lock out whoever holds the live one.
 func (s *session) keyHint(ctx context.Context) string {
-	for _, st := range s.rotation.Stores {
+	for _, st := range s.target.Set {
 		if key, _, err := st.Get(ctx); err == nil && !key.IsZero() {
 			return "copy the key there: blnkctl sync --from " + quoted(st.String()) + s.allStoreArgs() + " --restart …"
 		}

@@ -1,36 +1,43 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"os/user"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
-	"github.com/blnkctl/blnkctl/store/command"
+	"github.com/blnkctl/blnkctl/target"
 )
 
-// A session is one run of rotate: the rotation, and what it was opened from.
+// A session is one run of rotate or sync: what was asked for, and what it works
+// on.
 type session struct {
 	app      *app
 	options  *rotateOptions
-	rotation *rotate.Rotation
+	intent   rotate.Intent
+	env      rotate.Env
+	target   *target.Target
+	drivers  []restart.Driver
 	progress *progress
 	state    *state.Dir
-	target   *state.Target
-	drivers  []restart.Driver
-	servers  []*probe.Server
-	copies   []*command.Copy
+	folder   *state.Target
 	open     *rotate.Open // the journal, where there is one
 	keys     keyring
 	outputs  []string // of restart commands that failed
@@ -62,37 +69,97 @@ func (a *app) openRotation(cmd *cobra.Command, o *rotateOptions) (*session, erro
 	if len(o.stores.refs) == 0 {
 		o.stores.refs = []string{defaultStore}
 	}
-	stores, copies, err := o.stores.openPlaces(a, keygen.SecretKey.Field)
+	spec, err := s.typed(cmd)
 	if err != nil {
 		return nil, err
 	}
-	if err := firstIsReadable(o.stores.refs, stores, copies); err != nil {
+	set, _, err := target.OpenStores(&spec, s.openers())
+	if err != nil {
 		return nil, err
-	}
-	s.copies = copies
-	for _, st := range stores {
-		if err := masterKeyOnly(st); err != nil {
-			return nil, err
-		}
 	}
 	if s.state, err = a.openState(); err != nil {
 		return nil, err
 	}
-	s.target = s.state.Target(stores[0].String())
+	s.folder = s.state.Target(set[0].String())
 	if err := s.readJournal(); err != nil && !o.abandon {
 		return nil, err
 	}
-	if err := s.nothingToEnd(cmd, stores[0].String()); err != nil {
+	if err := s.nothingToEnd(cmd, set[0].String()); err != nil {
 		return nil, err
 	}
-	if stores, err = s.allStores(stores); err != nil {
+	if s.open != nil {
+		spec = s.continued(cmd, spec)
+	}
+	if len(spec.Restart) == 0 && !o.abandon && !o.abort {
+		return nil, usage("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
+	}
+	if s.target, err = target.Open(spec, s.openers()); err != nil {
 		return nil, err
 	}
-	refs, err := s.references(cmd, stores)
+	s.target.State = s.folder
+	s.prepare(cmd)
+	return s, s.target.Locate(cmd.Context(), s.openers(), s.repair(cmd.Context()))
+}
+
+// typed is what the flags and the configuration say.
+func (s *session) typed(cmd *cobra.Command) (target.Spec, error) {
+	o := s.options
+	reach := o.reach.options
+	spec := target.Spec{
+		Stores: o.stores.refs, Restart: o.restart, Servers: o.servers,
+		CACert: reach.CACert, Proxy: reach.Proxy, AllowPlaintext: reach.AllowPlaintext, RestartTimeout: o.restartT,
+	}
+	if given(cmd, "timeout") {
+		spec.Timeout = o.timeout
+	}
+	dir, err := s.app.dirOf(cmd, "ca-cert")
 	if err != nil {
-		return nil, err
+		return spec, err
 	}
-	return s, s.assemble(cmd, stores, refs)
+	spec.Absolute(dir)
+	spec.Dir, err = s.app.dirOf(cmd, "restart")
+	return spec, err
+}
+
+// continued is the spec of an open rotation, with what was typed in its place.
+// Its stores are found by the first alone.
+func (s *session) continued(cmd *cobra.Command, typed target.Spec) target.Spec {
+	spec := s.open.Target
+	if len(typed.Stores) > 1 || typed.Stores[0] != spec.Stores[0] {
+		spec.Stores = typed.Stores
+	}
+	for flag, take := range map[string]func(){
+		"restart":         func() { spec.Restart, spec.Dir = typed.Restart, typed.Dir },
+		"server":          func() { spec.Servers = typed.Servers },
+		"ca-cert":         func() { spec.CACert = typed.CACert },
+		"proxy":           func() { spec.Proxy = typed.Proxy },
+		"allow-plaintext": func() { spec.AllowPlaintext = typed.AllowPlaintext },
+		"timeout":         func() { spec.Timeout = typed.Timeout },
+		"restart-timeout": func() { spec.RestartTimeout = typed.RestartTimeout },
+	} {
+		if given(cmd, flag) {
+			take()
+		}
+	}
+	return spec
+}
+
+// openers open what a spec names.
+func (s *session) openers() target.Openers {
+	return target.Openers{Store: s.openStore, Restart: s.openDriver, Server: openServer}
+}
+
+func (s *session) openStore(ref string, spec target.Spec) (store.Store, store.Copy, error) {
+	opt, err := s.options.stores.options(s.app)
+	if err != nil {
+		return nil, nil, err
+	}
+	opt.Proxy, opt.AllowPlaintext = spec.Proxy, spec.AllowPlaintext
+	one, writeOnly, err := s.app.openPlace(ref, opt, keygen.SecretKey.Field)
+	if err != nil || writeOnly != nil {
+		return nil, writeOnly, err
+	}
+	return one, nil, masterKeyOnly(one)
 }
 
 // masterKeyOnly refuses a field of blnk.json that is not the master key: every
@@ -105,21 +172,46 @@ func masterKeyOnly(s store.Store) error {
 	return nil
 }
 
-// firstIsReadable refuses a write-only copy as the source of truth.
-func firstIsReadable(refs []string, stores []store.Store, copies []*command.Copy) error {
-	if len(stores) > 0 && (len(copies) == 0 || refs[0] != copies[0].String()) {
-		return nil
+func (s *session) openDriver(ref string, spec target.Spec) (target.Driver, error) {
+	scheme, driver, err := openRestart(s.app, ref, restart.Options{
+		Dir: spec.Dir, Mask: s.keys.all, Say: s.progress.instruct, Lock: s.folder.RestartLock(),
+	})
+	if err != nil {
+		return target.Driver{}, err
 	}
-	return usage("name a store that can be read first", "--store: %s can only be written, and the first store is the source of truth", copies[0])
+	s.drivers = append(s.drivers, driver)
+	return target.Driver{Restarter: watched{driver, s.keepOutput}, WorkersProved: scheme.WorkersProved, Polls: scheme.Polls}, nil
 }
 
-// readJournal reads without the lock: what it finds decides which references
-// are opened, and the engine reads again with the lock held.
+func openServer(url string, spec target.Spec) (*proof.Server, error) {
+	server, err := probe.New(url, probe.Options{
+		CACert: spec.CACert, Proxy: spec.Proxy, AllowPlaintext: spec.AllowPlaintext,
+		// A connection that hangs leaves time for others.
+		Timeout: min(probe.DefaultTimeout, max(spec.Timeout/4, time.Second)),
+	})
+	if err != nil {
+		return nil, fail(exitUsage, err, "")
+	}
+	return proof.NewServer(server, !server.Loopback()), nil
+}
+
+// probes are the servers, as what they are.
+func (s *session) probes() (all []*probe.Server) {
+	for _, server := range s.target.Servers {
+		if p, ok := server.Asker.(*probe.Server); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// readJournal reads without the lock: what it finds decides what is opened, and
+// the engine reads again with the lock held.
 func (s *session) readJournal() error {
-	data, err := s.target.LoadJournal() // its error names the file
+	data, err := s.folder.LoadJournal() // its error names the file
 	if err == nil {
 		if s.open, err = rotate.ReadJournal(data); err != nil {
-			err = fmt.Errorf("in %s: %w", s.target.Path(), err)
+			err = fmt.Errorf("in %s: %w", s.folder.Path(), err)
 		}
 	}
 	if err != nil {
@@ -131,95 +223,109 @@ func (s *session) readJournal() error {
 	return nil
 }
 
-// references makes all references absolute, and fills in what an open rotation
-// knows.
-func (s *session) references(cmd *cobra.Command, stores []store.Store) (rotate.References, error) {
-	refs := rotate.References{Restart: s.options.restart, Servers: s.options.servers}
-	for _, st := range stores {
-		refs.Stores = append(refs.Stores, st.String())
-	}
-	for _, c := range s.copies {
-		refs.Copies = append(refs.Copies, c.String())
-	}
-	var err error
-	if refs.Dir, err = s.app.dirOf(cmd, "restart"); err != nil {
-		return refs, err
-	}
-	if s.open != nil {
-		s.fromJournal(cmd, &refs)
-	}
-	if err := s.reached(cmd, &refs); err != nil {
-		return refs, err
-	}
-	if len(refs.Restart) == 0 && !s.options.abandon && !s.options.abort {
-		return refs, usage("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
-	}
-	return refs, nil
-}
-
-// fromJournal takes what was not typed from the open rotation.
-func (s *session) fromJournal(cmd *cobra.Command, refs *rotate.References) {
-	open := s.open.Refs
-	refs.Dir = open.Dir
-	if !given(cmd, "restart") {
-		refs.Restart = open.Restart
-	}
-	if !given(cmd, "server") {
-		refs.Servers = open.Servers
-	}
-	reach := &s.options.reach.options
-	if !given(cmd, "ca-cert") {
-		reach.CACert = open.CACert
-	}
-	if !given(cmd, "proxy") {
-		reach.Proxy = open.Proxy
-	}
-	if !given(cmd, "allow-plaintext") {
-		reach.AllowPlaintext = open.AllowPlaintext
-	}
-}
-
-// allStores takes the stores of the open rotation where only the first was
-// named: it is what the rotation is found by.
-func (s *session) allStores(stores []store.Store) ([]store.Store, error) {
-	if s.open == nil || len(stores)+len(s.copies) > 1 || stores[0].String() != s.open.Refs.Stores[0] {
-		return stores, nil
-	}
-	all := s.options.stores
-	all.refs = slices.Concat(s.open.Refs.Stores, s.open.Refs.Copies)
-	stores, copies, err := all.openPlaces(s.app, keygen.SecretKey.Field)
-	s.copies = copies
-	return stores, err
-}
-
-// assemble puts the rotation together.
-func (s *session) assemble(cmd *cobra.Command, stores []store.Store, refs rotate.References) error {
+// prepare fills in what the engine needs besides the target.
+func (s *session) prepare(cmd *cobra.Command) {
 	o := s.options
-	s.rotation = &rotate.Rotation{
-		Stores: stores, Refs: refs, WorkersProved: true,
-		Journal: s.target, Memory: s.target, Recorder: audit.Open(s.state.Path(), s.app.env.Now),
-		Lock: s.lock, NewKey: s.newKey, Weak: weakness, Preflight: s.preflight,
-		Tell: func(e rotate.Event) { s.event(cmd.Context(), e) }, Now: s.app.env.Now,
-		Host: hostName(), User: userName(s.app.env.UID), Options: s.timed(cmd, o.options()),
+	s.intent = rotate.Intent{
+		Event: rotate.Rotate, NewKey: s.newKey, Weak: weakness,
+		IfOlderThan: o.age.value, IfUnknown: rotate.IfUnknown(o.unknown.value),
+		Compromised: o.compromised, ServerDown: o.serverDown, Reason: o.reason,
+	}
+	s.env = rotate.Env{
+		Lock: s.lock, Recorder: audit.Open(s.state.Path(), s.app.env.Now), Now: s.app.env.Now,
+		Host: hostName(), User: userName(s.app.env.UID),
+		Before: s.preflight, After: s.took, Progress: func(p rotate.Progress) { s.event(cmd.Context(), p) },
 	}
 	if s.app.canAsk() && !o.yes {
-		s.rotation.Confirm = s.confirm
+		s.env.Confirm = s.confirm
 	}
-	for _, c := range s.copies {
-		s.rotation.Copies = append(s.rotation.Copies, c)
+}
+
+// repair puts the stores right before the rotation would do so; a dry run does
+// not.
+func (s *session) repair(ctx context.Context) func() error {
+	if s.options.dryRun {
+		return nil
 	}
-	for i, ref := range refs.Restart {
-		if err := s.openDriver(cmd, i, ref); err != nil {
+	return func() error {
+		unlock, err := s.target.Set.Lock(ctx, s.options.lockT)
+		if err != nil {
 			return err
 		}
+		defer unlock()
+		return s.target.Set.Repair(ctx)
 	}
-	o.reach.options.Timeout = question(s.rotation.Options.Timeout)
-	if len(refs.Servers) == 0 {
-		var err error
-		if refs.Servers, err = s.findServers(cmd.Context(), stores); err != nil {
-			return err
+}
+
+// lock keeps away other rotations of the target, and everybody who works on
+// the same files whatever state folder they have. A dry run makes no lock file.
+func (s *session) lock(ctx context.Context) (func(), error) {
+	take := s.folder.Lock
+	if s.options.dryRun {
+		take = s.folder.LockExisting
+	}
+	folder, err := take(ctx, s.options.lockT)
+	if err != nil {
+		return nil, err
+	}
+	places, err := s.target.Set.Lock(ctx, s.options.lockT)
+	if err != nil {
+		folder()
+		return nil, err
+	}
+	unlock := func() { places(); folder() }
+	if err := s.refuseOverlap(); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// refuseOverlap refuses where another target's open rotation has one of the stores:
+// of two journals, one would end with a key that the other knows nothing of. Under
+// the lock, no other one can begin.
+func (s *session) refuseOverlap() error {
+	if s.open != nil || s.options.abandon {
+		return nil
+	}
+	o, err := s.options.stores.overlapping(s.app, s.state, s.folder, s.target.Set)
+	if o != nil {
+		return o.refusal(exitUsage)
+	}
+	return err
+}
+
+func (s *session) newKey() (secret.Key, error) {
+	format, err := keygen.ParseFormat(s.options.format.value)
+	if err != nil {
+		return secret.Key{}, err
+	}
+	key, err := keygen.ForUse(keygen.SecretKey, format, s.options.bits)
+	s.keys.add(key)
+	return key, err
+}
+
+// weakness says what is wrong with a key that is due whatever its age.
+func weakness(key secret.Key) string {
+	for _, f := range keygen.Check(key) {
+		if f.Severity >= keygen.Weak {
+			return f.Text
 		}
-		s.rotation.Refs.Servers = refs.Servers
 	}
-	return s.openServers(refs.Servers)
+	return ""
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown host"
+	}
+	return name
+}
+
+func userName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return "user " + strconv.Itoa(uid)
 }

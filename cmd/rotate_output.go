@@ -17,22 +17,41 @@ import (
 type watched struct {
 	restart.Driver
 	failed func(error)
-	took   func(context.Context, restart.Driver) error
 }
 
-var _ restart.Driver = watched{}
+var (
+	_ restart.Driver  = watched{}
+	_ restart.Checker = watched{}
+	_ restart.Locator = watched{}
+)
 
-// Restart is the driver's, and a look at what it has made.
+// Restart is the driver's.
 func (w watched) Restart(ctx context.Context) error {
 	err := w.Driver.Restart(ctx)
-	if err == nil {
-		err = w.took(ctx, w.Driver)
-	}
 	w.failed(err)
 	if errors.Is(err, restart.ErrAtWork) {
 		return atWork{err}
 	}
 	return err
+}
+
+// Check is the driver's, where it has one.
+func (w watched) Check(ctx context.Context) error {
+	c, ok := w.Driver.(restart.Checker)
+	if !ok {
+		return nil
+	}
+	err := c.Check(ctx)
+	w.failed(err)
+	return err
+}
+
+// Servers are the driver's, where it knows of any.
+func (w watched) Servers(ctx context.Context) ([]string, error) {
+	if l, ok := w.Driver.(restart.Locator); ok {
+		return l.Servers(ctx)
+	}
+	return nil, nil
 }
 
 // atWork is restart.ErrAtWork as the engine, which knows no driver, looks for

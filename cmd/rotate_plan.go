@@ -29,9 +29,9 @@ type planJSON struct {
 
 // dryRun checks everything and prints the plan.
 func (s *session) dryRun(ctx context.Context) error {
-	p, err := s.rotation.Check(ctx)
+	p, err := rotate.Check(ctx, s.target, s.intent, s.env)
 	if err != nil {
-		return s.report(ctx, rotate.Result{Outcome: rotate.Refused, Rotation: openID(p.Open), Old: p.Old}, err)
+		return s.report(ctx, rotate.Report{Outcome: rotate.Refused, Rotation: openID(p.Open), Old: p.Old}, err)
 	}
 	if s.app.json() {
 		return s.app.printJSON(s.planDoc(ctx, p))
@@ -163,7 +163,7 @@ func (s *session) receivers(ctx context.Context, live secret.Key) []receiver {
 			list = append(list, receiver{u, "notification.webhook.url"})
 		}
 	}
-	for _, server := range s.servers {
+	for _, server := range s.probes() {
 		hooks, err := server.Hooks(ctx, live)
 		if err != nil {
 			continue
@@ -193,7 +193,7 @@ func (s *session) holdersText(ctx context.Context, b *strings.Builder, p rotate.
 	switch {
 	case len(p.Cautions) > 0:
 		workers = "see the warning below"
-	case !s.rotation.WorkersProved:
+	case !s.target.WorkersProved:
 		workers = "not proved: restart them too, they read the key at start"
 	}
 	fmt.Fprintf(b, "  %-10s sign webhooks with it; %s\n", "workers", workers)
@@ -216,7 +216,7 @@ func (s *session) holdersText(ctx context.Context, b *strings.Builder, p rotate.
 // leftBehind lists what somebody who held the old key may have left behind.
 func (s *session) leftBehind(ctx context.Context) []string {
 	list := []string{"who held the old key could make API keys, and they live on: look through GET /api-keys?owner=OWNER for each owner"}
-	key, _, err := s.rotation.Stores[0].Get(ctx)
+	key, _, err := s.target.Set[0].Get(ctx)
 	if err != nil {
 		return list
 	}

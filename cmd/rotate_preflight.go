@@ -9,7 +9,7 @@ import (
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
-	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // preflight checks what the engine leaves to its caller: the restart, the
@@ -19,12 +19,12 @@ func (s *session) preflight(ctx context.Context, current secret.Key) (found rota
 	if found.Remarks, err = s.checkDrivers(ctx); err != nil {
 		return found, err
 	}
-	for _, c := range s.copies {
+	for _, c := range s.target.Copies {
 		if err := c.Check(ctx); err != nil {
 			return found, err
 		}
 	}
-	if err := s.target.Check(); err != nil {
+	if err := s.folder.Check(); err != nil {
 		return found, err
 	}
 	if err := audit.Open(s.state.Path(), s.app.env.Now).Check(); err != nil {
@@ -44,21 +44,14 @@ func (s *session) preflight(ctx context.Context, current secret.Key) (found rota
 // checkDrivers asks the drivers whether they could work. What is stopped is no
 // fault where the person said so: the restart starts it.
 func (s *session) checkDrivers(ctx context.Context) (remarks []string, err error) {
-	for _, d := range s.drivers {
-		c, ok := d.(restart.Checker)
-		if !ok {
-			continue
-		}
-		err := c.Check(ctx)
-		switch {
-		case errors.Is(err, restart.ErrStopped) && s.options.serverDown:
+	err = s.target.CheckDrivers(ctx, func(err error) bool {
+		stopped := errors.Is(err, restart.ErrStopped) && s.options.serverDown
+		if stopped {
 			remarks = append(remarks, err.Error()+"; the restart starts it")
-		case err != nil:
-			s.keepOutput(err)
-			return nil, fmt.Errorf("restart with '%s': %w", d, err)
 		}
-	}
-	return remarks, nil
+		return stopped
+	})
+	return remarks, err
 }
 
 // driverRemarks asks the drivers what they have to say in the plan. What one of
@@ -93,12 +86,6 @@ func (s *session) driverRemarks(ctx context.Context, seen environments, found *r
 
 // configFile is the text of the first blnk.json among the stores, or nil.
 func (s *session) configFile(ctx context.Context) []byte {
-	for _, st := range s.rotation.Stores {
-		if b, ok := st.(*blnkjson.Store); ok {
-			if file, err := b.Config(ctx); err == nil {
-				return file
-			}
-		}
-	}
-	return nil
+	text, _ := target.Config(ctx, s.target.Set)
+	return text
 }

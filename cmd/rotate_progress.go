@@ -23,7 +23,7 @@ func newProgress(a *app) *progress { return &progress{app: a} }
 func (p *progress) tty() bool { return p.app.env.StderrTTY && p.app.env.Getenv("TERM") != "dumb" }
 
 // event takes what the engine tells.
-func (p *progress) event(e rotate.Event) {
+func (p *progress) event(e rotate.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	name := e.Step
@@ -37,9 +37,9 @@ func (p *progress) event(e rotate.Event) {
 			_, _ = fmt.Fprintf(p.app.env.Stderr, "  %-12s …", name)
 		}
 	case rotate.Done:
-		p.line(fmt.Sprintf("%-12s %s", name, ms(e.Took)))
+		p.line(fmt.Sprintf("%-12s %s", name, ms(e.Duration)))
 	case rotate.Failed:
-		p.line(fmt.Sprintf("%-12s %s after %s", name, p.app.paint(red, "failed"), ms(e.Took)))
+		p.line(fmt.Sprintf("%-12s %s after %s", name, p.app.paint(red, "failed"), ms(e.Duration)))
 	case rotate.Note:
 		p.note(e.Text)
 	}

@@ -58,7 +58,7 @@ func (s *session) reachListeners(road road, found *rotate.Findings) error {
 			found.Remarks = append(found.Remarks, text)
 		}
 	}
-	for _, server := range s.servers {
+	for _, server := range s.probes() {
 		if !server.Loopback() {
 			unknown(server.String(), "it is not on this host")
 			continue
@@ -118,8 +118,8 @@ type road struct {
 }
 
 func (s *session) road(ctx context.Context) road {
-	r := road{file: s.configFile(ctx), more: len(s.copies) > 0, keys: s.keys.all()}
-	for _, st := range s.rotation.Stores {
+	r := road{file: s.configFile(ctx), more: len(s.target.Copies) > 0, keys: s.keys.all()}
+	for _, st := range s.target.Set {
 		switch st := st.(type) {
 		case *blnkjson.Store:
 			r.files = append(r.files, st.Path())

@@ -28,7 +28,7 @@ type stepJSON struct {
 }
 
 // report prints what came of a run, and turns its error into an exit code.
-func (s *session) report(ctx context.Context, res rotate.Result, err error) error {
+func (s *session) report(ctx context.Context, res rotate.Report, err error) error {
 	if err == nil && s.compromised() && res.Rotation != "" {
 		res.Warnings = append(res.Warnings, s.leftBehind(ctx)...)
 	}
@@ -48,7 +48,7 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 	switch {
 	case err != nil:
 		return s.explain(ctx, res, err)
-	case res.Around:
+	case res.Incomplete:
 		return fail(exitAround, errors.New("rotated and proved, but something around it needs you: see the warnings"), s.behindHint(res))
 	default:
 		return nil
@@ -57,17 +57,17 @@ func (s *session) report(ctx context.Context, res rotate.Result, err error) erro
 
 // nothingToSay: with -q, a run that had nothing to do is silent, so that cron
 // sends no mail.
-func (s *session) nothingToSay(res rotate.Result) bool {
+func (s *session) nothingToSay(res rotate.Report) bool {
 	return s.app.global.quiet && (res.Outcome == rotate.NotDue || res.Outcome == rotate.InSync)
 }
 
 // behindHint: how write-only copies get the key after all.
-func (s *session) behindHint(res rotate.Result) string {
-	if len(res.Behind) == 0 {
+func (s *session) behindHint(res rotate.Report) string {
+	if len(res.Unwritten) == 0 {
 		return ""
 	}
 	hint := "when it can be written: blnkctl sync" + s.allStoreArgs()
-	for _, ref := range s.rotation.Refs.Restart {
+	for _, ref := range s.target.Restart {
 		hint += " --restart " + quoted(ref)
 	}
 	return hint + " (it restarts nothing where only copies are behind)"
@@ -79,11 +79,11 @@ func (a *app) reportRefused(err error) error {
 	if code, _ := judge(err); !a.json() || code == exitUsage {
 		return err
 	}
-	_ = a.printJSON(toJSON(rotate.Result{Outcome: rotate.Refused}, err)) // err matters more
+	_ = a.printJSON(toJSON(rotate.Report{Outcome: rotate.Refused}, err)) // err matters more
 	return err
 }
 
-func toJSON(res rotate.Result, err error) rotateJSON {
+func toJSON(res rotate.Report, err error) rotateJSON {
 	doc := rotateJSON{
 		Result: res.Outcome, Rotation: res.Rotation, Old: res.Old, New: res.New,
 		Servers: res.Servers, Warnings: res.Warnings, Why: res.Due.Why,
@@ -97,7 +97,7 @@ func toJSON(res rotate.Result, err error) rotateJSON {
 	}
 	for _, st := range res.Steps {
 		const perMS = 1e6 // nanoseconds
-		doc.Steps = append(doc.Steps, stepJSON{st.Name, float64(st.Took.Microseconds()*1000) / perMS})
+		doc.Steps = append(doc.Steps, stepJSON{st.Name, float64(st.Duration.Microseconds()*1000) / perMS})
 	}
 	if err != nil {
 		doc.Error = err.Error()
@@ -106,7 +106,7 @@ func toJSON(res rotate.Result, err error) rotateJSON {
 }
 
 // resultText is the result for people; "" where an error says it all.
-func (s *session) resultText(res rotate.Result) string {
+func (s *session) resultText(res rotate.Report) string {
 	old, next := named(res.Old), named(res.New)
 	switch res.Outcome {
 	case rotate.Rotated, rotate.Resumed:
@@ -130,7 +130,7 @@ func (s *session) resultText(res rotate.Result) string {
 	}
 }
 
-func serverLines(res rotate.Result, proof string) string {
+func serverLines(res rotate.Report, proof string) string {
 	var b strings.Builder
 	for _, srv := range res.Servers {
 		word, proof := "proved", proof

@@ -1,18 +1,12 @@
 package cmd
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/probe"
-	"github.com/blnkctl/blnkctl/store"
-	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/supervise"
 )
 
@@ -52,34 +46,6 @@ func (f *serverFlags) openAll(urls []string) ([]*probe.Server, error) {
 		servers = append(servers, server)
 	}
 	return servers, nil
-}
-
-// errNoServer: nothing says where the server is.
-var errNoServer = errors.New("--server is required where no blnkjson: store gives the port")
-
-// localServer is the address on this host that the port in the first blnk.json
-// among the stores gives; errNoServer where there is none.
-func localServer(ctx context.Context, stores []store.Store) (string, error) {
-	for _, s := range stores {
-		file, ok := s.(*blnkjson.Store)
-		if !ok {
-			continue
-		}
-		config, err := file.Config(ctx)
-		if err != nil {
-			return "", err
-		}
-		effective, err := blnk.Resolve(config, nil)
-		if err != nil {
-			return "", fail(exitUsage, fmt.Errorf("port in %s: %w", file.Path(), err), "name the server with --server")
-		}
-		port := effective.Port()
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return "", usage("name the server with --server", "port in %s: not a number from 1 to 65535", file.Path())
-		}
-		return "http://127.0.0.1:" + port, nil
-	}
-	return "", fail(exitUsage, errNoServer, "name each replica: --server http://127.0.0.1:5001")
 }
 
 // shadowedBy names the variable of env that decides about the master key, so

@@ -69,15 +69,15 @@ func runSync(cmd *cobra.Command, a *app, o *rotateOptions, from string) error {
 			return err
 		}
 	}
-	s.rotation.Confirm = nil
-	if a.canAsk() && !o.yes {
-		s.rotation.Confirm = s.confirmSync
+	s.intent.Event, s.intent.NewKey = rotate.Sync, nil
+	if s.env.Confirm != nil {
+		s.env.Confirm = s.confirmSync
 	}
 	ctx := cmd.Context()
 	if o.dryRun {
 		return s.dryRunSync(ctx)
 	}
-	res, err := s.rotation.Sync(ctx)
+	res, err := rotate.Run(ctx, s.target, s.intent, s.env)
 	return s.report(ctx, res, err)
 }
 
@@ -109,11 +109,11 @@ func (o *rotateOptions) sourceAmong(a *app, stores []store.Store, from string) (
 
 // trust makes the store that --from names the source, whatever key is live.
 func (s *session) trust(from string) error {
-	i, err := s.options.sourceAmong(s.app, s.rotation.Stores, from)
+	i, err := s.options.sourceAmong(s.app, s.target.Set, from)
 	if err != nil {
 		return err
 	}
-	s.rotation.Source, s.rotation.Options.Trust = max(i, 0), true
+	s.intent.Source, s.intent.Trust = max(i, 0), true
 	return nil
 }
 
@@ -128,9 +128,9 @@ func (s *session) confirmSync(ctx context.Context, p rotate.Plan) error {
 }
 
 func (s *session) dryRunSync(ctx context.Context) error {
-	p, err := s.rotation.CheckSync(ctx)
+	p, err := rotate.Check(ctx, s.target, s.intent, s.env)
 	if err != nil {
-		return s.explain(ctx, rotate.Result{Rotation: openID(p.Open)}, err)
+		return s.explain(ctx, rotate.Report{Rotation: openID(p.Open)}, err)
 	}
 	if s.app.json() {
 		doc := s.planDoc(ctx, p)

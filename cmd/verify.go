@@ -14,6 +14,7 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 type verifyOptions struct {
@@ -77,8 +78,8 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	}
 	urls := opt.servers
 	if len(urls) == 0 {
-		url, err := localServer(ctx, stores)
-		if errors.Is(err, errNoServer) {
+		url, err := target.LocalServer(ctx, stores)
+		if errors.Is(err, target.ErrNoServer) {
 			err = fail(exitUsage, err, "where the server's blnk.json is here: --store "+quoted(defaultStore))
 		}
 		if err != nil {
@@ -123,7 +124,7 @@ type verdict struct {
 
 // A survey is what one server says, and where it is.
 type survey struct {
-	*proof.Survey
+	*proof.Answers
 	server *probe.Server
 }
 
@@ -133,7 +134,7 @@ func surveyAll(ctx context.Context, servers []*probe.Server, keys []secret.Key) 
 	var group sync.WaitGroup
 	for i, server := range servers {
 		group.Go(func() {
-			surveys[i] = survey{proof.NewServer(server, !server.Loopback()).Survey(ctx, keys), server}
+			surveys[i] = survey{proof.NewServer(server, !server.Loopback()).AskAll(ctx, keys), server}
 		})
 	}
 	group.Wait()

@@ -55,6 +55,9 @@ func NewServer(asker Asker, several bool) *Server {
 // to NewServer, or was seen since.
 func (s *Server) Sampled() bool { return s.several || s.mixed.Load() }
 
+// SeenMixed says that the address has answered in two ways: in an earlier run.
+func (s *Server) SeenMixed() { s.mixed.Store(true) }
+
 // Agreeing is how many fresh connections must agree before anything counts as
 // proved: twenty, and three times as many where different answers have been seen.
 func (s *Server) Agreeing() int {
@@ -78,7 +81,7 @@ const (
 	Mixed    Verdict = "mixed"    // different answers on different connections
 	Open     Verdict = "open"     // a random key is let in: secure mode is off, and no other answer counts
 
-	// Of a key that replaces another one (Server.Judge):
+	// Of a key that replaces another one (Server.Prove):
 
 	OtherScoped Verdict = "other_scoped" // it is live, and the other lives on as a scoped key
 	OtherLive   Verdict = "other_live"   // the other one is live: an old process, or no restart yet

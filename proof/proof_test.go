@@ -62,7 +62,7 @@ func answers(toNew, toOld, toRandom blnk.Answer) func(secret.Key) blnk.Answer {
 
 // The table "What an answer means after the restart" of the design, and what
 // stands between its lines.
-func TestJudge(t *testing.T) {
+func TestProve(t *testing.T) {
 	type turns = []func(secret.Key) blnk.Answer
 	onNew, onOld := answers(ok, no, no), answers(no, ok, no)
 	for _, c := range []struct {
@@ -92,7 +92,7 @@ func TestJudge(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := one(c.turns...)
-				got, err := s.Judge(t.Context(), newKey, oldKey)
+				got, err := s.Prove(t.Context(), newKey, oldKey)
 				if got != c.want || (got == Unknown) != (err != nil) || s.Sampled() != (got == Mixed) {
 					t.Errorf("%s, %v, sampled %v; want %s", got, err, s.Sampled(), c.want)
 				}
@@ -108,16 +108,16 @@ func TestMixedOnceIsSampledForEver(t *testing.T) {
 		onNew, onOld := answers(ok, no, no), answers(no, ok, no)
 		a := &address{turns: []func(secret.Key) blnk.Answer{onNew, onOld}}
 		s := &Server{Asker: a}
-		if v, _ := s.Judge(t.Context(), newKey, oldKey); v != Mixed || !s.Sampled() {
+		if v, _ := s.Prove(t.Context(), newKey, oldKey); v != Mixed || !s.Sampled() {
 			t.Fatalf("%s, sampled %v", v, s.Sampled())
 		}
 		// One in forty: twenty connections could agree.
 		a.turns, a.asked = slices.Concat(slices.Repeat([]func(secret.Key) blnk.Answer{onNew}, 39), []func(secret.Key) blnk.Answer{onOld}), 0
-		if v, _ := s.Judge(t.Context(), newKey, oldKey); v != Mixed {
+		if v, _ := s.Prove(t.Context(), newKey, oldKey); v != Mixed {
 			t.Errorf("one of forty is old: %s", v)
 		}
 		a.turns, a.asked = []func(secret.Key) blnk.Answer{onNew}, 0
-		if v, _ := s.Judge(t.Context(), newKey, oldKey); v != Live || !s.Sampled() || a.asked != 62 {
+		if v, _ := s.Prove(t.Context(), newKey, oldKey); v != Live || !s.Sampled() || a.asked != 62 {
 			t.Errorf("in the end: %s, sampled %v, %d asked", v, s.Sampled(), a.asked)
 		}
 	})
@@ -128,10 +128,10 @@ func TestMixedOnceIsSampledForEver(t *testing.T) {
 func TestARestartBetweenTwoQuestions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{Asker: &restarting{}}
-		if v, err := s.Judge(t.Context(), newKey, oldKey); v != Unknown || err == nil || s.Sampled() {
+		if v, err := s.Prove(t.Context(), newKey, oldKey); v != Unknown || err == nil || s.Sampled() {
 			t.Errorf("while it restarts: %s, %v, sampled %v", v, err, s.Sampled())
 		}
-		if v, err := s.Judge(t.Context(), newKey, oldKey); v != Live || s.Sampled() {
+		if v, err := s.Prove(t.Context(), newKey, oldKey); v != Live || s.Sampled() {
 			t.Errorf("afterwards: %s, %v, sampled %v", v, err, s.Sampled())
 		}
 	})
@@ -249,7 +249,7 @@ func (c *counting) Ask(_ context.Context, key secret.Key) (blnk.Answer, error) {
 	return answer, nil
 }
 
-func TestSurvey(t *testing.T) {
+func TestAskAll(t *testing.T) {
 	healthy := func(key string, _ int) blnk.Answer {
 		switch key {
 		case "live":
@@ -281,7 +281,7 @@ func TestSurvey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := NewServer(&counting{counts: map[string]int{}, answer: c.answer}, false)
-				got := s.Survey(t.Context(), []secret.Key{secret.New("live"), secret.New("scoped"), secret.New("dead")})
+				got := s.AskAll(t.Context(), []secret.Key{secret.New("live"), secret.New("scoped"), secret.New("dead")})
 				for i, want := range c.want {
 					if v := got.Key(i); v != want {
 						t.Errorf("key %d is %s, want %s", i, v, want)

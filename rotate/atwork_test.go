@@ -17,7 +17,7 @@ func (busy) Restart(context.Context) error { return fmt.Errorf("PID 4711: %w", E
 // gone to its end, neither on nor back, and the journal stays.
 func TestSomebodyElseRestarts(t *testing.T) {
 	for name, c := range map[string]struct {
-		do   func(*Rotation) (Result, error)
+		do   func(*process) (Report, error)
 		then Outcome
 		keys string // what the stores hold meanwhile
 	}{
@@ -26,9 +26,9 @@ func TestSomebodyElseRestarts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := resumable(t, Options{})
-				r := w.rotation(Options{})
-				r.Restart = []Restarter{busy{w}}
+				w := resumable(t, Intent{})
+				r := w.process(Intent{})
+				r.drive(busy{w})
 				res, err := c.do(r)
 				if !errors.Is(err, ErrStuck) || !errors.Is(err, ErrAtWork) || res.Outcome != Stuck || w.journal == nil {
 					t.Fatalf("%+v, %v, journal %v; want stuck", res, err, w.journal != nil)
@@ -37,7 +37,7 @@ func TestSomebodyElseRestarts(t *testing.T) {
 					t.Errorf("the stores hold %s, %s", w.keys[0].Name(), w.keys[1].Name())
 				}
 				// It has ended: the same command goes on.
-				if res, _ = c.do(w.rotation(Options{})); res.Outcome != c.then || w.journal != nil || w.server.key.Reveal() != c.keys {
+				if res, _ = c.do(w.process(Intent{})); res.Outcome != c.then || w.journal != nil || w.server.key.Reveal() != c.keys {
 					t.Errorf("%+v, journal %v, live %s; want %q", res, w.journal != nil, w.server.key.Name(), c.then)
 				}
 			})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
 )
 
 // A letterbox is a write-only copy.
@@ -18,6 +19,8 @@ type letterbox struct {
 }
 
 func (*letterbox) String() string { return "command:ci" }
+
+func (*letterbox) Check(context.Context) error { return nil }
 
 func (l *letterbox) Write(_ context.Context, key secret.Key) error {
 	if l.fail != nil {
@@ -36,52 +39,52 @@ func (l *letterbox) last() secret.Key {
 
 func TestCopies(t *testing.T) {
 	t.Run("get the new key last", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		bubble(t, func(t *testing.T, w *world, r *process) {
 			box := &letterbox{}
-			r.Copies = []Copy{box}
+			r.Copies = []store.Copy{box}
 			res, err := r.Run(t.Context())
-			if err != nil || res.Around || !box.last().Equal(newKey) {
+			if err != nil || res.Incomplete || !box.last().Equal(newKey) {
 				t.Errorf("%+v, %v", res, err)
 			}
 		})
 	})
 	t.Run("get the old key back", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		bubble(t, func(t *testing.T, w *world, r *process) {
 			box := &letterbox{}
-			r.Copies = []Copy{box}
-			r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+			r.Copies = []store.Copy{box}
+			r.drive(restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }})
 			if _, err := r.Run(t.Context()); !errors.Is(err, ErrUndone) || !box.last().Equal(oldKey) || len(box.got) != 2 {
 				t.Errorf("%v, %d writes", err, len(box.got))
 			}
 		})
 	})
 	t.Run("one that fails undoes nothing", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world, r *Rotation) {
-			r.Copies = []Copy{&letterbox{fail: errFault}}
+		bubble(t, func(t *testing.T, w *world, r *process) {
+			r.Copies = []store.Copy{&letterbox{fail: errFault}}
 			res, err := r.Run(t.Context())
-			if err != nil || res.Outcome != Rotated || !res.Around || len(res.Warnings) != 1 {
+			if err != nil || res.Outcome != Rotated || !res.Incomplete || len(res.Warnings) != 1 {
 				t.Errorf("%+v, %v", res, err)
 			}
 		})
 	})
 	t.Run("one that is behind is remembered, and a sync writes it alone", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		bubble(t, func(t *testing.T, w *world, r *process) {
 			box := &letterbox{fail: errFault}
-			r.Copies, r.Refs.Copies = []Copy{box}, []string{box.String()}
-			if res, err := r.Run(t.Context()); err != nil || !slices.Equal(res.Behind, w.facts.Behind) || len(w.facts.Behind) != 1 {
+			r.Copies, r.Spec.Stores = []store.Copy{box}, append(r.Spec.Stores, box.String())
+			if res, err := r.Run(t.Context()); err != nil || !slices.Equal(res.Unwritten, w.facts.Behind) || len(w.facts.Behind) != 1 {
 				t.Fatalf("%+v, %v, %+v", res, err, w.facts)
 			}
 			proved, touches := w.facts.ProvedAt, len(w.trace)
 			for _, fail := range []error{errFault, nil} {
 				box.fail = fail
-				if res, err := r.Sync(t.Context()); err != nil || res.Outcome != Synced || res.Around != (fail != nil) {
+				if res, err := r.syncing().Run(t.Context()); err != nil || res.Outcome != Synced || res.Incomplete != (fail != nil) {
 					t.Errorf("%+v, %v", res, err)
 				}
 			}
 			if !box.last().Equal(newKey) || w.facts.Behind != nil || !w.facts.ProvedAt.Equal(proved) {
 				t.Errorf("%+v", w.facts)
 			}
-			if res, err := r.Sync(t.Context()); err != nil || res.Outcome != InSync || len(box.got) != 1 {
+			if res, err := r.syncing().Run(t.Context()); err != nil || res.Outcome != InSync || len(box.got) != 1 {
 				t.Errorf("%+v, %v, %d writes", res, err, len(box.got))
 			}
 			if did := strings.Join(w.trace[touches:], ","); strings.Contains(did, "put") || strings.Contains(did, "restart") {
@@ -90,13 +93,13 @@ func TestCopies(t *testing.T) {
 		})
 	})
 	t.Run("are written again by who resumes in that row", func(t *testing.T) {
-		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		bubble(t, func(t *testing.T, w *world, r *process) {
 			box := &letterbox{}
-			w.faults = []fault{{w.touchesUntil(Options{}, "put cell:1"), crashAfter}}
-			if _, crashed, _ := w.run(forwards, Options{}); !crashed {
+			w.faults = []fault{{w.touchesUntil(Intent{}, "put cell:1"), crashAfter}}
+			if _, crashed, _ := w.run(forwards, Intent{}); !crashed {
 				t.Fatal("did not crash as planned")
 			}
-			r.Copies = []Copy{box}
+			r.Copies = []store.Copy{box}
 			if _, err := r.Run(t.Context()); err != nil || !box.last().Equal(newKey) {
 				t.Errorf("%v", err)
 			}
@@ -137,10 +140,10 @@ func TestPurge(t *testing.T) {
 		"where that fails, it is said":        {true, errFault, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world, _ *Rotation) {
-				r := w.rotation(Options{Compromised: c.compromised})
+			bubble(t, func(t *testing.T, w *world, _ *process) {
+				r := w.process(Intent{Compromised: c.compromised})
 				v := &vault{cell: cell{w, 0}}
-				r.Stores[0] = v
+				r.Set[0] = v
 				r.Confirm = func(_ context.Context, p Plan) error {
 					if !slices.Contains(p.Remarks, "keeps versions") {
 						t.Error("the plan does not say what the store says")
@@ -149,7 +152,7 @@ func TestPurge(t *testing.T) {
 					return nil
 				}
 				res, err := r.Run(t.Context())
-				if err != nil || len(v.purged) != c.purged || res.Around != (c.fail != nil) {
+				if err != nil || len(v.purged) != c.purged || res.Incomplete != (c.fail != nil) {
 					t.Errorf("%d purged, %+v, %v", len(v.purged), res, err)
 				}
 			})
@@ -171,13 +174,13 @@ func TestDatedStore(t *testing.T) {
 		"it cannot be read": {91 * day, errFault, Adopted},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world, _ *Rotation) {
-				r := w.rotation(Options{IfOlderThan: 90 * day, IfUnknown: Adopt})
+			bubble(t, func(t *testing.T, w *world, _ *process) {
+				r := w.process(Intent{IfOlderThan: 90 * day, IfUnknown: AdoptUnknown})
 				v := &vault{cell: cell{w, 0}, fail: c.fail}
 				if c.age != 0 {
 					v.created = time.Now().Add(-c.age)
 				}
-				r.Stores[0] = v
+				r.Set[0] = v
 				if res, err := r.Run(t.Context()); err != nil || res.Outcome != c.want {
 					t.Errorf("%q, %v; want %q", res.Outcome, err, c.want)
 				}

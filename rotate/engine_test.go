@@ -52,10 +52,10 @@ func answers(toNew, toOld, toRandom blnk.Answer) func(secret.Key) blnk.Answer {
 }
 
 // bubble runs a test in a world of its own, whose clock does not cost time.
-func bubble(t *testing.T, test func(t *testing.T, w *world, r *Rotation)) {
+func bubble(t *testing.T, test func(t *testing.T, w *world, r *process)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		test(t, w, w.rotation(Options{}))
+		test(t, w, w.process(Intent{}))
 	})
 }
 
@@ -97,12 +97,12 @@ func TestAfterTheRestart(t *testing.T) {
 		{"dead for good", func(w *world) { w.server.dead = true }, ErrStuck, 42 * time.Second, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world, r *Rotation) {
-				r.Restart = []Restarter{restartsAs{w, func() { c.then(w) }}}
+			bubble(t, func(t *testing.T, w *world, r *process) {
+				r.drive(restartsAs{w, func() { c.then(w) }})
 				begin := time.Now()
 				res, err := r.Run(t.Context())
-				if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || res.Around != c.around {
-					t.Errorf("ended %q, around %v, %v; want %v", res.Outcome, res.Around, err, c.want)
+				if !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || res.Incomplete != c.around {
+					t.Errorf("ended %q, around %v, %v; want %v", res.Outcome, res.Incomplete, err, c.want)
 				}
 				if took := time.Since(begin); took > c.within {
 					t.Errorf("took %s, want at most %s", took, c.within)
@@ -123,24 +123,24 @@ func TestAfterTheRestart(t *testing.T) {
 func TestRefusedBeforehand(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		setup func(w *world, r *Rotation)
+		setup func(w *world, r *process)
 		want  error
 	}{
-		{"drift", func(w *world, _ *Rotation) { w.keys[1] = thirdKey }, ErrDrift},
-		{"another key is live", func(w *world, _ *Rotation) { w.server.key = thirdKey }, ErrNotLive},
-		{"open", func(w *world, _ *Rotation) { w.open = true }, ErrOpen},
-		{"silent", func(w *world, _ *Rotation) { w.server.dead = true }, ErrSilent},
-		{"preflight", func(_ *world, r *Rotation) {
-			r.Preflight = func(context.Context, secret.Key) (Findings, error) { return Findings{}, errFault }
+		{"drift", func(w *world, _ *process) { w.keys[1] = thirdKey }, store.ErrDrift},
+		{"another key is live", func(w *world, _ *process) { w.server.key = thirdKey }, ErrNotLive},
+		{"open", func(w *world, _ *process) { w.open = true }, ErrOpen},
+		{"silent", func(w *world, _ *process) { w.server.dead = true }, ErrSilent},
+		{"preflight", func(_ *world, r *process) {
+			r.Before = func(context.Context, secret.Key) (Findings, error) { return Findings{}, errFault }
 		}, errFault},
-		{"unknown age", func(_ *world, r *Rotation) { r.Options.IfOlderThan, r.Options.IfUnknown = time.Hour, Fail }, ErrUnknownAge},
-		{"replicas differ", func(_ *world, r *Rotation) {
+		{"unknown age", func(_ *world, r *process) { r.Intent.IfOlderThan, r.Intent.IfUnknown = time.Hour, FailUnknown }, ErrUnknownAge},
+		{"replicas differ", func(_ *world, r *process) {
 			r.Servers = []*proof.Server{{Asker: &address{turns: []func(secret.Key) blnk.Answer{
 				answers(blnk.Rejected, blnk.Live, blnk.Rejected), answers(blnk.Rejected, blnk.Rejected, blnk.Rejected)}}}}
 		}, ErrNotLive},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			bubble(t, func(t *testing.T, w *world, r *process) {
 				c.setup(w, r)
 				before := w.keys
 				_, dry := r.Check(t.Context())
@@ -168,9 +168,9 @@ func TestServerDownNeedsNoProofBeforehand(t *testing.T) {
 		"lost key": func(w *world) { w.server.key = thirdKey },
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			bubble(t, func(t *testing.T, w *world, r *process) {
 				setup(w)
-				r.Options.ServerDown = true
+				r.Intent.ServerDown = true
 				if res, err := r.Run(t.Context()); err != nil || res.Outcome != Rotated || !w.server.key.Equal(newKey) {
 					t.Errorf("%+v, %v", res, err)
 				}
@@ -198,17 +198,17 @@ func (i interrupt) Get(ctx context.Context) (secret.Key, store.Version, error) {
 func TestInterruptedAnywhere(t *testing.T) {
 	ends := map[string]int{}
 	for at := range 40 {
-		bubble(t, func(t *testing.T, w *world, r *Rotation) {
+		bubble(t, func(t *testing.T, w *world, r *process) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			for i := range r.Stores {
-				r.Stores[i] = interrupt{cell{w, i}, cancel, at}
+			for i := range r.Set {
+				r.Set[i] = interrupt{cell{w, i}, cancel, at}
 			}
-			r.Restart = []Restarter{restartsAs{w, func() {
+			r.drive(restartsAs{w, func() {
 				if w.touches >= at {
 					cancel()
 				}
-			}}}
+			}})
 			res, err := r.Run(ctx)
 			end := ending(res, false, err)
 			if errors.Is(err, ErrInterrupted) && !errors.Is(err, ErrUndone) {
@@ -228,7 +228,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 }
 
 // resumable is a world whose rotation crashed right after the restart.
-func resumable(t *testing.T, opt Options) *world {
+func resumable(t *testing.T, opt Intent) *world {
 	w := newWorld()
 	w.faults = []fault{{w.touchesUntil(opt, "restart worker"), crashAfter}}
 	if _, crashed, err := w.run(forwards, opt); !crashed || w.journal == nil {
@@ -238,7 +238,7 @@ func resumable(t *testing.T, opt Options) *world {
 }
 
 // touchesUntil rehearses to find out which touch a deed is.
-func (w *world) touchesUntil(opt Options, name string) int {
+func (w *world) touchesUntil(opt Intent, name string) int {
 	rehearsal := newWorld()
 	_, _, _ = rehearsal.run(forwards, opt)
 	return slices.Index(rehearsal.trace, name) + 1
@@ -251,10 +251,10 @@ func TestResumeIsForAPersonWhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := resumable(t, Options{})
+				w := resumable(t, Intent{})
 				setup(w)
 				before, touches := w.keys, len(w.trace)
-				_, err := w.rotation(Options{}).Run(t.Context())
+				_, err := w.process(Intent{}).Run(t.Context())
 				if !errors.Is(err, ErrStuck) || w.journal == nil || !w.holds(before) {
 					t.Errorf("%v, journal %v", err, w.journal != nil)
 				}
@@ -268,9 +268,9 @@ func TestResumeIsForAPersonWhere(t *testing.T) {
 
 func TestRepairedByAPerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := resumable(t, Options{})
+		w := resumable(t, Intent{})
 		w.keys, w.server.key = [2]secret.Key{thirdKey, thirdKey}, thirdKey
-		res, err := w.rotation(Options{}).Run(t.Context())
+		res, err := w.process(Intent{}).Run(t.Context())
 		if err != nil || res.Outcome != Abandoned || w.journal != nil || !w.keys[0].Equal(thirdKey) {
 			t.Errorf("%+v, %v", res, err)
 		}
@@ -291,15 +291,15 @@ func TestAbandon(t *testing.T) {
 		"the journal cannot be read":      {func(w *world) { w.journal = []byte("{") }, nil, Abandoned},
 		"the journal is of a later time":  {func(w *world) { w.journal = []byte(`{"version": 99}`) }, nil, Abandoned},
 		"there is no journal":             {func(w *world) { w.journal = nil }, nil, None},
-		"the journal cannot be believed":  {func(w *world) { w.journal = []byte(`{"version": 1, "id": "x"}`) }, nil, Abandoned},
+		"the journal cannot be believed":  {func(w *world) { w.journal = []byte(`{"version": 2, "id": "x"}`) }, nil, Abandoned},
 		"damaged, and the server is open": {func(w *world) { w.journal, w.open = []byte("{"), true }, nil, Refused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := resumable(t, Options{})
+				w := resumable(t, Intent{})
 				c.setup(w)
 				had := w.journal != nil
-				res, err := w.rotation(Options{}).Abandon(t.Context(), c.confirm)
+				res, err := w.process(Intent{}).Abandon(t.Context(), c.confirm)
 				if res.Outcome != c.want || (err != nil) != (c.want == Refused) {
 					t.Errorf("%q, %v; want %q", res.Outcome, err, c.want)
 				}
@@ -316,15 +316,16 @@ func TestUnusableJournal(t *testing.T) {
 		journal string
 		want    error
 	}{
-		"damaged":       {"{", ErrJournal},
-		"empty":         {"", ErrJournal},
-		"later version": {`{"version": 2}`, ErrJournal},
-		"no row":        {`{"version":1,"id":"a","refs":{"stores":["a"]},"direction":"forward","old":["x"],"new":"y"}`, ErrJournal},
-		"other references": {`{"version":1,"id":"a","event":"rotate","refs":{"stores":["cell:0"]},"direction":"forward","row":"set","old":["x"],"live":"x","new":"y"}`,
-			ErrOtherReferences},
+		"damaged":         {"{", ErrJournal},
+		"empty":           {"", ErrJournal},
+		"later version":   {`{"version": 3}`, ErrJournal},
+		"earlier version": {`{"version": 1}`, ErrJournal},
+		"no row":          {`{"version":2,"id":"a","target":{"stores":["a"]},"direction":"forward","old":{"a":"x"},"new":"y"}`, ErrJournal},
+		"other stores": {`{"version":2,"id":"a","event":"rotate","target":{"stores":["cell:0"]},"direction":"forward","row":"set","old":{"cell:0":"x"},"live":"x","new":"y"}`,
+			ErrOtherStores},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			bubble(t, func(t *testing.T, w *world, r *process) {
 				w.journal = []byte(c.journal)
 				for what, do := range map[string]func() error{
 					"run":   func() error { _, err := r.Run(t.Context()); return err },
@@ -349,8 +350,8 @@ type swapping struct{ cell }
 func (swapping) Swaps() bool { return true }
 
 func TestSwappersAreWrittenFirst(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world, r *Rotation) {
-		r.Stores[1] = swapping{cell{w, 1}}
+	bubble(t, func(t *testing.T, w *world, r *process) {
+		r.Set[1] = swapping{cell{w, 1}}
 		if _, err := r.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -365,35 +366,36 @@ func TestDue(t *testing.T) {
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	const day = 24 * time.Hour
 	fp := oldKey.Fingerprint()
-	refs := newWorld().rotation(Options{}).Refs.digest()
+	refs := digest(newWorld().process(Intent{}).Spec)
 	for name, c := range map[string]struct {
 		facts state.Facts
-		opt   Options
+		opt   Intent
 		weak  string
 		want  Outcome
 	}{
-		"proved long ago":         {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day)}, want: Rotated},
-		"proved lately":           {facts: state.Facts{Key: fp, ProvedAt: ago(89 * day)}, want: NotDue},
-		"seen long ago":           {facts: state.Facts{Key: fp, SeenAt: ago(91 * day)}, want: Rotated},
-		"seen lately":             {facts: state.Facts{Key: fp, SeenAt: ago(89 * day)}, want: NotDue},
-		"a clock that ran back":   {facts: state.Facts{Key: fp, ProvedAt: ago(-day)}, want: NotDue},
-		"never seen, adopt":       {opt: Options{IfUnknown: Adopt}, want: Adopted},
-		"never seen, rotate":      {opt: Options{IfUnknown: Rotate}, want: Rotated},
-		"another key was proved":  {facts: state.Facts{Key: "sha256:other", ProvedAt: ago(day)}, opt: Options{IfUnknown: Adopt}, want: Adopted},
-		"weak":                    {facts: state.Facts{Key: fp, ProvedAt: ago(day)}, weak: "a placeholder", want: Rotated},
-		"compromised":             {facts: state.Facts{Key: fp, ProvedAt: ago(day)}, opt: Options{Compromised: true}, want: Rotated},
-		"rolled back just now":    {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(59 * time.Minute), FailedRefs: refs}, want: NotDue},
-		"rolled back an hour ago": {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Hour), FailedRefs: refs}, want: Rotated},
-		"rolled back three times": {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4*time.Hour - 1), FailedRefs: refs}, want: NotDue},
-		"three times, later":      {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4 * time.Hour), FailedRefs: refs}, want: Rotated},
-		"a hundred times":         {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 100, FailedAt: ago(day), FailedRefs: refs}, want: Rotated},
-		"with other references":   {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Minute), FailedRefs: "other"}, want: Rotated},
+		"proved long ago":           {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day)}, want: Rotated},
+		"proved lately":             {facts: state.Facts{Key: fp, ProvedAt: ago(89 * day)}, want: NotDue},
+		"seen long ago":             {facts: state.Facts{Key: fp, SeenAt: ago(91 * day)}, want: Rotated},
+		"seen lately":               {facts: state.Facts{Key: fp, SeenAt: ago(89 * day)}, want: NotDue},
+		"a time in the future":      {facts: state.Facts{Key: fp, ProvedAt: ago(-day)}, want: Rotated},
+		"rolled back in the future": {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(-day), FailedRefs: refs}, want: Rotated},
+		"never seen, adopt":         {opt: Intent{IfUnknown: AdoptUnknown}, want: Adopted},
+		"never seen, rotate":        {opt: Intent{IfUnknown: RotateUnknown}, want: Rotated},
+		"another key was proved":    {facts: state.Facts{Key: "sha256:other", ProvedAt: ago(day)}, opt: Intent{IfUnknown: AdoptUnknown}, want: Adopted},
+		"weak":                      {facts: state.Facts{Key: fp, ProvedAt: ago(day)}, weak: "a placeholder", want: Rotated},
+		"compromised":               {facts: state.Facts{Key: fp, ProvedAt: ago(day)}, opt: Intent{Compromised: true}, want: Rotated},
+		"rolled back just now":      {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(59 * time.Minute), FailedRefs: refs}, want: NotDue},
+		"rolled back an hour ago":   {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Hour), FailedRefs: refs}, want: Rotated},
+		"rolled back three times":   {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4*time.Hour - 1), FailedRefs: refs}, want: NotDue},
+		"three times, later":        {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4 * time.Hour), FailedRefs: refs}, want: Rotated},
+		"a hundred times":           {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 100, FailedAt: ago(day), FailedRefs: refs}, want: Rotated},
+		"with other references":     {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Minute), FailedRefs: "other"}, want: Rotated},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world, _ *Rotation) {
+			bubble(t, func(t *testing.T, w *world, _ *process) {
 				c.opt.IfOlderThan = 90 * day
 				w.facts = c.facts
-				r := w.rotation(c.opt)
+				r := w.process(c.opt)
 				r.Now = func() time.Time { return now }
 				r.Weak = func(secret.Key) string { return c.weak }
 				res, err := r.Run(t.Context())
@@ -410,13 +412,13 @@ func TestDue(t *testing.T) {
 
 // A rollback is counted once, with its time and its references.
 func TestARollbackIsRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world, r *Rotation) {
-		r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+	bubble(t, func(t *testing.T, w *world, r *process) {
+		r.drive(restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }})
 		if _, err := r.Run(t.Context()); !errors.Is(err, ErrUndone) {
 			t.Fatal(err)
 		}
 		f := w.facts
-		if f.Failures != 1 || f.FailedRefs != r.Refs.digest() || !f.FailedAt.Equal(time.Now().UTC()) {
+		if f.Failures != 1 || f.FailedRefs != digest(r.Spec) || !f.FailedAt.Equal(time.Now().UTC()) {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -435,11 +437,11 @@ func (k keeper) Put(ctx context.Context, next secret.Key, at store.Version) (sto
 // A step of the way back in which a store was left as it is did not go well,
 // though the others go on.
 func TestAnUndoThatFailsShowsSo(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world, r *Rotation) {
-		r.Stores[0] = keeper{cell{w, 0}}
-		r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+	bubble(t, func(t *testing.T, w *world, r *process) {
+		r.Set[0] = keeper{cell{w, 0}}
+		r.drive(restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }})
 		var failed []string
-		r.Tell = func(e Event) {
+		r.Progress = func(e Progress) {
 			if e.Undo && e.Kind == Failed {
 				failed = append(failed, e.Step+": "+e.Text)
 			}

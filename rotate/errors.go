@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"context"
 	"errors"
 	"strings"
 )
@@ -8,8 +9,6 @@ import (
 // Errors that a caller takes a decision on. All but ErrUndone and ErrStuck mean
 // that nothing was changed.
 var (
-	// ErrDrift: the stores hold different keys.
-	ErrDrift = errors.New("the stores hold different keys")
 	// ErrNotLive: a server answers, and the stored key is not its master key.
 	ErrNotLive = errors.New("the stored key is not the live master key")
 	// ErrOpen: a server lets a random key in: secure mode is off.
@@ -20,11 +19,14 @@ var (
 	ErrStale = errors.New("it was not restarted, or something wins over the store")
 	// ErrElsewhere: a server takes neither of the two keys.
 	ErrElsewhere = errors.New("it takes its key from somewhere else")
-	// ErrUnknownAge: the key was never seen before, and IfUnknown is Fail.
+	// ErrSourceNotLive: the servers run the key of a copy, and not that of the
+	// source of truth. Which of the two is right is for a person to say.
+	ErrSourceNotLive = errors.New("the source of truth is not the live key, and a copy is")
+	// ErrUnknownAge: the key was never seen before, and Intent.IfUnknown is
+	// FailUnknown.
 	ErrUnknownAge = errors.New("the age of the key is not known")
-	// ErrOtherReferences: the open rotation is about other stores, servers or
-	// restarts than this run.
-	ErrOtherReferences = errors.New("an open rotation has other references")
+	// ErrOtherStores: the open rotation is about other stores than this run.
+	ErrOtherStores = errors.New("an open rotation has other stores")
 	// ErrJournal: the journal cannot be read: damaged, or another version's.
 	ErrJournal = errors.New("the journal cannot be used")
 	// ErrAtWork: a restart command that an earlier run began has not ended. What
@@ -86,3 +88,23 @@ type interruption struct{ cause error }
 
 func (e *interruption) Error() string   { return e.cause.Error() }
 func (e *interruption) Unwrap() []error { return []error{ErrInterrupted, e.cause} }
+
+// interrupted is what a run ends with before the first effect when ctx is done.
+func interrupted(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if cause == nil || errors.Is(cause, context.Canceled) {
+		return ErrInterrupted
+	}
+	return &interruption{cause}
+}
+
+// oneLine makes an error fit for a list or a record: its first line, not too
+// long.
+func oneLine(text string) string {
+	const most = 500
+	text, _, _ = strings.Cut(text, "\n")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}

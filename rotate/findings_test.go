@@ -17,8 +17,8 @@ func cautious(context.Context, secret.Key) (Findings, error) {
 // What a rotation may miss is a warning of its result, also where another
 // process ends it; where it is undone, nothing was missed.
 func TestCautionsAreWarningsOfTheResult(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *world, r *Rotation) {
-		r.Preflight = cautious
+	bubble(t, func(t *testing.T, _ *world, r *process) {
+		r.Before = cautious
 		plan, err := r.Check(t.Context())
 		if err != nil || !slices.Contains(plan.Remarks, "a remark") || !slices.Equal(plan.Cautions, []string{"a caution"}) {
 			t.Errorf("plan: %+v, %v", plan.Findings, err)
@@ -27,22 +27,22 @@ func TestCautionsAreWarningsOfTheResult(t *testing.T) {
 			t.Errorf("warnings: %q, %v", res.Warnings, err)
 		}
 	})
-	bubble(t, func(t *testing.T, w *world, r *Rotation) {
-		r.Preflight = cautious
-		r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+	bubble(t, func(t *testing.T, w *world, r *process) {
+		r.Before = cautious
+		r.drive(restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }})
 		if res, err := r.Run(t.Context()); !errors.Is(err, ErrUndone) || len(res.Warnings) != 0 {
 			t.Errorf("undone: %q, %v", res.Warnings, err)
 		}
 	})
-	bubble(t, func(t *testing.T, w *world, r *Rotation) {
-		r.Preflight = cautious
-		restart := r.Restart
-		r.Restart = []Restarter{restartsAs{w, func() { panic(crash{}) }}}
+	bubble(t, func(t *testing.T, w *world, r *process) {
+		r.Before = cautious
+		drivers := r.Drivers
+		r.drive(restartsAs{w, func() { panic(crash{}) }})
 		func() {
 			defer func() { _ = recover() }()
 			_, _ = r.Run(t.Context())
 		}()
-		r.Preflight, r.Restart = nil, restart
+		r.Before, r.Drivers = nil, drivers
 		if res, err := r.Run(t.Context()); err != nil || res.Outcome != Resumed || !slices.Equal(res.Warnings, []string{"a caution"}) {
 			t.Errorf("resumed: %+v, %v", res, err)
 		}
@@ -52,9 +52,9 @@ func TestCautionsAreWarningsOfTheResult(t *testing.T) {
 // The cause comes before its effect: a server that is stopped is the driver's
 // to name, and no silent address.
 func TestThePreflightComesBeforeTheServers(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world, r *Rotation) {
+	bubble(t, func(t *testing.T, w *world, r *process) {
 		w.server.dead = true
-		r.Preflight = func(context.Context, secret.Key) (Findings, error) { return Findings{}, errFault }
+		r.Before = func(context.Context, secret.Key) (Findings, error) { return Findings{}, errFault }
 		if _, err := r.Run(t.Context()); !errors.Is(err, errFault) {
 			t.Errorf("ended with %v", err)
 		}

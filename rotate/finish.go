@@ -6,44 +6,48 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"reflect"
+	"slices"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // finish records what was proved and forgets the journal. Each part may be
 // done again: a crash between them leaves a journal that says "proved".
-func (w *walk) finish(ctx context.Context) error {
+func (r *run) finish(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	w.purge(ctx)
-	if !w.undoing() {
-		w.res.Warnings = append(w.res.Warnings, w.rec.Cautions...)
+	r.purge(ctx)
+	if !r.undoing() {
+		r.report.Warnings = append(r.report.Warnings, r.rec.Cautions...)
 	}
-	if err := w.remember(); err != nil {
-		return w.unrecorded(err)
+	if err := r.remember(); err != nil {
+		return r.unrecorded(err)
 	}
-	if err := w.Recorder.Append(ctx, w.auditRecord(w.final(), nil)); err != nil && !w.undoing() {
-		return w.unrecorded(err)
+	if err := r.env.Recorder.Append(ctx, r.auditRecord(r.final(), nil)); err != nil && !r.undoing() {
+		return r.unrecorded(err)
 	} else if err != nil {
-		w.warn("the audit log could not be written: %v", err)
+		r.warn("the audit log could not be written: %v", err)
 	}
-	if err := w.Journal.ForgetJournal(); err != nil {
-		return w.unrecorded(err)
+	if err := r.State.ForgetJournal(); err != nil {
+		return r.unrecorded(err)
 	}
-	w.res.Outcome = w.final()
-	if w.resumed && !w.undoing() {
-		w.res.Outcome = Resumed
+	r.report.Outcome = r.final()
+	if r.resumed && !r.undoing() {
+		r.report.Outcome = Resumed
 	}
 	return nil
 }
 
 // final is how the audit log calls this end, however many runs it took: the
 // same word for the same rotation, so that it is recorded once.
-func (w *walk) final() Outcome {
+func (r *run) final() Outcome {
 	switch {
-	case w.undoing():
+	case r.undoing():
 		return RolledBack
-	case w.rec.Event == eventSync:
+	case r.rec.Event == Sync:
 		return Synced
 	default:
 		return Rotated
@@ -51,96 +55,137 @@ func (w *walk) final() Outcome {
 }
 
 // unrecorded: the key is live and proved, but a record of it is missing.
-func (w *walk) unrecorded(err error) error {
-	w.res.Outcome = Stuck
+func (r *run) unrecorded(err error) error {
+	r.report.Outcome = Stuck
 	return &EndError{State: ErrUnrecorded, Cause: err}
+}
+
+// purge destroys what the stores keep of a compromised key. It comes after the
+// proof that the key is dead, and before the journal is forgotten, so that a
+// crash in between is followed by another try.
+func (r *run) purge(ctx context.Context) {
+	if !r.rec.Compromised || r.undoing() {
+		return
+	}
+	for _, s := range r.Set {
+		p, ok := s.(store.Purger)
+		if !ok {
+			continue
+		}
+		if err := p.Purge(ctx, r.rec.old(s.String())); err != nil {
+			r.incomplete("old versions of %s still hold the compromised key: %v", s, err)
+		}
+	}
+}
+
+// writeCopies writes a key into write-only copies, and returns the references of
+// those that could not be written. A run that enters the row again writes again:
+// there is nothing to look at.
+func (r *run) writeCopies(ctx context.Context, copies []store.Copy, key secret.Key) (failed []string) {
+	for _, c := range copies {
+		if err := c.Write(ctx, key); err != nil {
+			r.incomplete("the copy in %s could not be written: %v", c, err)
+			failed = append(failed, c.String())
+		}
+	}
+	r.report.Unwritten = failed
+	return failed
+}
+
+// writeLate writes the copies that an earlier run could not write, where nothing
+// else differs: there is nothing to restart or to prove, and nothing to undo.
+func (r *run) writeLate(ctx context.Context, d draft) error {
+	if err := r.confirm(ctx, d.plan); err != nil {
+		return r.refuse(ctx, err)
+	}
+	d.live = d.next
+	r.adopt(r.newRecord(d))
+	r.rec.Unwritten = r.writeCopies(ctx, d.late, d.next)
+	if err := r.remember(); err != nil {
+		r.incomplete("which copies could not be written was not recorded: %v", err)
+	}
+	r.report.Outcome = Synced
+	r.record(ctx, Synced, nil)
+	return nil
 }
 
 // remember writes what the next run has to know: since when the key is proved,
 // or that a rotation failed.
-func (w *walk) remember() error {
-	before, err := w.Memory.LoadFacts()
+func (r *run) remember() error {
+	before, err := r.State.LoadFacts()
 	if err != nil {
 		return err
 	}
-	facts := before
+	facts, fp := before, r.rec.next().Fingerprint()
 	switch {
-	case w.rec.Event == eventSync:
-		facts = w.syncedFacts(facts)
-	case !w.undoing():
-		facts = state.Facts{Key: w.rec.new().Fingerprint(), ProvedAt: w.Now().UTC(), Rotation: w.rec.ID}
-	case facts.Rotation == w.rec.ID || w.rec.Aborted:
+	case r.rec.Event == Sync && (r.undoing() || facts.Key == fp):
+		// A sync that failed is no reason to put off a rotation.
+	case r.rec.Event == Sync: // a key that came from elsewhere is seen, not made
+		facts = state.Facts{Key: fp, SeenAt: r.env.Now().UTC(), Rotation: r.rec.ID}
+	case !r.undoing():
+		facts = state.Facts{Key: fp, ProvedAt: r.env.Now().UTC(), Rotation: r.rec.ID}
+	case facts.Rotation == r.rec.ID || r.rec.Aborted:
 		// counted already, or no failure
 	default:
-		facts.Rotation = w.rec.ID
+		facts.Rotation = r.rec.ID
 		facts.Failures++
-		facts.FailedAt = w.Now().UTC()
-		facts.FailedRefs = w.Refs.digest()
+		facts.FailedAt = r.env.Now().UTC()
+		facts.FailedRefs = digest(r.Spec)
 	}
-	facts.Behind = w.behind(before.Behind, w.rec.Behind)
-	if (w.undoing() || w.rec.Event == eventSync) && reflect.DeepEqual(facts, before) {
+	// Of other copies than this rotation's stays known what was known.
+	facts.Behind = nil
+	for _, ref := range before.Behind {
+		if !slices.Contains(r.Spec.Stores, ref) {
+			facts.Behind = append(facts.Behind, ref)
+		}
+	}
+	facts.Behind = append(facts.Behind, r.rec.Unwritten...)
+	if (r.undoing() || r.rec.Event == Sync) && reflect.DeepEqual(facts, before) {
 		return nil
 	}
-	return w.Memory.SaveFacts(facts)
+	return r.State.SaveFacts(facts)
 }
 
-// syncedFacts: a key that came from elsewhere is seen, not made, and a sync
-// that failed is no reason to put off a rotation.
-func (w *walk) syncedFacts(facts state.Facts) state.Facts {
-	fp := w.rec.new().Fingerprint()
-	if w.undoing() || facts.Key == fp {
-		return facts
-	}
-	return state.Facts{Key: fp, SeenAt: w.Now().UTC(), Rotation: w.rec.ID}
-}
-
-// digest tells references apart; the back-off after a rollback holds for equal
-// ones only.
-func (a References) digest() string {
-	data, _ := json.Marshal(a) // strings only: cannot fail
+// digest tells targets apart; the waiting after a rollback is for the same one.
+func digest(spec target.Spec) string {
+	spec.Timeout, spec.RestartTimeout = 0, 0
+	data, _ := json.Marshal(spec) // strings only: cannot fail
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:8])
 }
 
 // refuse ends a run in which nothing was changed.
-func (w *walk) refuse(ctx context.Context, err error) error {
-	w.res.Outcome = Refused
-	w.record(ctx, Refused, err)
+func (r *run) refuse(ctx context.Context, err error) error {
+	r.report.Outcome = Refused
+	r.record(ctx, Refused, err)
 	return err
 }
 
 // record writes an outcome into the audit log where failing to do so must not
 // change the outcome.
-func (w *walk) record(ctx context.Context, o Outcome, cause error) {
-	err := w.Recorder.Append(context.WithoutCancel(ctx), w.auditRecord(o, cause))
+func (r *run) record(ctx context.Context, o Outcome, cause error) {
+	err := r.env.Recorder.Append(context.WithoutCancel(ctx), r.auditRecord(o, cause))
 	if err != nil {
-		w.warn("the audit log could not be written: %v", err)
+		r.warn("the audit log could not be written: %v", err)
 	}
 }
 
-func (w *walk) event() string {
-	if w.rec != nil && w.rec.Event == eventSync || w.syncing {
-		return eventSync
-	}
-	return eventRotate
-}
-
-func (w *walk) auditRecord(o Outcome, cause error) audit.Record {
-	r := audit.Record{
-		Event: w.event(), Rotation: w.res.Rotation, Outcome: string(o),
-		Old: w.res.Old, New: w.res.New,
-		Stores: w.Refs.Stores, Servers: w.Refs.Servers, Restart: w.Refs.Restart,
+func (r *run) auditRecord(o Outcome, cause error) audit.Record {
+	a := audit.Record{
+		Event: r.in.Event, Rotation: r.report.Rotation, Outcome: string(o),
+		Old: r.report.Old, New: r.report.New,
+		Stores: r.Set.Names(), Servers: r.Spec.Servers, Restart: r.Spec.Restart,
 		Once: o != Stuck && o != Refused,
-		Host: w.Host, User: w.User, Reason: w.Options.Reason, Warnings: w.res.Warnings,
+		Host: r.env.Host, User: r.env.User, Reason: r.in.Reason, Warnings: r.report.Warnings,
 	}
 	if cause != nil {
-		r.Error = oneLine(cause.Error())
+		a.Error = oneLine(cause.Error())
 	}
-	if w.rec != nil {
-		r.Reason = w.rec.Reason
+	if r.rec != nil {
+		a.Event, a.Reason = r.rec.Event, r.rec.Reason
 		if cause == nil {
-			r.Error = w.rec.FirstError
+			a.Error = r.rec.FirstError
 		}
 	}
-	return r
+	return a
 }

@@ -2,16 +2,18 @@ package rotate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // journalVersion is raised when a field changes its meaning.
-const journalVersion = 1
+const journalVersion = 2
 
 // The rows of the table of steps. In the journal they mean "entered": what is
 // before it is done. So "restart" is the write-ahead of a restart, "test" the
@@ -24,12 +26,6 @@ const (
 	rowFinish  = "finish"
 )
 
-// What a journal was begun for.
-const (
-	eventRotate = "rotate"
-	eventSync   = "sync"
-)
-
 // The directions of an open rotation.
 const (
 	forward = "forward"
@@ -40,42 +36,38 @@ const (
 // holds keys in the clear (a redacting type would save "[redacted]"), so it
 // lives in a private file only, and no longer than the rotation.
 type record struct {
-	Version int    `json:"version"`
-	ID      string `json:"id"`
-	// Event is what was begun: "rotate" or "sync".
-	Event     string     `json:"event"`
-	Started   time.Time  `json:"started"`
-	Host      string     `json:"host"`
-	User      string     `json:"user"`
-	Reason    string     `json:"reason,omitempty"`
-	Refs      References `json:"refs"`
-	Direction string     `json:"direction"`
-	Row       string     `json:"row"`
-	// Touched: undoing, a store was found to hold the new key, so that a
-	// process may have loaded it and has to be restarted.
-	Touched bool `json:"touched,omitempty"`
+	Version   int         `json:"version"`
+	ID        string      `json:"id"`
+	Event     string      `json:"event"` // Rotate or Sync
+	Started   time.Time   `json:"started"`
+	Host      string      `json:"host"`
+	User      string      `json:"user"`
+	Reason    string      `json:"reason,omitempty"`
+	Target    target.Spec `json:"target"`
+	Direction string      `json:"direction"`
+	Row       string      `json:"row"`
 	// Aborted: a person asked for the way back; it is no failure.
-	Aborted        bool          `json:"aborted,omitempty"`
-	Compromised    bool          `json:"compromised,omitempty"`
-	ServerDown     bool          `json:"server_down,omitempty"`
-	Timeout        time.Duration `json:"timeout_ns"`
-	RestartTimeout time.Duration `json:"restart_timeout_ns"`
-	// Old is what each store held before ("": nothing), Live what the servers
-	// ran with ("": not known).
-	Old        []string `json:"old"`
-	Live       string   `json:"live"`
-	New        string   `json:"new"`
-	FirstError string   `json:"first_error,omitempty"`
-	// Behind are the write-only copies that could not be written last.
-	Behind []string `json:"behind,omitempty"`
-	// Cautions are warnings of its result, whoever ends it.
+	Aborted     bool `json:"aborted,omitempty"`
+	Compromised bool `json:"compromised,omitempty"`
+	ServerDown  bool `json:"server_down,omitempty"`
+	// Old is what each store held before, by its reference ("": nothing), Live
+	// what the servers ran with ("": not known).
+	Old        map[string]string `json:"old"`
+	Live       string            `json:"live"`
+	New        string            `json:"new"`
+	FirstError string            `json:"first_error,omitempty"`
+	// Unwritten are the write-only copies that could not be written last, Mixed
+	// the servers that have answered in two ways.
+	Unwritten []string `json:"unwritten,omitempty"`
+	Mixed     []string `json:"mixed,omitempty"`
+	// Cautions are warnings of its report, whoever ends it.
 	Cautions []string `json:"cautions,omitempty"`
 }
 
 // An Open is what may be told of an open rotation.
 type Open struct {
 	Rotation    string
-	Refs        References
+	Target      target.Spec
 	Started     time.Time
 	Host, User  string
 	Undoing     bool
@@ -83,8 +75,6 @@ type Open struct {
 	Compromised bool
 	Old, New    string // fingerprints
 	FirstError  string
-	// Timeout and RestartTimeout are those of its Options.
-	Timeout, RestartTimeout time.Duration
 	// Keys are its keys, for masking outputs.
 	Keys []secret.Key
 }
@@ -106,12 +96,14 @@ func ReadJournal(data []byte) (*Open, error) {
 }
 
 func (r *record) open() *Open {
+	keys := []secret.Key{r.live(), r.next()}
+	for _, old := range r.Old {
+		keys = append(keys, secret.New(old))
+	}
 	return &Open{
-		Rotation: r.ID, Refs: r.Refs, Started: r.Started, Host: r.Host, User: r.User,
+		Rotation: r.ID, Target: r.Target, Started: r.Started, Host: r.Host, User: r.User,
 		Undoing: r.Direction == undo, Row: r.Row, Compromised: r.Compromised,
-		Timeout: r.Timeout, RestartTimeout: r.RestartTimeout,
-		Old: r.old().Fingerprint(), New: r.new().Fingerprint(), FirstError: r.FirstError,
-		Keys: append(r.olds(), r.new()),
+		Old: r.live().Fingerprint(), New: r.next().Fingerprint(), FirstError: r.FirstError, Keys: keys,
 	}
 }
 
@@ -139,10 +131,14 @@ func parseRecord(data []byte) (*record, error) {
 
 // whole says whether a journal has everything that ending its rotation needs.
 func (r *record) whole() bool {
-	rows := []string{rowSet, rowRestart, rowTest, rowFinish}
-	return r.ID != "" && r.New != "" && len(r.Old) > 0 && len(r.Old) == len(r.Refs.Stores) &&
-		(r.Direction == forward || r.Direction == undo) && slices.Contains(rows, r.Row) &&
-		(r.Event == eventSync || r.Event == eventRotate && r.Live != "" && !slices.Contains(r.Old, ""))
+	emptied := false
+	for _, old := range r.Old {
+		emptied = emptied || old == ""
+	}
+	return r.ID != "" && r.New != "" && len(r.Old) > 0 && len(r.Target.Stores) > 0 &&
+		(r.Direction == forward || r.Direction == undo) &&
+		slices.Contains([]string{rowSet, rowRestart, rowTest, rowFinish}, r.Row) &&
+		(r.Event == Sync || r.Event == Rotate && r.Live != "" && !emptied)
 }
 
 func (r *record) bytes() ([]byte, error) {
@@ -153,50 +149,37 @@ func (r *record) bytes() ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-func (r *record) new() secret.Key { return secret.New(r.New) }
+func (r *record) next() secret.Key { return secret.New(r.New) }
 
-// oldIn is the key that the store with this reference held before.
-func (r *record) oldIn(ref string) secret.Key {
-	if i := slices.Index(r.Refs.Stores, ref); i >= 0 {
-		return secret.New(r.Old[i])
-	}
-	return secret.Key{}
-}
+// live is the key that the servers ran with before.
+func (r *record) live() secret.Key { return secret.New(r.Live) }
 
-func (r *record) olds() []secret.Key {
-	var keys []secret.Key
-	for _, k := range append([]string{r.Live}, r.Old...) {
-		keys = append(keys, secret.New(k))
-	}
-	return keys
-}
+// old is the key that the store with this reference held before.
+func (r *record) old(ref string) secret.Key { return secret.New(r.Old[ref]) }
 
-// old is the key that the servers ran with before.
-func (r *record) old() secret.Key { return secret.New(r.Live) }
-
-// want and other are the key of this direction's end, and the one it replaces.
+// want and other are the key of this direction's end, and the one it replaces:
+// the zero Key where the two are the same, in a sync of stores that no server
+// reads.
 func (r *record) want() secret.Key {
 	if r.Direction == undo {
-		return r.old()
+		return r.live()
 	}
-	return r.new()
+	return r.next()
 }
 
-// other is the zero Key where the two are the same: a sync of copies that no
-// server reads.
 func (r *record) other() secret.Key {
 	switch {
 	case r.New == r.Live:
 		return secret.Key{}
 	case r.Direction == undo:
-		return r.new()
+		return r.next()
 	default:
-		return r.old()
+		return r.live()
 	}
 }
 
-// noWayBack says why the old key cannot be put in force again, or "".
-func (r *record) noWayBack() string {
+// noUndo says why the old key cannot be put in force again, or "".
+func (r *record) noUndo() string {
 	switch {
 	case r.Compromised:
 		return "the old key is compromised"
@@ -207,13 +190,77 @@ func (r *record) noWayBack() string {
 	}
 }
 
-// same compares references; the order of all but the first store carries no
-// meaning, and the working directory is the journal's to say. How the servers
-// are reached may change: that may have been what was wrong.
-func (a References) same(b References) bool {
-	set := func(s []string) []string { return slices.Sorted(slices.Values(s)) }
-	return len(a.Stores) > 0 && len(b.Stores) > 0 && a.Stores[0] == b.Stores[0] &&
-		slices.Equal(set(a.Stores), set(b.Stores)) && slices.Equal(set(a.Copies), set(b.Copies)) &&
-		slices.Equal(a.Restart, b.Restart) &&
-		slices.Equal(set(a.Servers), set(b.Servers))
+// load reads the journal, and makes the rotation that is open this run's. One
+// of other stores is ErrOtherStores.
+func (r *run) load() error {
+	data, err := r.State.LoadJournal()
+	if unreadable(err) {
+		return fmt.Errorf("%w: %w", ErrJournal, err)
+	}
+	if err != nil {
+		return err
+	}
+	rec, err := parseRecord(data)
+	if err != nil || rec == nil {
+		return err
+	}
+	if !rec.Target.SameStores(r.Spec) {
+		return ErrOtherStores
+	}
+	r.adopt(rec)
+	return nil
+}
+
+// unreadable says whether there is a journal that cannot be read as it was
+// written; any other error says nothing about it.
+func unreadable(err error) bool {
+	return errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion)
+}
+
+// adopt makes an open rotation this run's. What it was begun with stays true of
+// it; a key that is known to others by now can be said to be so, as long as the
+// way forward is open.
+func (r *run) adopt(rec *record) {
+	r.rec, r.resumed, r.saved = rec, true, true
+	rec.Compromised = rec.Compromised || r.in.Compromised && !r.undoing()
+	r.report.Rotation = rec.ID
+	r.report.Old, r.report.New = rec.live().Fingerprint(), rec.next().Fingerprint()
+	for _, s := range r.Servers {
+		if slices.Contains(rec.Mixed, s.String()) {
+			s.SeenMixed()
+		}
+	}
+}
+
+// save writes the journal as it is now.
+func (r *run) save() error {
+	data, err := r.rec.bytes()
+	if err != nil {
+		return err
+	}
+	err = r.State.SaveJournal(data)
+	r.saved = err == nil
+	return err
+}
+
+// enter is the write-ahead: the journal says which row is entered before
+// anything happens in it. The way back does not depend on it: whoever resumes
+// from an older row looks again.
+func (r *run) enter(row string) error {
+	if r.undoing() && r.unproved != nil {
+		return nil // "test" would claim that the restart succeeded
+	}
+	if r.rec.Row == row && r.saved {
+		return nil
+	}
+	r.rec.Row = row
+	err := r.save()
+	switch {
+	case r.undoing():
+		return nil
+	case err != nil && row == rowFinish:
+		return r.unrecorded(err)
+	default:
+		return err
+	}
 }

@@ -2,85 +2,106 @@ package rotate
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // resume ends the open rotation in the direction that its journal names, and
 // stops there: it begins no second one.
-func (w *walk) resume(ctx context.Context) error {
-	w.takeFlags()
-	w.note("finishing rotation %s, %s", w.rec.ID, w.rec.open().Begun())
-	if w.rec.Row == rowFinish {
-		return w.onward(ctx, rowFinish)
+func (r *run) resume(ctx context.Context) error {
+	r.note("finishing rotation %s, %s", r.rec.ID, r.rec.open().Begun())
+	if err := r.retarget(); err != nil {
+		return r.getStuck(ctx, err)
 	}
-	if err := w.repair(ctx); err != nil {
-		return w.getStuck(ctx, err)
+	if r.rec.Row == rowFinish {
+		return r.onward(ctx, rowFinish)
 	}
-	third, err := w.lookAround(ctx)
-	if err != nil {
-		return w.getStuck(ctx, err)
+	third, err := r.repaired(ctx)
+	switch {
+	case err != nil:
+		return r.getStuck(ctx, err)
+	case !third.IsZero():
+		return r.abandon(ctx, third)
+	default:
+		return r.onward(ctx, r.resumeAt(ctx))
 	}
-	if !third.IsZero() {
-		return w.abandon(ctx, third)
+}
+
+// retarget: another restart, server or time than the journal's replaces it, since
+// a wrong one is a usual reason for an open rotation. The journal first: whoever
+// comes next goes on with these.
+func (r *run) retarget() error {
+	if reflect.DeepEqual(r.rec.Target, r.Spec) {
+		return nil
 	}
-	return w.onward(ctx, w.resumeAt(ctx))
+	for _, c := range []struct {
+		what     string
+		old, now []string
+	}{{"--restart", r.rec.Target.Restart, r.Spec.Restart}, {"--server", r.rec.Target.Servers, r.Spec.Servers}} {
+		if !reflect.DeepEqual(c.old, c.now) {
+			r.note("with %s %q in place of %q", c.what, c.now, c.old)
+		}
+	}
+	r.rec.Target = r.Spec
+	return r.save()
 }
 
 // onward walks the journal's direction from a row.
-func (w *walk) onward(ctx context.Context, from string) error {
-	if w.undoing() {
-		return w.backFrom(context.WithoutCancel(ctx), from, nil)
+func (r *run) onward(ctx context.Context, from string) error {
+	if r.undoing() {
+		return r.undo(context.WithoutCancel(ctx), from, nil)
 	}
-	return w.forth(ctx, from)
+	return r.forward(ctx, from)
 }
 
-// takeFlags: what the rotation was begun with stays true of it. A key that is
-// known to others by now can be said to be so, as long as the way forward is
-// open.
-func (w *walk) takeFlags() {
-	if w.Options.Compromised && !w.undoing() {
-		w.rec.Compromised = true
+// repaired puts right what a crash left, and looks around.
+func (r *run) repaired(ctx context.Context) (third secret.Key, err error) {
+	if err := r.Set.Repair(ctx); err != nil {
+		return third, err
 	}
-	w.Options.Compromised, w.Options.ServerDown = w.rec.Compromised, w.rec.ServerDown
-	if w.Options.Timeout == 0 {
-		w.Options.Timeout = w.rec.Timeout
-	}
-	if w.Options.RestartTimeout == 0 {
-		w.Options.RestartTimeout = w.rec.RestartTimeout
-	}
+	return r.lookAround(ctx)
 }
 
 // lookAround asks, before anything is written, whether a journaled key can
 // still work. A server that takes neither of the two, or takes any key, is for
 // a person to explain. A third key that is in every store and live on every
 // server is how a person repaired things: it is returned.
-func (w *walk) lookAround(ctx context.Context) (third secret.Key, err error) {
-	if key, err := w.agreedKey(ctx); err == nil && !key.Equal(w.rec.new()) && !w.isOld(key) {
-		if w.allProve(ctx, key) == nil {
+func (r *run) lookAround(ctx context.Context) (third secret.Key, err error) {
+	if key, err := r.Set.Agreed(ctx); err == nil && !key.Equal(r.rec.next()) && !r.isOld(key) {
+		if r.allProve(ctx, key) == nil {
 			return key, nil
 		}
 	}
-	for _, s := range w.Servers {
-		v, _ := s.Judge(ctx, w.rec.want(), w.rec.other())
-		if v == proof.Open || v == proof.Rejected && !w.mayTakeAnother() {
-			return secret.Key{}, w.notProved(s, v, nil)
+	for i, v := range r.ask(ctx) {
+		if v == proof.Open || v == proof.Rejected && !r.mayTakeAnother() {
+			return secret.Key{}, r.notProved(r.Servers[i], v, nil)
 		}
 	}
 	return secret.Key{}, nil
 }
 
-// mayTakeAnother: with --server-down, or in a sync, a server that was not
-// restarted yet may run with a key that nobody knows.
-func (w *walk) mayTakeAnother() bool {
-	return (w.rec.ServerDown || w.rec.Live == "") && w.rec.Direction == forward && (w.rec.Row == rowSet || w.rec.Row == rowRestart)
+// ask asks every server once for the journaled keys.
+func (r *run) ask(ctx context.Context) []proof.Verdict {
+	verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
+		return s.Prove(ctx, r.rec.want(), r.rec.other())
+	})
+	return verdicts
 }
 
-func (w *walk) isOld(key secret.Key) bool {
-	for _, s := range w.Stores {
-		if key.Equal(w.rec.oldIn(s.String())) {
+// mayTakeAnother: with --server-down, or in a sync, a server that was not
+// restarted yet may run with a key that nobody knows.
+func (r *run) mayTakeAnother() bool {
+	return (r.rec.ServerDown || r.rec.Live == "") && !r.undoing() && (r.rec.Row == rowSet || r.rec.Row == rowRestart)
+}
+
+func (r *run) isOld(key secret.Key) bool {
+	for _, old := range r.rec.Old {
+		if key.Equal(secret.New(old)) {
 			return true
 		}
 	}
@@ -88,14 +109,17 @@ func (w *walk) isOld(key secret.Key) bool {
 }
 
 // allProve says whether a key is the live master key of every server.
-func (w *walk) allProve(ctx context.Context, key secret.Key) error {
-	for _, s := range w.Servers {
-		switch v, reason := s.Judge(ctx, key, secret.Key{}); {
+func (r *run) allProve(ctx context.Context, key secret.Key) error {
+	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
+		return s.Prove(ctx, key, secret.Key{})
+	})
+	for i, v := range verdicts {
+		switch {
 		case v == proof.Live:
-		case reason != nil:
-			return fmt.Errorf("the key %s of the stores is not proved: %w", key.Name(), reason)
+		case reasons[i] != nil:
+			return fmt.Errorf("the key %s of the stores is not proved: %w", key.Name(), reasons[i])
 		default:
-			return fmt.Errorf("%s does not prove the key %s of the stores: %w", s, key.Name(), ErrNotLive)
+			return fmt.Errorf("%s does not prove the key %s of the stores: %w", r.Servers[i], key.Name(), ErrNotLive)
 		}
 	}
 	return nil
@@ -103,17 +127,17 @@ func (w *walk) allProve(ctx context.Context, key secret.Key) error {
 
 // resumeAt finds the row to go on from. Stores and servers can be looked at;
 // whether the workers restarted only the journal knows.
-func (w *walk) resumeAt(ctx context.Context) string {
-	if !w.storesHold(ctx) {
+func (r *run) resumeAt(ctx context.Context) string {
+	if !r.storesHold(ctx) {
 		return rowSet
 	}
-	if w.rec.Row != rowTest {
-		return w.rec.Row
+	if r.rec.Row != rowTest {
+		return r.rec.Row
 	}
 	// The driver had succeeded. It is asked once more only where a server is
 	// silent, or still (or again) runs with the other key.
-	for _, s := range w.Servers {
-		if v, _ := s.Judge(ctx, w.rec.want(), w.rec.other()); v == proof.Unknown || v == proof.OtherLive {
+	for _, v := range r.ask(ctx) {
+		if v == proof.Unknown || v == proof.OtherLive {
 			return rowRestart
 		}
 	}
@@ -121,11 +145,11 @@ func (w *walk) resumeAt(ctx context.Context) string {
 }
 
 // storesHold says whether every store holds the key of this direction's end.
-func (w *walk) storesHold(ctx context.Context) bool {
-	for _, s := range w.Stores {
-		want := w.rec.new()
-		if w.undoing() {
-			want = w.rec.oldIn(s.String())
+func (r *run) storesHold(ctx context.Context) bool {
+	for _, s := range r.Set {
+		want := r.rec.next()
+		if r.undoing() {
+			want = r.rec.old(s.String())
 		}
 		key, _, err := s.Get(ctx)
 		if err != nil || !key.Equal(want) {
@@ -136,134 +160,208 @@ func (w *walk) storesHold(ctx context.Context) bool {
 }
 
 // Abort undoes the open rotation. Without one, the outcome is None.
-func (r *Rotation) Abort(ctx context.Context) (Result, error) {
-	w, unlock, err := r.enterTarget(ctx)
+func Abort(ctx context.Context, t *target.Target, in Intent, env Env) (Report, error) {
+	r, unlock, err := start(ctx, t, in, env)
 	if err != nil {
-		return Result{Outcome: Refused}, err
+		return Report{Outcome: Refused}, err
 	}
 	defer unlock()
-	if w.rec == nil {
-		return Result{Outcome: None}, nil
+	if r.rec == nil {
+		return Report{Outcome: None}, nil
 	}
-	w.takeFlags()
-	if why := w.rec.noWayBack(); why != "" {
-		err = w.getStuck(ctx, fmt.Errorf("there is no way back from rotation %s: %s", w.rec.ID, why))
-		return w.res, err
+	err = r.retarget()
+	if why := r.rec.noUndo(); why != "" {
+		err = fmt.Errorf("there is no way back from rotation %s: %s", r.rec.ID, why)
 	}
-	err = w.abort(ctx)
-	return w.res, err
+	if err != nil {
+		err = r.getStuck(ctx, err)
+	} else {
+		err = r.abort(ctx)
+	}
+	return r.report, err
 }
 
-func (w *walk) abort(ctx context.Context) error {
-	if w.rec.Row == rowFinish {
-		return w.abortProved(ctx)
+func (r *run) abort(ctx context.Context) error {
+	if r.rec.Row == rowFinish {
+		return r.abortProved(ctx)
 	}
-	w.note("undoing rotation %s", w.rec.ID)
-	w.rec.Aborted = true
-	if err := w.repair(ctx); err != nil {
-		return w.getStuck(ctx, err)
-	}
-	third, err := w.lookAround(ctx)
+	r.note("undoing rotation %s", r.rec.ID)
+	r.rec.Aborted = true
+	third, err := r.repaired(ctx)
 	switch {
 	case err != nil:
-		return w.getStuck(ctx, err)
+		return r.getStuck(ctx, err)
 	case !third.IsZero():
-		return w.abandon(ctx, third)
-	case w.undoing():
-		return w.onward(ctx, w.resumeAt(ctx))
-	case !w.touched(ctx):
-		if err := w.Journal.ForgetJournal(); err != nil {
-			return w.getStuck(ctx, err)
-		}
-		w.res.Outcome = RolledBack
-		w.record(ctx, RolledBack, nil)
-		return nil
-	default:
-		return w.back(ctx, nil)
+		return r.abandon(ctx, third)
+	case r.undoing():
+		return r.onward(ctx, r.resumeAt(ctx))
+	case r.touched(ctx):
+		return r.turn(ctx, nil)
 	}
+	if err := r.State.ForgetJournal(); err != nil {
+		return r.getStuck(ctx, err)
+	}
+	r.report.Outcome = RolledBack
+	r.record(ctx, RolledBack, nil)
+	return nil
 }
 
 // abortProved: what was proved is not open any more, it only lacks its record.
-func (w *walk) abortProved(ctx context.Context) error {
-	if w.undoing() {
-		w.rec.Aborted = true
-		return w.onward(ctx, rowFinish)
+func (r *run) abortProved(ctx context.Context) error {
+	if r.undoing() {
+		r.rec.Aborted = true
+		return r.onward(ctx, rowFinish)
 	}
-	if err := w.onward(ctx, rowFinish); err != nil {
+	if err := r.onward(ctx, rowFinish); err != nil {
 		return err
 	}
-	return fmt.Errorf("rotation %s: %w", w.rec.ID, ErrTooLate)
+	return fmt.Errorf("rotation %s: %w", r.rec.ID, ErrTooLate)
 }
 
 // Abandon forgets the open rotation after a person repaired things: where all
 // stores agree and every server proves that key. Where that is not so, confirm
 // is shown why and decides; nil refuses.
-func (r *Rotation) Abandon(ctx context.Context, confirm func(why error) error) (Result, error) {
-	unlock, err := r.Lock(ctx)
+func Abandon(ctx context.Context, t *target.Target, in Intent, env Env, confirm func(why error) error) (Report, error) {
+	unlock, err := env.Lock(ctx)
 	if err != nil {
-		return Result{Outcome: Refused}, err
+		return Report{Outcome: Refused}, err
 	}
 	defer unlock()
-	w := &walk{Rotation: r}
-	data, err := r.Journal.LoadJournal()
+	r := &run{Target: t, in: in, env: env}
+	data, err := t.State.LoadJournal()
 	if err != nil && !unreadable(err) {
-		return Result{Outcome: Refused}, err
+		return Report{Outcome: Refused}, err
 	}
 	if data == nil && err == nil {
-		return Result{Outcome: None}, nil
+		return Report{Outcome: None}, nil
 	}
 	// A journal that cannot be read can still be abandoned.
-	if rec, err := parseRecord(data); err == nil {
-		w.adopt(rec)
+	if rec, err := parseRecord(data); err == nil && rec != nil {
+		r.adopt(rec)
 	}
-	key, err := w.repairedKey(ctx)
+	// What a crash left is put right: a forgotten rotation leaves nothing behind
+	// that holds a key.
+	var key secret.Key
+	if err = r.Set.Repair(ctx); err == nil {
+		key, err = r.Set.Agreed(ctx)
+	}
 	if err == nil {
-		err = w.allProve(ctx, key)
+		err = r.allProve(ctx, key)
 	}
 	if err != nil && confirm != nil {
 		err = confirm(err)
 	}
 	if err != nil {
-		w.res.Outcome = Refused
-		return w.res, err
+		r.report.Outcome = Refused
+		return r.report, err
 	}
-	err = w.abandon(ctx, key)
-	return w.res, err
-}
-
-// repairedKey is agreedKey after what a crash left in the stores was put right:
-// a forgotten rotation leaves nothing behind that holds a key.
-func (w *walk) repairedKey(ctx context.Context) (secret.Key, error) {
-	if err := w.repair(ctx); err != nil {
-		return secret.Key{}, err
-	}
-	return w.agreedKey(ctx)
+	err = r.abandon(ctx, key)
+	return r.report, err
 }
 
 // abandon records that the rotation came to nothing, and forgets it.
-func (w *walk) abandon(ctx context.Context, key secret.Key) error {
-	w.res.Outcome = Abandoned
-	w.record(ctx, Abandoned, nil)
-	if err := w.Journal.ForgetJournal(); err != nil {
-		return w.getStuck(ctx, err)
+func (r *run) abandon(ctx context.Context, key secret.Key) error {
+	r.report.Outcome = Abandoned
+	r.record(ctx, Abandoned, nil)
+	if err := r.State.ForgetJournal(); err != nil {
+		return r.getStuck(ctx, err)
 	}
-	w.warn("rotation %s was abandoned: the key in force is %s", w.res.Rotation, key.Name())
-	if !w.workersHave(key) {
-		w.warn("workers not proved: restart them, unless that was done with this key")
+	r.warn("rotation %s was abandoned: the key in force is %s", r.report.Rotation, key.Name())
+	if !r.workersHave(key) {
+		r.warn("workers not proved: restart them, unless that was done with this key")
 	}
 	return nil
 }
 
 // workersHave says whether the journal tells that the workers run with key: it
 // was theirs and no restart was begun, or the restart with it succeeded.
-func (w *walk) workersHave(key secret.Key) bool {
+func (r *run) workersHave(key secret.Key) bool {
 	switch {
-	case w.rec == nil:
+	case r.rec == nil:
 		return false
-	case w.rec.Row == rowSet && !w.undoing():
-		return key.Equal(w.rec.old())
+	case r.rec.Row == rowSet && !r.undoing():
+		return key.Equal(r.rec.live())
 	default:
-		restarted := w.rec.Row == rowTest || w.rec.Row == rowFinish
-		return restarted && w.WorkersProved && key.Equal(w.rec.want())
+		restarted := r.rec.Row == rowTest || r.rec.Row == rowFinish
+		return restarted && r.WorkersProved && key.Equal(r.rec.want())
 	}
+}
+
+// turn puts a rotation that failed on its way forward back to the old key. Where
+// nothing was touched it only forgets the journal. No signal stops it.
+func (r *run) turn(ctx context.Context, cause error) error {
+	ctx = context.WithoutCancel(ctx)
+	if !r.touched(ctx) {
+		if err := r.State.ForgetJournal(); err != nil {
+			return r.getStuck(ctx, errors.Join(cause, err))
+		}
+		return r.refuse(ctx, cause)
+	}
+	if r.rec.noUndo() != "" {
+		return r.getStuck(ctx, cause)
+	}
+	r.rec.Direction, r.rec.Row = undo, rowSet
+	if r.rec.FirstError == "" && cause != nil {
+		r.rec.FirstError = oneLine(cause.Error())
+	}
+	// Without this mark a resume would go forward again, look, and end well
+	// too: so its failure does not stop the way back.
+	_ = r.save()
+	return r.undo(ctx, rowSet, cause)
+}
+
+// undo walks the way back. The stores come first, then the restart, whatever
+// became of the stores: the server may need nothing but those that are put back.
+func (r *run) undo(ctx context.Context, from string, cause error) error {
+	if cause == nil && r.rec.FirstError != "" {
+		cause = errors.New(r.rec.FirstError)
+	}
+	err := r.walk(ctx, from)
+	if _, ended := errors.AsType[*EndError](err); ended {
+		return err
+	}
+	switch {
+	case err != nil:
+		r.stuck = append(r.stuck, "undo: "+err.Error())
+		if r.unproved != nil {
+			r.stuck = append(r.stuck, r.unproved.Error())
+		}
+		return r.getStuck(ctx, cause)
+	case r.rec.Aborted:
+		return nil
+	default:
+		return &EndError{State: ErrUndone, Cause: cause}
+	}
+}
+
+// touched says whether anything outside of the journal may have changed, so
+// that a process may have loaded the new key. Reading a store that holds the
+// old key tells that nothing happened there; a store that holds something else
+// was changed by somebody else if this run never wrote anything.
+func (r *run) touched(ctx context.Context) bool {
+	if r.rec.Row != rowSet {
+		return true
+	}
+	for _, s := range r.Set {
+		key, _, err := s.Get(ctx)
+		if err == nil && key.Equal(r.rec.old(s.String())) {
+			continue
+		}
+		if err == nil && key.Equal(r.rec.next()) || r.wrote || r.resumed {
+			return true
+		}
+	}
+	return false
+}
+
+// getStuck ends a run that a person has to look at. The journal stays.
+func (r *run) getStuck(ctx context.Context, cause error) error {
+	r.report.Outcome = Stuck
+	end := &EndError{State: ErrStuck, Cause: cause, Details: r.stuck}
+	if r.rec.FirstError == "" {
+		r.rec.FirstError = oneLine(end.Error())
+		_ = r.save()
+	}
+	r.record(ctx, Stuck, end)
+	return end
 }

@@ -4,198 +4,129 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
 )
 
-// A walk is one run: the rotation, the journal record it works on and what
-// happened so far.
-type walk struct {
-	*Rotation
-	rec *record
-	res Result
-	// resumed: the journal was there when the run began.
-	resumed bool
-	// put: a store of this run may hold a key that was written in it.
-	put bool
-	// syncing: the run began as a sync.
-	syncing bool
-	// asked is how long a person took to answer.
-	asked time.Duration
+// A run is one process that works on a rotation: its target, what it is for,
+// the journal's record, and what happened so far.
+type run struct {
+	*target.Target
+	in      Intent
+	env     Env
+	rec     *record // nil: no rotation is open
+	report  Report
+	resumed bool // the journal was there when the run began
+	saved   bool // the journal holds rec as it is now
+	// wrote: a store may hold, or have held, a key that this run wrote.
+	wrote bool
+	asked time.Duration // how long a person took to answer
 	// stuck collects what keeps an undo from being complete; the run goes on
 	// and says it in the end.
 	stuck []string
-	// durable: the journal holds rec as it is now.
-	durable bool
 	// unproved is the restart error of an undo that went on all the same.
 	unproved error
+}
+
+// Run finishes an open rotation and stops, or makes a new one from its first step
+// to its last. An error that is no *EndError means that nothing was changed.
+func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, error) {
+	r, unlock, err := start(ctx, t, in, env)
+	if err != nil {
+		return Report{Outcome: Refused}, err
+	}
+	defer unlock()
+	if r.rec != nil {
+		err = r.resume(ctx)
+	} else {
+		err = r.begin(ctx)
+	}
+	return r.report, err
+}
+
+// start takes the lock and reads the journal.
+func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, func(), error) {
+	unlock, err := env.Lock(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &run{Target: t, in: in, env: env}
+	if err := r.load(); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return r, unlock, nil
+}
+
+// begin is step "create", and then all the others.
+func (r *run) begin(ctx context.Context) error {
+	started := r.started(rowCreate)
+	d, err := r.prepare(ctx, true)
+	switch {
+	case err == nil && len(d.late) > 0:
+		r.ended(rowCreate, started, nil)
+		return r.writeLate(ctx, d)
+	case err == nil && !d.plan.Due.Yes:
+		r.ended(rowCreate, started, nil)
+		return r.notDue(d.plan)
+	case err == nil:
+		err = r.create(ctx, d)
+	}
+	r.ended(rowCreate, started, err)
+	if err != nil {
+		return r.refuse(ctx, err)
+	}
+	return r.forward(ctx, rowSet)
 }
 
 // A step is a row of the table: a name that the journal knows, and its deed.
 // Every deed looks before it acts, so that it may be done again.
 type step struct {
 	row string
-	do  func(*walk, context.Context) error
+	do  func(*run, context.Context) error
 }
 
-// steps are the story after "create", there and back.
+// steps are the story after "create"; undoing, only the first differs.
 func steps(direction string) []step {
-	set := (*walk).set
+	set := (*run).set
 	if direction == undo {
-		set = (*walk).unset
+		set = (*run).unset
 	}
-	return []step{
-		{rowSet, set},
-		{rowRestart, (*walk).restart},
-		{rowTest, (*walk).test},
-		{rowFinish, (*walk).finish},
-	}
+	return []step{{rowSet, set}, {rowRestart, (*run).restart}, {rowTest, (*run).test}, {rowFinish, (*run).finish}}
 }
 
-// Run rotates the key: it finishes an open rotation and stops, or makes a new
-// one from its first step to its last. An error that is no *EndError means that
-// nothing was changed.
-func (r *Rotation) Run(ctx context.Context) (Result, error) {
-	w, unlock, err := r.enterTarget(ctx)
-	if err != nil {
-		return Result{Outcome: Refused}, err
-	}
-	defer unlock()
-	if w.rec != nil {
-		err = w.resume(ctx)
-	} else {
-		err = w.begin(ctx)
-	}
-	return w.res, err
-}
-
-// enterTarget takes the lock and reads the journal.
-func (r *Rotation) enterTarget(ctx context.Context) (*walk, func(), error) {
-	unlock, err := r.Lock(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	w := &walk{Rotation: r}
-	if err := w.load(); err != nil {
-		unlock()
-		return nil, nil, err
-	}
-	return w, unlock, nil
-}
-
-// load reads the journal and refuses one that is about something else.
-func (w *walk) load() error {
-	data, err := w.Journal.LoadJournal()
-	if unreadable(err) {
-		return fmt.Errorf("%w: %w", ErrJournal, err)
-	}
-	if err != nil {
+// forward walks the way forward; where a step fails, everything is put back.
+func (r *run) forward(ctx context.Context, from string) error {
+	err := r.walk(ctx, from)
+	if _, ended := errors.AsType[*EndError](err); err == nil || ended {
 		return err
 	}
-	rec, err := parseRecord(data)
-	if err != nil {
-		return err
-	}
-	if rec == nil {
-		return nil
-	}
-	if !rec.Refs.same(w.Refs) {
-		return ErrOtherReferences
-	}
-	w.adopt(rec)
-	return nil
-}
-
-// unreadable says whether there is a journal that cannot be read as it was
-// written; any other error says nothing about it.
-func unreadable(err error) bool {
-	return errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion)
-}
-
-// adopt makes the open rotation this run's.
-func (w *walk) adopt(rec *record) {
-	w.rec, w.resumed, w.durable = rec, true, true
-	w.res.Rotation = rec.ID
-	w.res.Old, w.res.New = rec.old().Fingerprint(), rec.new().Fingerprint()
-}
-
-// begin is step "create", and then all the others.
-func (w *walk) begin(ctx context.Context) error {
-	started := w.started(rowCreate)
-	plan, err := w.survey(ctx, true)
-	if err == nil && !plan.Due.Yes {
-		w.ended(rowCreate, started, nil)
-		return w.notDue(plan)
-	}
-	if err == nil {
-		err = w.start(ctx, plan, func() (*record, error) { return w.rotateRecord(plan) })
-	}
-	w.ended(rowCreate, started, err)
-	if err != nil {
-		return w.refuse(ctx, err)
-	}
-	return w.forth(ctx, rowSet)
-}
-
-// start ends step "create": a person's yes, and the journal, from which on a
-// crash loses nothing.
-func (w *walk) start(ctx context.Context, plan Plan, fill func() (*record, error)) error {
-	if w.Confirm != nil {
-		asked := time.Now()
-		err := w.Confirm(ctx, plan)
-		w.asked = time.Since(asked)
-		if err != nil {
-			return err
-		}
-	}
-	rec, err := fill()
-	if err != nil {
-		return err
-	}
-	rec.Cautions = plan.Cautions
-	if ctx.Err() != nil {
-		return w.interrupted(ctx)
-	}
-	if err := w.open(rec); err != nil {
-		return err
-	}
-	if ctx.Err() != nil { // nothing has happened yet but the journal
-		return errors.Join(w.interrupted(ctx), w.Journal.ForgetJournal())
-	}
-	return nil
-}
-
-// forth walks the steps of the way forward; where one fails, it goes back.
-func (w *walk) forth(ctx context.Context, from string) error {
-	err := w.walk(ctx, from)
-	var end *EndError
-	if err == nil || errors.As(err, &end) {
-		return err
-	}
-	return w.back(ctx, err)
+	return r.turn(ctx, err)
 }
 
 // walk does the steps of the journal's direction, starting at a row.
-func (w *walk) walk(ctx context.Context, from string) error {
-	begun := false
-	for _, s := range steps(w.rec.Direction) {
-		if begun = begun || s.row == from; !begun {
-			continue
-		}
-		if err := w.enter(s.row); err != nil {
+func (r *run) walk(ctx context.Context, from string) error {
+	all := steps(r.rec.Direction)
+	first := slices.IndexFunc(all, func(s step) bool { return s.row == from })
+	for _, s := range all[first:] {
+		if err := r.enter(s.row); err != nil {
 			return err
 		}
-		started, stuck := w.started(s.row), len(w.stuck)
-		err := s.do(w, ctx)
+		started, stuck := r.started(s.row), len(r.stuck)
+		err := s.do(r, ctx)
 		if err == nil && s.row != rowTest && s.row != rowFinish && ctx.Err() != nil {
-			err = w.interrupted(ctx)
+			err = interrupted(ctx)
 		}
 		shown := err
-		if err == nil && len(w.stuck) > stuck { // the others go on, and this did not go well
-			shown = errors.New(w.stuck[stuck])
+		if err == nil && len(r.stuck) > stuck { // the others go on, and this did not go well
+			shown = errors.New(r.stuck[stuck])
 		}
-		w.ended(s.row, started, shown)
+		r.ended(s.row, started, shown)
 		if err != nil {
 			return err
 		}
@@ -203,80 +134,286 @@ func (w *walk) walk(ctx context.Context, from string) error {
 	return nil
 }
 
-// enter is the write-ahead: the journal says which row is entered before
-// anything happens in it. The way back does not depend on it: whoever resumes
-// from an older row looks again.
-func (w *walk) enter(row string) error {
-	if w.rec.Direction == undo && w.unproved != nil {
-		return nil // "test" would claim that the restart succeeded
-	}
-	if w.rec.Row == row && w.durable {
-		return nil
-	}
-	w.rec.Row = row
-	err := w.save()
-	switch {
-	case w.rec.Direction == undo:
-		return nil
-	case err != nil && row == rowFinish:
-		return w.unrecorded(err)
-	default:
-		return err
-	}
+func (r *run) change() *store.Change {
+	return &store.Change{Set: r.Set, Old: r.rec.old, New: r.rec.next()}
 }
 
-func (w *walk) save() error {
-	data, err := w.rec.bytes()
-	if err != nil {
-		return err
+// set puts the new key into every store, and reads it back.
+func (r *run) set(ctx context.Context) error {
+	c := r.change()
+	err := c.Put(ctx)
+	r.wrote = r.wrote || c.Wrote
+	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
+		return interrupted(ctx)
 	}
-	err = w.Journal.SaveJournal(data)
-	w.durable = err == nil
+	if err == nil {
+		r.rec.Unwritten = r.writeCopies(ctx, r.Copies, r.rec.next())
+	}
 	return err
 }
 
-func (w *walk) interrupted(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if cause == nil || errors.Is(cause, context.Canceled) {
-		return ErrInterrupted
+// unset puts the old key back into every store that holds the new one. A store
+// that cannot be put back, or holds something else, is reported; the others go on.
+func (r *run) unset(ctx context.Context) error {
+	for _, err := range r.change().PutBack(ctx) {
+		if errors.Is(err, store.ErrKept) {
+			r.warn("%v", err)
+		} else {
+			r.stuck = append(r.stuck, err.Error())
+		}
 	}
-	return &interruption{cause}
+	r.rec.Unwritten = r.writeCopies(ctx, r.Copies, r.rec.live())
+	return nil
 }
 
-// started and ended tell progress and measure.
-func (w *walk) started(row string) time.Time {
-	w.tell(Event{Step: row, Undo: w.undoing(), Kind: Started})
+// restart lets the drivers finish whatever signal comes: a restart cut in half
+// is worse than one too many. On the way back its failure is remembered, and
+// the proof decides.
+func (r *run) restart(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), r.RestartTimeout,
+		fmt.Errorf("not done within %s", r.RestartTimeout))
+	defer cancel()
+	for _, d := range r.Drivers {
+		if err := d.Restart(ctx); err != nil {
+			if err = r.restartFailed(ctx, fmt.Errorf("restart with '%s': %w", d, err)); err != nil {
+				return err
+			}
+		}
+	}
+	if r.env.After == nil || r.unproved != nil {
+		return nil
+	}
+	if err := r.env.After(ctx, r.rec.want()); err != nil {
+		return r.restartFailed(ctx, err)
+	}
+	return nil
+}
+
+func (r *run) restartFailed(ctx context.Context, err error) error {
+	if errors.Is(err, ErrAtWork) {
+		// It may start a server with either key at any time, so no proof would
+		// last.
+		return r.getStuck(ctx, err)
+	}
+	if !r.undoing() {
+		return err
+	}
+	r.note("%v; the proof decides", err)
+	r.unproved = err
+	return nil
+}
+
+// test proves the wanted key on every server, and that the stores still hold it.
+func (r *run) test(ctx context.Context) error {
+	if !blnk.Sendable(r.rec.want()) {
+		return fmt.Errorf("the %s key is not known, or cannot be sent: nothing to prove", r.wanted())
+	}
+	verdicts, err := r.await(ctx)
+	r.reportServers(verdicts)
+	if err != nil {
+		if ctx.Err() != nil {
+			return interrupted(ctx)
+		}
+		return err
+	}
+	r.warnAbout(verdicts)
+	if r.undoing() {
+		if len(r.stuck) > 0 {
+			return errors.New("the old key is live again, but not every store holds it")
+		}
+		return nil
+	}
+	for _, s := range r.Set {
+		key, _, err := s.Get(context.WithoutCancel(ctx))
+		if err != nil {
+			return fmt.Errorf("read %s after the proof: %w", s, err)
+		}
+		if !key.Equal(r.rec.next()) {
+			return fmt.Errorf("%s: %w during the restart: it holds %s", s, store.ErrConflict, key.Name())
+		}
+	}
+	return nil
+}
+
+// await asks all servers until every one of them proves the wanted key, one of
+// them proves that waiting is useless, or the time is up. The error says which
+// server failed, and how.
+func (r *run) await(ctx context.Context) ([]proof.Verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	verdicts, reasons := make([]proof.Verdict, len(r.Servers)), make([]error, len(r.Servers))
+	for pause := (proof.Pause{}); ; {
+		now, why := proof.Each(r.Servers, func(i int, s *proof.Server) (proof.Verdict, error) {
+			if verdicts[i].Proves() {
+				return verdicts[i], nil
+			}
+			return s.Prove(ctx, r.rec.want(), r.rec.other())
+		})
+		var failed error
+		useless := false
+		for i, s := range r.Servers {
+			// What a server said before it fell silent at the deadline tells more
+			// than the deadline.
+			if now[i] != proof.Unknown || ctx.Err() == nil {
+				if now[i] == proof.OtherLive && verdicts[i] == proof.Mixed {
+					now[i] = proof.Mixed // which of several servers is met first is chance
+				}
+				r.noteVerdict(s, verdicts[i], now[i])
+				verdicts[i], reasons[i] = now[i], why[i]
+			}
+			if verdicts[i].Proves() {
+				continue
+			}
+			if hopeless := r.hopeless(verdicts[i]); failed == nil || hopeless && !useless {
+				failed, useless = r.notProved(s, verdicts[i], reasons[i]), hopeless
+			}
+		}
+		if failed == nil || useless || !pause.Wait(ctx, deadline) {
+			return verdicts, failed
+		}
+	}
+}
+
+// hopeless says whether waiting cannot help. A server that is still the one from
+// before takes neither key where its own was lost.
+func (r *run) hopeless(v proof.Verdict) bool {
+	return v == proof.Open || v == proof.Rejected && !(r.rec.ServerDown && !r.undoing())
+}
+
+// notProved phrases what a server lacks.
+func (r *run) notProved(s *proof.Server, v proof.Verdict, reason error) error {
+	switch v {
+	case proof.Open:
+		return fmt.Errorf("%s lets a random key in: %w", s, ErrOpen)
+	case proof.Rejected:
+		return fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, r.wanted(), r.unwanted(), ErrElsewhere)
+	case proof.OtherLive:
+		return fmt.Errorf("%s still takes the %s key and refuses the %s one: %w", s, r.unwanted(), r.wanted(), ErrStale)
+	case proof.Mixed:
+		return fmt.Errorf("%s answers differently from one connection to the next: several servers with different keys stand behind it", s)
+	default:
+		if reason == nil {
+			return fmt.Errorf("%s: %w in time", s, ErrSilent)
+		}
+		return fmt.Errorf("%w: %w", ErrSilent, reason)
+	}
+}
+
+// wanted and unwanted call the two keys by their names.
+func (r *run) wanted() string {
+	if r.undoing() {
+		return "old"
+	}
+	return "new"
+}
+
+func (r *run) unwanted() string {
+	if r.undoing() {
+		return "new"
+	}
+	return "old"
+}
+
+// noteVerdict says a change that a person who waits would like to know.
+func (r *run) noteVerdict(s *proof.Server, before, now proof.Verdict) {
+	switch {
+	case before == now:
+	case now == proof.Mixed:
+		r.rec.Mixed = append(r.rec.Mixed, s.String()) // the next save keeps it
+		r.note("%s answers differently from one connection to the next", s)
+	case now == proof.OtherLive:
+		r.note("%s still takes the %s key", s, r.unwanted())
+	}
+}
+
+// reportServers says what each server accepted in the end.
+func (r *run) reportServers(verdicts []proof.Verdict) {
+	r.report.Servers = nil
+	for i, s := range r.Servers {
+		v := verdicts[i]
+		live := map[proof.Verdict]string{
+			proof.Live: r.wanted(), proof.OtherScoped: r.wanted(), proof.OtherLive: r.unwanted(),
+			proof.Mixed: "mixed", proof.Rejected: "other", proof.Open: "open",
+		}[v]
+		if live == "" {
+			live = "down"
+		}
+		r.report.Servers = append(r.report.Servers, ServerState{
+			URL: s.String(), Live: live, Sampled: s.Sampled() && v.Proves(),
+			OldScoped: v == proof.OtherScoped && !r.undoing(),
+		})
+	}
+}
+
+// warnAbout says what a proof leaves open.
+func (r *run) warnAbout(verdicts []proof.Verdict) {
+	for i, s := range r.Servers {
+		switch {
+		case verdicts[i] == proof.OtherScoped && !r.undoing():
+			r.incomplete("%s still lets the old key in, as a scoped API key: delete that API key", s)
+		case verdicts[i] == proof.OtherScoped:
+			r.warn("%s lets the discarded new key in as a scoped API key", s)
+		}
+		if s.Sampled() {
+			r.warn("%s was sampled with %d connections: if it is a balancer, give one --server per replica", s, s.Agreeing())
+		}
+	}
+	if r.unproved != nil {
+		r.warn("workers not proved: %v", r.unproved)
+	} else if !r.WorkersProved {
+		r.warn("workers not proved: nothing here restarted them; one that was not restarted signs webhooks with the other key")
+	}
+	switch old := r.rec.live(); {
+	case r.undoing() || blnk.Sendable(old):
+	case old.IsZero():
+		r.warn("the key that was in force before is not known: nobody asked whether it is refused now")
+	default:
+		r.note("the old key cannot be sent in a header, so it was not asked for")
+	}
+}
+
+// started and ended are the progress and the measure of a step.
+func (r *run) started(row string) time.Time {
+	r.progress(Progress{Step: row, Kind: Started})
 	return time.Now()
 }
 
-func (w *walk) ended(row string, started time.Time, err error) {
-	e := Event{Step: row, Undo: w.undoing(), Kind: Done, Took: time.Since(started)}
+func (r *run) ended(row string, started time.Time, err error) {
+	p := Progress{Step: row, Kind: Done, Duration: time.Since(started)}
 	if row == rowCreate {
-		e.Took -= w.asked
+		p.Duration -= r.asked
 	}
 	if err != nil {
-		e.Kind, e.Text = Failed, err.Error()
+		p.Kind, p.Text = Failed, err.Error()
 	}
 	name := row
-	if e.Undo {
+	if r.undoing() {
 		name = "undo " + row
 	}
-	w.res.Steps = append(w.res.Steps, StepTime{Name: name, Took: e.Took})
-	w.tell(e)
+	r.report.Steps = append(r.report.Steps, StepTime{name, p.Duration})
+	r.progress(p)
 }
 
-func (w *walk) note(format string, args ...any) {
-	w.tell(Event{Undo: w.undoing(), Kind: Note, Text: fmt.Sprintf(format, args...)})
+func (r *run) note(format string, args ...any) {
+	r.progress(Progress{Kind: Note, Text: fmt.Sprintf(format, args...)})
 }
 
-func (w *walk) tell(e Event) {
-	if w.Tell != nil {
-		w.Tell(e)
+func (r *run) progress(p Progress) {
+	if r.env.Progress != nil {
+		p.Undo = r.undoing()
+		r.env.Progress(p)
 	}
 }
 
-func (w *walk) undoing() bool { return w.rec != nil && w.rec.Direction == undo }
+func (r *run) undoing() bool { return r.rec != nil && r.rec.Direction == undo }
 
-func (w *walk) warn(format string, args ...any) {
-	w.res.Warnings = append(w.res.Warnings, fmt.Sprintf(format, args...))
+func (r *run) warn(format string, args ...any) {
+	r.report.Warnings = append(r.report.Warnings, fmt.Sprintf(format, args...))
+}
+
+// incomplete warns of something that failed and does not undo a proved rotation.
+func (r *run) incomplete(format string, args ...any) {
+	r.report.Incomplete = r.report.Incomplete || !r.undoing()
+	r.warn(format, args...)
 }

@@ -38,11 +38,11 @@ func (s *tally) note(w *world, problem string) {
 }
 
 type sweepCase struct {
-	opt    Options
-	setup  func(*world)                    // what differs from the start of a rotation
-	first  func(*Rotation) (Result, error) // what the first process does
-	audits Outcome                         // what the audit log calls a success, if not Rotated
-	then   func(*Rotation) (Result, error) // what the last process does
+	opt    Intent
+	setup  func(*world)                   // what differs from the start of a rotation
+	first  func(*process) (Report, error) // what the first process does
+	audits Outcome                        // what the audit log calls a success, if not Rotated
+	then   func(*process) (Report, error) // what the last process does
 	mangle func(before, after []byte) []byte
 }
 
@@ -105,7 +105,7 @@ func (c sweepCase) one(s *tally, faults []fault) int {
 	return w.touches
 }
 
-func ending(res Result, crashed bool, err error) string {
+func ending(res Report, crashed bool, err error) string {
 	switch {
 	case crashed:
 		return "crashed before the journal, or after it"
@@ -119,7 +119,7 @@ func ending(res Result, crashed bool, err error) string {
 }
 
 // check returns which promise was broken, or "".
-func (c sweepCase) check(w *world, res Result, crashed bool, err error) string {
+func (c sweepCase) check(w *world, res Report, crashed bool, err error) string {
 	story := fmt.Sprintf("faults %v: ended %q, %v", w.met, ending(res, crashed, err), err)
 	switch {
 	case len(w.broken) > 0:
@@ -146,7 +146,7 @@ func (c sweepCase) check(w *world, res Result, crashed bool, err error) string {
 
 // saysWorkers: the restart failed on the way back, the old key was proved, and
 // the outcome says that the workers were not.
-func saysWorkers(res Result) bool {
+func saysWorkers(res Report) bool {
 	return res.Outcome == RolledBack && strings.Contains(strings.Join(res.Warnings, "\n"), "workers not proved")
 }
 
@@ -186,8 +186,8 @@ func TestSweepPairsOfFaults(t *testing.T) {
 	}{
 		"rotate":             {sweepCase{}, 20308, 28},
 		"rotate, then abort": {sweepCase{then: aborts}, 20217, 28},
-		"compromised":        {sweepCase{opt: Options{Compromised: true}}, 21386, 0},
-		"server down":        {sweepCase{opt: Options{ServerDown: true}}, 18404, 28},
+		"compromised":        {sweepCase{opt: Intent{Compromised: true}}, 21386, 0},
+		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 18404, 28},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,9 +10,9 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-func syncs(r *Rotation) (Result, error) {
-	r.Options.Trust = true
-	return r.Sync(context.Background())
+func syncs(r *process) (Report, error) {
+	r.Intent.Trust = true
+	return r.syncing().Run(context.Background())
 }
 
 // behind is a world whose source of truth has moved on: another host has
@@ -21,42 +21,42 @@ func behind(w *world) { w.keys[0] = newKey }
 
 func TestSync(t *testing.T) {
 	for name, c := range map[string]struct {
-		setup func(w *world, r *Rotation)
+		setup func(w *world, r *process)
 		want  error
 		end   Outcome
 		// What the second store, the server and the worker have in the end.
 		copy, server secret.Key
 		restarts     bool
 	}{
-		"nothing differs":         {func(*world, *Rotation) {}, nil, InSync, oldKey, oldKey, false},
-		"the source is not live":  {func(w *world, _ *Rotation) { behind(w) }, ErrSourceNotLive, Refused, oldKey, oldKey, false},
-		"the source is trusted":   {func(w *world, r *Rotation) { behind(w); r.Options.Trust = true }, nil, Synced, newKey, newKey, true},
-		"a copy is behind":        {func(w *world, _ *Rotation) { w.keys[1] = thirdKey }, nil, Synced, oldKey, oldKey, true},
-		"a copy has no key":       {func(w *world, _ *Rotation) { w.keys[1] = secret.Key{} }, nil, Synced, oldKey, oldKey, true},
-		"the server is behind":    {func(w *world, _ *Rotation) { w.server.key = thirdKey }, nil, Synced, oldKey, oldKey, true},
-		"the source has no key":   {func(w *world, _ *Rotation) { w.keys[0] = secret.Key{} }, errNoKey, Refused, oldKey, oldKey, false},
-		"the server is open":      {func(w *world, _ *Rotation) { w.open = true }, ErrOpen, Refused, oldKey, oldKey, false},
-		"the server is silent":    {func(w *world, _ *Rotation) { w.server.dead = true }, ErrSilent, Refused, oldKey, oldKey, false},
-		"another source is named": {func(w *world, r *Rotation) { behind(w); r.Source = 1 }, nil, Synced, oldKey, oldKey, true},
-		"it fails, and goes back": {func(w *world, r *Rotation) {
+		"nothing differs":         {func(*world, *process) {}, nil, InSync, oldKey, oldKey, false},
+		"the source is not live":  {func(w *world, _ *process) { behind(w) }, ErrSourceNotLive, Refused, oldKey, oldKey, false},
+		"the source is trusted":   {func(w *world, r *process) { behind(w); r.Intent.Trust = true }, nil, Synced, newKey, newKey, true},
+		"a copy is behind":        {func(w *world, _ *process) { w.keys[1] = thirdKey }, nil, Synced, oldKey, oldKey, true},
+		"a copy has no key":       {func(w *world, _ *process) { w.keys[1] = secret.Key{} }, nil, Synced, oldKey, oldKey, true},
+		"the server is behind":    {func(w *world, _ *process) { w.server.key = thirdKey }, nil, Synced, oldKey, oldKey, true},
+		"the source has no key":   {func(w *world, _ *process) { w.keys[0] = secret.Key{} }, errNoKey, Refused, oldKey, oldKey, false},
+		"the server is open":      {func(w *world, _ *process) { w.open = true }, ErrOpen, Refused, oldKey, oldKey, false},
+		"the server is silent":    {func(w *world, _ *process) { w.server.dead = true }, ErrSilent, Refused, oldKey, oldKey, false},
+		"another source is named": {func(w *world, r *process) { behind(w); r.Source = 1 }, nil, Synced, oldKey, oldKey, true},
+		"it fails, and goes back": {func(w *world, r *process) {
 			behind(w)
-			r.Options.Trust = true
-			r.Restart = []Restarter{restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }}}
+			r.Intent.Trust = true
+			r.drive(restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }})
 		}, ErrUndone, RolledBack, oldKey, oldKey, true},
-		"it fails, with no way back": {func(w *world, r *Rotation) {
+		"it fails, with no way back": {func(w *world, r *process) {
 			w.server.key = thirdKey
-			r.Restart = []Restarter{restartsAs{w, func() { w.server.key = thirdKey }}}
+			r.drive(restartsAs{w, func() { w.server.key = thirdKey }})
 		}, ErrStuck, Stuck, oldKey, thirdKey, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world, r *Rotation) {
+			bubble(t, func(t *testing.T, w *world, r *process) {
 				c.setup(w, r)
-				_, dry := r.CheckSync(t.Context())
+				_, dry := r.syncing().Check(t.Context())
 				if refused := c.end == Refused; refused != (dry != nil) || refused && !errors.Is(dry, c.want) {
 					t.Errorf("dry run: %v", dry)
 				}
 				before := len(w.trace)
-				res, err := r.Sync(t.Context())
+				res, err := r.syncing().Run(t.Context())
 				if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || res.Outcome != c.end {
 					t.Errorf("%q, %v; want %q, %v", res.Outcome, err, c.end, c.want)
 				}
@@ -69,7 +69,7 @@ func TestSync(t *testing.T) {
 				if (w.journal != nil) != (c.end == Stuck) {
 					t.Errorf("journal there: %v", w.journal != nil)
 				}
-				if res, err := r.Sync(t.Context()); c.end == Synced && (err != nil || res.Outcome != InSync) {
+				if res, err := r.syncing().Run(t.Context()); c.end == Synced && (err != nil || res.Outcome != InSync) {
 					t.Errorf("once more: %q, %v", res.Outcome, err)
 				}
 			})
@@ -80,7 +80,7 @@ func TestSync(t *testing.T) {
 // A sync does not count as a rotation: it makes no key, so the clock of the one
 // that it brings starts when it is first seen here.
 func TestSyncIsNoRotation(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world, r *Rotation) {
+	bubble(t, func(t *testing.T, w *world, r *process) {
 		behind(w)
 		if _, err := syncs(r); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // A world is everything outside of the engine: two stores, a server and a
@@ -21,8 +22,8 @@ import (
 // Each touch of it can meet a fault.
 type world struct {
 	keys    [2]secret.Key
-	server  process
-	worker  process
+	server  blnkProcess
+	worker  blnkProcess
 	open    bool // secure mode is off
 	scoped  secret.Key
 	journal []byte
@@ -37,13 +38,13 @@ type world struct {
 
 	// What the invariants need to know of the past.
 	turned    bool // a way back has begun
-	forthDone bool // the driver succeeded on the way forward, and the row test was begun
+	restarted bool // the driver succeeded on the way forward, and the row test was begun
 	broken    []string
 	made      int
 }
 
-// A process holds the key that it loaded when it started.
-type process struct {
+// A blnkProcess holds the key that it loaded when it started.
+type blnkProcess struct {
 	key  secret.Key
 	dead bool
 }
@@ -103,10 +104,10 @@ func (w *world) touch(name string, deed func()) error {
 
 func (w *world) suffer(name string, hit []faultKind, deed func()) error {
 	if slices.Contains(hit, serverRestarts) {
-		w.server = process{key: w.keys[1]}
+		w.server = blnkProcess{key: w.keys[1]}
 	}
 	if slices.Contains(hit, workerRestarts) {
-		w.worker = process{key: w.keys[1]}
+		w.worker = blnkProcess{key: w.keys[1]}
 	}
 	for _, k := range hit {
 		w.trace = append(w.trace, fmt.Sprintf("  ! %s at %s (touch %d)", k, name, w.touches))
@@ -178,13 +179,13 @@ func (c cell) Put(ctx context.Context, next secret.Key, at store.Version) (v sto
 
 // Restart starts the server and then the worker again; each can fail.
 func (w *world) Restart(ctx context.Context) error {
-	if w.forthDone && !w.turned && !w.server.dead && w.server.key.Equal(newKey) && len(w.met) < 2 {
+	if w.restarted && !w.turned && !w.server.dead && w.server.key.Equal(newKey) && len(w.met) < 2 {
 		w.breach("a restart that had succeeded was repeated without need")
 	}
-	if err := w.touch("restart server", func() { w.server = process{key: w.keys[1]} }); err != nil {
+	if err := w.touch("restart server", func() { w.server = blnkProcess{key: w.keys[1]} }); err != nil {
 		return err
 	}
-	return w.touch("restart worker", func() { w.worker = process{key: w.keys[1]} })
+	return w.touch("restart worker", func() { w.worker = blnkProcess{key: w.keys[1]} })
 }
 
 func (w *world) String() string { return "world:" }
@@ -198,7 +199,7 @@ func (w *world) Ask(ctx context.Context, key secret.Key) (answer blnk.Answer, er
 	deed := func() { answer = w.answer(key) }
 	name := map[string]string{oldKey.Reveal(): "ask old", newKey.Reveal(): "ask new"}[key.Reveal()]
 	if name == "" {
-		name = "ask stranger"
+		name = "ask random"
 	}
 	if len(w.trace) > 0 && w.trace[len(w.trace)-1] == name {
 		deed()
@@ -262,36 +263,71 @@ func (w *world) Append(_ context.Context, r audit.Record) error {
 }
 
 // listen keeps what the invariants need from the progress.
-func (w *world) listen(e Event) {
+func (w *world) listen(e Progress) {
 	if e.Kind == Started && e.Undo && e.Step == rowSet {
 		w.turned = true
 	}
 	if e.Kind == Started && !e.Undo && e.Step == rowTest {
-		w.forthDone = true
+		w.restarted = true
 	}
 }
 
-// rotation is a new process that works on this world.
-func (w *world) rotation(opt Options) *Rotation {
-	if opt.Timeout == 0 {
-		opt.Timeout, opt.RestartTimeout = 20*time.Second, time.Minute
+// A process is a rotation that can be run: what Run, Check, Abort and Abandon
+// take, so that a test can change a part of it.
+type process struct {
+	*target.Target
+	Intent
+	Env
+}
+
+func (p *process) Run(ctx context.Context) (Report, error) {
+	return Run(ctx, p.Target, p.Intent, p.Env)
+}
+func (p *process) Check(ctx context.Context) (Plan, error) {
+	return Check(ctx, p.Target, p.Intent, p.Env)
+}
+func (p *process) Abort(ctx context.Context) (Report, error) {
+	return Abort(ctx, p.Target, p.Intent, p.Env)
+}
+func (p *process) Abandon(ctx context.Context, confirm func(error) error) (Report, error) {
+	return Abandon(ctx, p.Target, p.Intent, p.Env, confirm)
+}
+
+// syncing makes it a sync.
+func (p *process) syncing() *process {
+	p.Event, p.NewKey = Sync, nil
+	return p
+}
+
+// drive makes these its only driver.
+func (p *process) drive(d target.Restarter) {
+	p.Drivers = []target.Driver{{Restarter: d, WorkersProved: true}}
+}
+
+// process is a new process that works on this world.
+func (w *world) process(in Intent) *process {
+	in.Event, in.NewKey = Rotate, func() (secret.Key, error) { w.made++; return newKey, nil }
+	p := &process{
+		Target: &target.Target{
+			Spec: target.Spec{
+				Stores: []string{"cell:0", "cell:1"}, Restart: []string{"world:"}, Servers: []string{"world:"}, Dir: "/",
+				Timeout: 20 * time.Second, RestartTimeout: time.Minute,
+			},
+			Set:     store.Set{cell{w, 0}, cell{w, 1}},
+			Servers: []*proof.Server{{Asker: w}}, WorkersProved: true, State: w,
+		},
+		Intent: in,
+		Env: Env{
+			Lock:     func(context.Context) (func(), error) { return func() {}, nil },
+			Recorder: w, Now: time.Now, Progress: w.listen,
+		},
 	}
-	return &Rotation{
-		Refs:    References{Stores: []string{"cell:0", "cell:1"}, Restart: []string{"world:"}, Servers: []string{"world:"}, Dir: "/"},
-		Stores:  []store.Store{cell{w, 0}, cell{w, 1}},
-		Restart: []Restarter{w}, WorkersProved: true,
-		Servers: []*proof.Server{{Asker: w}},
-		Journal: w, Memory: w, Recorder: w,
-		Lock:    func(context.Context) (func(), error) { return func() {}, nil },
-		NewKey:  func() (secret.Key, error) { w.made++; return newKey, nil },
-		Tell:    w.listen,
-		Now:     time.Now,
-		Options: opt,
-	}
+	p.drive(w)
+	return p
 }
 
 // run is one process: it ends with a result or with a crash.
-func (w *world) run(do func(*Rotation) (Result, error), opt Options) (res Result, crashed bool, err error) {
+func (w *world) run(do func(*process) (Report, error), in Intent) (res Report, crashed bool, err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -301,12 +337,12 @@ func (w *world) run(do func(*Rotation) (Result, error), opt Options) (res Result
 			panic(p)
 		}
 	}()
-	res, err = do(w.rotation(opt))
+	res, err = do(w.process(in))
 	return res, false, err
 }
 
-func forwards(r *Rotation) (Result, error) { return r.Run(context.Background()) }
-func aborts(r *Rotation) (Result, error)   { return r.Abort(context.Background()) }
+func forwards(p *process) (Report, error) { return p.Run(context.Background()) }
+func aborts(p *process) (Report, error)   { return p.Abort(context.Background()) }
 
 // holds compares the stores with what they held before.
 func (w *world) holds(before [2]secret.Key) bool {

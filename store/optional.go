@@ -7,6 +7,16 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
+// A Copy is a place that takes the key and never gives it back (the secrets of a
+// CI system, say). So it cannot be compared, is never the source of truth, and is
+// written last; what goes wrong with it is said, and stops nothing. Check says,
+// without an effect, whether it could be written.
+type Copy interface {
+	Write(ctx context.Context, key secret.Key) error
+	Check(ctx context.Context) error
+	String() string
+}
+
 // A Dated store knows since when it has held the key that it holds now. That
 // counts as a sighting of the key.
 type Dated interface {

@@ -2,27 +2,28 @@ package proof
 
 import (
 	"context"
+	"sync"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// Judge asks a server for the key that is wanted, a random one and the other key
+// Prove asks a server for the key that is wanted, a random one and the other key
 // that the wanted one replaces (it is not asked for where no header can carry it,
 // as the zero Key). It ends with the first answer that decides, so that a server
 // that is not there yet costs one question. The error tells why, where the verdict
 // is Unknown.
 //
 // A wanted key that is no master key is Rejected, whatever else it may be.
-func (s *Server) Judge(ctx context.Context, want, other secret.Key) (Verdict, error) {
-	v, err := s.judge(ctx, want, other)
+func (s *Server) Prove(ctx context.Context, want, other secret.Key) (Verdict, error) {
+	v, err := s.prove(ctx, want, other)
 	if v == Mixed {
 		s.mixed.Store(true)
 	}
 	return v, err
 }
 
-func (s *Server) judge(ctx context.Context, want, other secret.Key) (Verdict, error) {
+func (s *Server) prove(ctx context.Context, want, other secret.Key) (Verdict, error) {
 	first, err := s.Ask(ctx, want)
 	if first == blnk.Nothing {
 		return Unknown, err
@@ -34,14 +35,14 @@ func (s *Server) judge(ctx context.Context, want, other secret.Key) (Verdict, er
 		return Open, nil
 	}
 	if first == blnk.Live {
-		return s.judgeLive(ctx, want, other)
+		return s.proveLive(ctx, want, other)
 	}
 	// Neither the wanted key nor a random one was taken: the other may be, or one
 	// of the two by a neighbour behind the same address. All questions about one
 	// key come in a row: servers that take turns could otherwise each get always
 	// the same key.
 	if blnk.Sendable(other) {
-		if v, err := s.judgeOther(ctx, other); v != Rejected {
+		if v, err := s.proveOther(ctx, other); v != Rejected {
 			return v, err
 		}
 	}
@@ -55,8 +56,8 @@ func (s *Server) judge(ctx context.Context, want, other secret.Key) (Verdict, er
 	}
 }
 
-// judgeLive: the wanted key was taken and a random one was not.
-func (s *Server) judgeLive(ctx context.Context, want, other secret.Key) (Verdict, error) {
+// proveLive: the wanted key was taken and a random one was not.
+func (s *Server) proveLive(ctx context.Context, want, other secret.Key) (Verdict, error) {
 	v := Live
 	if blnk.Sendable(other) {
 		switch answer, err := s.insist(ctx, other); answer {
@@ -79,9 +80,9 @@ func (s *Server) judgeLive(ctx context.Context, want, other secret.Key) (Verdict
 	}
 }
 
-// judgeOther: OtherLive where the other key is taken at once, Mixed where only
+// proveOther: OtherLive where the other key is taken at once, Mixed where only
 // some take it, Rejected where none does.
-func (s *Server) judgeOther(ctx context.Context, other secret.Key) (Verdict, error) {
+func (s *Server) proveOther(ctx context.Context, other secret.Key) (Verdict, error) {
 	switch answer, err := s.insist(ctx, other); answer {
 	case blnk.Nothing:
 		return Unknown, err
@@ -98,22 +99,38 @@ func (s *Server) judgeOther(ctx context.Context, other secret.Key) (Verdict, err
 	}
 }
 
+// Each asks all servers at once, and gives their verdicts and reasons in order.
+func Each(servers []*Server, ask func(i int, s *Server) (Verdict, error)) ([]Verdict, []error) {
+	verdicts, reasons := make([]Verdict, len(servers)), make([]error, len(servers))
+	var group sync.WaitGroup
+	for i, s := range servers {
+		one := func() { verdicts[i], reasons[i] = ask(i, s) }
+		if i < len(servers)-1 {
+			group.Go(one)
+		} else {
+			one()
+		}
+	}
+	group.Wait()
+	return verdicts, reasons
+}
+
 func always(key secret.Key) func() secret.Key { return func() secret.Key { return key } }
 
 func isLive(a blnk.Answer) bool { return a == blnk.Live }
 
-// A Survey is everything that one server says to keys and to random ones.
-type Survey struct {
+// Answers are everything that one server says to keys and to random ones.
+type Answers struct {
 	*Server
 	Keys   []Tally // in the order of the keys
 	Random Tally
 	Err    error // why there are no more answers; nil where all came
 }
 
-// Survey asks a server for random keys and for each of the keys, every time as
+// AskAll asks a server for random keys and for each of the keys, every time as
 // often as has to agree. A server that never answered is not waited for.
-func (s *Server) Survey(ctx context.Context, keys []secret.Key) *Survey {
-	v := &Survey{Server: s, Keys: make([]Tally, len(keys))}
+func (s *Server) AskAll(ctx context.Context, keys []secret.Key) *Answers {
+	v := &Answers{Server: s, Keys: make([]Tally, len(keys))}
 	answer, err := s.Ask(ctx, random())
 	if v.Err = err; err != nil {
 		return v
@@ -135,13 +152,13 @@ func (s *Server) Survey(ctx context.Context, keys []secret.Key) *Survey {
 
 // Open says that a random key was let in. A few such answers are enough: they
 // came from a server behind the address that is open.
-func (v *Survey) Open() bool { return v.Random.live+v.Random.scoped > 0 }
+func (v *Answers) Open() bool { return v.Random.live+v.Random.scoped > 0 }
 
 // Closed says that all random keys were refused, as they should be.
-func (v *Survey) Closed() bool { return v.Random.verdict(Agreeing) == Rejected }
+func (v *Answers) Closed() bool { return v.Random.verdict(Agreeing) == Rejected }
 
 // Key is what is proved about a key; nothing where random ones get in.
-func (v *Survey) Key(i int) Verdict {
+func (v *Answers) Key(i int) Verdict {
 	if !v.Closed() {
 		return Unknown
 	}
@@ -149,7 +166,7 @@ func (v *Survey) Key(i int) Verdict {
 }
 
 // Connections is how many answers there are to every key.
-func (v *Survey) Connections() int {
+func (v *Answers) Connections() int {
 	n := v.Random.Total()
 	for _, t := range v.Keys {
 		n = min(n, t.Total())

@@ -1,0 +1,193 @@
+package rotate
+
+import (
+	"context"
+	"time"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// An Intent says which kind of rotation a run is for. What makes a rotation, a
+// sync and others the same engine is data here: where the next key comes from,
+// and which preconditions hold.
+type Intent struct {
+	// Event is what the journal and the audit log call it.
+	Event string
+	// NewKey makes the next key; it is called once in a rotation. nil: the next
+	// key is there already, in the store with the index Source, and the others
+	// may hold any key or none.
+	NewKey func() (secret.Key, error)
+	Source int
+	// Trust: the source is right, whatever key is live.
+	Trust bool
+
+	// IfOlderThan: nothing is done unless the last proved rotation is older.
+	// 0: whatever the age.
+	IfOlderThan time.Duration
+	IfUnknown   IfUnknown
+	// Weak says why the current key is due whatever its age; "" where it is not.
+	// nil knows no weak key.
+	Weak func(secret.Key) string
+
+	// Compromised: others know the old key. There is no way back to it.
+	Compromised bool
+	// ServerDown: the old key is not proved beforehand.
+	ServerDown bool
+	// Reason goes into the audit log.
+	Reason string
+}
+
+// What a rotation can be begun for.
+const (
+	Rotate = "rotate" // a new key
+	Sync   = "sync"   // the key of one store, brought to the others and to the servers
+)
+
+// IfUnknown says what Intent.IfOlderThan does with a key that was never seen
+// before.
+type IfUnknown string
+
+// What can be done with a key of unknown age.
+const (
+	AdoptUnknown  IfUnknown = "adopt"  // its clock starts now
+	RotateUnknown IfUnknown = "rotate" // it counts as due
+	FailUnknown   IfUnknown = "fail"   // ErrUnknownAge
+)
+
+// A Recorder keeps the audit log. Append of a final record that is there
+// already is a success.
+type Recorder interface {
+	Append(ctx context.Context, r audit.Record) error
+}
+
+// An Env is what a run needs besides its target. All but Lock, Recorder and Now
+// may be nil.
+type Env struct {
+	// Lock keeps every other rotation of the target away.
+	Lock     func(ctx context.Context) (unlock func(), err error)
+	Recorder Recorder
+	Now      func() time.Time
+	// Host and User stand in journal and audit log.
+	Host, User string
+
+	// Before checks what the engine cannot know, before the first effect: whether
+	// the restart can work, whether the stores reach the servers. It runs beside
+	// the questions to the servers, and its error counts before theirs: it knows
+	// causes, and they know effects.
+	Before func(ctx context.Context, current secret.Key) (Findings, error)
+	// After looks at what a restart has made of the processes: an error where one
+	// has another key than the stores, or did not restart.
+	After func(ctx context.Context, key secret.Key) error
+	// Confirm shows the plan to a person, and returns an error where the answer
+	// is no.
+	Confirm func(ctx context.Context, p Plan) error
+	// Progress takes what happens.
+	Progress func(Progress)
+}
+
+// Findings are what a check that found no fault has to say.
+type Findings struct {
+	// Remarks are good to know before: a plan shows them.
+	Remarks []string
+	// Cautions are about what a rotation may miss. Nobody sees the plan of a
+	// cron job, so they are warnings of its report, too.
+	Cautions []string
+}
+
+// A Plan is what a run would do, after all its checks have passed.
+type Plan struct {
+	Current secret.Key // for what only the live key can find out; never to be shown
+	Old     string     // fingerprint
+	Stores  []string   // in the order of writing
+	Copies  []string
+	Restart []string
+	Servers []string
+	Findings
+	// Differs is what differs from the source, where the next key comes from there.
+	Differs []string
+	// Open is the rotation that would be finished instead, or nil.
+	Open *Open
+	Due  Due
+}
+
+// A Due says whether something has to be done now, and why.
+type Due struct {
+	Yes bool
+	// Why is a sentence for people.
+	Why string
+	// Adopt: the key was never seen before, and its clock starts now.
+	Adopt bool
+}
+
+// Outcome is how a run ended.
+type Outcome string
+
+// The outcomes, as cli.md names them in JSON.
+const (
+	Rotated    Outcome = "rotated"
+	Synced     Outcome = "synced"  // the source's key is in every store and on every server now
+	InSync     Outcome = "in_sync" // it had been before
+	NotDue     Outcome = "not_due"
+	Adopted    Outcome = "adopted"
+	Resumed    Outcome = "resumed" // an open rotation went forward to its end
+	RolledBack Outcome = "rolled_back"
+	Stuck      Outcome = "stuck"
+	Refused    Outcome = "refused"
+	Abandoned  Outcome = "abandoned" // an open rotation was forgotten
+	None       Outcome = "none"      // nothing was open
+)
+
+// A Report is what a run did: text, JSON, audit record and exit code are made of
+// it. It is filled as far as the run came, also beside an error.
+type Report struct {
+	Outcome  Outcome
+	Rotation string // "" where none was begun
+	Old, New string // fingerprints; "" for none or a weak one
+	Servers  []ServerState
+	Steps    []StepTime
+	// Warnings are what a person should know. Incomplete says that one of them is
+	// about something that failed beside a proved rotation (exit code 8).
+	Warnings   []string
+	Incomplete bool
+	// Unwritten are the write-only copies that could not be written.
+	Unwritten []string
+	Due       Due
+}
+
+// A ServerState is what one server accepted in the end.
+type ServerState struct {
+	URL     string `json:"url"`
+	Live    string `json:"live"` // new, old, mixed, down, open, other
+	Sampled bool   `json:"sampled,omitempty"`
+	// OldScoped: the new key is live, and the old one lives on as a scoped one.
+	OldScoped bool `json:"-"`
+}
+
+// A StepTime is how long a step lasted.
+type StepTime struct {
+	Name     string
+	Duration time.Duration
+}
+
+// Progress is something that happens: a step begins, ends well or fails; or a note
+// of something within it.
+type Progress struct {
+	Step string // create, set, restart, test, finish
+	Undo bool   // the step belongs to the way back
+	Kind Kind
+	Text string // of a note or a failure; never a key
+	// Duration is that of a step that has ended.
+	Duration time.Duration
+}
+
+// Kind is the kind of a Progress.
+type Kind int
+
+// The kinds of Progress.
+const (
+	Started Kind = iota
+	Done
+	Failed
+	Note
+)

@@ -1,0 +1,345 @@
+// Package target is what a run works on: a Spec, which is plain data, and a
+// Target, which is the same, opened. The flags, the journal of an open rotation
+// and a named target of the configuration all become a Spec, and Open is the one
+// place that opens it.
+//
+//	spec := target.Spec{Stores: …, Restart: …}
+//	places, err := target.OpenStores(&spec, openers) // the first names the state folder
+//	// … fill what was not typed from the journal …
+//	t, err := target.Open(ctx, spec, openers)
+//
+// The package knows no place, driver or protocol: the Openers are handed in. It
+// opens and asks; it changes nothing but what a crash left half written
+// (Target.Locate).
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// A Spec names everything that a rotation touches, so that another process can
+// open the same again.
+type Spec struct {
+	// Stores are references of places that hold the key, write-only copies among
+	// them. The first is the source of truth, and names the target.
+	Stores  []string `json:"stores"`
+	Restart []string `json:"restart"`
+	Servers []string `json:"servers"`
+	// Dir is the working directory of commands in Restart.
+	Dir string `json:"dir"`
+	// CACert, Proxy and AllowPlaintext say how the servers are reached.
+	CACert         string `json:"ca_cert,omitempty"`
+	Proxy          string `json:"proxy,omitempty"`
+	AllowPlaintext bool   `json:"allow_plaintext,omitempty"`
+	// Timeout is how long the servers may take to answer as they should after the
+	// restart; 0 is Target's to choose. RestartTimeout is how long the restart
+	// itself may take.
+	Timeout        time.Duration `json:"timeout_ns"`
+	RestartTimeout time.Duration `json:"restart_timeout_ns"`
+}
+
+// SameStores says whether two specs are of the same places: the order of all but
+// the first carries no meaning.
+func (s Spec) SameStores(other Spec) bool {
+	sorted := func(refs []string) []string { return slices.Sorted(slices.Values(refs)) }
+	return len(s.Stores) > 0 && len(other.Stores) > 0 && s.Stores[0] == other.Stores[0] &&
+		slices.Equal(sorted(s.Stores), sorted(other.Stores))
+}
+
+// ErrSpec: what was named does not go together, or is not enough. Errors that wrap
+// it say what, and their hints what helps.
+var ErrSpec = errors.New("")
+
+// wrong is an ErrSpec with a text of its own.
+type wrong struct{ text string }
+
+func (w wrong) Error() string        { return w.text }
+func (w wrong) Is(target error) bool { return target == ErrSpec }
+
+func refuse(help, format string, args ...any) error {
+	return hint.Add(wrong{fmt.Sprintf(format, args...)}, "%s", help)
+}
+
+// A Restarter makes a running Blnk, server and workers, read its configuration
+// again. Restart returns nil only when it believes that this has happened; it
+// may be called again after any error. Its context ends when the time for a
+// restart is up, with a cause that says so.
+type Restarter interface {
+	Restart(ctx context.Context) error
+	String() string
+}
+
+// A Driver is a Restarter, and what the engine must know of it as data.
+type Driver struct {
+	Restarter
+	// WorkersProved says that its success stands for the workers too.
+	WorkersProved bool
+	// Polls is how long the servers may take to answer as they should, unless the
+	// person says otherwise; 0 is the usual time.
+	Polls time.Duration
+}
+
+// A locator is a Restarter that knows where the restarted server can be asked:
+// URLs of the addresses that it publishes on this host.
+type locator interface {
+	Servers(ctx context.Context) ([]string, error)
+}
+
+// A checker is a Restarter that can tell whether it could work.
+type checker interface {
+	Check(ctx context.Context) error
+}
+
+// A configured store holds a whole configuration of Blnk.
+type configured interface {
+	Path() string
+	Config(ctx context.Context) ([]byte, error)
+}
+
+// Openers make of references what they name. Their errors are ready to be shown.
+type Openers struct {
+	// Store opens a store, or a copy that can only be written.
+	Store   func(ref string, spec Spec) (store.Store, store.Copy, error)
+	Restart func(ref string, spec Spec) (Driver, error)
+	Server  func(url string, spec Spec) (*proof.Server, error)
+}
+
+// State is what the state folder keeps of a target: the journal of its one open
+// rotation, and what is known between rotations. SaveJournal is durable and atomic
+// when it returns nil. LoadJournal returns nil where there is none.
+type State interface {
+	LoadJournal() ([]byte, error)
+	SaveJournal([]byte) error
+	ForgetJournal() error
+	LoadFacts() (state.Facts, error)
+	SaveFacts(state.Facts) error
+}
+
+// A Target is everything that a run works on.
+type Target struct {
+	// Spec has canonical references, which name the same from anywhere.
+	Spec
+	Set     store.Set // the first is the source of truth
+	Copies  []store.Copy
+	Drivers []Driver
+	Servers []*proof.Server
+	// WorkersProved: every driver's success stands for the workers too.
+	WorkersProved bool
+	State         State
+}
+
+// OpenStores opens the stores of a spec, and makes their references canonical. A
+// copy that comes first, or a place that is named twice, is ErrSpec.
+func OpenStores(spec *Spec, open Openers) (set store.Set, copies []store.Copy, err error) {
+	var refs []string
+	for _, ref := range spec.Stores {
+		one, writeOnly, err := open.Store(ref, *spec)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case writeOnly != nil && len(set) == 0:
+			return nil, nil, refuse("name a store that can be read first",
+				"--store: %s can only be written, and the first store is the source of truth", writeOnly)
+		case writeOnly != nil && slices.Contains(refs, writeOnly.String()):
+			return nil, nil, refuse("name it once", "--store: %s is given twice", writeOnly)
+		case writeOnly != nil:
+			copies = append(copies, writeOnly)
+			refs = append(refs, writeOnly.String())
+		default:
+			set = append(set, one)
+			refs = append(refs, one.String())
+		}
+	}
+	if first, second := set.SamePlace(); first != "" && first == second {
+		return nil, nil, refuse("name it once", "--store: %s is given twice", first)
+	} else if first != "" {
+		return nil, nil, refuse("name it once", "--store: %s and %s are the same place", first, second)
+	}
+	spec.Stores = refs
+	return set, copies, nil
+}
+
+// Open opens everything that a spec names. Servers that it does not name are
+// looked for by Locate.
+func Open(spec Spec, open Openers) (*Target, error) {
+	t := &Target{Spec: spec, WorkersProved: true}
+	if t.Timeout == 0 {
+		t.Timeout = UsualTimeout
+	}
+	var err error
+	if t.Set, t.Copies, err = OpenStores(&t.Spec, open); err != nil {
+		return nil, err
+	}
+	var refs []string
+	for _, ref := range spec.Restart {
+		d, err := open.Restart(ref, t.Spec)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, d.String())
+		t.Drivers = append(t.Drivers, d)
+		t.WorkersProved = t.WorkersProved && d.WorkersProved
+		if spec.Timeout == 0 {
+			t.Timeout = max(t.Timeout, d.Polls)
+		}
+	}
+	t.Restart = refs
+	return t, nil
+}
+
+// UsualTimeout is Spec.Timeout where nobody says otherwise.
+const UsualTimeout = 2 * time.Minute
+
+// Locate opens the servers. Where none are named the drivers are asked where the
+// server is; else the port stands in a blnk.json. repair says that the caller may
+// put right a file that a crash left torn: no journal knows the port.
+func (t *Target) Locate(ctx context.Context, open Openers, repair func() error) error {
+	urls := t.Spec.Servers
+	if len(urls) == 0 {
+		found, err := t.published(ctx)
+		if err == nil && len(found) == 0 {
+			found, err = t.local(ctx, repair)
+		}
+		if err != nil {
+			return err
+		}
+		urls = found
+	}
+	t.Spec.Servers, t.Servers = nil, nil
+	for _, url := range urls {
+		server, err := open.Server(url, t.Spec)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(t.Spec.Servers, server.String()) {
+			return refuse("name it once", "--server: %s is given twice", server)
+		}
+		t.Spec.Servers = append(t.Spec.Servers, server.String())
+		t.Servers = append(t.Servers, server)
+	}
+	return nil
+}
+
+// published asks the drivers.
+func (t *Target) published(ctx context.Context) (urls []string, err error) {
+	for _, d := range t.Drivers {
+		l, ok := d.Restarter.(locator)
+		if !ok {
+			continue
+		}
+		found, err := l.Servers(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("find the server with '%s': %w", d, err)
+		}
+		for _, url := range found {
+			if !slices.Contains(urls, url) { // two drivers may know the same server
+				urls = append(urls, url)
+			}
+		}
+	}
+	return urls, nil
+}
+
+// local is the server that a blnk.json names by its port. What is wrong with a
+// file is better said by its store, which says it of every file.
+func (t *Target) local(ctx context.Context, repair func() error) ([]string, error) {
+	url, err := LocalServer(ctx, t.Set)
+	if errors.Is(err, textfile.ErrTorn) && repair != nil {
+		if err := repair(); err != nil {
+			return nil, err
+		}
+		url, err = LocalServer(ctx, t.Set)
+	}
+	if err == nil {
+		return []string{url}, nil
+	}
+	if errors.Is(err, ErrNoServer) {
+		// A driver that knows no server may know why.
+		if fault := t.CheckDrivers(ctx, nil); fault != nil {
+			return nil, fault
+		}
+	}
+	for _, one := range t.Set {
+		if _, _, unread := one.Get(ctx); unread != nil {
+			return nil, unread
+		}
+	}
+	return nil, err
+}
+
+// CheckDrivers asks the drivers whether they could work. An error that excuse
+// takes is none.
+func (t *Target) CheckDrivers(ctx context.Context, excuse func(error) bool) error {
+	for _, d := range t.Drivers {
+		c, ok := d.Restarter.(checker)
+		if !ok {
+			continue
+		}
+		if err := c.Check(ctx); err != nil && (excuse == nil || !excuse(err)) {
+			return fmt.Errorf("restart with '%s': %w", d, err)
+		}
+	}
+	return nil
+}
+
+// Config is the text of the first blnk.json among the stores, and its path; nil
+// where there is none that can be read. It holds a key.
+func Config(ctx context.Context, set store.Set) (text []byte, path string) {
+	for _, one := range set {
+		if file, ok := one.(configured); ok {
+			if text, err := file.Config(ctx); err == nil {
+				return text, file.Path()
+			}
+		}
+	}
+	return nil, ""
+}
+
+// ErrNoServer: nothing says where the server is. It is an ErrSpec.
+var ErrNoServer error = wrong{"--server is required where no blnkjson: store gives the port"}
+
+// LocalServer is the address on this host that the port in the first blnk.json
+// among the stores gives; ErrNoServer where there is none.
+func LocalServer(ctx context.Context, set store.Set) (string, error) {
+	for _, one := range set {
+		file, ok := one.(configured)
+		if !ok {
+			continue
+		}
+		config, err := file.Config(ctx)
+		if err != nil {
+			return "", err
+		}
+		effective, err := blnk.Resolve(config, nil)
+		if err != nil {
+			return "", refuse("name the server with --server", "port in %s: %v", file.Path(), err)
+		}
+		port := effective.Port()
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", refuse("name the server with --server", "port in %s: not a number from 1 to 65535", file.Path())
+		}
+		return "http://127.0.0.1:" + port, nil
+	}
+	return "", hint.Add(ErrNoServer, "name each replica: --server http://127.0.0.1:5001")
+}
+
+// Absolute makes the paths of a spec absolute that stand in it as they were
+// typed, seen from dir.
+func (s *Spec) Absolute(dir string) {
+	if s.CACert != "" && !filepath.IsAbs(s.CACert) {
+		s.CACert = filepath.Join(dir, s.CACert)
+	}
+}
