@@ -65,7 +65,7 @@ func standinImage(t *testing.T) string {
 	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o777}), w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	image := fmt.Sprintf("blnkctl-test:%d-%d", os.Getpid(), rand.IntN(1_000_000))
+	image := fmt.Sprintf("%s-image:%d", containersOf(os.Getenv(runVariable)), rand.IntN(1_000_000))
 	load := exec.Command("docker", "import", "-c", "ENV PATH=/bin", "-c", "ENV STANDIN_HOST=0.0.0.0", "-c", `CMD ["blnk", "start"]`, "-", image)
 	load.Stdin = &layer
 	if out, err := load.CombinedOutput(); err != nil {

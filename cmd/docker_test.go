@@ -70,6 +70,7 @@ func runDockerScripts(t *testing.T, folder string, names []string, image string,
 		Cmds:                cmds,
 		Condition:           condition,
 		Setup: func(env *testscript.Env) error {
+			takeTurn(env, engineTurns)
 			err := errors.Join(prepareScript(env), prepareContainers(env, image))
 			if err == nil && more != nil {
 				err = more(env)
@@ -82,7 +83,7 @@ func runDockerScripts(t *testing.T, folder string, names []string, image string,
 // prepareContainers gives a script names and ports of its own, and removes its
 // containers at its end.
 func prepareContainers(env *testscript.Env, image string) error {
-	n := fmt.Sprintf("bt%08x", rand.Uint32())
+	n := fmt.Sprintf("%s%06x", containersOf(os.Getenv(runVariable)), rand.N(1<<24))
 	for name, value := range map[string]string{"N": n, "IMAGE": image, "DOCKER_CONFIG": filepath.Join(env.WorkDir, "home", ".docker")} {
 		env.Setenv(name, value)
 	}

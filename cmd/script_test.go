@@ -49,11 +49,27 @@ func programs() map[string]func() {
 }
 
 func TestMain(m *testing.M) {
-	// Scripts wait more than they work. A -parallel that is given wins.
-	if err := flag.Set("test.parallel", strconv.Itoa(8*runtime.NumCPU())); err != nil {
+	// Who waits for his turn must keep nobody else from it. A -parallel that is
+	// given wins.
+	if err := flag.Set("test.parallel", strconv.Itoa(cap(scriptTurns)+3*cap(engineTurns))); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, programs())
+	all := programs()
+	all[guardName] = func() { os.Exit(guardRun()) }
+	testscript.Main(guarded{m}, all)
+}
+
+// Scripts wait more than they work, but the Docker engine works: so many at a
+// time.
+var (
+	scriptTurns = make(chan struct{}, 8*runtime.NumCPU())
+	engineTurns = make(chan struct{}, 3*runtime.NumCPU())
+)
+
+// takeTurn waits for a turn, which lasts until the end of the script.
+func takeTurn(env *testscript.Env, turns chan struct{}) {
+	turns <- struct{}{}
+	env.Defer(func() { <-turns })
 }
 
 // TestScripts runs every script of testdata: one behaviour each, which its
@@ -73,6 +89,7 @@ func scriptParams(more func(*testscript.Env) error) testscript.Params {
 		Cmds:                withEndCmds(withRotateCmds(scriptCmds())),
 		Condition:           scriptCondition,
 		Setup: func(env *testscript.Env) error {
+			takeTurn(env, scriptTurns)
 			if err := prepareScript(env); err != nil {
 				return err
 			}
@@ -105,6 +122,7 @@ func prepareScript(env *testscript.Env) error {
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("BLNKCTL_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("RUN", filepath.Join(env.WorkDir, "run"))
+	env.Setenv(runVariable, os.Getenv(runVariable))
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else a second at the end of each process
 	for _, dir := range []string{"home", "run"} {
 		if err := os.Mkdir(filepath.Join(env.WorkDir, dir), 0o700); err != nil {
