@@ -136,17 +136,15 @@ const patience = 3 * time.Minute
 // until asks again and again until the answer is nil.
 func until(ts *testscript.TestScript, what string, ask func() error) {
 	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(3 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	err := poll(func() (bool, error) {
 		err := ask()
-		if err == nil {
-			return
+		if err != nil && time.Now().After(deadline) {
+			return false, fmt.Errorf("waited %s for %s: %w", patience, what, err)
 		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("waited %s for %s: %v", patience, what, err)
-		}
-		<-tick.C
+		return err == nil, nil
+	})
+	if err != nil {
+		ts.Fatalf("%v", err)
 	}
 }
 

@@ -158,15 +158,14 @@ func hasKill(set string) bool {
 	return err == nil && bits&(1<<(syscall.SIGKILL-1)) != 0
 }
 
-// poll asks again and again.
+// poll asks again and again, and less and less often: who asks all the time
+// keeps the others from what it waits for.
 func poll(done func() (bool, error)) error {
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for wait := time.Millisecond; ; wait = min(wait*5/4, 25*time.Millisecond) {
 		if ok, err := done(); ok || err != nil {
 			return err
 		}
-		<-tick.C
+		<-time.After(wait)
 	}
 }
 

@@ -69,14 +69,11 @@ func TestBitsOfExamples(t *testing.T) {
 	}
 }
 
-// TestRandomKeysAreNotWeak: of two million keys that are as strong as the
+// TestRandomKeysAreNotWeak: of four hundred thousand keys that are as strong as the
 // floor or stronger, none may be called weak for the runs that stand in it by
 // chance, and next to none for characters that happen not to occur.
 func TestRandomKeysAreNotWeak(t *testing.T) {
-	rounds := 200_000
-	if testing.Short() {
-		rounds = 20_000
-	}
+	const rounds = 40_000
 	random := rand.NewChaCha8([32]byte{})
 	bytes := func(n int) []byte { b := make([]byte, n); _, _ = random.Read(b); return b }
 	base62 := func(n int) string {

@@ -159,6 +159,7 @@ func TestDaemonLeftBehind(t *testing.T) {
 // A time-out ends the whole group, also members that ignore SIGTERM and
 // members that outlive the command; a daemon outside of it lives on.
 func TestTimeoutEndsTheGroup(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, text string
 		signal     string
@@ -170,13 +171,14 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 		{"stopped", "sleep 300 & echo $!; kill -STOP $!; kill -STOP $$; wait", "terminated", -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			cmd := sh(c.text)
-			cmd.Timeout, cmd.Grace = 500*time.Millisecond, 500*time.Millisecond
+			cmd.Timeout, cmd.Grace = 2*time.Second, 2*time.Second // far more than a shell takes to get there
 			res, err := cmd.Run(t.Context())
 			if !res.TimedOut || res.Signal != c.signal || res.Exit != c.exit {
 				t.Errorf("got %+v, want a time-out, signal %q, exit %d", res, c.signal, c.exit)
 			}
-			if want := "run sh: timed out after 500ms"; err == nil || err.Error() != want {
+			if want := "run sh: timed out after 2s"; err == nil || err.Error() != want {
 				t.Errorf("error %v, want %s", err, want)
 			}
 			pid, err := strconv.Atoi(strings.TrimSpace(res.Output))
@@ -192,8 +194,9 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 }
 
 func TestTimeoutLeavesOtherGroups(t *testing.T) {
+	t.Parallel()
 	cmd := sh("setsid sleep 300 & echo $!; sleep 300")
-	cmd.Timeout = 500 * time.Millisecond
+	cmd.Timeout = 2 * time.Second
 	res, _ := cmd.Run(t.Context())
 	pid, err := strconv.Atoi(strings.TrimSpace(res.Output))
 	if err != nil {
@@ -216,7 +219,7 @@ func TestContextEnds(t *testing.T) {
 		_, _ = os.ReadFile(fifo) // returns when the command has written
 		cancel(why)
 	}()
-	res, err := sh("trap 'echo cleaned up; exit 0' TERM; echo go >" + fifo + "; sleep 300 & wait").Run(ctx)
+	res, err := sh("trap 'echo cleaned up; exit 0' TERM; sh -c 'echo go >" + fifo + "; exec sleep 300' & wait").Run(ctx)
 	if !errors.Is(err, why) || res.TimedOut || res.Output != "cleaned up\n" {
 		t.Errorf("got %+v, %v; want the cause and a command that cleaned up", res, err)
 	}
@@ -291,7 +294,7 @@ func TestFlood(t *testing.T) {
 // Run returns.
 func dies(t *testing.T, pid int) bool {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(far)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for alive(t, pid) {
