@@ -1,0 +1,84 @@
+package cmd_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// runVariable is in the environment of all that a test run starts: which one.
+const runVariable = "TEST_RUN_OF_BLNKCTL"
+
+// A guarded test run leaves nothing running, however it ends: another process,
+// the guard, sees its end, and kills whatever has its variable. (A server of the
+// stand-in is meant to outlive those who start it, so none of them can take it
+// along.)
+type guarded struct{ *testing.M }
+
+const guardName = "guard-of-tests"
+
+func (g guarded) Run() int {
+	run := fmt.Sprintf("%06x", rand.N(1<<24))
+	read, write, err := os.Pipe()
+	if err == nil {
+		err = errors.Join(os.Setenv(runVariable, run), startGuard(run, read), read.Close())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "guard:", err)
+		return 1
+	}
+	status := g.M.Run()
+	_, _ = write.WriteString("over")
+	return status
+}
+
+func startGuard(run string, stdin *os.File) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	guard := &exec.Cmd{Path: self, Args: []string{guardName, run}, Stdin: stdin, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+	return guard.Start()
+}
+
+// guardRun is the guard. A run that says that it is over has tidied up itself.
+func guardRun() int {
+	if word, _ := io.ReadAll(os.Stdin); len(word) > 0 {
+		return 0
+	}
+	run := os.Args[1]
+	again := time.NewTicker(20 * time.Millisecond) // what was about to start something
+	for range 50 {
+		killAll(run)
+		<-again.C
+	}
+	removeContainers(containersOf(run))
+	return 0
+}
+
+// killAll kills what has the variable of a test run, but for the guard.
+func killAll(run string) {
+	want := []byte(runVariable + "=" + run)
+	all, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range all {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if env, err := os.ReadFile(path); err == nil && bytes.Contains(env, want) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// containersOf is how the names of a run's containers and images begin.
+func containersOf(run string) string { return "bt" + run }
