@@ -6,8 +6,10 @@
 // to a private file without a name instead of a pipe: a daemon that it leaves
 // behind keeps the file open, and with a pipe that alone would keep Run
 // waiting. A key goes to it and comes from it through pipes only, never through
-// a file, an argument or a variable. Run waits for the command itself, never for what it started, and
-// signals the group only on a time-out or when the context ends.
+// a file, an argument or a variable. Run waits for the command itself, never for
+// what it started, and signals the group only on a time-out or when the context
+// ends. Another run of blnkctl can find a command again by its PID and its start
+// time, wait for it and end it (Process).
 //
 // It does not promise to find processes that left the group, nor to bound what
 // a daemon left behind goes on writing to that file: its room on the disk
@@ -18,12 +20,12 @@ package run
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,12 +33,25 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// defaultGrace is what a group gets between SIGTERM and SIGKILL.
-const defaultGrace = 5 * time.Second
+const (
+	// defaultGrace is what a group gets between SIGTERM and SIGKILL.
+	defaultGrace = 5 * time.Second
+	// poll is how often a group is asked whether it is gone: the kernel gives no
+	// event for that.
+	poll = 10 * time.Millisecond
+	// lastWait is how long a killed command may take to be gone. Only one that
+	// hangs in the kernel (a dead network file system) takes longer.
+	lastWait = 5 * time.Second
+	// drain is how long stdout may stay open behind a command that ended: what
+	// it wrote is read at once, and only a daemon that it left behind keeps the
+	// pipe open.
+	drain = time.Second
+	// givenUp is the exit status where there is none.
+	givenUp = -1
+)
 
-// lastWait is how long a killed command may take to be gone. Only one that
-// hangs in the kernel (a dead network file system) takes longer.
-const lastWait = 5 * time.Second
+// ErrTooLong: a command printed more on its stdout than a key can be.
+var ErrTooLong = errors.New("too much on its stdout")
 
 // A Cmd is a command to run. It holds no state: it can be run again.
 type Cmd struct {
@@ -64,6 +79,8 @@ type Cmd struct {
 	// Held is a file that the command inherits and so keeps open until it ends;
 	// nil is none. It serves for a lock that must outlive this process.
 	Held *os.File
+	// Started hears of the command as soon as it runs; nil is nobody.
+	Started func(Process)
 }
 
 // A Result is how a command ended.
@@ -86,10 +103,8 @@ type Result struct {
 // An ExitError is a command that did not end with exit status 0. Its text
 // names the program only: arguments and output may be long or private.
 type ExitError struct {
-	// Name is the program, as it was given.
-	Name string
-	// Result is what is known of the run.
-	Result Result
+	Name   string // the program, as it was given
+	Result Result // what is known of the run
 	// Err is the reason where it is not the command's own end: it could not be
 	// started, or the context ended. It is nil for an exit status, a signal
 	// and a time-out.
@@ -115,10 +130,10 @@ func (c Cmd) Run(ctx context.Context) (Result, error) { return c.run(ctx, nil) }
 // stderr, with that key masked too. Where there is an error there is no key.
 // More than Most on stdout is an *ExitError that wraps ErrTooLong.
 func (c Cmd) Read(ctx context.Context) (secret.Key, Result, error) {
-	out := capture{most: cmp.Or(c.Most, defaultMost)}
+	out := printed{most: cmp.Or(c.Most, keep)}
 	res, err := c.run(ctx, &out)
-	if err == nil && out.over {
-		res, err = c.failed(c.Args[0], res, fmt.Errorf("%w: more than %d KiB", ErrTooLong, out.most>>10))
+	if err == nil && out.tooLong {
+		res, err = c.failed(res, fmt.Errorf("%w: more than %d KiB", ErrTooLong, out.most>>10))
 	}
 	if err != nil {
 		return secret.Key{}, res, err
@@ -126,50 +141,77 @@ func (c Cmd) Read(ctx context.Context) (secret.Key, Result, error) {
 	return secret.New(string(out.data)), res, nil
 }
 
-func (c Cmd) run(ctx context.Context, stdout *capture) (Result, error) {
+// Check says, without running it, whether the program can be found and run. It
+// looks into the caller's own PATH, as Run does.
+func (c Cmd) Check() error {
 	if len(c.Args) == 0 {
-		return c.failed("", Result{Exit: -1}, errors.New("no command"))
+		return errors.New("no command")
+	}
+	name := c.Args[0]
+	if strings.ContainsRune(name, filepath.Separator) && !filepath.IsAbs(name) && c.Dir != "" {
+		name = filepath.Join(c.Dir, name) // where the kernel looks once it is there
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		return fmt.Errorf("program of the command: %w", err)
+	}
+	return nil
+}
+
+func (c Cmd) run(ctx context.Context, stdout *printed) (Result, error) {
+	if len(c.Args) == 0 {
+		return c.failed(Result{Exit: givenUp}, errors.New("no command"))
 	}
 	if ctx.Err() != nil {
-		return c.failed(c.Args[0], Result{Exit: -1}, context.Cause(ctx))
+		return c.failed(Result{Exit: givenUp}, context.Cause(ctx))
 	}
 	out, err := privateFile()
 	if err != nil {
-		return c.failed(c.Args[0], Result{Exit: -1}, err)
+		return c.failed(Result{Exit: givenUp}, fmt.Errorf("make a file for its output: %w", err))
 	}
 	defer out.Close()
 
 	cmd := exec.Command(c.Args[0], c.Args[1:]...)
 	cmd.Dir, cmd.Env = c.Dir, c.Env
-	cmd.Env = withoutBlnk(cmd.Environ())
+	// Settings of a Blnk server and their twins (BLNK_SERVER_BLNK_…) begin so.
+	cmd.Env = slices.DeleteFunc(cmd.Environ(), func(v string) bool { return strings.HasPrefix(v, "BLNK_") })
 	// The same file twice makes one descriptor: the order of writing stays.
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if c.Held != nil {
 		cmd.ExtraFiles = []*os.File{c.Held}
 	}
-	finish, err := c.connect(cmd, stdout)
-	if err != nil {
-		return c.failed(c.Args[0], Result{Exit: -1}, err)
+	keys := slices.Clone(c.Mask)
+	var in *feed
+	if !c.Input.IsZero() {
+		if in, err = newFeed(c.Input); err != nil {
+			return c.failed(Result{Exit: givenUp}, fmt.Errorf("make a pipe for its input: %w", err))
+		}
+		cmd.Stdin, keys = in.from, append(keys, c.Input)
 	}
-	if err := cmd.Start(); err != nil {
-		finish()
-		return c.failed(c.Args[0], Result{Exit: -1}, fmt.Errorf("could not start: %w", err))
+	if stdout != nil {
+		cmd.Stdout, cmd.WaitDelay = stdout, drain
 	}
-	res, cause := c.wait(ctx, cmd)
-	var keys []secret.Key
-	keys, res.Unread = finish()
-	text, err := tail(out, append(keys, c.Mask...))
-	if err != nil {
-		text = "(its output could not be read: " + err.Error() + ")"
+	res, cause := c.startAndWait(ctx, cmd)
+	if in != nil {
+		res.Unread = in.rest()
 	}
-	res.Output = text
-	return c.failed(c.Args[0], res, cause)
+	if stdout != nil && res.Exit != givenUp {
+		keys = append(keys, secret.New(strings.TrimSpace(string(stdout.data))))
+	}
+	if cmd.Process != nil {
+		if res.Output, err = tail(out, keys); err != nil {
+			res.Output = "(its output could not be read: " + err.Error() + ")"
+		}
+	}
+	return c.failed(res, cause)
 }
 
 // failed gives res the error that belongs to it: nil where all went well.
-func (c Cmd) failed(name string, res Result, cause error) (Result, error) {
-	e := &ExitError{Name: name, Result: res, Err: cause}
+func (c Cmd) failed(res Result, cause error) (Result, error) {
+	e := &ExitError{Err: cause}
+	if len(c.Args) > 0 {
+		e.Name = c.Args[0]
+	}
 	switch {
 	case res.TimedOut:
 		e.reason = fmt.Sprintf("timed out after %v", c.Timeout)
@@ -182,12 +224,19 @@ func (c Cmd) failed(name string, res Result, cause error) (Result, error) {
 	default:
 		return res, nil
 	}
+	e.Result = res
 	return res, e
 }
 
-// wait waits for a command that was started. The error says what ended the
-// wait where it was neither the command itself nor the time-out.
-func (c Cmd) wait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
+// startAndWait returns how the command ended. The error says what ended the wait
+// where it was neither the command itself nor the time-out.
+func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
+	if err := cmd.Start(); err != nil {
+		return Result{Exit: givenUp}, fmt.Errorf("could not start: %w", err)
+	}
+	if c.Started != nil {
+		c.Started(newProcess(cmd.Process.Pid))
+	}
 	done := make(chan struct{})
 	go func() {
 		_ = cmd.Wait() // ProcessState says it all
@@ -195,9 +244,7 @@ func (c Cmd) wait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 	}()
 	var limit <-chan time.Time
 	if c.Timeout > 0 {
-		timer := time.NewTimer(c.Timeout)
-		defer timer.Stop()
-		limit = timer.C
+		limit = time.After(c.Timeout)
 	}
 	var res Result
 	var cause error
@@ -209,9 +256,11 @@ func (c Cmd) wait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 		cause = fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	if res.TimedOut || cause != nil {
-		g := group{id: cmd.Process.Pid, grace: c.Grace, leader: done}
-		if !g.end() {
-			res.Exit = -1
+		endGroup(cmd.Process.Pid, cmp.Or(c.Grace, defaultGrace))
+		select {
+		case <-done:
+		case <-time.After(lastWait):
+			res.Exit = givenUp
 			return res, cause
 		}
 	}
@@ -222,30 +271,58 @@ func (c Cmd) wait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 	return res, cause
 }
 
-// withoutBlnk leaves out the settings of a Blnk server. Their twins
-// (BLNK_SERVER_BLNK_…) begin alike; BLNKCTL_… does not.
-func withoutBlnk(env []string) []string {
-	kept := make([]string, 0, len(env))
-	for _, v := range env {
-		if !strings.HasPrefix(v, "BLNK_") {
-			kept = append(kept, v)
-		}
-	}
-	return kept
+// A Process is a command that was started, by this process or by one before, for
+// a journal: a PID alone may by now be another's.
+type Process struct {
+	PID   int    `json:"pid"`
+	Start string `json:"start"` // when it was started, as the system says it
 }
 
-// privateFile makes a file that only this process and its children can reach:
-// 0600 and without a name. It appends, so that a command that truncates it by
-// opening /dev/stdout leaves no hole in front of what it writes next.
-func privateFile() (*os.File, error) {
-	name := filepath.Join(os.TempDir(), "blnkctl-run-"+rand.Text())
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("make a file for its output: %w", err)
+func newProcess(pid int) Process { return Process{PID: pid, Start: startOf(pid)} }
+
+// Running says whether the process still runs. Where the system does not say
+// when it was started, that is unknown, and false.
+func (p Process) Running() bool { return p.PID > 0 && p.Start != "" && startOf(p.PID) == p.Start }
+
+// End ends the process and its group: it has grace to end after SIGTERM, before
+// it gets SIGKILL. One that does not run is none.
+func (p Process) End(grace time.Duration) {
+	if p.Running() {
+		endGroup(p.PID, grace)
 	}
-	if err := os.Remove(name); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("make a file for its output: %w", err)
+}
+
+// endGroup asks a process group to end, and forces it at the end of grace. The
+// group's number cannot be given to others while one member is alive.
+func endGroup(id int, grace time.Duration) {
+	_ = syscall.Kill(-id, syscall.SIGTERM)
+	// A member that waits for a terminal (sudo asking for a password) is
+	// stopped, and would see SIGTERM only when it goes on.
+	_ = syscall.Kill(-id, syscall.SIGCONT)
+	deadline := time.After(grace)
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for !errors.Is(syscall.Kill(-id, 0), syscall.ESRCH) {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			_ = syscall.Kill(-id, syscall.SIGKILL)
+			return
+		}
 	}
-	return f, nil
+}
+
+// IsVariable says whether name can be the name of an environment variable that
+// a shell, too, could assign to: letters, digits and underscores, with no digit
+// in front (POSIX.1-2017, 3.235 and 8.1). It is no regular expression, because
+// every command would pay for that at its start.
+func IsVariable(name string) bool {
+	for i, c := range []byte(name) {
+		letter := c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z'
+		digit := '0' <= c && c <= '9'
+		if !letter && (!digit || i == 0) {
+			return false
+		}
+	}
+	return name != ""
 }
