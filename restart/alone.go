@@ -14,11 +14,11 @@ import (
 // what it will still do. Nothing was restarted.
 var ErrAtWork = errors.New("a restart command of an earlier run is still at work")
 
-// alone waits until no command that an earlier restart ran is at work any more,
+// Exclusive waits until no command that an earlier restart ran is at work any more,
 // and keeps others waiting until the file is closed and every command that
 // inherited it has ended. The file is nil, which may be closed too, where
 // Options.Lock names none.
-func (o Options) alone(ctx context.Context) (*os.File, error) {
+func (o Options) Exclusive(ctx context.Context) (*os.File, error) {
 	if o.Lock == "" {
 		return nil, nil
 	}

@@ -87,7 +87,7 @@ func (d *compose) Restart(ctx context.Context) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, d.opt.Timeout, fmt.Errorf("not done within %s", d.opt.Timeout))
 		defer cancel()
 	}
-	held, err := d.opt.alone(ctx)
+	held, err := d.opt.Exclusive(ctx)
 	if err != nil {
 		return err
 	}

@@ -179,7 +179,7 @@ func (d *compose) configure(ctx context.Context, p *project) error {
 		}
 		s.config = config
 		s.recreate = slices.ContainsFunc(s.containers, func(c *container) bool { return c.fixedKey() != "" }) ||
-			!s.containers[0].role().execs && slices.ContainsFunc(keyVariables(), func(name string) bool {
+			!s.containers[0].role().ExecStore && slices.ContainsFunc(keyVariables(), func(name string) bool {
 				return config.Environment[name] != nil
 			})
 	}

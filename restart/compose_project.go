@@ -162,14 +162,14 @@ func servicesOf(all []*container) []string {
 // others of the project do. One whose command does not tell may be Blnk all the
 // same where it is of the same image.
 func (p *project) runsBlnk(named []string) error {
-	runs := func(c *container) bool { return c.role().runsBlnk() }
+	runs := func(c *container) bool { return c.role().Blnk() }
 	others := slices.DeleteFunc(slices.Clone(p.others), func(c *container) bool { return !runs(c) })
 	if len(others) == 0 {
 		return nil // their commands do not tell
 	}
 	for _, s := range p.services {
 		if slices.ContainsFunc(s.containers, func(c *container) bool {
-			return runs(c) || slices.ContainsFunc(others, func(o *container) bool { return o.Image == c.Image && c.role().more })
+			return runs(c) || slices.ContainsFunc(others, func(o *container) bool { return o.Image == c.Image && c.role().Other })
 		}) {
 			return nil
 		}
@@ -192,8 +192,8 @@ func (d *compose) wanted(all []*container) []string {
 	for _, c := range all {
 		name, r := c.Config.Labels[labelService], c.role()
 		switch {
-		case !r.runsBlnk() || slices.Contains(servers, name) || slices.Contains(others, name):
-		case r.server:
+		case !r.Blnk() || slices.Contains(servers, name) || slices.Contains(others, name):
+		case r.Server:
 			servers = append(servers, name)
 		default:
 			others = append(others, name)
@@ -252,5 +252,5 @@ func (d *compose) containersOf(ctx context.Context, project, service string) ([]
 // blnk.json where there is none.
 func (c *container) writesConfig() bool {
 	text := strings.Join(c.argv(), " ")
-	return !c.role().runsBlnk() && (strings.Contains(text, "blnk-init") || strings.Contains(text, "blnk.json"))
+	return !c.role().Blnk() && (strings.Contains(text, "blnk-init") || strings.Contains(text, "blnk.json"))
 }

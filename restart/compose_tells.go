@@ -37,7 +37,7 @@ func (d *compose) Environments(ctx context.Context) ([]Environment, error) {
 	}
 	for _, c := range p.others {
 		// A script may be what starts Blnk there.
-		if r := c.role(); c.State.Running && !r.runsBlnk() && r.more && c.fixedKey() != "" {
+		if r := c.role(); c.State.Running && !r.Blnk() && r.Other && c.fixedKey() != "" {
 			env := c.environment("service "+c.Config.Labels[labelService], here)
 			env.Left = true
 			envs = append(envs, env)
@@ -110,10 +110,10 @@ func (c *container) otherRemarks(service string) []Remark {
 	switch {
 	case c.writesConfig():
 		return []Remark{note("service %s writes a blnk.json that lets everybody in where the file is missing, at each \"up\" that starts it too; this restart does not", service)}
-	case c.State.Running && r.runsBlnk():
+	case c.State.Running && r.Blnk():
 		return []Remark{{
 			Text: fmt.Sprintf("service %s runs Blnk, is not named, and goes on with the key that it has", service), Caution: true,
-			About: []string{"service " + service, "container " + c.name()}, Workers: r.workers,
+			About: []string{"service " + service, "container " + c.name()}, Workers: r.Workers,
 		}}
 	}
 	return nil

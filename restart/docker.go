@@ -168,7 +168,7 @@ func (d *docker) Servers(ctx context.Context) ([]string, error) {
 // One that cannot be asked from here is ErrUnpublished: whatever has its port on
 // this host is another server.
 func (e engine) addresses(ctx context.Context, all []*container) (urls []string, err error) {
-	servers := slices.DeleteFunc(slices.Clone(all), func(c *container) bool { return !c.role().server })
+	servers := slices.DeleteFunc(slices.Clone(all), func(c *container) bool { return !c.role().Server })
 	if len(servers) == 0 {
 		servers = slices.DeleteFunc(slices.Clone(all), func(c *container) bool { return !c.mayServe() })
 	}

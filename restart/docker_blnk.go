@@ -22,20 +22,20 @@ const (
 )
 
 func (c *container) argv() []string { return append([]string{c.Path}, c.Args...) }
-func (c *container) role() role     { return roleOf(c.argv()) }
+func (c *container) role() Role     { return RoleOf(c.argv()...) }
 
 // deafShell says that process 1 of the container is a shell that waits for
 // Blnk. The kernel gives no process 1 a signal that it has no handler for, and
 // the shell passes none on: only SIGKILL ends it.
 func (c *container) deafShell() bool {
-	if !isShell(path.Base(c.Path)) || c.first != "" && !isShell(c.first) || c.HostConfig.PidMode == "host" {
+	if !IsShell(path.Base(c.Path)) || c.first != "" && !IsShell(c.first) || c.HostConfig.PidMode == "host" {
 		return false
 	}
 	if c.HostConfig.Init != nil && *c.HostConfig.Init || strings.TrimPrefix(c.Config.StopSignal, "SIG") == "KILL" {
 		return false
 	}
 	hands := regexp.MustCompile(`\bexec\s+\S*\bblnk\b|\btrap\b`) // its place over to Blnk
-	return c.role().runsBlnk() && !hands.MatchString(strings.Join(c.Args, " "))
+	return c.role().Blnk() && !hands.MatchString(strings.Join(c.Args, " "))
 }
 
 // stopTimeout is how many seconds the container may take to stop: enough for a
@@ -49,7 +49,7 @@ func (c *container) stopTimeout() int {
 	switch {
 	case c.deafShell() || own < 0: // -1: as long as it takes
 		return own
-	case r.server && !r.workers:
+	case r.Server && !r.Workers:
 		return max(own, serverStop)
 	default:
 		return max(own, workerStop)
@@ -63,10 +63,10 @@ func (c *container) remarks(name string) (said []Remark) {
 		said = append(said, note("%s: the shell before blnk is process 1 and does not hear SIGTERM, so its stop lasts "+
 			"until the grace period of %d s ends and it is killed: \"exec blnk …\" in its command mends that", name, c.stopTimeout()))
 	}
-	if c.role().migrates {
+	if c.role().Migrates {
 		said = append(said, note("%s: \"blnk migrate up\" runs again at its start", name))
 	}
-	if r := c.role(); r.more && r.workers {
+	if r := c.role(); r.Other && r.Workers {
 		if _, seen := c.environNow(); !seen {
 			said = append(said, note("%s: its command does other things before \"blnk workers\"; whether they give it a key cannot be seen", name))
 		}
@@ -88,7 +88,7 @@ func keyVariables() []string {
 // fixedKey names the variable of the key that the container was made with; ""
 // where there is none, or where blnkctl is what runs in it and sets its own.
 func (c *container) fixedKey() string {
-	if c.role().execs {
+	if c.role().ExecStore {
 		return ""
 	}
 	env := c.env()
@@ -127,7 +127,7 @@ func (c *container) mayServe() bool {
 	r := c.role()
 	_, file := c.config()
 	urls, err := c.servers()
-	return r.more && !r.workers && c.HostConfig.NetworkMode != "host" && (c.fixedKey() != "" || file != "") && err == nil && len(urls) > 0
+	return r.Other && !r.Workers && c.HostConfig.NetworkMode != "host" && (c.fixedKey() != "" || file != "") && err == nil && len(urls) > 0
 }
 
 // port is the one that the server in the container listens on.
@@ -184,7 +184,7 @@ func (c *container) configFile() []byte {
 // on this host, so that its paths can be told.
 func (c *container) environment(process string, here bool) Environment {
 	r := c.role()
-	env := Environment{Process: process, Server: r.server, Workers: r.workers, Execs: r.execs, Vars: c.env(), Sources: map[string]Source{}}
+	env := Environment{Process: process, Server: r.Server, Workers: r.Workers, Execs: r.ExecStore, Vars: c.env(), Sources: map[string]Source{}}
 	for _, name := range keyVariables() {
 		if _, ok := env.Vars[name]; ok {
 			env.Sources[name] = Source{Fixed: true}
@@ -193,10 +193,10 @@ func (c *container) environment(process string, here bool) Environment {
 	if !here {
 		return env
 	}
-	if r.more && r.runsBlnk() {
+	if r.Other && r.Blnk() {
 		env.addNow(c)
 	}
-	if m, file := c.config(); m.seenHere() && straight(m.Source, file) && !r.more {
+	if m, file := c.config(); m.seenHere() && straight(m.Source, file) && !r.Other {
 		env.Config = file
 	}
 	env.Isolated = true
@@ -212,7 +212,7 @@ func (c *container) environment(process string, here bool) Environment {
 // servers are the addresses on this host at which the server in the container
 // can be asked.
 func (c *container) servers() ([]string, error) {
-	if r := c.role(); r.workers && !r.server {
+	if r := c.role(); r.Workers && !r.Server {
 		return nil, nil
 	}
 	port := c.port()

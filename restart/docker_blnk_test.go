@@ -19,40 +19,6 @@ func containerOf(t *testing.T, text string) *container {
 	return c
 }
 
-func TestRoleOf(t *testing.T) {
-	for _, c := range []struct {
-		command string
-		want    role
-	}{
-		{"blnk start", role{server: true}},
-		{"/usr/local/bin/blnk --config /blnk.json start", role{server: true}},
-		{"blnk workers", role{workers: true}},
-		{"blnk workers --log /var/log/blnkctl", role{workers: true}},
-		{"/bin/sh -c blnk migrate up && blnk start", role{server: true, migrates: true}},
-		{"/bin/sh -c blnk migrate up&&exec blnk start", role{server: true, migrates: true}},
-		{"sh -c (blnk workers &) ; blnk start", role{server: true, workers: true}},
-		{"tini -- blnk start", role{server: true}},
-		{"sh -c sleep 5; blnk migrate up && blnk start", role{server: true, migrates: true}},
-		{"/wait-for db:5432 -- blnk start", role{server: true, more: true}},
-		{"blnkctl exec --store dotenv:.env -- blnk start", role{server: true, execs: true}},
-		{"blnkctl --state-dir /s exec --store dotenv:.env -- blnk start", role{server: true, execs: true}},
-		{"sh -c blnkctl verify && exec blnk workers", role{workers: true}},
-		{"sh -c cd /opt/blnkctl && exec blnk workers", role{workers: true, more: true}},
-		{"sh -c cat /conf/blnk.json >blnk.json && blnk workers", role{workers: true, more: true}},
-		{"sh -c . /conf/env; exec blnk workers", role{workers: true, more: true}},
-		{"{ path=/usr/bin/blnk ; argv[]=/usr/bin/blnk start ; ignore_errors=no ; start_time=[n/a] }", role{server: true, more: true}},
-		{"{ path=/usr/bin/blnk ; argv[]=blnk workers ; ignore_errors=no ; start_time=[n/a] }", role{workers: true, more: true}},
-		{"blnk migrate up", role{migrates: true}},
-		{"sh -c echo blnk; start", role{more: true}},
-		{"postgres", role{more: true}},
-		{"redis-server --name blnk-start", role{more: true}},
-	} {
-		if got := roleOf(strings.Fields(c.command)); got != c.want {
-			t.Errorf("%s: %+v, want %+v", c.command, got, c.want)
-		}
-	}
-}
-
 func TestStop(t *testing.T) {
 	for _, c := range []struct {
 		container string

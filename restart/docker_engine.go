@@ -157,7 +157,7 @@ func (e engine) others(ctx context.Context, known []*container, here bool) (envs
 	}
 	for line := range strings.Lines(text) {
 		id, command, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if !roleOf([]string{command}).runsBlnk() || slices.ContainsFunc(known, func(c *container) bool { return c.ID == id }) {
+		if !RoleOf(command).Blnk() || slices.ContainsFunc(known, func(c *container) bool { return c.ID == id }) {
 			continue
 		}
 		if c, err := e.inspect(ctx, id); err == nil {

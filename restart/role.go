@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// A role is what a command line runs of Blnk.
-type role struct {
-	server, workers, migrates bool
-	// execs: "blnkctl exec" runs it, which sets the key itself.
-	execs bool
-	// more: it runs other things, too, which may bring a file or a variable, or
+// A Role is what a command line runs of Blnk.
+type Role struct {
+	Server, Workers, Migrates bool
+	// ExecStore: "blnkctl exec" runs it, which sets the key itself.
+	ExecStore bool
+	// Other: it runs other things, too, which may bring a file or a variable, or
 	// change the folder that Blnk starts in.
-	more bool
+	Other bool
 }
 
-// runsBlnk says that it is a server or workers.
-func (r role) runsBlnk() bool { return r.server || r.workers }
+// Blnk says that it is a server or workers.
+func (r Role) Blnk() bool { return r.Server || r.Workers }
 
 // starters run what stands behind them, and bring nothing.
 var starters = []string{"exec", "-c", "-ec", "--", "tini", "dumb-init", "docker-init"}
@@ -25,11 +25,11 @@ var starters = []string{"exec", "-c", "-ec", "--", "tini", "dumb-init", "docker-
 // idle are programs that bring nothing either, and end.
 var idle = []string{"sleep", "echo", "test", "[", "true"}
 
-// roleOf reads a command line, also one that a shell reads, and what systemctl
+// RoleOf reads a command line, also one that a shell reads, and what systemctl
 // shows of one.
-func roleOf(argv []string) role {
+func RoleOf(argv ...string) Role {
 	apart := strings.NewReplacer(";", " ; ", "&", " ; ", "|", " ; ", "\n", " ; ", "(", " ; ", ")", " ; ", `"`, " ", "'", " ", "argv[]=", " ; ")
-	var r role
+	var r Role
 	first, inside := true, "" // of a simple command; behind the word blnk or blnkctl, before its command
 	for _, word := range strings.Fields(apart.Replace(strings.Join(argv, " "))) {
 		program := path.Base(word)
@@ -37,27 +37,28 @@ func roleOf(argv []string) role {
 		case word == ";":
 			first, inside = true, ""
 			continue
-		case first && (slices.Contains(starters, program) || isShell(program)):
+		case first && (slices.Contains(starters, program) || IsShell(program)):
 			continue
 		case program == "blnk" || program == "blnkctl":
 			inside = program
 		case inside == "" && first:
-			r.more = r.more || !slices.Contains(idle, word)
+			r.Other = r.Other || !slices.Contains(idle, word)
 		case inside == "blnkctl" && word == "exec":
-			r.execs, inside = true, ""
+			r.ExecStore, inside = true, ""
 		case inside != "blnk":
 		case word == "start":
-			r.server, inside = true, ""
+			r.Server, inside = true, ""
 		case word == "workers":
-			r.workers, inside = true, ""
+			r.Workers, inside = true, ""
 		case word == "migrate":
-			r.migrates, inside = true, ""
+			r.Migrates, inside = true, ""
 		}
 		first = false
 	}
 	return r
 }
 
-func isShell(program string) bool {
+// IsShell knows the programs that read a command line.
+func IsShell(program string) bool {
 	return slices.Contains([]string{"sh", "ash", "dash", "bash", "busybox"}, program)
 }

@@ -48,6 +48,11 @@ type Process struct {
 	PID int
 	// Exe is the path of its program; "" where that may not be read.
 	Exe string
+	// Args is its command line, which may hold a key.
+	Args []string `json:"-"`
+	// Start is when it was started, in ticks since boot: with the PID it tells a
+	// process from a later one of the same PID. "" where that is not known.
+	Start string
 	// Dir is its working directory; "" where that may not be read, or is another
 	// one than that of this path here.
 	Dir string

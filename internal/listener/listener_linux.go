@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,7 +53,7 @@ func find(port int) ([]Process, error) {
 		for _, link := range held {
 			delete(unseen, link)
 		}
-		if p, ok := describe(pid); ok {
+		if p, ok := Look(pid); ok {
 			found = append(found, p)
 		}
 	}
@@ -94,8 +95,8 @@ func heldBy(pid int, sockets map[string]bool) ([]string, error) {
 	return held, nil
 }
 
-// describe reads what is known of a process; false where it is gone.
-func describe(pid int) (Process, bool) {
+// Look reads what is known of a process; false where it is gone.
+func Look(pid int) (Process, bool) {
 	p, dir := Process{PID: pid}, fmt.Sprintf("/proc/%d", pid)
 	var errs [3]error
 	p.Exe, errs[0] = os.Readlink(filepath.Join(dir, "exe"))
@@ -105,8 +106,51 @@ func describe(pid int) (Process, bool) {
 	if errs[2] == nil {
 		p.Env = parse(string(env))
 	}
+	args, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // where it fails, so has another one
+	p.Args = strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
+	stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
+	// Behind the program's name, which may hold anything: field 22 (proc_pid_stat(5)).
+	if fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(fields) > 19 {
+		p.Start = fields[19]
+	}
 	p.Err = errors.Join(errs[:]...)
 	return p, !errors.Is(p.Err, fs.ErrNotExist)
+}
+
+// Blnk finds the process that runs blnk: this one, or one that it or its
+// children started. false where there is none.
+func Blnk(pid int) (Process, bool) { return blnkBelow(pid, 4) }
+
+func blnkBelow(pid, depth int) (Process, bool) {
+	if p, ok := Look(pid); !ok || depth == 0 {
+		return p, false
+	} else if filepath.Base(p.Exe) == "blnk" || filepath.Base(p.Args[0]) == "blnk" {
+		return p, true
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // gone: none
+	for child := range strings.FieldsSeq(string(children)) {
+		n, _ := strconv.Atoi(child)
+		if p, ok := blnkBelow(n, depth-1); ok {
+			return p, true
+		}
+	}
+	return Process{}, false
+}
+
+// All returns every process of this host that runs blnk, as far as this user
+// may see.
+func All() (found []Process) {
+	pids, _ := processes() // without /proc there are none
+	for _, pid := range pids {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		if err != nil || strings.TrimSpace(string(name)) != "blnk" {
+			continue
+		}
+		if p, ok := Look(pid); ok {
+			found = append(found, p)
+		}
+	}
+	return found
 }
 
 // parse reads NAME=VALUE, each ended by a NUL byte. Of a name that stands

@@ -1,4 +1,4 @@
-package restart
+package systemd
 
 import (
 	"context"
@@ -12,12 +12,10 @@ import (
 // showTimeout is far more than systemd needs to tell properties.
 const showTimeout = 30 * time.Second
 
-// properties are those that say how a unit is doing.
-var properties = []string{
-	"Id", "LoadState", "LoadError", "ActiveState", "SubState", "Result", "MainPID", "NRestarts",
-	"ExecMainStartTimestampMonotonic", "ExecMainCode", "ExecMainStatus", "ConditionResult",
-	"ConditionTimestampMonotonic", "RefuseManualStart", "RefuseManualStop", "NeedDaemonReload",
-}
+// properties are those that are asked for.
+const properties = "Id,LoadState,LoadError,ActiveState,SubState,Result,MainPID,NRestarts," +
+	"ExecMainStartTimestampMonotonic,ExecMainCode,ExecMainStatus,ConditionResult,ConditionTimestampMonotonic," +
+	"RefuseManualStart,RefuseManualStop,NeedDaemonReload,TimeoutStopUSec,ExecStart,ExecStartPre,EnvironmentFiles"
 
 // A unitState is what `systemctl show` says of a unit. The names are those of
 // systemd's D-Bus properties (org.freedesktop.systemd1(5)).
@@ -50,31 +48,34 @@ type unitState struct {
 
 type property struct{ name, value string }
 
-// show asks how the units are doing, in their order, for these properties
-// too. What it is told may hold keys, so it goes through a pipe only.
-func (s *systemd) show(ctx context.Context, more ...string) ([]unitState, error) {
-	wanted := strings.Join(append(properties[:len(properties):len(properties)], more...), ",")
-	args := append([]string{"--property=" + wanted}, s.units...)
-	text, err := s.ask(ctx, "show", args...)
+// show asks how the driver's units are doing, in their order.
+func (d *driver) show(ctx context.Context) ([]unitState, error) { return d.showUnits(ctx, d.units) }
+
+func (d *driver) showUnits(ctx context.Context, units []string) ([]unitState, error) {
+	if len(units) == 0 {
+		return nil, nil
+	}
+	text, err := d.ask(ctx, "show", append([]string{"--property=" + properties}, units...)...)
 	if err != nil {
 		return nil, err
 	}
 	blocks := strings.Split(strings.Trim(text, "\n"), "\n\n")
-	if len(blocks) != len(s.units) {
-		return nil, fmt.Errorf("systemctl show told of %d units, not of %d", len(blocks), len(s.units))
+	if len(blocks) != len(units) {
+		return nil, fmt.Errorf("systemctl show told of %d units, not of %d", len(blocks), len(units))
 	}
 	states := make([]unitState, len(blocks))
 	for i, block := range blocks {
 		if states[i], err = parseState(block); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.units[i], err)
+			return nil, fmt.Errorf("%s: %w", units[i], err)
 		}
 	}
 	return states, nil
 }
 
-// ask returns what a call of systemctl that changes nothing writes to stdout.
-func (s *systemd) ask(ctx context.Context, verb string, args ...string) (string, error) {
-	c := s.command(s.systemctl(verb, args...))
+// ask returns what a call of systemctl that changes nothing writes to stdout:
+// through a pipe only, since a command line may hold a key.
+func (d *driver) ask(ctx context.Context, verb string, args ...string) (string, error) {
+	c := d.command(d.systemctl(verb, args...))
 	c.Timeout = showTimeout
 	text, _, err := c.Read(ctx)
 	return text.Reveal(), err

@@ -1,4 +1,4 @@
-package restart
+package systemd
 
 import (
 	"context"
@@ -25,70 +25,76 @@ const (
 	tries = 3
 )
 
-// A UnitError is a unit that did not come back from a restart.
-type UnitError struct {
-	// Unit is its name.
-	Unit string
-	// StartLimit says that systemd refuses to start it again just now, because
-	// it was started too often (StartLimitBurst=); `systemctl reset-failed`
-	// lets it.
-	StartLimit bool
-
-	reason string
+// A unitError is a unit that did not come back from a restart.
+type unitError struct {
+	unit string
+	// startLimit says that systemd refuses to start it again just now, because
+	// it was started too often (StartLimitBurst=).
+	startLimit bool
+	reason     string
+	byHand     func(args ...string) string
 }
 
 // Error says how the unit is doing.
-func (e *UnitError) Error() string { return e.Unit + " " + e.reason }
+func (e *unitError) Error() string { return e.unit + " " + e.reason }
+
+// Hint is how systemd is allowed to start it again.
+func (e *unitError) Hint() string {
+	if e.startLimit {
+		return "mend what its log says; where it will not start even then: " + e.byHand("reset-failed", e.unit)
+	}
+	return "the log of " + e.unit + " says why; then run this again"
+}
 
 // Restart restarts all units at once, and waits until each runs anew.
-func (s *systemd) Restart(ctx context.Context) error {
-	if s.opt.Timeout > 0 {
+func (d *driver) Restart(ctx context.Context) error {
+	if d.opt.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.opt.Timeout, fmt.Errorf("not done within %v", s.opt.Timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, d.opt.Timeout, fmt.Errorf("not done within %v", d.opt.Timeout))
 		defer cancel()
 	}
-	before, err := s.show(ctx)
+	before, err := d.show(ctx)
 	if err != nil {
 		return err
 	}
-	s.forgive(ctx, before)
-	res, failed := s.command(s.systemctl("restart", s.units...)).Run(ctx)
+	d.forgive(ctx, before)
+	res, failed := d.command(d.systemctl("restart", d.units...)).Run(ctx)
 	if ctx.Err() != nil {
 		return failed
 	}
-	var faults []*UnitError
+	var faults []*unitError
 	if failed != nil {
-		faults = s.down(ctx)
-	} else if faults, err = s.settle(ctx, before); err != nil {
+		faults = d.down(ctx)
+	} else if faults, err = d.settle(ctx, before); err != nil {
 		return err
 	}
 	if len(faults) == 0 {
 		return failed
 	}
-	return s.explained(ctx, res, faults)
+	return d.explained(ctx, res, faults)
 }
 
 // forgive lifts the start limit from units that do not run well. Restart is
 // called with such a unit on the way back, after it did not come up with the
 // new key: too often, perhaps, for systemd to start it once more with the old
 // one.
-func (s *systemd) forgive(ctx context.Context, before []unitState) {
+func (d *driver) forgive(ctx context.Context, before []unitState) {
 	var unwell []string
 	for i, st := range before {
 		if st.ActiveState != "active" || st.NRestarts > 0 {
-			unwell = append(unwell, s.units[i])
+			unwell = append(unwell, d.units[i])
 		}
 	}
 	if len(unwell) > 0 {
 		// Where it may not be lifted, the restart says what comes of that.
-		_, _ = s.command(s.systemctl("reset-failed", unwell...)).Run(ctx)
+		_, _ = d.command(d.systemctl("reset-failed", unwell...)).Run(ctx)
 	}
 }
 
 // down finds the units that do not run, after systemctl failed. That one runs
 // proves nothing then: it may not have been restarted.
-func (s *systemd) down(ctx context.Context) (faults []*UnitError) {
-	states, err := s.show(ctx)
+func (d *driver) down(ctx context.Context) (faults []*unitError) {
+	states, err := d.show(ctx)
 	if err != nil {
 		return nil // systemctl's own failure says more
 	}
@@ -101,7 +107,7 @@ func (s *systemd) down(ctx context.Context) (faults []*UnitError) {
 }
 
 // gone is the fault of a unit that does not run.
-func (st unitState) gone() *UnitError {
+func (st unitState) gone() *unitError {
 	text := "did not come back: it is " + st.now()
 	if st.ActiveState == "inactive" && st.Checked == 0 {
 		text += ": it ended by itself, or a condition of the unit kept it from starting"
@@ -109,12 +115,12 @@ func (st unitState) gone() *UnitError {
 	return st.fault(text)
 }
 
-func (st unitState) fault(reason string) *UnitError {
-	return &UnitError{Unit: st.Id, StartLimit: st.Result == "start-limit-hit", reason: reason}
+func (st unitState) fault(reason string) *unitError {
+	return &unitError{unit: st.Id, startLimit: st.Result == "start-limit-hit", reason: reason}
 }
 
 // settle looks at the units until each has settled or failed.
-func (s *systemd) settle(ctx context.Context, before []unitState) ([]*UnitError, error) {
+func (d *driver) settle(ctx context.Context, before []unitState) ([]*unitError, error) {
 	watches := make([]*watch, len(before))
 	for i, st := range before {
 		watches[i] = &watch{before: st}
@@ -122,12 +128,12 @@ func (s *systemd) settle(ctx context.Context, before []unitState) ([]*UnitError,
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		states, err := s.show(ctx)
+		states, err := d.show(ctx)
 		if err != nil {
 			return nil, err
 		}
 		waiting := ""
-		var faults []*UnitError
+		var faults []*unitError
 		for i, st := range states {
 			up, fault := watches[i].look(st, time.Now())
 			switch {
@@ -161,7 +167,7 @@ type watch struct {
 
 // look says whether the unit runs anew, and has for long enough; or what is
 // wrong with it. Neither: it must be looked at again.
-func (w *watch) look(st unitState, now time.Time) (up bool, fault *UnitError) {
+func (w *watch) look(st unitState, now time.Time) (up bool, fault *unitError) {
 	if w.begun.IsZero() {
 		w.begun, w.base = now, min(w.before.NRestarts, st.NRestarts)
 	}
@@ -191,20 +197,20 @@ func (w *watch) look(st unitState, now time.Time) (up bool, fault *UnitError) {
 
 // explained makes the error of units that did not come back, with what systemd
 // has to say about them.
-func (s *systemd) explained(ctx context.Context, res run.Result, faults []*UnitError) error {
+func (d *driver) explained(ctx context.Context, res run.Result, faults []*unitError) error {
 	output := []string{strings.TrimRight(res.Output, "\n")}
 	var limited, errs []error
 	for _, fault := range faults {
-		lines := s.journal(ctx, fault.Unit)
+		lines := d.journal(ctx, fault.unit)
 		// A unit that crashed until systemd gave up keeps the result of its last
 		// crash: only the journal tells.
 		if strings.Contains(lines, "Start request repeated too quickly") {
-			fault.StartLimit = true
+			fault.startLimit = true
 		}
 		if lines != "" {
-			output = append(output, "the last lines of "+fault.Unit+" in the journal:\n"+lines)
+			output = append(output, "the last lines of "+fault.unit+" in the journal:\n"+lines)
 		}
-		if fault.StartLimit {
+		if fault.startLimit {
 			limited = append(limited, fault)
 		} else {
 			errs = append(errs, fault)
@@ -217,12 +223,12 @@ func (s *systemd) explained(ctx context.Context, res run.Result, faults []*UnitE
 
 // journal returns the last lines that a unit, and systemd about it, wrote to
 // the journal; "" where they may not be read.
-func (s *systemd) journal(ctx context.Context, unit string) string {
+func (d *driver) journal(ctx context.Context, unit string) string {
 	which := []string{"journalctl", "--unit=" + unit}
-	if s.user {
+	if d.user {
 		which = []string{"journalctl", "--user", "--user-unit=" + unit}
 	}
-	c := s.command(append(which, "--lines=10", "--no-pager", "--output=cat", "--quiet"))
+	c := d.command(append(which, "--lines=10", "--no-pager", "--output=cat", "--quiet"))
 	c.Timeout = showTimeout
 	res, err := c.Run(ctx)
 	if err != nil {

@@ -1,0 +1,486 @@
+// Package reach looks where each Blnk process has its key from, now, and
+// whether it was started anew.
+//
+// It asks and does not work out: a driver tells of the processes that it
+// restarts, /proc of those that listen at a server's port. What is certain and
+// wrong is refused before the first effect (Before): a variable that no store
+// sets, another blnk.json than the stores'. What will become of the rest shows
+// after the restart (After), and a process that has another key than the stores
+// then fails it.
+//
+// It does not promise to see every process: one on another host, in another
+// network, or of another user stays unknown, and is said to be.
+package reach
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/store/dotenv"
+)
+
+// Stores are the places of a rotation as a Blnk process may read them.
+type Stores struct {
+	config    []byte   // the text of the first blnk.json; nil without one
+	files     []string // every blnk.json among them, by its path
+	variables []variable
+	// others: there are stores that reach a process in ways that are not known
+	others bool
+}
+
+// A variable stands in an env file.
+type variable struct{ file, name string }
+
+// Of sorts stores by how a process reads them. others says that there are more,
+// which only take the key.
+func Of(ctx context.Context, stores []store.Store, others bool) Stores {
+	s := Stores{others: others}
+	for _, st := range stores {
+		switch st := st.(type) {
+		case *blnkjson.Store:
+			if text, err := st.Config(ctx); err == nil && s.config == nil {
+				s.config = text
+			}
+			s.files = append(s.files, st.Path())
+		case *dotenv.Store:
+			path, name, _ := strings.Cut(strings.TrimPrefix(st.String(), dotenv.Scheme+":"), "#")
+			s.variables = append(s.variables, variable{path, name})
+		default:
+			s.others = true
+		}
+	}
+	return s
+}
+
+// A View is what was seen of the processes of a rotation.
+type View struct {
+	Processes []restart.Process
+	// Complete: every driver told of its processes. Where one did not, a restart
+	// may bring files and variables in ways that nobody sees.
+	Complete bool
+	// Unknown says of which servers nothing could be seen, and why.
+	Unknown []string
+}
+
+// A Server is an address that is asked for its key: Port is 0 where it is on
+// another host.
+type Server struct {
+	URL  string
+	Port int
+}
+
+// Observe asks the drivers, and where none of them tells of a server, who
+// listens at the servers' ports.
+func Observe(ctx context.Context, drivers []restart.Driver, servers []Server) (View, error) {
+	v := View{Complete: true}
+	for _, d := range drivers {
+		o, ok := d.(restart.Observer)
+		if !ok {
+			v.Complete = false
+			continue
+		}
+		seen, err := o.Processes(ctx)
+		if err != nil {
+			return v, fmt.Errorf("restart with '%s': %w", d, err)
+		}
+		v.Processes = append(v.Processes, seen...)
+	}
+	if !v.Complete && !slices.ContainsFunc(v.Processes, func(p restart.Process) bool { return p.Restarts && p.Server }) {
+		v.Listening(servers)
+	}
+	return v, nil
+}
+
+// Listening adds the processes behind the servers' ports.
+func (v *View) Listening(servers []Server) {
+	for _, server := range servers {
+		unknown := func(why string) {
+			text := fmt.Sprintf("the environment of %s is not known (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server.URL, why)
+			if !slices.Contains(v.Unknown, text) {
+				v.Unknown = append(v.Unknown, text)
+			}
+		}
+		if server.Port == 0 {
+			unknown("it is not on this host")
+			continue
+		}
+		found, err := listener.Find(server.Port)
+		if err != nil || len(found) == 0 {
+			unknown("no process here could be found behind its port")
+		}
+		for _, l := range found {
+			switch {
+			case isRelay(l.Exe):
+				unknown(filepath.Base(l.Exe) + " stands before it")
+			case l.Env == nil:
+				unknown("it may not be read by this user")
+			default:
+				p := restart.Process{Name: l.String(), Restarts: true, Start: l.Start}
+				p.Look(l.PID)
+				p.Server = true
+				v.Processes = append(v.Processes, p)
+			}
+		}
+	}
+}
+
+// isRelay knows programs that listen in the place of a server.
+func isRelay(exe string) bool {
+	relays := []string{"docker-proxy", "rootlessport", "slirp4netns", "pasta", "nginx", "haproxy", "envoy", "traefik", "caddy", "ssh", "sshd", "socat", "kubectl"}
+	return slices.Contains(relays, filepath.Base(exe))
+}
+
+// Findings are what a person should know: Remarks before a restart, Cautions
+// also in its result.
+type Findings struct{ Remarks, Cautions []string }
+
+func (f *Findings) remark(text string)  { f.Remarks = appendOnce(f.Remarks, text) }
+func (f *Findings) caution(text string) { f.Cautions = appendOnce(f.Cautions, text) }
+
+func appendOnce(list []string, text string) []string {
+	if text == "" || slices.Contains(list, text) {
+		return list
+	}
+	return append(list, text)
+}
+
+// Before refuses what is certain: a process that a restart would not bring the
+// next key. current is the key that the stores hold; zero where that is not known.
+func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
+	for _, p := range v.Processes {
+		if !p.Restarts && v.restarts(append(p.Aliases, p.Name)...) {
+			continue // another driver restarts it
+		}
+		for _, text := range p.Remarks {
+			found.remark(text)
+		}
+		for _, text := range p.Cautions {
+			found.caution(text)
+		}
+		if !p.Restarts {
+			s.beside(p, v.Complete, current, &found)
+			continue
+		}
+		doubt, err := s.check(p, v.Complete, current)
+		if err != nil {
+			return found, err
+		}
+		found.remark(doubt)
+	}
+	for _, text := range v.Unknown {
+		if len(s.files)+len(s.variables) > 0 {
+			found.remark(text)
+		}
+	}
+	v.withoutWorkers(&found)
+	return found, nil
+}
+
+// restarts says whether one of the restarted processes has one of the names.
+func (v View) restarts(names ...string) bool {
+	return slices.ContainsFunc(v.Processes, func(p restart.Process) bool {
+		return p.Restarts && slices.ContainsFunc(names, func(n string) bool { return n == p.Name || slices.Contains(p.Aliases, n) })
+	})
+}
+
+// beside tells of a process that runs with the key and is not restarted. Where a
+// restart command may do that by itself, it is no more than a remark.
+func (s Stores) beside(p restart.Process, complete bool, current secret.Key, found *Findings) {
+	has, _, known := s.keyOf(p)
+	switch {
+	case !known && (p.Server || p.Workers):
+		found.remark(p.Name + " runs too, and will not be restarted: if it is a server or a worker of this Blnk, name it too")
+		return
+	case !known || current.IsZero() || !has.Equal(current):
+		return
+	}
+	text := p.Name + " runs Blnk with the same key, is not named, and goes on with it"
+	if !p.Server && !p.Workers {
+		text = p.Name + " has the same key, is not named, and goes on with it"
+	}
+	if complete {
+		found.caution(text)
+	} else {
+		found.remark(text)
+	}
+}
+
+// withoutWorkers says that none of the processes is seen to be Blnk's workers.
+// Where the command of one does not tell what it is, that is no more than a remark.
+func (v View) withoutWorkers(found *Findings) {
+	const text = `nothing that --restart names runs "blnk workers": they read the key at their start and sign webhooks with it, so restart them, too`
+	named := slices.DeleteFunc(slices.Clone(v.Processes), func(p restart.Process) bool { return !p.Restarts })
+	workers := func(p restart.Process) bool { return p.Workers }
+	unclear := func(p restart.Process) bool { return !p.Workers && !p.Server }
+	beside := func(p restart.Process) bool { return !p.Restarts && p.Workers }
+	switch {
+	case !v.Complete || len(named) == 0 || slices.ContainsFunc(named, workers):
+	case len(found.Cautions) > 0 && slices.ContainsFunc(v.Processes, beside): // said of those
+	case slices.ContainsFunc(named, unclear):
+		found.remark(text)
+	default:
+		found.caution(text)
+	}
+}
+
+// deciding is the variable that decides about the master key of a process, so
+// that no blnk.json is looked at; "" where a file decides, or exec's store.
+func (s Stores) deciding(p restart.Process, env map[string]string) (name string, value secret.Key) {
+	effective, err := blnk.Resolve(s.config, env)
+	if err != nil {
+		return "", value // no server started with these two together
+	}
+	v := effective.Value(blnk.SecretKey)
+	if !v.Shadowed() || v.Source == p.ExecVariable() {
+		return "", value
+	}
+	return v.Source, v.Text
+}
+
+// keyOf is the key that a process runs with, and where it has that from; known
+// is false where it cannot be seen.
+func (s Stores) keyOf(p restart.Process) (key secret.Key, from string, known bool) {
+	if p.Env == nil || p.ExecStore || p.ExecVariable() != "" {
+		return key, "", false
+	}
+	if name, value := s.deciding(p, p.Env); name != "" {
+		return value, name, true
+	}
+	text := p.ReadConfig()
+	if text == nil {
+		return key, "", false
+	}
+	effective, err := blnk.Resolve(text, nil)
+	return effective.SecretKey(), p.Config, err == nil
+}
+
+// check says whether the stores bring the key to a process: an error where they
+// certainly do not, and a doubt where that shows only afterwards.
+func (s Stores) check(p restart.Process, complete bool, current secret.Key) (doubt string, err error) {
+	if p.ExecStore {
+		return "", nil
+	}
+	env := p.Env
+	if p.Next != nil {
+		env = p.Next
+	}
+	name, value := s.deciding(p, env)
+	switch {
+	case name == "" && len(s.files) == 0:
+		return s.withoutFile(p, env, complete)
+	case name == "":
+		return s.checkFile(p, complete)
+	case p.Next != nil:
+		// The tool's own word for what it will start: decided by the value.
+		if complete && !value.Equal(current) && !current.IsZero() {
+			return "", s.shadow(p, name, "would be recreated with another key than the stores have")
+		}
+		return "", nil
+	case s.sets(p, name):
+		return "", nil
+	case s.others || p.Scripted:
+		return fmt.Sprintf("where %s has %s from is not known; what it has after the restart is looked at", p.Name, name), nil
+	}
+	return "", fmt.Errorf("the environment of the server shadows the store: %w", s.shadow(p, name, ""))
+}
+
+// sets says whether a variable of a process stands in one of the stores.
+func (s Stores) sets(p restart.Process, name string) bool {
+	return slices.ContainsFunc(s.variables, func(v variable) bool {
+		return v.name == name && (p.EnvFiles == nil || slices.ContainsFunc(p.EnvFiles, func(f string) bool { return textfile.Same(f, v.file) }))
+	})
+}
+
+// checkFile judges a process that reads its key from blnk.json.
+func (s Stores) checkFile(p restart.Process, complete bool) (doubt string, err error) {
+	if !p.Server && !p.Workers || slices.ContainsFunc(s.files, func(path string) bool { return mayRead(p, path) }) {
+		return "", nil
+	}
+	text, help := s.unread(p)
+	if s.others || p.Scripted || !complete {
+		return text + ": unless something else brings it the new key, a restart does not", nil
+	}
+	return "", hint.Add(fmt.Errorf("%s: a restart would not bring it the new key", text), "%s", help)
+}
+
+// withoutFile judges a process without a variable of the key, where no blnk.json
+// is among the stores.
+func (s Stores) withoutFile(p restart.Process, env map[string]string, complete bool) (doubt string, err error) {
+	if len(s.variables) == 0 || !p.Server && !p.Workers {
+		return "", nil
+	}
+	effective, err := blnk.Resolve(p.ReadConfig(), nil)
+	certain := complete && !s.others && !p.Scripted
+	switch {
+	case err == nil && !effective.SecretKey().IsZero() && certain:
+		text, help := s.unread(p)
+		return "", hint.Add(fmt.Errorf("%s: a restart would not bring it the new key", text), "%s", help)
+	case p.Next != nil && certain:
+		return "", hint.Add(fmt.Errorf("%s would be recreated without any key", p.Name), "%s", setInFile("BLNK_SERVER_SECRET_KEY"))
+	}
+	return p.Name + " has no key in its environment, and no blnk.json is among the stores; what it has after the restart is looked at", nil
+}
+
+// After fails a restart that did not bring a process the key of the stores, or
+// did not start it anew. What cannot be seen is left to the servers' proof.
+func (s Stores) After(before, after View, key secret.Key) error {
+	for _, p := range after.Processes {
+		if !p.Restarts {
+			continue
+		}
+		for _, b := range before.Processes {
+			if b.Name == p.Name && b.Start != "" && b.Start == p.Start {
+				return fmt.Errorf("%s was not started anew: it runs since before the restart", p.Name)
+			}
+		}
+		has, from, known := s.keyOf(p)
+		if !known || has.Equal(key) {
+			continue
+		}
+		if from == p.Config {
+			text, help := s.unread(p)
+			return hint.Add(errors.New(text+", and has another key than they"), "%s", help)
+		}
+		return s.shadow(p, from, "has another key than the stores after its restart")
+	}
+	return nil
+}
+
+// Why says what makes the answers of servers other than the stores would: the
+// error that Before has for the processes behind their ports; nil where it is
+// not seen. It also finds a variable that switches secure mode off.
+func (s Stores) Why(servers []Server) error {
+	if s.config == nil {
+		return nil
+	}
+	var v View
+	v.Listening(servers)
+	for _, p := range v.Processes {
+		if e, err := blnk.Resolve(s.config, p.Env); err == nil && e.Value(blnk.Secure).Shadowed() && !e.Secure() {
+			return s.shadow(p, e.Value(blnk.Secure).Source, "")
+		}
+		if name, _ := s.deciding(p, p.Env); name != "" {
+			return s.shadow(p, name, "")
+		}
+		if p.Config != "" && !slices.ContainsFunc(s.files, func(path string) bool { return mayRead(p, path) }) {
+			text, help := s.unread(p)
+			return hint.Add(errors.New(text), "%s", help)
+		}
+	}
+	return nil
+}
+
+// shadow is the error for a variable that no store sets; what is a fault that
+// says more than that.
+func (s Stores) shadow(p restart.Process, name, what string) error {
+	text := name + " is set in the environment of " + p.Name + ", and wins over blnk.json"
+	if what != "" {
+		text = fmt.Sprintf("%s %s: %s is set in its environment", p.Name, what, name)
+	}
+	file := ""
+	for _, f := range p.EnvFiles {
+		if setsVariable(f, name) {
+			file = f
+		}
+	}
+	help := "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + name + "'; else take it out of the server's environment and restart"
+	switch {
+	case !strings.HasSuffix(name, "_SECRET_KEY"):
+		help = "take " + name + " out of the server's environment, restart it, and run this again"
+	case file != "":
+		help = "rotate its env file too: --store " + hint.Quote("dotenv:"+file+"#"+name)
+	case p.EnvFiles != nil:
+		text += "; no env file that a restart reads sets it"
+		help = setInFile(name)
+	}
+	return hint.Add(&shadowError{text}, "%s", help)
+}
+
+// A shadowError says which variable wins over the stores.
+type shadowError struct{ text string }
+
+func (e *shadowError) Error() string { return e.text }
+
+func setInFile(name string) string {
+	return "let an env file set " + name + ", restart with that, and name it with --store 'dotenv:PATH'; or take it out, so that blnk.json counts"
+}
+
+// setsVariable says whether a line of an env file sets a variable. It serves for
+// a hint: what the file really gives is seen in the process.
+func setsVariable(path, name string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
+		return false
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	for line := range bytes.Lines(text) {
+		left, _, ok := bytes.Cut(line, []byte("="))
+		if ok && strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(string(left)), "export ")) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRead says whether a blnk.json is the one that the process reads, or may be.
+func mayRead(p restart.Process, path string) bool {
+	switch {
+	case p.Config != "":
+		return textfile.Same(path, p.Config)
+	case p.Isolated:
+		return slices.ContainsFunc(p.Mounts, func(mount string) bool { return within(path, mount) })
+	default:
+		return true
+	}
+}
+
+// unread says why a process does not read the stores' blnk.json, and what to do.
+func (s Stores) unread(p restart.Process) (text, help string) {
+	help = "rotate that, too: --store " + hint.Quote(blnkjson.Scheme+":"+p.Config)
+	if len(s.files) == 0 {
+		return fmt.Sprintf("%s has its key from %s, which is none of the stores", p.Name, p.Config), help
+	}
+	path := s.files[0]
+	if p.Config == "" {
+		return fmt.Sprintf("%s does not see %s: nothing that is mounted in it has that", p.Name, path),
+			"mount " + path + " where it reads its blnk.json, and recreate it"
+	}
+	return fmt.Sprintf("%s reads %s, which is none of the stores", p.Name, p.Config), help + "; or let it read " + path
+}
+
+// within says whether a path is a file or folder, or lies below it: by its own
+// name, or where the links on its way lead.
+func within(path, top string) bool {
+	here, err := filepath.EvalSymlinks(path)
+	return below(path, top) || err == nil && below(here, top)
+}
+
+func below(path, top string) bool {
+	for {
+		if textfile.Same(path, top) {
+			return true
+		}
+		parent := filepath.Dir(path)
+		if parent == path {
+			return false
+		}
+		path = parent
+	}
+}

@@ -1,0 +1,100 @@
+// Package command restarts with a command: of the shell (sh:COMMAND, the rest
+// of the reference goes verbatim to "sh -c"), or one of blnkctl.yaml
+// (command:NAME, an argument list that no shell reads). Exit status 0 means that
+// server and workers were restarted. What the command leaves running is neither
+// waited for nor killed; nor is, in the next run, a command that outlived a
+// blnkctl that was killed.
+//
+// A command that fails is an error that wraps *run.ExitError, whose Result
+// holds the end of its output, with the keys of Options.Mask masked.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/restart"
+)
+
+// Sh is "sh:".
+func Sh() restart.Scheme {
+	open := func(text string, opt restart.Options) (restart.Driver, error) {
+		if strings.TrimSpace(text) == "" {
+			return nil, errors.New(`restart reference "sh:": no command behind it`)
+		}
+		if strings.ContainsRune(text, 0) {
+			return nil, errors.New(`restart reference "sh:…": a command cannot hold a NUL character`)
+		}
+		return &driver{ref: "sh:" + text, args: []string{"sh", "-c", text}, shell: true, opt: opt}, nil
+	}
+	return restart.Scheme{Open: open, WorkersProved: true}
+}
+
+// Named is "command:". find returns an argument list by its name; nil where
+// there is none.
+func Named(find func(name string) ([]string, error)) restart.Scheme {
+	open := func(name string, opt restart.Options) (restart.Driver, error) {
+		args, err := find(name)
+		if err != nil {
+			return nil, err
+		}
+		if len(args) == 0 {
+			return nil, fmt.Errorf("restart reference %q: the command %q has no \"run\" in blnkctl.yaml", "command:"+name, name)
+		}
+		return &driver{ref: "command:" + name, args: args, opt: opt}, nil
+	}
+	return restart.Scheme{Open: open, WorkersProved: true}
+}
+
+type driver struct {
+	ref   string
+	args  []string
+	shell bool // args are "sh -c TEXT"
+	opt   restart.Options
+}
+
+var (
+	_ restart.Driver  = (*driver)(nil)
+	_ restart.Checker = (*driver)(nil)
+)
+
+// Restart runs the command.
+func (d *driver) Restart(ctx context.Context) error { return d.run(ctx, d.opt.Timeout, d.args) }
+
+// checkTimeout is far more than a shell needs to read a command.
+const checkTimeout = 10 * time.Second
+
+// Check says whether the program is there; a shell reads its command without
+// running it (-n, POSIX sh), so that a missing quote shows before the key is
+// changed. That the programs in it exist is not promised: only the shell knows
+// what it will look up.
+func (d *driver) Check(ctx context.Context) error {
+	if !d.shell {
+		return run.Cmd{Args: d.args, Dir: d.opt.Dir, Env: d.opt.Env}.Check()
+	}
+	info, err := os.Stat(d.opt.Dir)
+	if err != nil {
+		return fmt.Errorf("folder of the command: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("folder of the command: %s is not a folder", d.opt.Dir)
+	}
+	return d.run(ctx, checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...))
+}
+
+func (d *driver) run(ctx context.Context, limit time.Duration, args []string) error {
+	cmd := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: limit}
+	if d.opt.Mask != nil {
+		cmd.Mask = d.opt.Mask()
+	}
+	_, err := cmd.Run(ctx)
+	return err
+}
+
+// String returns the reference.
+func (d *driver) String() string { return d.ref }

@@ -1,0 +1,97 @@
+package restart
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/listener"
+)
+
+// An Observer tells of the processes behind a driver as they are now: asked
+// (/proc, inspect, systemctl show, compose config), never worked out.
+type Observer interface {
+	Processes(ctx context.Context) ([]Process, error)
+}
+
+// A Process is one that a driver restarts, or has seen beside those. Env and
+// Next may hold keys: it is never printed.
+type Process struct {
+	// Name is for people ("container server", "unit blnk.service"); Aliases are
+	// other names of it.
+	Name    string
+	Aliases []string
+	// Restarts says that the driver restarts it; else it was merely seen.
+	Restarts bool
+	// Server and Workers are what its command line runs of Blnk; neither, where
+	// that does not tell.
+	Server, Workers bool
+	PID             int
+	// Start changes with each start.
+	Start string
+	// Env is what it was started with; nil where that cannot be read.
+	Env map[string]string
+	// Config is the blnk.json that it reads, by its path on this host; "" where
+	// that is not known.
+	Config string
+	// Isolated says that of this host's files it sees only those below Mounts.
+	Isolated bool
+	Mounts   []string
+	// Next is the environment that the tool itself says a restart will give it;
+	// nil where Env stays, or that is not known.
+	Next map[string]string
+	// EnvFiles are those that the tool names for it.
+	EnvFiles []string
+	// ExecStore says that "blnkctl exec" sets its key at each start.
+	ExecStore bool
+	// Scripted says that more than Blnk itself starts it (a script, a command
+	// before it), which may bring a file or a variable of its own: what it will
+	// read shows only afterwards.
+	Scripted bool
+	// Remarks are what a person should know of it before a restart; Cautions, in
+	// the result too.
+	Remarks, Cautions []string
+}
+
+// ExecMark is a variable of a process that "blnkctl exec" started. It says, as
+// NAME=REFERENCE, which variable holds the key and which store it came from: a
+// rotation need not fear that this variable wins over the store, since it is
+// read again at each start.
+const ExecMark = "BLNKCTL_EXEC"
+
+// ExecVariable is the variable that ExecMark names; "" where exec did not start
+// the process.
+func (p *Process) ExecVariable() string {
+	name, _, _ := strings.Cut(p.Env[ExecMark], "=")
+	return name
+}
+
+// Look fills in what /proc tells of the Blnk that runs as pid, or that was
+// started by it: where none is found, of pid itself.
+func (p *Process) Look(pid int) {
+	seen, isBlnk := listener.Blnk(pid)
+	if !isBlnk {
+		seen, _ = listener.Look(pid)
+	}
+	p.PID, p.Env = pid, seen.Env
+	role := RoleOf(seen.Args...)
+	p.Server, p.Workers, p.ExecStore = role.Server, role.Workers, role.ExecStore
+	if isBlnk && seen.Dir != "" && seesFile(seen) {
+		p.Config = filepath.Join(seen.Dir, blnk.FileName)
+	}
+}
+
+// seesFile says that by the path of its blnk.json a process sees the file that
+// is there for us: another one may be mounted over it.
+func seesFile(p listener.Process) bool {
+	its, err := os.Stat(filepath.Join("/proc", strconv.Itoa(p.PID), "cwd", blnk.FileName))
+	here, missing := os.Stat(filepath.Join(p.Dir, blnk.FileName))
+	return err != nil || missing == nil && os.SameFile(its, here)
+}
+
+// ReadConfig returns the text of Config as it is now; nil where that is not
+// known, or cannot be read. It may hold keys.
+func (p *Process) ReadConfig() []byte { return readConfig(p.Config) }
