@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/supervise"
 )
 
@@ -58,7 +59,7 @@ done. A store that cannot be read is reported and changes nothing. A command
 that ends by itself is not started again, which is for the supervisor of the
 container or host. Signals are passed on, and the exit status is the command's,
 but it cannot read from a terminal. Under systemd, use KillMode=mixed: blnkctl
-passes SIGTERM on, and once is enough.`, supervise.Mark),
+passes SIGTERM on, and once is enough.`, restart.ExecMark),
 		Example: `  blnkctl exec --store vault:secret/blnk -- blnk start
   blnkctl exec --store vault:secret/blnk --watch -- blnk workers`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -16,7 +16,6 @@ import (
 	hints "github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/probe"
-	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -165,7 +164,6 @@ func exitRules() []exitRule {
 		{is(probe.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(state.ErrUnsafe), exitUsage, "make it private with `chmod 700`, or name another one with --state-dir"},
 		{is(textfile.ErrTorn), exitFailed, "blnkctl rotate or keygen puts it right, run with the same --state-dir"},
-		{as[*restart.Fault], exitFailed, ""}, // restartHint knows it
 		{is(fs.ErrPermission), exitFailed, "run with sudo, or as the user that owns it"},
 	}
 }
@@ -181,6 +179,7 @@ func as[E error](err error) bool {
 
 // judge finds the code and the hint of an error.
 func judge(err error) (code int, hint string) {
+	hinted := hints.Of(err)
 	if e, ok := errors.AsType[*exitError](err); ok {
 		code, hint = e.code, e.hint
 	}
@@ -192,14 +191,14 @@ func judge(err error) (code int, hint string) {
 			code = rule.code
 		}
 		if hint == "" && code == rule.code {
-			hint = cmp.Or(hints.Of(err), rule.hint, missingHint(err), restartHint(err))
+			hint = cmp.Or(hinted, rule.hint, missingHint(err))
 		}
 		break
 	}
 	if code == 0 {
 		code = exitFailed
 	}
-	return code, hint
+	return code, cmp.Or(hint, hinted)
 }
 
 // missingHint names the option, variable or file that a login to Vault lacks;

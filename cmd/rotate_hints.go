@@ -7,11 +7,11 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/probe"
-	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -101,14 +101,14 @@ func silentHint(err error) string {
 // explainNotLive: before anything was changed, a server takes another key than
 // the stored one, or any.
 func (s *session) explainNotLive(ctx context.Context, err error) error {
-	if by, ok := s.findCulprit(ctx); ok {
-		return &exitError{err: err, details: []string{by.String()}, hint: by.hint}
+	if cause := s.stores(ctx).Why(s.addresses()); cause != nil {
+		return &exitError{err: err, details: []string{cause.Error()}, hint: hint.Of(cause)}
 	}
-	hint := "put the live key into the store; where it is lost, --server-down rotates without it"
+	help := "put the live key into the store; where it is lost, --server-down rotates without it"
 	if errors.Is(err, rotate.ErrOpen) {
-		hint = `set "secure": true under "server" in blnk.json and restart; until then anybody may do anything there`
+		help = `set "secure": true under "server" in blnk.json and restart; until then anybody may do anything there`
 	}
-	return &exitError{err: err, hint: hint}
+	return &exitError{err: err, hint: help}
 }
 
 // explainUndone: the old key is back, and the cause still has to be mended.
@@ -116,25 +116,18 @@ func (s *session) explainUndone(res rotate.Report, err error) error {
 	e := &exitError{err: err}
 	const lookFor = "look for %s where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json"
 	_, command := errors.AsType[*run.ExitError](err)
-	unit, ofUnit := errors.AsType[*restart.UnitError](err)
 	switch {
-	case s.culprit != (culprit{}):
-		e.details = append(e.details, s.culprit.String())
-		e.hint = s.culprit.hint
+	case s.cause != nil:
+		e.details = append(e.details, s.cause.Error())
+		e.hint = hint.Of(s.cause)
 	case errors.Is(err, rotate.ErrOpen):
 		e.hint = fmt.Sprintf(lookFor, "BLNK_SERVER_SECURE")
 	case errors.Is(err, rotate.ErrStale), errors.Is(err, rotate.ErrElsewhere):
 		e.hint = fmt.Sprintf(lookFor, "BLNK_SERVER_SECRET_KEY")
 	case errors.Is(err, rotate.ErrSilent):
 		e.hint = "the server's log says why it did not come back; then run this again"
-	case ofUnit && unit.StartLimit:
-		e.hint = "mend what its log says; where it will not start even then: systemctl reset-failed " + unit.Unit
-	case ofUnit:
-		e.hint = "the log of " + unit.Unit + " says why; then run this again"
-	case restartHint(err) != "":
-		e.hint = restartHint(err)
-	case errors.Is(err, errForeign):
-		e.hint = foreignHint("BLNK_SERVER_SECRET_KEY")
+	case hint.Of(err) != "":
+		e.hint = hint.Of(err)
 	case command:
 		e.hint = "when that command works, run this again"
 	}
@@ -155,10 +148,10 @@ func (s *session) explainStuck(res rotate.Report, err error) error {
 			}
 		}
 	}
-	if s.culprit != (culprit{}) {
-		e.details = append(e.details, s.culprit.String())
+	if s.cause != nil {
+		e.details = append(e.details, s.cause.Error())
 	}
-	if help := restartHint(err); help != "" {
+	if help := hint.Of(err); help != "" {
 		e.details = append(e.details, help)
 	}
 	// Unreadable by now: then the next run says so.
@@ -233,13 +226,9 @@ func (s *session) keyHint(ctx context.Context) string {
 		}
 	}
 	// The process that is to be restarted may have it from elsewhere.
-	seen, _ := s.environments(ctx) // a hint less
-	for _, env := range seen.restarted() {
-		effective, err := blnk.Resolve(nil, env.Vars)
-		if v := effective.Value(blnk.SecretKey); err == nil && v.Shadowed() && env.Sources[v.Source].File != "" {
-			from := env.Sources[v.Source]
-			return env.Process + " has its key from an env file; rotate that: --store " + quoted("dotenv:"+from.File+"#"+from.Name)
-		}
+	seen, _ := reach.Observe(ctx, s.drivers, nil) // a hint less
+	if help := s.stores(ctx).EnvFile(seen); help != "" {
+		return help
 	}
 	return "make one: blnkctl keygen" + s.allStoreArgs()
 }

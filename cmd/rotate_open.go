@@ -41,7 +41,7 @@ type session struct {
 	open     *rotate.Open // the journal, where there is one
 	keys     keyring
 	outputs  []string // of restart commands that failed
-	culprit  culprit  // of a proof that failed
+	cause    error    // why a proof failed, where that was seen
 }
 
 // A keyring holds the keys that must not show in the output of commands.
@@ -234,7 +234,7 @@ func (s *session) prepare(cmd *cobra.Command) {
 	s.env = rotate.Env{
 		Lock: s.lock, Recorder: audit.Open(s.state.Path(), s.app.env.Now), Now: s.app.env.Now,
 		Host: hostName(), User: userName(s.app.env.UID),
-		Before: s.preflight, After: s.took, Progress: func(p rotate.Progress) { s.event(cmd.Context(), p) },
+		Before: s.preflight, Observe: s.observe, Progress: func(p rotate.Progress) { s.event(cmd.Context(), p) },
 	}
 	if s.app.canAsk() && !o.yes {
 		s.env.Confirm = s.confirm

@@ -3,9 +3,9 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
@@ -30,15 +30,53 @@ func (s *session) preflight(ctx context.Context, current secret.Key) (found rota
 	if err := audit.Open(s.state.Path(), s.app.env.Now).Check(); err != nil {
 		return found, err
 	}
-	seen, err := s.environments(ctx)
+	seen, err := reach.Observe(ctx, s.drivers, s.addresses())
 	if err != nil {
 		return found, err
 	}
-	if err := s.driverRemarks(ctx, seen, &found); err != nil {
-		return found, err
+	more, err := s.stores(ctx).Before(seen, current)
+	found.Remarks, found.Cautions = append(found.Remarks, more.Remarks...), more.Cautions
+	return found, err
+}
+
+// observe looks at the processes before a restart, and returns the look afterwards:
+// it fails where one has another key than the stores, or runs since before. What
+// cannot be seen is left to the proof.
+func (s *session) observe(ctx context.Context) func(context.Context, secret.Key) error {
+	before, _ := reach.Observe(ctx, s.drivers, nil)
+	return func(ctx context.Context, key secret.Key) error {
+		after, err := reach.Observe(ctx, s.drivers, nil)
+		if err != nil {
+			return nil
+		}
+		return s.stores(ctx).After(before, after, key)
 	}
-	seen.left(current, &found)
-	return found, s.reach(ctx, seen, &found)
+}
+
+// event shows progress. When a proof fails it also looks at the servers as
+// they are at that moment: the way back replaces them.
+func (s *session) event(ctx context.Context, e rotate.Progress) {
+	if e.Kind == rotate.Failed && e.Step == "test" {
+		s.cause = s.stores(ctx).Why(s.addresses())
+	}
+	s.progress.event(e)
+}
+
+// stores are the target's as a process may read them.
+func (s *session) stores(ctx context.Context) reach.Stores {
+	return reach.Of(ctx, s.target.Set, len(s.target.Copies) > 0)
+}
+
+// addresses are those of the servers.
+func (s *session) addresses() (all []reach.Server) {
+	for _, server := range s.probes() {
+		a := reach.Server{URL: server.String()}
+		if server.Loopback() {
+			a.Port = server.Port()
+		}
+		all = append(all, a)
+	}
+	return all
 }
 
 // checkDrivers asks the drivers whether they could work. What is stopped is no
@@ -52,36 +90,6 @@ func (s *session) checkDrivers(ctx context.Context) (remarks []string, err error
 		return stopped
 	})
 	return remarks, err
-}
-
-// driverRemarks asks the drivers what they have to say in the plan. What one of
-// them misses, another one may restart.
-func (s *session) driverRemarks(ctx context.Context, seen environments, found *rotate.Findings) error {
-	missed := false
-	for _, d := range s.drivers {
-		r, ok := d.(restart.Remarker)
-		if !ok {
-			continue
-		}
-		said, err := r.Remarks(ctx)
-		if err != nil {
-			return fmt.Errorf("restart with '%s': %w", d, err)
-		}
-		for _, remark := range said {
-			switch {
-			case seen.restarts(remark.About...):
-			case remark.Caution:
-				found.Cautions = append(found.Cautions, remark.Text)
-				missed = missed || remark.Workers
-			default:
-				found.Remarks = append(found.Remarks, remark.Text)
-			}
-		}
-	}
-	if !missed {
-		seen.workless(found)
-	}
-	return nil
 }
 
 // configFile is the text of the first blnk.json among the stores, or nil.

@@ -2,12 +2,13 @@ package cmd
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/probe"
-	"github.com/blnkctl/blnkctl/supervise"
+	"github.com/blnkctl/blnkctl/restart"
 )
 
 // serverFlags say how servers are reached. They belong to every command that
@@ -57,7 +58,7 @@ func shadowedBy(file []byte, env map[string]string) string {
 		return "" // no server started with these two together
 	}
 	v := effective.Value(blnk.SecretKey)
-	if set, _ := supervise.Supplied(env); !v.Shadowed() || v.Source == set {
+	if set, _, _ := strings.Cut(env[restart.ExecMark], "="); !v.Shadowed() || v.Source == set {
 		return ""
 	}
 	return v.Source

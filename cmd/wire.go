@@ -6,6 +6,9 @@ import (
 	"slices"
 
 	"github.com/blnkctl/blnkctl/restart"
+	restartcommand "github.com/blnkctl/blnkctl/restart/command"
+	"github.com/blnkctl/blnkctl/restart/systemd"
+	"github.com/blnkctl/blnkctl/restart/wait"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/store/command"
@@ -26,13 +29,13 @@ func (a *app) storeSchemes() store.Schemes {
 // restartSchemes is every way to restart a Blnk server.
 func (a *app) restartSchemes() restart.Schemes {
 	return restart.Schemes{
-		command.Scheme: restart.Command(a.runOf),
+		command.Scheme: restartcommand.Named(a.runOf),
 		"compose":      restart.Compose(),
 		"docker":       restart.Docker(),
-		"manual":       restart.Manual(),
-		"sh":           restart.Sh(),
-		"systemd":      restart.Systemd(),
-		"wait":         restart.Wait(),
+		"manual":       wait.Manual(),
+		"sh":           restartcommand.Sh(),
+		"systemd":      systemd.Scheme(),
+		"wait":         wait.Scheme(),
 	}
 }
 

@@ -410,6 +410,24 @@ func (s Stores) shadow(p restart.Process, name, what string) error {
 	return hint.Add(&shadowError{text}, "%s", help)
 }
 
+// EnvFile is a hint where the environment of a process names an env file that
+// sets its key; "" where none does.
+func (s Stores) EnvFile(v View) string {
+	for _, p := range v.Processes {
+		env := p.Env
+		if p.Next != nil {
+			env = p.Next
+		}
+		name, _ := s.deciding(p, env)
+		for _, file := range p.EnvFiles {
+			if p.Restarts && name != "" && setsVariable(file, name) {
+				return p.Name + " has its key from an env file; rotate that: --store " + hint.Quote("dotenv:"+file+"#"+name)
+			}
+		}
+	}
+	return ""
+}
+
 // A shadowError says which variable wins over the stores.
 type shadowError struct{ text string }
 

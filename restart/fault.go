@@ -3,6 +3,8 @@ package restart
 import (
 	"errors"
 	"fmt"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // What a Fault is about.
@@ -57,4 +59,42 @@ func (f *Fault) Unwrap() error { return f.Kind }
 // fault is an error that a command helps with.
 func fault(kind error, command []string, format string, args ...any) error {
 	return &Fault{Kind: kind, Command: command, Text: fmt.Sprintf(format, args...)}
+}
+
+// Hint says what helps.
+func (f *Fault) Hint() string {
+	if f.Instead != "" && f.Command == nil {
+		return "--restart " + hint.Quote(f.Instead)
+	}
+	for _, h := range []struct {
+		kind error
+		hint string // %s is the command
+	}{
+		{ErrStopped, "start it: %s; or have the restart start it, without a proof of the old key beforehand: --server-down"},
+		{ErrPaused, "let it go on: %s"},
+		{ErrAbsent, "see what there is: %s"},
+		{ErrEnded, "its log says why: %s; mend that, and run this again"},
+		{ErrUnhealthy, "its health check says why: %s"},
+		{ErrDiffers, "where that is meant, bring it in first: %s"},
+		{ErrHalf, "remove it: %s"},
+		{ErrNoEngine, "see whether it runs, and whether this user may reach it: %s"},
+		{ErrFiles, "run it by hand to see why: %s"},
+	} {
+		if f.Command != nil && errors.Is(f, h.kind) {
+			text := fmt.Sprintf(h.hint, hint.Command(f.Command...))
+			if f.Instead != "" {
+				text += "; or leave it out: --restart " + hint.Quote(f.Instead)
+			}
+			return text
+		}
+	}
+	switch {
+	case errors.Is(f, ErrFixed):
+		return "recreate it without that variable, and with the key in a mounted blnk.json"
+	case errors.Is(f, ErrUnpublished):
+		return "say where it can be asked: --server URL"
+	case errors.Is(f, ErrNoTool):
+		return "install it, or put it into PATH"
+	}
+	return ""
 }

@@ -76,9 +76,10 @@ type Env struct {
 	// the questions to the servers, and its error counts before theirs: it knows
 	// causes, and they know effects.
 	Before func(ctx context.Context, current secret.Key) (Findings, error)
-	// After looks at what a restart has made of the processes: an error where one
-	// has another key than the stores, or did not restart.
-	After func(ctx context.Context, key secret.Key) error
+	// Observe looks at the processes right before a restart, and returns how to
+	// look afterwards: an error where one has another key than that, or was not
+	// started anew. It fails the restart. nil: nobody looks.
+	Observe func(ctx context.Context) func(ctx context.Context, key secret.Key) error
 	// Confirm shows the plan to a person, and returns an error where the answer
 	// is no.
 	Confirm func(ctx context.Context, p Plan) error

@@ -9,6 +9,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
 )
@@ -173,6 +174,10 @@ func (r *run) restart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), r.RestartTimeout,
 		fmt.Errorf("not done within %s", r.RestartTimeout))
 	defer cancel()
+	var look func(context.Context, secret.Key) error
+	if r.env.Observe != nil {
+		look = r.env.Observe(ctx)
+	}
 	for _, d := range r.Drivers {
 		if err := d.Restart(ctx); err != nil {
 			if err = r.restartFailed(ctx, fmt.Errorf("restart with '%s': %w", d, err)); err != nil {
@@ -180,10 +185,10 @@ func (r *run) restart(ctx context.Context) error {
 			}
 		}
 	}
-	if r.env.After == nil || r.unproved != nil {
+	if look == nil || r.unproved != nil {
 		return nil
 	}
-	if err := r.env.After(ctx, r.rec.want()); err != nil {
+	if err := look(ctx, r.rec.want()); err != nil {
 		return r.restartFailed(ctx, err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -18,13 +19,13 @@ func TestEnviron(t *testing.T) {
 		token = "BLNK_METRICS_BEARER_TOKEN"
 		other = "BLNK_SERVER_BLNK_METRICS_BEARER_TOKEN"
 	)
-	caller := []string{"A=1", plain + "=x", twin + "=x", token + "=x", other + "=x", "BLNKCTL_STORE=x", Mark + "=x=y", plain + "=again", "A=2", "odd"}
+	caller := []string{"A=1", plain + "=x", twin + "=x", token + "=x", other + "=x", "BLNKCTL_STORE=x", restart.ExecMark + "=x=y", plain + "=again", "A=2", "odd"}
 	for name, want := range map[string][]string{
 		plain:    {"A=1", token + "=x", other + "=x", "A=2", "odd"},
 		token:    {"A=1", plain + "=x", twin + "=x", plain + "=again", "A=2", "odd"},
 		"SECRET": {"A=1", plain + "=x", twin + "=x", token + "=x", other + "=x", plain + "=again", "A=2", "odd"},
 	} {
-		want = append(want, Mark+"="+name+"=dotenv:/e#"+name, name+"="+first)
+		want = append(want, restart.ExecMark+"="+name+"=dotenv:/e#"+name, name+"="+first)
 		before := slices.Clone(caller)
 		if got := (Options{Environ: caller, Variable: name, Source: named("dotenv:/e#" + name)}).environ(secret.New(first)); !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
@@ -33,12 +34,9 @@ func TestEnviron(t *testing.T) {
 			t.Error("the caller's own environment was changed")
 		}
 	}
-	env := map[string]string{Mark: plain + "=vault:secret/a?x=y"}
-	if name, from := Supplied(env); name != plain || from != "vault:secret/a?x=y" {
-		t.Errorf("supplied %q from %q", name, from)
-	}
-	if name, from := Supplied(nil); name != "" || from != "" {
-		t.Errorf("supplied %q from %q", name, from)
+	p := restart.Process{Env: map[string]string{restart.ExecMark: plain + "=vault:secret/a?x=y"}}
+	if name := p.ExecVariable(); name != plain {
+		t.Errorf("exec sets %q", name)
 	}
 }
 

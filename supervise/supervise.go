@@ -29,21 +29,10 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
-
-// Mark is a variable of the command that says, as NAME=REFERENCE, which
-// variable holds the key and which store it came from: a rotation need not fear
-// that this variable wins over the store, since it is read again at each start.
-const Mark = "BLNKCTL_EXEC"
-
-// Supplied returns what Mark says in the environment of a process; "", "" where
-// exec did not start it.
-func Supplied(env map[string]string) (variable, from string) {
-	variable, from, _ = strings.Cut(env[Mark], "=")
-	return variable, from
-}
 
 // MinInterval is the shortest time between two looks into the store: less is a
 // load for a secret manager, and no gain.
@@ -168,7 +157,7 @@ func (o Options) warnIfWeak(key secret.Key) {
 }
 
 // environ makes the environment of the command: that of the caller, settings of
-// Blnk too, with the key in the variable, and Mark. Only the doubled name of the
+// Blnk too, with the key in the variable, and restart.ExecMark. Only the doubled name of the
 // variable is taken out (blnk.Setting), since it would win over the key, and
 // what is blnkctl's own.
 func (o Options) environ(key secret.Key) []string {
@@ -182,7 +171,7 @@ func (o Options) environ(key secret.Key) []string {
 		n, _, _ := strings.Cut(v, "=")
 		return slices.Contains(drop, n) || strings.HasPrefix(n, "BLNKCTL_")
 	})
-	return append(env, Mark+"="+o.Variable+"="+o.Source.String(), o.Variable+"="+key.Reveal())
+	return append(env, restart.ExecMark+"="+o.Variable+"="+o.Source.String(), o.Variable+"="+key.Reveal())
 }
 
 // program finds a program as execvp(3) does, at each start: an update may have
