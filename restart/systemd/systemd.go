@@ -220,6 +220,7 @@ func (st unitState) process() restart.Process {
 // and must be, keeps systemd from starting the unit again: better known before
 // it is stopped.
 func (st unitState) envFiles() (files []string, err error) {
+	files = []string{} // none, which is known
 	for _, place := range st.values("EnvironmentFiles") {
 		path, optional := strings.CutSuffix(place, " (ignore_errors=yes)")
 		path = strings.TrimSuffix(path, " (ignore_errors=no)")
