@@ -1,0 +1,93 @@
+package listener_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/listener"
+)
+
+// run starts a command that lasts, and returns its PID.
+func run(t *testing.T, name string, args ...string) int {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = "/usr", []string{"PATH=" + os.Getenv("PATH"), "K=v"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	return cmd.Process.Pid
+}
+
+// fakeBlnk is a program of that name that sleeps.
+func fakeBlnk(t *testing.T) string {
+	t.Helper()
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(t.TempDir(), "blnk")
+	if err := os.Symlink(sleep, path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLook(t *testing.T) {
+	pid := run(t, "sleep", "600")
+	p, ok := listener.Look(pid)
+	if !ok || p.PID != pid || filepath.Base(p.Exe) == "" || p.Dir != "/usr" || p.Env["K"] != "v" || !slices.Equal(p.Args, []string{"sleep", "600"}) {
+		t.Errorf("%v in %s runs %q: %v", p, p.Dir, p.Args, p.Err)
+	}
+	if again, _ := listener.Look(pid); p.Start == "" || again.Start != p.Start {
+		t.Errorf("started at %q, later at %q", p.Start, again.Start)
+	}
+	time.Sleep(30 * time.Millisecond) // Start counts ticks, of 10 ms
+	if other, _ := listener.Look(run(t, "sleep", "600")); other.Start == p.Start {
+		t.Error("two processes were started at the same time")
+	}
+	cmd := exec.Command("true")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := listener.Look(cmd.Process.Pid); ok {
+		t.Errorf("a process that is gone: %v", p)
+	}
+}
+
+// The Blnk that a script starts is found below the script's process.
+func TestBlnk(t *testing.T) {
+	path := fakeBlnk(t)
+	direct, script, other := run(t, path, "600"), run(t, "sh", "-c", path+" 600; true"), run(t, "sleep", "600")
+	if p, ok := listener.Blnk(direct); !ok || p.PID != direct {
+		t.Errorf("itself: %v, %v", p, ok)
+	}
+	var child listener.Process
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		var ok bool
+		if child, ok = listener.Blnk(script); ok || time.Now().After(deadline) {
+			break
+		}
+	}
+	if child.PID == script || child.PID == 0 || child.Env["K"] != "v" {
+		t.Errorf("below a script: %v", child)
+	}
+	t.Cleanup(func() {
+		if p, err := os.FindProcess(child.PID); err == nil && child.PID > 0 {
+			_ = p.Kill()
+		}
+	})
+	if p, ok := listener.Blnk(other); ok {
+		t.Errorf("another program: %v", p)
+	}
+	all := listener.All()
+	for pid, want := range map[int]bool{direct: true, child.PID: true, script: false, other: false} {
+		if slices.ContainsFunc(all, func(p listener.Process) bool { return p.PID == pid }) != want {
+			t.Errorf("PID %d among all that run blnk: %v, want %v", pid, !want, want)
+		}
+	}
+}
