@@ -46,9 +46,14 @@ func TestLook(t *testing.T) {
 	if again, _ := listener.Look(pid); p.Start == "" || again.Start != p.Start {
 		t.Errorf("started at %q, later at %q", p.Start, again.Start)
 	}
-	time.Sleep(30 * time.Millisecond) // Start counts ticks, of 10 ms
-	if other, _ := listener.Look(run(t, "sleep", "600")); other.Start == p.Start {
-		t.Error("two processes were started at the same time")
+	other := p
+	for range 1000 { // Start counts ticks, of 10 ms
+		if other, _ = listener.Look(run(t, "true")); other.Start != p.Start && other.Start != "" {
+			break
+		}
+	}
+	if other.Start == p.Start {
+		t.Error("all processes were started at the same time")
 	}
 	cmd := exec.Command("true")
 	if err := cmd.Run(); err != nil {
@@ -67,7 +72,7 @@ func TestBlnk(t *testing.T) {
 		t.Errorf("itself: %v, %v", p, ok)
 	}
 	var child listener.Process
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(time.Millisecond) {
 		var ok bool
 		if child, ok = listener.Blnk(script); ok || time.Now().After(deadline) {
 			break

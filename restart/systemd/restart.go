@@ -32,19 +32,15 @@ type unitError struct {
 	// it was started too often (StartLimitBurst=).
 	startLimit bool
 	reason     string
-	byHand     func(args ...string) string
+	hint       string
 }
 
 // Error says how the unit is doing.
 func (e *unitError) Error() string { return e.unit + " " + e.reason }
 
-// Hint is how systemd is allowed to start it again.
-func (e *unitError) Hint() string {
-	if e.startLimit {
-		return "mend what its log says; where it will not start even then: " + e.byHand("reset-failed", e.unit)
-	}
-	return "the log of " + e.unit + " says why; then run this again"
-}
+// Hint says where its cause can be found, and how systemd is allowed to start it
+// again.
+func (e *unitError) Hint() string { return e.hint }
 
 // Restart restarts all units at once, and waits until each runs anew.
 func (d *driver) Restart(ctx context.Context) error {
@@ -210,7 +206,9 @@ func (d *driver) explained(ctx context.Context, res run.Result, faults []*unitEr
 		if lines != "" {
 			output = append(output, "the last lines of "+fault.unit+" in the journal:\n"+lines)
 		}
+		fault.hint = "the log of " + fault.unit + " says why; then run this again"
 		if fault.startLimit {
+			fault.hint = "mend what its log says; where it will not start even then: " + d.byHand("reset-failed", fault.unit)
 			limited = append(limited, fault)
 		} else {
 			errs = append(errs, fault)
