@@ -207,7 +207,11 @@ func (s *search) inActs(run tracedRun, acts []act) []string {
 		if s.mayHold(run, to) {
 			continue
 		}
-		if port, ok := peers[to.name]; ok && slices.Contains(s.ports, port) {
+		port, ok := peers[to.name]
+		if ok && slices.Contains(run.Env, "VAULT_ADDR=http://127.0.0.1:"+port) {
+			continue // a store
+		}
+		if ok && slices.Contains(s.ports, port) {
 			text = asked.ReplaceAllString(text, "")
 		}
 		if what := s.in(text); what != "" {
@@ -326,9 +330,9 @@ func (s *search) made(path string) bool {
 	base := regexp.QuoteMeta(filepath.Base(path))
 	for _, pattern := range []string{
 		`(?m)^-- ` + regexp.QuoteMeta(short) + ` --$`,
-		`(?m)^cp \S+ (\S*/)?` + base + `$`,
+		`(?m)^(?:\[\S+\] )*cp \S+ (\S*/)?` + base + `$`,
 		`>\s*"?(\S*/)?` + base + `\b`,
-		`(?m)^key(of|from) \S+ (\S*/)?` + base + `$`,
+		`(?m)^(?:\[\S+\] )*key(of|from) \S+ (\S*/)?` + base + `$`,
 		`sed -i\.bak .*` + strings.TrimSuffix(base, `\.bak`) + `\b`,
 	} {
 		if regexp.MustCompile(pattern).MatchString(s.script) {

@@ -154,7 +154,7 @@ func runSeed(t *testing.T, kind, mode, as string) []string {
 	}
 	var found []string
 	params := scriptParams(func(env *testscript.Env) error { return watchLeaks(env, mode, "leaker") })
-	params.Dir, params.Files = "", []string{file}
+	params.Files = []string{file}
 	t.Run("run", func(t *testing.T) {
 		testscript.RunT(scriptT{T: t, leak: func(what string) { found = append(found, what) }}, params)
 	})

@@ -7,7 +7,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -80,10 +82,27 @@ func TestScripts(t *testing.T) {
 	testscript.RunT(scriptT{T: t}, scriptParams(watchScript))
 }
 
+// scriptFiles are all scripts of testdata, first those that wait long for
+// something: so nobody waits for them alone in the end.
+func scriptFiles() []string {
+	files, _ := filepath.Glob("testdata/*.txt")
+	long := regexp.MustCompile(`/(systemd_|exec_watch|rotate_kill_|rotate_(server_gone|silent|tls|wait|two_servers)\b)`)
+	slices.SortStableFunc(files, func(a, b string) int {
+		switch inA, inB := long.MatchString(a), long.MatchString(b); {
+		case inA == inB:
+			return 0
+		case inA:
+			return -1
+		}
+		return 1
+	})
+	return files
+}
+
 // scriptParams is how all scripts run; more prepares each one further.
 func scriptParams(more func(*testscript.Env) error) testscript.Params {
 	return testscript.Params{
-		Dir:                 "testdata",
+		Files:               scriptFiles(),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                withEndCmds(withRotateCmds(scriptCmds())),

@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -35,15 +36,16 @@ func TestVaultScripts(t *testing.T) {
 	t.Parallel()
 	cmds := withEndCmds(withRotateCmds(scriptCmds()))
 	cmds["vault"] = cmdVault
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(scriptT{T: t}, testscript.Params{
 		Dir:                 "testdata/vault",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                cmds,
 		Condition:           scriptCondition,
 		Setup: func(env *testscript.Env) error {
+			takeTurn(env, scriptTurns)
 			env.Values[vaultKey{}] = &vaultBox{}
-			return prepareScript(env)
+			return errors.Join(prepareScript(env), watchScript(env))
 		},
 	})
 }
