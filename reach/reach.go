@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -174,6 +175,9 @@ func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
 		if !p.Restarts {
 			s.beside(p, v.Complete, current, &found)
 			continue
+		}
+		if p.PID > 0 && p.Env == nil && p.Next == nil && len(s.files)+len(s.variables) > 0 {
+			found.remark("the environment of " + p.Name + " is not known (it may not be read by this user): a BLNK_SERVER_SECRET_KEY there wins over blnk.json")
 		}
 		doubt, err := s.check(p, v.Complete, current)
 		if err != nil {
@@ -391,11 +395,13 @@ func (s Stores) shadow(p restart.Process, name, what string) error {
 	if what != "" {
 		text = fmt.Sprintf("%s %s: %s is set in its environment", p.Name, what, name)
 	}
-	file := ""
+	file, unread := "", false
 	for _, f := range p.EnvFiles {
-		if setsVariable(f, name) {
+		sets, err := setsVariable(f, name)
+		if sets {
 			file = f
 		}
+		unread = unread || errors.Is(err, fs.ErrPermission)
 	}
 	help := "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + name + "'; else take it out of the server's environment and restart"
 	switch {
@@ -403,7 +409,7 @@ func (s Stores) shadow(p restart.Process, name, what string) error {
 		help = "take " + name + " out of the server's environment, restart it, and run this again"
 	case file != "":
 		help = "rotate its env file too: --store " + hint.Quote("dotenv:"+file+"#"+name)
-	case p.EnvFiles != nil:
+	case p.EnvFiles != nil && !unread:
 		text += "; no env file that a restart reads sets it"
 		help = setInFile(name)
 	}
@@ -420,7 +426,7 @@ func (s Stores) EnvFile(v View) string {
 		}
 		name, _ := s.deciding(p, env)
 		for _, file := range p.EnvFiles {
-			if p.Restarts && name != "" && setsVariable(file, name) {
+			if sets, _ := setsVariable(file, name); p.Restarts && name != "" && sets {
 				return p.Name + " has its key from an env file; rotate that: --store " + hint.Quote("dotenv:"+file+"#"+name)
 			}
 		}
@@ -439,22 +445,22 @@ func setInFile(name string) string {
 
 // setsVariable says whether a line of an env file sets a variable. It serves for
 // a hint: what the file really gives is seen in the process.
-func setsVariable(path, name string) bool {
+func setsVariable(path, name string) (bool, error) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
-		return false
+		return false, err
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return false
+		return false, err
 	}
 	for line := range bytes.Lines(text) {
 		left, _, ok := bytes.Cut(line, []byte("="))
 		if ok && strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(string(left)), "export ")) == name {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 // mayRead says whether a blnk.json is the one that the process reads, or may be.

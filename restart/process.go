@@ -2,6 +2,8 @@ package restart
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -69,12 +71,18 @@ func (p *Process) ExecVariable() string {
 	return name
 }
 
+// Format writes the name, whatever the verb.
+func (p Process) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.Name) }
+
 // Look fills in what /proc tells of the Blnk that runs as pid, or that was
 // started by it: where none is found, of pid itself.
 func (p *Process) Look(pid int) {
 	seen, isBlnk := listener.Blnk(pid)
 	if !isBlnk {
 		seen, _ = listener.Look(pid)
+		if IsShell(filepath.Base(seen.Exe)) { // it may set variables before it starts Blnk
+			seen.Env = nil
+		}
 	}
 	p.PID, p.Env = pid, seen.Env
 	role := RoleOf(seen.Args...)

@@ -1,54 +1,38 @@
-// Package listener finds the processes of this host that listen on a TCP port,
-// and the environment that they were started with: what a restarted server
-// will see, where the restart driver cannot tell.
+// Package listener finds which process of this host listens at a TCP port, and
+// tells what it, or any other process, was started with.
 //
-// It reads /proc and is for Linux only; elsewhere Find answers
-// errors.ErrUnsupported. It does not promise that a process found is the
-// server itself (with a published port of a container it is the proxy of the
-// container engine), that it sees into other network namespaces, or that the
-// environment is still what the process uses: it is the one it was started
-// with.
+// It reads /proc, so elsewhere than on Linux it finds nothing. It does not
+// promise that a process found is the server itself (with a published port of a
+// container it is the proxy of the container engine), that it sees into other
+// network namespaces, or that the environment is still what the process uses: it
+// is the one it was started with.
 package listener
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // ErrElsewhere: a process sees other file systems than this one.
 var ErrElsewhere = errors.New("its folder is not that of this path here")
 
-// Folder is the working directory of a process, where its path means the same
-// here: a process in a container, or in a root of its own, may have another
-// folder by that path, which is ErrElsewhere. Without /proc there is an error
-// always.
-func Folder(pid int) (string, error) {
-	link := fmt.Sprintf("/proc/%d/cwd", pid)
-	path, err := os.Readlink(link)
-	if err != nil {
-		return "", err
-	}
-	its, err := os.Stat(link)
-	if err != nil {
-		return "", err
-	}
-	if here, err := os.Stat(path); err != nil || !os.SameFile(its, here) {
-		return "", ErrElsewhere
-	}
-	return path, nil
-}
-
-// A Process listens on the port. It prints itself without its environment,
-// which may hold keys.
+// A Process is what can be known of one. It prints itself without its
+// environment and command line, which may hold keys.
 type Process struct {
 	// PID is its process ID.
 	PID int
 	// Exe is the path of its program; "" where that may not be read.
 	Exe string
-	// Args is its command line, which may hold a key.
+	// Args is its command line.
 	Args []string `json:"-"`
 	// Start is when it was started, in ticks since boot: with the PID it tells a
 	// process from a later one of the same PID. "" where that is not known.
@@ -76,3 +60,155 @@ func (p Process) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String
 
 // LogValue is what String returns.
 func (p Process) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
+// Find returns the processes that listen on the TCP port, on any address, in
+// the order of their PIDs. Several share a socket where a server forks.
+//
+// Nobody listening is no error. A listener that this user may not look at is
+// an error that wraps fs.ErrPermission, together with the processes that could
+// be seen. A process that ends meanwhile is left out.
+func Find(port int) (found []Process, err error) {
+	sockets, err := listening(port)
+	if err != nil || len(sockets) == 0 {
+		return nil, err
+	}
+	var closed error // of a process that may not be looked at
+	seen := map[string]bool{}
+	for _, pid := range processes() {
+		held, err := heldBy(pid, sockets)
+		if errors.Is(err, fs.ErrPermission) {
+			closed = fmt.Errorf("find who listens on port %d: %w", port, err)
+		}
+		for _, link := range held {
+			seen[link] = true
+		}
+		if p, ok := Look(pid); ok && len(held) > 0 {
+			found = append(found, p)
+		}
+	}
+	if len(seen) == len(sockets) {
+		closed = nil
+	}
+	return found, closed
+}
+
+// listening returns the sockets that listen on the port, as the links of
+// /proc/PID/fd show them (proc_pid_net(5)).
+func listening(port int) (map[string]bool, error) {
+	const listens = "0A" // TCP_LISTEN, include/net/tcp_states.h
+	sockets := map[string]bool{}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // IPv6 may be off
+			return nil, fmt.Errorf("find who listens on port %d: %w", port, err)
+		}
+		for line := range bytes.Lines(text) {
+			column := strings.Fields(string(line))
+			if len(column) > 9 && column[3] == listens && strings.HasSuffix(column[1], fmt.Sprintf(":%04X", port)) {
+				sockets["socket:["+column[9]+"]"] = true
+			}
+		}
+	}
+	return sockets, nil
+}
+
+// processes are the IDs of all processes, in their order.
+func processes() (pids []int) {
+	names, _ := os.ReadDir("/proc") // where there is none, there is nothing to see
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// heldBy returns those of the sockets that the process has open.
+func heldBy(pid int, sockets map[string]bool) (held []string, err error) {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	fds, err := os.ReadDir(dir)
+	for _, fd := range fds {
+		link, err := os.Readlink(filepath.Join(dir, fd.Name()))
+		if errors.Is(err, fs.ErrPermission) {
+			return held, err // it is the same for all of them
+		}
+		if sockets[link] {
+			held = append(held, link)
+		}
+	}
+	return held, err
+}
+
+// Look reads what is known of a process; false where it is gone.
+func Look(pid int) (Process, bool) {
+	p, dir := Process{PID: pid}, fmt.Sprintf("/proc/%d", pid)
+	var errs [3]error
+	var env []byte
+	p.Exe, errs[0] = os.Readlink(filepath.Join(dir, "exe"))
+	p.Dir, errs[1] = folder(dir)
+	if env, errs[2] = os.ReadFile(filepath.Join(dir, "environ")); errs[2] == nil {
+		p.Env = parse(string(env))
+	}
+	args, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // where it fails, so has another one
+	p.Args = strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
+	stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
+	// Behind the program's name, which may hold anything: field 22 (proc_pid_stat(5)).
+	if fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(fields) > 19 {
+		p.Start = fields[19]
+	}
+	p.Err = errors.Join(errs[:]...)
+	return p, !errors.Is(p.Err, fs.ErrNotExist)
+}
+
+// folder is the working directory of a process, where its path means the same
+// here: a process in a container, or in a root of its own, may have another
+// folder by that path, which is ErrElsewhere.
+func folder(proc string) (string, error) {
+	link := filepath.Join(proc, "cwd")
+	path, err := os.Readlink(link)
+	if err != nil {
+		return "", err
+	}
+	its, err := os.Stat(link)
+	if err != nil {
+		return "", err
+	}
+	if here, err := os.Stat(path); err != nil || !os.SameFile(its, here) {
+		return "", ErrElsewhere
+	}
+	return path, nil
+}
+
+// parse reads NAME=VALUE, each ended by a NUL byte. Of a name that stands
+// twice the first counts, as for getenv(3) and for Go's os.Getenv.
+func parse(environ string) map[string]string {
+	env := map[string]string{}
+	for entry := range strings.SplitSeq(environ, "\x00") {
+		name, value, ok := strings.Cut(entry, "=")
+		if _, twice := env[name]; ok && name != "" && !twice {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// Blnk finds the process that runs blnk: this one, or one that it or its
+// children started. false where there is none.
+func Blnk(pid int) (Process, bool) { return blnkBelow(pid, 4) }
+
+func blnkBelow(pid, depth int) (Process, bool) {
+	if p, ok := Look(pid); !ok || depth == 0 {
+		return Process{}, false
+	} else if filepath.Base(p.Exe) == "blnk" || filepath.Base(p.Args[0]) == "blnk" {
+		return p, true
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // gone: none
+	for child := range strings.FieldsSeq(string(children)) {
+		n, _ := strconv.Atoi(child)
+		if p, ok := blnkBelow(n, depth-1); ok {
+			return p, true
+		}
+	}
+	return Process{}, false
+}
