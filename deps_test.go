@@ -57,7 +57,7 @@ var thirdParty = map[string][]string{
 
 // only says which packages may import a package of the standard library.
 var only = map[string][]string{
-	"net/http": {"probe", "store/vault"},
+	"net/http": {"probe", "store/vault", "internal/https"},
 	"os/exec":  {"internal/run"},
 	"unsafe":   {"internal/textfile", "supervise"}, // system calls that package syscall lacks
 	"C":        {},

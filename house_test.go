@@ -194,7 +194,7 @@ func isTable(v *ast.ValueSpec) bool {
 				return false
 			}
 			pkg, _ := f.X.(*ast.Ident)
-			if pkg == nil || !map[string]bool{"errors": true, "fmt": true, "regexp": true, "crc32": true, "strings": true}[pkg.Name] {
+			if pkg == nil || !map[string]bool{"errors": true, "hint": true, "fmt": true, "regexp": true, "crc32": true, "strings": true}[pkg.Name] {
 				return false
 			}
 		default:

@@ -14,12 +14,11 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	hints "github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/textfile"
-	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
-	"github.com/blnkctl/blnkctl/store/vault"
 	"github.com/blnkctl/blnkctl/target"
 )
 
@@ -146,22 +145,8 @@ func exitRules() []exitRule {
 		{as[*interruptError], exitInterrupted, ""},
 		{is(context.Canceled), exitInterrupted, ""}, // also while it waited for a lock
 		{as[*flock.HeldError], exitHeld, ""},
-		{is(vault.ErrSealed), exitFailed, "unseal it first: vault operator unseal"},
-		{is(vault.ErrDenied), exitFailed, "blnkctl config policy prints the policy that a rotation needs"},
-		{as[*vault.MissingError], exitFailed, ""}, // missingHint names it
-		{is(vault.ErrNoToken), exitFailed, "vault login, or set VAULT_TOKEN, or name a login: 'vault:PATH?auth=approle&…'"},
-		{is(vault.ErrToken), exitFailed, "get a new one: vault login"},
-		{is(vault.ErrLogin), exitFailed, "look at what the login in the reference shows to Vault: docs/vault-store.md"},
-		{is(vault.ErrNoMount), exitFailed, "look at the mounts: vault secrets list"},
-		{is(vault.ErrNotKV), exitFailed, "name a path in a KV secrets engine: vault secrets list"},
-		{is(vault.ErrStandby), exitFailed, "name an active server with VAULT_ADDR"},
-		{is(vault.ErrThrottled), exitFailed, "wait, and run this again"},
-		{is(vault.ErrNotTLS), exitFailed, "does Vault speak plain http there? Then write http:// in VAULT_ADDR or address= (another machine needs --allow-plaintext, too)"},
-		{is(vault.ErrTLS), exitFailed, "name the CA with VAULT_CACERT"},
-		{is(vault.ErrUnreachable), exitFailed, "is VAULT_ADDR right, and does the Vault server run?"},
-		{is(vault.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
 		{is(target.ErrSpec), exitUsage, ""},
-		{is(probe.ErrPlaintext), exitUsage, "use https, or --allow-plaintext where the network is trusted"},
+		{is(https.ErrPlaintext), exitUsage, ""},
 		{is(state.ErrUnsafe), exitUsage, "make it private with `chmod 700`, or name another one with --state-dir"},
 		{is(textfile.ErrTorn), exitFailed, "blnkctl rotate or keygen puts it right, run with the same --state-dir"},
 		{is(fs.ErrPermission), exitFailed, "run with sudo, or as the user that owns it"},
@@ -191,7 +176,7 @@ func judge(err error) (code int, hint string) {
 			code = rule.code
 		}
 		if hint == "" && code == rule.code {
-			hint = cmp.Or(hinted, rule.hint, missingHint(err))
+			hint = cmp.Or(hinted, rule.hint)
 		}
 		break
 	}
@@ -199,29 +184,6 @@ func judge(err error) (code int, hint string) {
 		code = exitFailed
 	}
 	return code, cmp.Or(hint, hinted)
-}
-
-// missingHint names the option, variable or file that a login to Vault lacks;
-// "" where the error is another one.
-func missingHint(err error) string {
-	e, ok := errors.AsType[*vault.MissingError](err)
-	if !ok {
-		return ""
-	}
-	switch e.Option {
-	case "":
-		hint := fmt.Sprintf("say in the reference where the %[1]s is, with %[1]s-file=PATH or %[1]s-env=VARIABLE", e.Secret)
-		if e.Env != "" {
-			hint = "set " + e.Env + ", or " + hint
-		}
-		return hint
-	case e.Secret + "-env":
-		return fmt.Sprintf("set %s, which %s= names, to the %s", e.Place, e.Option, e.Secret)
-	}
-	if e.Place == "-" {
-		return fmt.Sprintf("give the %s on the standard input, as %s=- says", e.Secret, e.Option)
-	}
-	return fmt.Sprintf("put the %s into %s, which %s= names, where this user can read it", e.Secret, e.Place, e.Option)
 }
 
 // report prints the error, its details and its hint, and returns its code.

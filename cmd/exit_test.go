@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
-	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/state"
 )
 
@@ -26,7 +26,7 @@ func TestJudge(t *testing.T) {
 		{fmt.Errorf("open: %w", fs.ErrPermission), exitFailed, true},
 		{fmt.Errorf("lock: %w", held), exitHeld, false},
 		{fmt.Errorf("%w: %w", held, context.Canceled), exitInterrupted, false},
-		{fmt.Errorf("server: %w", probe.ErrPlaintext), exitUsage, true},
+		{fmt.Errorf("server: %w", https.ErrPlaintext), exitUsage, true},
 		{fmt.Errorf("state: %w", state.ErrUnsafe), exitUsage, true},
 		{usage("", "wrong"), exitUsage, false},
 		{usage("do it so", "wrong"), exitUsage, true},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/reach"
@@ -89,7 +90,7 @@ func silentHint(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "start the server first; where it is stopped on purpose, add --server-down"
-	case errors.Is(err, probe.ErrUntrusted):
+	case errors.Is(err, https.ErrUntrusted):
 		return "name the file of the CA that signed it with --ca-cert"
 	case errors.Is(err, probe.ErrUnsendable):
 		return "no client can use this key; --server-down replaces it without asking for it"

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -233,12 +234,46 @@ func TestAskReadsNoEndlessBody(t *testing.T) {
 	}
 }
 
+// No two questions are alike, so that no cache has the answer, and one that
+// answers all the same is not the server.
+func TestAskOfCache(t *testing.T) {
+	seen := map[string]bool{}
+	header := http.Header{}
+	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if seen[r.URL.String()] || !strings.Contains(r.Header.Get("Cache-Control"), "no-store") {
+			t.Errorf("asked as before, or without no-store: %s", r.URL)
+		}
+		seen[r.URL.String()] = true
+		maps.Copy(w.Header(), header)
+		_, _ = w.Write([]byte("[]"))
+	})
+	s := open(t, server.URL, Options{})
+	for _, c := range []struct {
+		name, value string
+		hit         bool
+	}{
+		{"Age", "0", true}, {"X-Cache", "HIT", true}, {"X-Cache", "Hit from cloudfront", true}, {"X-Cache", "Miss from cloudfront", false},
+		{"Cf-Cache-Status", "HIT", true}, {"Cf-Cache-Status", "DYNAMIC", false}, {"Cache-Status", "edge; hit", true}, {"Cache-Control", "no-store", false},
+	} {
+		header = http.Header{c.name: {c.value}}
+		if c.hit {
+			_ = wantNothing(t, s, testKey, "a cache in front of the server answered")
+		} else if answer, err := s.Ask(t.Context(), testKey); answer != blnk.Live {
+			t.Errorf("%v: %v, %v", header, answer, err)
+		}
+	}
+}
+
 func TestHooks(t *testing.T) {
 	body := `[{"id":"hk_1","name":"audit","type":"POST_TRANSACTION","url":"https://u:p@a.example:8443/in?token=t#f","active":true},
 		{"id":"hk_2","name":"check","type":"PRE_TRANSACTION","url":"://"}]`
 	status := 200
-	server := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+	server := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
+		if kind := r.URL.Query().Get("type"); kind == "" || strings.HasPrefix(body, "[{") && kind == "PRE_TRANSACTION" {
+			_, _ = w.Write([]byte("[]"))
+			return
+		}
 		_, _ = w.Write([]byte(body))
 	})
 	s := open(t, server.URL, Options{})

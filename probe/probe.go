@@ -2,10 +2,10 @@
 //
 // Every question goes over a connection of its own: a server that is shutting
 // down still answers on open connections as its old self. The key goes to the
-// server that was named and to nobody else: no redirect is followed, no proxy
-// of the environment is used, plain http leaves this machine only where the
-// caller allows it. No error holds the key, nor any text that a server sent,
-// since that could be the key again.
+// server that was named and to nobody else: no redirect is followed, and what
+// package https promises holds. No error holds the key, nor any text that a
+// server sent, since that could be the key again. What a cache answers counts
+// for nothing.
 //
 // It does not promise that two questions reach the same process: one address
 // may be a balancer. It does not repeat a question either; who waits for a
@@ -13,49 +13,41 @@
 package probe
 
 import (
-	"crypto/tls"
-	"crypto/x509"
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/https"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // DefaultTimeout is how long a question may take in all where Options say
 // nothing else.
 const DefaultTimeout = 10 * time.Second
 
-// Errors that a caller takes a decision on.
+// maxBody bounds an answer, in bytes. A hook is some hundred bytes; more than
+// this is not a list of hooks.
+const maxBody = 1 << 20
+
+// Errors that a caller takes a decision on, besides those of package https.
 var (
-	// ErrPlaintext: the address would carry the key in clear over a network.
-	ErrPlaintext = errors.New("plain http to another machine would show the key to the network")
-	// ErrUntrusted: whoever answers over TLS cannot show that it is the server.
-	ErrUntrusted = errors.New("TLS: the certificate was signed by an unknown authority")
 	// ErrUnsendable: no HTTP header can carry the key as it is, so no client
 	// could ever use it. The server was not asked.
 	ErrUnsendable = errors.New("an HTTP header cannot carry this key (white space at an end, or a control character)")
+	errNoHeader   = errors.New("the server saw no key: something in front of it drops the header " + blnk.KeyHeader)
+	errCache      = errors.New("a cache in front of the server answered, not the server")
 )
 
-// Options is how a server may be reached.
-type Options struct {
-	// CACert is a file of PEM certificates that are trusted instead of the
-	// system's. "" trusts the system's.
-	CACert string
-	// Proxy is the URL of a proxy (http, https or socks5). "" uses none,
-	// whatever the environment says. A server on this machine is asked
-	// without it.
-	Proxy string
-	// AllowPlaintext permits plain http to another machine.
-	AllowPlaintext bool
-	// Timeout limits one question, from the dial to the end of the answer.
-	// 0 is DefaultTimeout.
-	Timeout time.Duration
-}
+// Options is how a server may be reached; the Timeout of one question is
+// DefaultTimeout where it is 0.
+type Options = https.Options
 
 // A Server is one address that is asked. It may be used by several goroutines
 // at once.
@@ -67,117 +59,127 @@ type Server struct {
 }
 
 // New takes rawURL as http(s)://HOST[:PORT][/BASE]. It reads the CACert file
-// but does not reach for the server. ErrPlaintext (wrapped) where the key
+// but does not reach for the server. https.ErrPlaintext (wrapped) where the key
 // would travel in clear.
 func New(rawURL string, opt Options) (*Server, error) {
-	base, err := parseURL(rawURL)
+	base, err := https.ParseURL(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("server %w", err)
+	}
+	if opt.Timeout == 0 {
+		opt.Timeout = DefaultTimeout
+	}
+	transport, err := https.New(base, opt)
 	if err != nil {
 		return nil, err
 	}
-	local := isLoopback(base.Hostname())
-	if base.Scheme == "http" && !local && !opt.AllowPlaintext {
-		return nil, fmt.Errorf("server %s: %w", base, ErrPlaintext)
-	}
-	roots, err := readRoots(opt.CACert)
-	if err != nil {
-		return nil, err
-	}
-	timeout := opt.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	transport := &http.Transport{
-		DialContext:         dialer(base.Scheme == "http" && !opt.AllowPlaintext),
-		DisableKeepAlives:   true, // see the package comment
-		DisableCompression:  true, // what counts against maxBody is what is sent
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: timeout,
-	}
-	if opt.Proxy != "" && !local {
-		proxy, err := parseProxy(opt.Proxy)
-		if err != nil {
-			return nil, err
-		}
-		transport.Proxy = http.ProxyURL(proxy)
-	}
-	return &Server{base: base, transport: transport, timeout: timeout}, nil
+	transport.DisableKeepAlives = true  // see the package comment
+	transport.DisableCompression = true // what counts against maxBody is what is sent
+	return &Server{base: base, transport: transport, timeout: opt.Timeout}, nil
 }
 
 // String returns the URL without a trailing slash.
 func (s *Server) String() string { return s.base.String() }
 
-// Loopback says whether the address names this machine itself: localhost,
-// 127.0.0.0/8 or ::1.
-func (s *Server) Loopback() bool { return isLoopback(s.base.Hostname()) }
+// Loopback says whether the address names this machine itself.
+func (s *Server) Loopback() bool { return https.Loopback(s.base) }
 
 // Port returns the TCP port, the scheme's own where the URL names none.
-func (s *Server) Port() int {
-	if n, err := strconv.Atoi(s.base.Port()); err == nil {
-		return n
-	}
-	if s.base.Scheme == "https" {
-		return 443
-	}
-	return 80
+func (s *Server) Port() int { return https.Port(s.base) }
+
+// Ask sends key to the oracle once, on a fresh connection, and says what the
+// answer proves. The zero Key asks without a key. blnk.Nothing always comes
+// with an error that says why, every other answer with nil. A cancelled ctx is
+// an error that wraps ctx.Err().
+func (s *Server) Ask(ctx context.Context, key secret.Key) (blnk.Answer, error) {
+	answer, _, err := s.ask(ctx, key, url.Values{})
+	return answer, err
 }
 
-// parseURL never shows what stands before an '@': it may be a password.
-func parseURL(raw string) (*url.URL, error) {
-	if strings.Contains(raw, "@") {
-		return nil, errors.New("server URL: a user name or password in it is not supported")
+func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (blnk.Answer, []byte, error) {
+	if !key.IsZero() && !blnk.Sendable(key) {
+		return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, ErrUnsendable)
 	}
-	u, err := url.Parse(raw)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		return nil, fmt.Errorf("server %q: want http://HOST:PORT or https://HOST", raw)
-	}
-	if strings.ContainsAny(raw, "?#") {
-		return nil, fmt.Errorf("server %q: want no query and no fragment", raw)
-	}
-	if p := u.Port(); p != "" || strings.HasSuffix(u.Host, ":") {
-		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
-			return nil, fmt.Errorf("server %q: want a port from 1 to 65535", raw)
+	within, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	response, body, err := s.get(within, key, query)
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err() // the caller's own end, not the server's slowness
+	case err != nil:
+		err = https.Reason(err, s.timeout)
+	default:
+		answer := blnk.Judge(response.StatusCode, body)
+		if err = s.odd(response, body, answer); err == nil {
+			return answer, body, nil
 		}
 	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	u.RawPath = strings.TrimRight(u.RawPath, "/")
-	return u, nil
+	return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, err)
 }
 
-// parseProxy never shows the address: a proxy's URL may hold a password.
-func parseProxy(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" {
-		return nil, errors.New("proxy: want http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT")
-	}
-	switch u.Scheme {
-	case "http", "https", "socks5":
-		return u, nil
-	}
-	return nil, fmt.Errorf("proxy: unknown scheme %q (known: http, https, socks5)", u.Scheme)
-}
-
-// isLoopback judges the name alone. That localhost leads to this machine is
-// checked once more at the dial.
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
-}
-
-// readRoots returns nil, which is the system's, where no file is named.
-func readRoots(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(path)
+// get makes one request and reads the whole answer. No two are alike, so that
+// no cache has the answer.
+func (s *Server) get(ctx context.Context, key secret.Key, query url.Values) (*http.Response, []byte, error) {
+	query.Set("blnkctl", rand.Text())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base.String()+blnk.OraclePath+"?"+query.Encode(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("CA certificates: %w", err)
+		return nil, nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA certificates: %s holds no PEM certificate", path)
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Cache-Control", "no-cache, no-store")
+	request.Header.Set("User-Agent", "blnkctl")
+	if !key.IsZero() {
+		request.Header.Set(blnk.KeyHeader, key.Reveal())
 	}
-	return pool, nil
+	response, err := s.transport.RoundTrip(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(https.Limit(response.Body, maxBody))
+	return response, body, err
+}
+
+// odd says what is wrong with an answer that proves nothing.
+func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
+	location := r.Header.Get("Location")
+	switch {
+	case isCached(r.Header):
+		return errCache
+	case answer != blnk.Nothing:
+		return nil
+	case r.StatusCode == http.StatusTooManyRequests:
+		return errors.New("429 rate limited")
+	case r.StatusCode >= 300 && r.StatusCode < 400 && location != "":
+		return fmt.Errorf("redirect to %s, not followed with the key", s.redirectTarget(location))
+	case r.StatusCode == http.StatusOK:
+		return errors.New("HTTP 200, but no list of hooks: is this a Blnk server?")
+	case r.StatusCode == http.StatusUnauthorized && blnk.SawNoKey(body):
+		return errNoHeader
+	case r.StatusCode == http.StatusUnauthorized, r.StatusCode == http.StatusForbidden:
+		return fmt.Errorf("HTTP %d, but not in Blnk's words: is something in front of it?", r.StatusCode)
+	}
+	return fmt.Errorf("HTTP %d", r.StatusCode)
+}
+
+// isCached: a cache says so with Age (RFC 9111), with Cache-Status (RFC 9211)
+// or, under one of many names (X-Cache, CF-Cache-Status), that it had a hit.
+func isCached(h http.Header) bool {
+	for name, values := range h {
+		hit := strings.Contains(strings.ToLower(strings.Join(values, ",")), "hit")
+		if name == "Age" || strings.Contains(name, "Cache") && hit {
+			return true
+		}
+	}
+	return false
+}
+
+// redirectTarget shows a place on the host that was asked, which is the usual
+// case (http to https). The rest of a Location is the server's free text.
+func (s *Server) redirectTarget(location string) string {
+	u, err := url.Parse(location)
+	if err != nil || !strings.EqualFold(u.Hostname(), s.base.Hostname()) {
+		return "another place"
+	}
+	return u.Scheme + "://" + s.base.Hostname()
 }

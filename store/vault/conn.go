@@ -2,195 +2,331 @@ package vault
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/vault/api"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/https"
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
 
-// usualTimeout is how long a request may take with all its repetitions, unless
-// VAULT_CLIENT_TIMEOUT says otherwise. Vault's own command waits for a minute:
-// too long for each of a rotation's steps.
-const usualTimeout = 15 * time.Second
-
-// Between two attempts of one request.
 const (
-	minWait = 250 * time.Millisecond
-	maxWait = 5 * time.Second // also where Vault asks for more
+	// usualTimeout is how long a request may take with all its repetitions,
+	// unless VAULT_CLIENT_TIMEOUT says otherwise. Vault's own command waits for
+	// a minute: too long for each of a rotation's steps.
+	usualTimeout = 15 * time.Second
+	// longestWait is how long Vault may ask to wait before a repetition.
+	longestWait = 5 * time.Second
+	// maxAnswer limits an answer, in bytes. Vault's storage takes no secret of
+	// more than 1 MiB.
+	maxAnswer = 8 << 20
+	// maxWords is how much of what Vault says an error holds.
+	maxWords = 300
 )
 
-// A conn is the way to one Vault, with the token.
+// A conn is the connection to one Vault, with the token.
 type conn struct {
-	opt       *options
-	api       *api.Client  // has no token: send gives it one
-	http      *http.Client // for what is no Vault: GitHub's token service
-	addr      string
-	origin    string
-	namespace string
-	insecure  bool // certificates are not verified
-	proxied   bool // the environment names a proxy that is not used
+	*options
+	api       *api.Client
+	transport *http.Transport
 	timeout   time.Duration
-	session   session
+	noRedir   bool
+	loggedIn  bool
 	shown     []secret.Key // what must not come back in an error
+	// Of the request that is under way:
+	writes bool
+	status int // of the last answer; 0: there was none
 }
 
+// newConn leaves the VAULT_* variables to Vault's own client, but for those
+// that the reference or the caller decides about.
 func newConn(o *options, opt store.Options) (*conn, error) {
-	c := &conn{opt: o, addr: o.addr, origin: o.origin, namespace: o.namespace()}
-	local, err := plainOnlyHere(o.addr, opt.AllowPlaintext)
+	transport, err := https.New(o.url, https.Options{Proxy: opt.Proxy, AllowPlaintext: opt.AllowPlaintext, Timeout: usualTimeout})
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(local, opt.Proxy)
-	if err != nil {
-		return nil, err
+	c := &conn{options: o, transport: transport}
+	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
+	usual := api.DefaultConfig().Backoff
+	config := &api.Config{
+		HttpClient: client, Timeout: usualTimeout, MaxRetries: 2, MinRetryWait: longestWait / 20, MaxRetryWait: longestWait,
+		CheckRetry: c.tryAgain,
+		Backoff: func(least, most time.Duration, attempt int, r *http.Response) time.Duration {
+			return min(usual(least, 2*least, attempt, r), most)
+		},
 	}
-	c.proxied = opt.Proxy == "" && (o.env["VAULT_PROXY_ADDR"] != "" || o.env["VAULT_HTTP_PROXY"] != "")
-	c.http = &http.Client{Transport: transport.Clone(), CheckRedirect: noRedirect, Timeout: usualTimeout}
-	if err := c.connect(transport); err != nil {
-		return nil, err
+	proxy := transport.Proxy
+	if err := config.ReadEnvironment(); err != nil {
+		return nil, badVariable(err)
 	}
+	transport.Proxy = proxy
+	config.Address, config.AgentAddress, config.SRVLookup = o.addr, "", false
+	if c.timeout = config.Timeout; c.timeout <= 0 {
+		return nil, errors.New("VAULT_CLIENT_TIMEOUT: want a number of seconds")
+	}
+	c.noRedir = config.DisableRedirects
+	if c.api, err = api.NewClient(config); err != nil {
+		return nil, errors.New("VAULT_HEADERS: want a JSON object of strings, none of them Vault's own X-Vault-…")
+	}
+	client.Transport = c // the client itself asks for nothing but the transport
+	c.api.ClearToken()
+	c.api.SetNamespace(o.namespace())
+	c.api.SetWrappingLookupFunc(func(string, string) string { return "" })
 	return c, nil
 }
 
-// connect makes the client. Everything that it could read in the environment
-// of this process is set, so that what it does read there makes no difference.
-func (c *conn) connect(transport *http.Transport) error {
-	env := c.opt.env
-	config := &api.Config{
-		Address:      c.addr,
-		HttpClient:   &http.Client{Transport: transport, CheckRedirect: noRedirect},
-		MinRetryWait: minWait,
-		MaxRetryWait: maxWait,
-		Backoff:      backoff,
-		CheckRetry:   tryAgain,
+// badVariable names the variable that Vault's client could not read, and does
+// not show what stands in it.
+func badVariable(err error) error {
+	var number *strconv.NumError
+	var address *url.Error
+	switch {
+	case errors.As(err, &number):
+		return errors.New("VAULT_MAX_RETRIES: want a number")
+	case errors.As(err, &address):
+		return errors.New("VAULT_PROXY_ADDR: want a URL")
 	}
-	files, err := env.tls()
-	if err == nil {
-		c.insecure = files.Insecure
-		err = config.ConfigureTLS(files)
-	}
-	if err != nil {
-		return fmt.Errorf("certificates for Vault: %w", err)
-	}
-	if c.timeout, err = env.duration(api.EnvVaultClientTimeout, usualTimeout); err != nil {
-		return err
-	}
-	config.Timeout = c.timeout
-	if config.MaxRetries, err = env.count(api.EnvVaultMaxRetries, 2); err != nil {
-		return err
-	}
-	if config.DisableRedirects, err = env.flag(api.EnvVaultDisableRedirects); err != nil {
-		return err
-	}
-	headers, err := env.headers()
-	if err != nil {
-		return err
-	}
-	if c.namespace != "" {
-		headers.Set(api.NamespaceHeaderName, c.namespace)
-	}
-	if c.api, err = api.NewClient(config); err != nil {
-		// Its text may quote a variable, and a proxy's address a password.
-		return errors.New("a VAULT_* variable of the environment has no valid value")
-	}
-	c.api.SetHeaders(headers)
-	c.api.ClearToken()
-	c.api.SetWrappingLookupFunc(func(string, string) string { return "" })
-	return nil
+	return fmt.Errorf("variables and certificates for Vault: %w", err)
 }
 
-// noRedirect leaves it to the client to follow a redirect of a standby to the
-// active server: never from https to http.
+// noRedirect leaves it to Vault's client to follow one redirect.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// plainOnlyHere says whether connections must stay on this machine, because
-// they carry the key in clear.
-func plainOnlyHere(addr string, allowed bool) (bool, error) {
-	u, err := url.Parse(addr)
-	if err != nil || u.Scheme != "http" || allowed {
-		return false, err
-	}
-	if !isLoopback(u.Hostname()) {
-		return false, fmt.Errorf("%s: %w", addr, ErrPlaintext)
-	}
-	return true, nil
-}
+func (c *conn) insecure() bool { return c.transport.TLSClientConfig.InsecureSkipVerify }
 
-func newTransport(local bool, proxy string) (*http.Transport, error) {
-	d := &net.Dialer{Timeout: usualTimeout}
-	if local {
-		// Also where a redirect or somebody's resolver leads elsewhere.
-		d.Control = func(_, address string, _ syscall.RawConn) error {
-			at, err := netip.ParseAddrPort(address)
-			if err != nil || !at.Addr().Unmap().IsLoopback() {
-				return ErrPlaintext
-			}
-			return nil
-		}
+// RoundTrip stands between Vault's client and the network: the token goes to no
+// other scheme and port than those that were named, also where a redirect says
+// so, and no answer is read without end.
+func (c *conn) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.status = 0
+	if r.URL.Scheme != c.url.Scheme || https.Port(r.URL) != https.Port(c.url) {
+		return nil, fmt.Errorf("%w: %s", ErrElsewhere, c.clean(r.URL.Scheme+"://"+r.URL.Host))
 	}
-	t := &http.Transport{
-		DialContext:         d.DialContext,
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: usualTimeout,
-		ForceAttemptHTTP2:   true,
-		IdleConnTimeout:     time.Minute,
+	response, err := c.transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
 	}
-	if proxy == "" || local {
-		return t, nil
-	}
-	u, err := url.Parse(proxy)
-	if err != nil || u.Hostname() == "" {
-		// The address is not shown: it may hold a password.
-		return nil, errors.New("proxy: want http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT")
-	}
-	t.Proxy = http.ProxyURL(u)
-	return t, nil
+	c.status = response.StatusCode
+	response.Body = https.Limit(response.Body, maxAnswer)
+	return response, nil
 }
 
 // tryAgain says whether a request that failed is repeated at once. A write is
 // only where it was surely not done: Put looks before it writes again.
-func tryAgain(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	if ctx.Err() != nil {
+func (c *conn) tryAgain(ctx context.Context, r *http.Response, err error) (bool, error) {
+	throttled := r != nil && r.StatusCode == http.StatusTooManyRequests
+	if c.writes && !throttled || err != nil && (errors.Is(err, ErrElsewhere) || errors.Is(c.unreachable(err), ErrTLS)) {
 		return false, ctx.Err()
 	}
-	if err != nil {
-		var failed *url.Error
-		isRead := errors.As(err, &failed) && strings.EqualFold(failed.Op, http.MethodGet)
-		return isRead && tlsReason(err) == "" && !errors.Is(err, ErrPlaintext), nil
-	}
-	switch resp.StatusCode {
-	case http.StatusTooManyRequests, // a rate limit
-		http.StatusPreconditionFailed: // a replica that lags behind
-		return true, nil
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return resp.Request.Method == http.MethodGet, nil
-	}
-	return false, nil
+	return api.DefaultRetryPolicy(ctx, r, err)
 }
 
-// backoff doubles the wait, and waits as long as Vault says where that is
-// bearable.
-func backoff(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
-	wait := least << attempt
-	if resp != nil {
-		if resp.StatusCode == http.StatusTooManyRequests {
-			wait = max(wait, time.Second) // what Vault counts by, unless told otherwise
-		}
-		if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
-			wait = max(wait, time.Duration(n)*time.Second)
+// A request is what an error says of a question to Vault.
+type request struct {
+	act    string // what is done: "read secret/data/blnk"
+	path   string // behind /v1/
+	needs  string // the capability
+	writes bool   // must not be repeated blindly
+	// quiet: what Vault says could quote the body, with secrets of others.
+	quiet bool
+	// refused is the error where Vault says no: ErrRefused where it is nil.
+	refused error
+}
+
+// A call asks through Vault's client.
+type call func(context.Context, *api.Client) error
+
+// unknown marks the error of a write that may have been done all the same.
+type unknown struct{ error }
+
+func (u unknown) Unwrap() error { return u.error }
+
+func isUnknown(err error) bool {
+	_, ok := errors.AsType[unknown](err)
+	return ok
+}
+
+// because says what was tried, and where.
+func (c *conn) because(r request, err error) error {
+	return fmt.Errorf("%s at %s: %w", r.act, c.addr, err)
+}
+
+// do asks with the token, and once more with another one where the token has
+// ended in the meantime. That nothing is there (404) is no error.
+func (c *conn) do(ctx context.Context, r request, call call) error {
+	if !c.loggedIn {
+		if err := c.login(ctx); err != nil {
+			return err
 		}
 	}
-	return min(wait, most)
+	status, err := c.ask(ctx, r, call)
+	if status != http.StatusForbidden {
+		return err
+	}
+	alive, err := c.alive(ctx)
+	if err != nil {
+		return err
+	}
+	if !alive {
+		ended := c.api.Token()
+		if err := c.login(ctx); err != nil {
+			return c.because(r, err)
+		}
+		if c.api.Token() == ended {
+			return c.because(r, c.ended())
+		}
+		if status, err = c.ask(ctx, r, call); status != http.StatusForbidden {
+			return err
+		}
+	}
+	return c.because(r, lacks(r.needs, r.path))
+}
+
+// ask asks once (the client repeats what cannot do harm).
+func (c *conn) ask(ctx context.Context, r request, call call) (status int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, c.because(r, err)
+	}
+	c.status, c.writes = 0, r.writes
+	err = call(ctx, c.api)
+	status = c.status
+	absent := errors.Is(err, api.ErrSecretNotFound)
+	switch {
+	case status == http.StatusNotFound && (err == nil || absent), err == nil && status < 300:
+		return status, nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case status >= 300 && status < 400:
+		err = fmt.Errorf("%w: HTTP %d, a redirect that is not followed", ErrOdd, status)
+	case err == nil || absent || errors.Is(err, ErrOdd):
+		err = fmt.Errorf("%w: HTTP %d", ErrOdd, status)
+	default:
+		err = c.explain(ctx, r, status, err)
+	}
+	if err = c.because(r, err); r.writes && (status < 400 || status >= 500) {
+		err = unknown{err}
+	}
+	return status, err
+}
+
+// readRaw reads a path that is no secret of the KV store; nil where nothing is.
+func (c *conn) readRaw(ctx context.Context, r request) (data map[string]any, err error) {
+	err = c.do(ctx, r, func(ctx context.Context, v *api.Client) error {
+		got, err := v.Logical().ReadWithContext(ctx, r.path)
+		if got != nil {
+			data = got.Data
+		}
+		return err
+	})
+	return data, err
+}
+
+// explain turns the client's error into one of ours.
+func (c *conn) explain(ctx context.Context, r request, status int, err error) error {
+	said, ok := errors.AsType[*api.ResponseError](err)
+	if !ok {
+		if reason := c.unreachable(err); status == 0 || !errors.Is(reason, ErrUnreachable) {
+			return reason
+		}
+		return fmt.Errorf("%w: HTTP %d", ErrOdd, status)
+	}
+	words := fmt.Sprintf("HTTP %d%s", status, c.words(r, said))
+	switch {
+	case status == http.StatusTooManyRequests:
+		return fmt.Errorf("%w (%s)", ErrThrottled, words)
+	case said.RawError:
+		return fmt.Errorf("%w: %s; is something in front of it?", ErrOdd, words)
+	case status >= 500 || status == 472 || status == 473: // Vault's own, of secondaries
+		if err := c.ill(ctx); err != nil {
+			return err
+		}
+	}
+	if r.refused != nil {
+		return fmt.Errorf("%w: %s", r.refused, words)
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, words)
+}
+
+// ill asks a server that failed how it is, since its words are the same for
+// several faults. nil where that explains nothing.
+func (c *conn) ill(ctx context.Context) error {
+	health, err := c.api.Sys().HealthWithContext(ctx)
+	switch {
+	case err != nil:
+		return nil
+	case !health.Initialized:
+		return fmt.Errorf("%w: it was never initialized", ErrSealed)
+	case health.Sealed:
+		return ErrSealed
+	case health.ReplicationDRMode == "secondary":
+		return fmt.Errorf("%w: this one belongs to a disaster recovery secondary", ErrStandby)
+	case health.Standby:
+		return fmt.Errorf("%w: this one is on standby", ErrStandby)
+	}
+	return nil
+}
+
+// unreachable turns a failed connection to Vault into an error of ours.
+func (c *conn) unreachable(err error) error {
+	reason := https.Reason(err, c.timeout)
+	failed, _ := errors.AsType[*url.Error](err)
+	switch {
+	case errors.Is(err, ErrElsewhere) && failed != nil:
+		return failed.Err // without the address that it was about
+	case errors.Is(reason, https.ErrPlaintext):
+		return reason
+	case errors.Is(reason, https.ErrTooLarge):
+		return fmt.Errorf("%w: %w", ErrOdd, reason)
+	case errors.Is(reason, https.ErrNotTLS):
+		return hint.Add(fmt.Errorf("%w: %w", ErrTLS, reason),
+			"does Vault speak plain http there? Then write http:// in VAULT_ADDR or address= (another machine needs --allow-plaintext, too)")
+	case errors.Is(reason, https.ErrTLS):
+		return fmt.Errorf("%w: %w", ErrTLS, reason)
+	}
+	if c.transport.Proxy == nil && (c.env["VAULT_PROXY_ADDR"] != "" || c.env["VAULT_HTTP_PROXY"] != "") {
+		return fmt.Errorf("%w: %w (the proxy that the environment names is not used)", ErrUnreachable, reason)
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, reason)
+}
+
+// words are Vault's own, on one line, without anything that we showed it. What
+// is not in Vault's form is not among them: a gateway could send the request
+// back.
+func (c *conn) words(r request, said *api.ResponseError) string {
+	if r.quiet || said.RawError || len(said.Errors) == 0 {
+		return ""
+	}
+	text := []rune(c.clean(strings.Join(said.Errors, "; ")))
+	if len(text) > maxWords {
+		text = append(text[:maxWords], '…')
+	}
+	return ", " + string(text)
+}
+
+// clean makes one line of a text from elsewhere, and masks what we showed.
+func (c *conn) clean(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	return strings.Join(strings.Fields(run.Mask(text, c.shown...)), " ")
+}
+
+// shows remembers a secret that Vault gets to see.
+func (c *conn) shows(k secret.Key) {
+	if !k.IsZero() {
+		c.shown = append(c.shown, k)
+	}
 }

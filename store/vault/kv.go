@@ -2,17 +2,16 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/hashicorp/vault/api"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -41,48 +40,49 @@ func (s *Store) findMount(ctx context.Context) (mount, error) {
 		return *s.mount, nil
 	}
 	r := request{act: "find the mount of " + s.place, path: "sys/internal/ui/mounts/" + s.place, needs: "read"}
-	a, err := s.conn.do(ctx, r)
-	var denied *DeniedError
-	if errors.As(err, &denied) {
+	found, err := s.conn.readRaw(ctx, r)
+	if errors.Is(err, ErrDenied) {
 		return mount{}, s.conn.because(r, s.noMount(ctx))
 	}
 	if err != nil {
 		return mount{}, err
 	}
-	path, _ := a.dig("path").(string)
-	kind, _ := a.dig("type").(string)
+	path, _ := found["path"].(string)
+	kind, _ := found["type"].(string)
+	options, _ := found["options"].(map[string]any)
 	path = strings.Trim(path, "/")
 	rest, below := strings.CutPrefix(s.place, path+"/")
 	switch {
 	case path == "" || kind == "":
-		return mount{}, s.conn.because(r, ErrOdd)
+		err = ErrOdd
 	case kind != "kv" && kind != "generic": // as version 1 was called before Vault 0.8
-		return mount{}, s.conn.because(r, fmt.Errorf("%w: %s/ is of the type %q", ErrNotKV, path, kind))
+		err = fmt.Errorf("%w: %s/ is of the type %q", ErrNotKV, path, kind)
 	case !below:
-		return mount{}, s.conn.because(r, fmt.Errorf("%w: the path ends at the mount %s/", ErrRefused, path))
+		err = fmt.Errorf("%w: the path ends at the mount %s/", ErrRefused, path)
 	}
-	m := mount{path: path, rest: rest, version: 1}
-	if a.dig("options", "version") == "2" {
-		m.version = 2
+	if err != nil {
+		return mount{}, s.conn.because(r, err)
 	}
-	s.mount = &m
-	return m, nil
+	s.mount = &mount{path: path, rest: rest, version: 1}
+	if options["version"] == "2" {
+		s.mount.version = 2
+	}
+	return *s.mount, nil
 }
 
 // noMount tells a missing mount from a missing right: Vault answers to both in
 // the same way, but knows what the token may do where nothing is.
 func (s *Store) noMount(ctx context.Context) error {
-	guess := guessMount(s.place)
-	caps, err := s.capabilities(ctx, s.place, guess.data())
-	if err != nil {
-		return err
-	}
-	for _, granted := range caps {
+	for _, path := range []string{s.place, guessMount(s.place).data()} {
+		granted, err := s.capabilities(ctx, path)
+		if err != nil {
+			return err
+		}
 		if len(granted) > 0 {
 			return ErrNoMount
 		}
 	}
-	return &DeniedError{Path: s.place, Capability: "read", Maybe: true}
+	return fmt.Errorf("%w, or nothing is mounted there", lacks("read", s.place))
 }
 
 // guessMount is what a mount usually looks like.
@@ -93,104 +93,81 @@ func guessMount(place string) mount {
 
 // An entry is one version of a secret.
 type entry struct {
-	mount   mount
-	number  int            // of KV version 2; 0: there is none
-	gone    bool           // deleted or destroyed: its fields cannot be read
-	exists  bool           // a write is an update
-	fields  map[string]any // numbers as they stand in the JSON
-	key     secret.Key
-	created time.Time // of KV version 2
-	deletes time.Time // when Vault deletes it by itself; zero: never
-	dead    bool      // destroyed: nobody can bring it back
+	mount  mount
+	exists bool                  // a write is an update
+	fields map[string]any        // nil: deleted or destroyed; numbers as they stand in the JSON
+	meta   api.KVVersionMetadata // of KV version 2
+	key    secret.Key
 }
+
+func (e entry) gone() bool { return e.exists && e.fields == nil }
+
+// hidden: deleted, but it could be brought back.
+func (e entry) hidden() bool { return e.gone() && !e.meta.Destroyed }
 
 // version is what Get and Put return; "" where there is no key.
 func (e entry) version() store.Version {
-	switch {
-	case e.key.IsZero():
-		return ""
-	case e.mount.version == 1:
-		return hashOf(e.key)
+	if e.key.IsZero() || e.mount.version == 1 {
+		return store.VersionOf(e.key)
 	}
-	return store.Version(strconv.Itoa(e.number))
-}
-
-// hashOf a weak key gives it away to who guesses: a Version is compared, never
-// shown.
-func hashOf(key secret.Key) store.Version {
-	sum := sha256.Sum256([]byte(key.Reveal()))
-	return store.Version(hex.EncodeToString(sum[:]))
+	return store.Version(strconv.Itoa(e.meta.Version))
 }
 
 // read reads a version of the secret, 0 the current one. A secret or version
-// that is not there is an entry without a number.
+// that is not there is an entry that does not exist.
 func (s *Store) read(ctx context.Context, number int) (entry, error) {
 	m, err := s.findMount(ctx)
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{mount: m}
+	var got *api.KVSecret
 	r := request{act: "read " + m.data(), path: m.data(), needs: "read"}
-	if number > 0 {
-		r.params = url.Values{"version": {strconv.Itoa(number)}}
-	}
-	a, err := s.conn.do(ctx, r)
-	if err != nil {
-		return entry{}, err
-	}
-	if a.secret == nil && a.status != http.StatusNotFound {
-		return entry{}, s.conn.because(r, ErrOdd)
-	}
-	if m.version == 1 {
-		if a.status != http.StatusNotFound {
-			e.exists, e.fields = true, a.secret.Data
+	err = s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) (err error) {
+		switch {
+		case m.version == 1:
+			got, err = v.KVv1(m.path).Get(ctx, m.rest)
+		case number > 0:
+			got, err = v.KVv2(m.path).GetVersion(ctx, m.rest, number)
+		default:
+			got, err = v.KVv2(m.path).Get(ctx, m.rest)
 		}
-	} else if err := e.readVersioned(a); err != nil {
-		return entry{}, s.conn.because(r, err)
-	}
-	e.key, err = s.keyIn(e.fields)
+		return err
+	})
+	e := entry{mount: m}
 	if err != nil {
-		return e, s.conn.because(r, err)
+		return e, err
+	}
+	if got == nil {
+		return e, s.checkAPIPath(e)
+	}
+	e.exists, e.fields = true, got.Data
+	if m.version == 2 {
+		if got.VersionMetadata == nil || got.VersionMetadata.Version == 0 {
+			return entry{}, s.conn.because(r, ErrOdd)
+		}
+		e.meta = *got.VersionMetadata
+	}
+	switch value := e.fields[s.field].(type) {
+	case nil: // missing, or null
+	case string:
+		e.key = secret.New(value)
+	default:
+		return e, s.conn.because(r, fmt.Errorf("%w: the field %q is not a string", store.ErrNotSafe, s.field))
 	}
 	return e, nil
 }
 
-// readVersioned: a deleted version comes with status 404 and its metadata.
-func (e *entry) readVersioned(a answer) error {
-	meta, _ := a.dig("metadata").(map[string]any)
-	e.number = int(number(meta["version"]))
-	if e.number == 0 {
-		if a.status == http.StatusNotFound {
-			return nil
-		}
-		return ErrOdd
+// checkAPIPath refuses a path that begins as those of the API do, where no such
+// secret is: a key that is written there would be found by nobody.
+func (s *Store) checkAPIPath(e entry) error {
+	kind, rest, _ := strings.Cut(e.mount.rest, "/")
+	if e.mount.version != 2 || rest == "" || kind != "data" && kind != "metadata" {
+		return nil
 	}
-	e.exists = true
-	e.gone = a.status == http.StatusNotFound
-	e.dead, _ = meta["destroyed"].(bool)
-	e.fields, _ = a.dig("data").(map[string]any)
-	for name, t := range map[string]*time.Time{"created_time": &e.created, "deletion_time": &e.deletes} {
-		if text, _ := meta[name].(string); text != "" {
-			var err error
-			if *t, err = time.Parse(time.RFC3339Nano, text); err != nil {
-				return ErrOdd
-			}
-		}
-	}
-	return nil
-}
-
-// keyIn returns the zero Key where the field is missing or empty.
-func (s *Store) keyIn(fields map[string]any) (secret.Key, error) {
-	value, ok := fields[s.field]
-	if !ok || value == nil {
-		return secret.Key{}, nil
-	}
-	text, ok := value.(string)
-	if !ok {
-		return secret.Key{}, fmt.Errorf("%w: the field %q is not a string", store.ErrNotSafe, s.field)
-	}
-	return secret.New(text), nil
+	ref := s.ref
+	ref.Place = e.mount.path + "/" + rest
+	return hint.Add(fmt.Errorf("%s at %s: no such secret; the path of a reference goes without %q", s.place, s.conn.addr, kind+"/"),
+		"name the path as vault kv get does: --store %s", hint.Quote(ref.String()))
 }
 
 // missing says why there is no key.
@@ -199,36 +176,130 @@ func (s *Store) missing(e entry) error {
 	switch {
 	case !e.exists:
 		why = "no such secret"
-		if first, _, _ := strings.Cut(e.mount.rest, "/"); e.mount.version == 2 && first == "data" {
-			why += `; the path of a reference goes without "data/"`
-		}
-	case e.gone:
-		why = fmt.Sprintf("version %d is deleted", e.number)
+	case e.gone():
+		why = fmt.Sprintf("version %d is deleted", e.meta.Version)
 	}
 	return fmt.Errorf("%s at %s: %w: %s", e.mount.data(), s.conn.addr, store.ErrNotFound, why)
 }
 
 // write sets the key in what e holds. KV version 2 takes it only if e is still
-// the current version. The number is 0 with version 1.
-func (s *Store) write(ctx context.Context, e entry, next secret.Key) (int, error) {
+// the current version.
+func (s *Store) write(ctx context.Context, e entry, next secret.Key) (store.Version, error) {
 	fields := map[string]any{}
 	maps.Copy(fields, e.fields)
 	fields[s.field] = next.Reveal()
-	path := e.mount.data()
-	r := request{act: "write " + path, path: path, needs: "update", quiet: true, body: fields}
+	m := e.mount
+	r := request{act: "write " + m.data(), path: m.data(), needs: "update", writes: true, quiet: true}
 	if !e.exists {
 		r.needs = "create"
 	}
-	if e.mount.version == 2 {
-		r.body = map[string]any{"data": fields, "options": map[string]any{"cas": e.number}}
+	err := s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
+		if m.version == 1 {
+			return v.KVv1(m.path).Put(ctx, m.rest, fields)
+		}
+		written, err := v.KVv2(m.path).Put(ctx, m.rest, fields, api.WithCheckAndSet(e.meta.Version))
+		if err == nil {
+			e.meta = *written.VersionMetadata
+		}
+		return err
+	})
+	e.key = next
+	return e.version(), err
+}
+
+// Created says since when Vault has held the key that it holds now: the oldest
+// version from which on nothing but other fields changed. Where Vault no longer
+// has that one, it is the oldest that it still has, so that the key is at least
+// as old. The zero Time where nobody knows: with KV version 1, which keeps no
+// time, and where the time is in the future.
+func (s *Store) Created(ctx context.Context) (time.Time, error) {
+	now, err := s.read(ctx, 0)
+	if err == nil && now.key.IsZero() {
+		err = s.missing(now)
 	}
-	a, err := s.conn.do(ctx, r)
-	if err != nil || e.mount.version == 1 {
-		return 0, err
+	if err != nil {
+		return time.Time{}, err
 	}
-	n := int(number(a.dig("version")))
-	if n == 0 {
-		return 0, unknown{s.conn.because(r, ErrOdd)}
+	since := now.meta.CreatedTime
+	err = s.earlier(ctx, now, func(e entry) bool {
+		if !e.key.Equal(now.key) {
+			return false
+		}
+		since = e.meta.CreatedTime
+		return true
+	})
+	if inFuture(since) {
+		since = time.Time{}
 	}
-	return n, nil
+	return since, err
+}
+
+// inFuture allows for two clocks that differ a little.
+func inFuture(t time.Time) bool { return time.Until(t) > time.Minute }
+
+// earlier visits the versions before e, the youngest first, until visit returns
+// false or Vault has no older one.
+func (s *Store) earlier(ctx context.Context, e entry, visit func(entry) bool) error {
+	for n := e.meta.Version - 1; n > 0; n-- {
+		old, err := s.read(ctx, n)
+		if err != nil && !errors.Is(err, store.ErrNotSafe) { // a field that is no string is no key of ours
+			return err
+		}
+		if !old.exists || !visit(old) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Purge destroys every version of the secret that holds the dead key, with all
+// its other fields, for good; KV version 1 keeps none. The current version it
+// never destroys: where that one holds the dead key, nothing is destroyed, and
+// the error is store.ErrConflict.
+//
+// A version that was deleted, but not destroyed, cannot be read, and can be
+// brought back. Purge does not touch it, since it may hold nothing but what
+// somebody else still wants, and names it in an error.
+func (s *Store) Purge(ctx context.Context, dead secret.Key) error {
+	now, err := s.read(ctx, 0)
+	if err != nil {
+		return err
+	}
+	act := fmt.Sprintf("destroy old versions of %s at %s", s.place, s.conn.addr)
+	if now.key.Equal(dead) {
+		return fmt.Errorf("%s: %w: the current one holds that key", act, store.ErrConflict)
+	}
+	var doomed []int
+	var hidden []string
+	sort := func(e entry) bool {
+		switch {
+		case e.hidden():
+			hidden = append(hidden, strconv.Itoa(e.meta.Version))
+		case e.key.Equal(dead) && !dead.IsZero():
+			doomed = append(doomed, e.meta.Version)
+		}
+		return true
+	}
+	if err := s.earlier(ctx, now, sort); err != nil {
+		return err
+	}
+	sort(now)
+	if err := s.destroy(ctx, now.mount, doomed); err != nil || len(hidden) == 0 {
+		return err
+	}
+	numbers := strings.Join(hidden, ", ")
+	return hint.Add(fmt.Errorf("%s: %w (%s): they can be brought back, and may hold the dead key", act, ErrHidden, numbers),
+		"vault kv destroy -versions=%s %s", strings.Join(hidden, ","), s.place)
+}
+
+func (s *Store) destroy(ctx context.Context, m mount, versions []int) error {
+	if len(versions) == 0 {
+		return nil
+	}
+	// To destroy again what is destroyed already does no harm: no write that
+	// must not be repeated.
+	r := request{act: fmt.Sprintf("destroy the versions %v of %s", versions, s.place), path: m.destroy(), needs: "update"}
+	return s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
+		return v.KVv2(m.path).Destroy(ctx, m.rest, versions)
+	})
 }

@@ -2,9 +2,10 @@ package vault_test
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/vaulttest"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -127,27 +129,6 @@ func TestLoginAgain(t *testing.T) {
 	refused(t, s, vault.ErrLogin, "invalid", roleID, secretID)
 }
 
-// A token of a login that Vault gives a short life is replaced when it is over.
-func TestShortLogin(t *testing.T) {
-	policy := writer(t)
-	do(t, shared, http.MethodPost, "auth/userpass/users/brief", map[string]any{"password": "pass-word-brief", "token_policies": policy, "token_ttl": "1s", "token_max_ttl": "1s"})
-	s := as(t, shared, "", "PW=pass-word-brief").open("vault:" + place("secret") + "?auth=userpass&username=brief&password-env=PW")
-	at := put(t, s, oldKey, "")
-	if err := shared.AwaitLogout(t.Context(), "userpass-brief"); err != nil {
-		t.Fatal(err)
-	}
-	put(t, s, newKey, at)
-}
-
-func TestUserpass(t *testing.T) {
-	policy := writer(t)
-	do(t, shared, http.MethodPost, "auth/userpass/users/anna", map[string]any{"password": "pass-word-anna", "token_policies": policy})
-	ref := "vault:" + place("secret") + "?auth=userpass&username=anna"
-	works(t, as(t, shared, "", "VAULT_PASSWORD=pass-word-anna").open(ref))
-	refused(t, as(t, shared, "", "VAULT_PASSWORD=wrong-word-anna").open(ref), vault.ErrLogin, "invalid username or password", "wrong-word-anna")
-	refused(t, as(t, shared, "").open(ref), vault.ErrNoToken, "there is no password")
-}
-
 func TestKubernetes(t *testing.T) {
 	policy := writer(t)
 	host, ca, token := vaulttest.ServiceAccount(t, "blnk", "rotator")
@@ -210,37 +191,79 @@ func TestSecondFactor(t *testing.T) {
 		_, _ = w.Write([]byte(`{"auth":{"client_token":"","mfa_requirement":{"mfa_request_id":"d0c9","mfa_constraints":{"c":{"any":[{"type":"totp","id":"1"}]}}}}}`))
 	}))
 	defer front.Close()
-	u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_PASSWORD=pass-word-anna"}, opt: store.Options{}}
-	s := u.open("vault:secret/blnk?auth=userpass&username=anna")
-	refused(t, s, vault.ErrLogin, "second factor", "pass-word-anna")
+	u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_ROLE_ID=role-of-anna"}, opt: store.Options{}}
+	s := u.open("vault:secret/blnk?auth=approle")
+	refused(t, s, vault.ErrLogin, "second factor", "role-of-anna")
 	_, err := s.Put(t.Context(), secret.New(newKey), "")
 	fails(t, err, vault.ErrLogin)
 }
 
-// What is missing is told by its name, for who has advice.
+// What is missing is told by its name, with what helps.
 func TestMissing(t *testing.T) {
 	ref := "vault:" + place("secret")
 	for _, c := range []struct {
 		options string
 		env     []string
-		want    vault.MissingError
+		want    string
 	}{
-		{"?token-file=/nonexistent/x", nil, vault.MissingError{Secret: "token", Option: "token-file", Place: "/nonexistent/x", Env: "VAULT_TOKEN"}},
-		{"?token-env=OTHER", nil, vault.MissingError{Secret: "token", Option: "token-env", Place: "OTHER", Env: "VAULT_TOKEN"}},
-		{"?auth=approle", nil, vault.MissingError{Secret: "role-id", Env: "VAULT_ROLE_ID"}},
-		{"?auth=approle", []string{"VAULT_ROLE_ID=x"}, vault.MissingError{Secret: "secret-id", Env: "VAULT_SECRET_ID"}},
-		{"?auth=userpass&username=anna&password-file=-", nil, vault.MissingError{Secret: "password", Option: "password-file", Place: "-", Env: "VAULT_PASSWORD"}},
-		{"?auth=kubernetes&role=x", nil, vault.MissingError{Secret: "jwt"}},
+		{"?token-file=/nonexistent/x", nil, "put the token into /nonexistent/x, which token-file= names, where this user can read it"},
+		{"?token-env=OTHER", nil, "set OTHER, which token-env= names, to the token"},
+		{"?auth=approle", nil, "set VAULT_ROLE_ID, or say in the reference where the role-id is, with role-id-file=PATH or role-id-env=VARIABLE"},
+		{"?auth=approle", []string{"VAULT_ROLE_ID=x"}, "set VAULT_SECRET_ID, or say in the reference where the secret-id is, with secret-id-file=PATH or secret-id-env=VARIABLE"},
+		{"?auth=approle&role-id-file=-", nil, "give the role-id on the standard input, as role-id-file=- says"},
+		{"?auth=kubernetes&role=x", nil, "say in the reference where the jwt is, with jwt-file=PATH or jwt-env=VARIABLE"},
+		{"", nil, "vault login, or set VAULT_TOKEN, or name a login: 'vault:PATH?auth=approle&…'"},
 	} {
 		_, _, err := as(t, shared, "", c.env...).open(ref + c.options).Get(t.Context())
-		var got *vault.MissingError
-		if !errors.As(err, &got) {
-			t.Errorf("%s: error %v", c.options, err)
-			continue
+		if got := hint.Of(err); got != c.want {
+			t.Errorf("%s: hint %q; want %q", c.options, got, c.want)
 		}
-		c.want.Err = got.Err
-		if *got != c.want {
-			t.Errorf("%s: %+v; want %+v", c.options, *got, c.want)
+	}
+}
+
+// A token or another secret that no header carries is named as the fault.
+func TestControlCharacters(t *testing.T) {
+	ref := "vault:" + place("secret")
+	for _, c := range []struct{ options, env, want string }{
+		{"", "VAULT_TOKEN=hvs.canary\n", "the token in VAULT_TOKEN holds a line break"},
+		{"?token-file=" + secretFile(t, "hvs.canary\nhvs.canary"), "", "secret holds a line break"},
+		{"?auth=approle&role-id-env=R", "R=hvs.canary\x00", "the role-id in R holds a line break or another control character"},
+	} {
+		refused(t, as(t, shared, "", c.env).open(ref+c.options), vault.ErrNoToken, c.want, "hvs.canary")
+	}
+}
+
+// An agent adds the token. One that stands somewhere on this machine is not
+// sent with auth=none, and none is missed with VAULT_AGENT_ADDR.
+func TestAgent(t *testing.T) {
+	target, err := url.Parse(shared.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adds, got := shared.RootToken, ""
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		if got = r.In.Header.Get("X-Vault-Token"); got == "" {
+			r.Out.Header.Set("X-Vault-Token", adds)
 		}
+	}}
+	agent := httptest.NewServer(proxy)
+	defer agent.Close()
+	works(t, as(t, shared, "hvs.not-sent", "VAULT_ADDR="+agent.URL).open("vault:"+place("secret")+"?auth=none"))
+	s := as(t, shared, "", "VAULT_AGENT_ADDR="+agent.URL).open("vault:" + place("secret"))
+	works(t, s)
+	// As a journal holds the reference.
+	works(t, as(t, shared, "", "VAULT_AGENT_ADDR="+agent.URL).open(strings.Replace(s.String(), "blnk", "other", 1)))
+	if got != "" {
+		t.Error("a token was sent to the agent")
+	}
+	adds = ""
+	refused(t, s, vault.ErrToken, "none was sent")
+	_, _, err = s.Get(t.Context())
+	if text := hint.Of(err); !strings.Contains(text, "Vault Agent") {
+		t.Errorf("hint %q", text)
+	}
+	if _, err := as(t, shared, "").try("vault:secret/blnk?auth=none&token-file=x"); err == nil {
+		t.Error("a token that is not sent is taken")
 	}
 }

@@ -84,12 +84,29 @@ func (u *user) try(ref string) (*vault.Store, error) {
 	if err != nil {
 		u.Fatal(err)
 	}
+	// Vault's own client reads the environment of the process.
+	for _, v := range append(vaultVariables(), u.env...) {
+		if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(name, "VAULT_") {
+			u.Setenv(name, value)
+		}
+	}
 	opt := u.opt
 	opt.Env = u.env
 	if opt.Dir == "" {
 		opt.Dir = u.TempDir()
 	}
 	return vault.New(r, opt)
+}
+
+// vaultVariables are those of this process, without a value.
+func vaultVariables() []string {
+	var names []string
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "VAULT_") {
+			names = append(names, name+"=")
+		}
+	}
+	return names
 }
 
 // do is a request as root.

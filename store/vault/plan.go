@@ -1,12 +1,19 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/vault/api"
 )
+
+// lasting is how long a token should still live when a rotation uses it, which
+// waits for restarts of some minutes.
+const lasting = 15 * time.Minute
 
 // Remarks says what this store cannot promise. It asks Vault.
 func (s *Store) Remarks(ctx context.Context) ([]string, error) {
@@ -20,21 +27,83 @@ func (s *Store) Remarks(ctx context.Context) ([]string, error) {
 		add("%s/ is a KV store of version 1, which has no check-and-set: what somebody else writes to %s in the moment of the write may be lost",
 			now.mount.path, s.place)
 	}
-	if !now.deletes.IsZero() && !now.gone {
-		add("Vault deletes versions of %s by itself (delete_version_after): this one on %s", s.place, now.deletes.UTC().Format(time.DateTime+" MST"))
+	if end := now.meta.DeletionTime; !end.IsZero() && !now.gone() {
+		add("Vault deletes versions of %s by itself (delete_version_after): this one on %s", s.place, end.UTC().Format(time.DateTime+" MST"))
 	}
-	if s.conn.insecure {
+	if start := now.meta.CreatedTime; inFuture(start) {
+		add("the version of %s is from the future (%s), which proves no age: one of the clocks, Vault's or this one, is wrong",
+			s.place, start.UTC().Format(time.DateTime+" MST"))
+	}
+	if s.conn.insecure() {
 		add("VAULT_SKIP_VERIFY is set: whoever stands in for Vault gets the key")
 	}
-	if session := s.conn.session; !s.conn.loginable() {
-		if left := time.Until(session.until); !session.until.IsZero() && left < lasting && !session.renewable {
-			add("the Vault token ends in %s and cannot be renewed", left.Round(time.Second))
+	if s.conn.method.path == "" && s.conn.api.Token() != "" { // no other token can be had
+		ttl, uses := s.conn.lookUp(ctx)
+		if ttl > 0 && ttl < lasting {
+			add("the Vault token ends in %s, and blnkctl does not renew it", ttl.Round(time.Second))
 		}
-		if session.uses > 0 {
-			add("the Vault token is good for %d requests only; a rotation makes some 20", session.uses)
+		if uses > 0 {
+			add("the Vault token is good for %d requests only; a rotation makes some 20", uses)
 		}
 	}
 	return remarks, nil
+}
+
+// CheckPut asks Vault whether the token may read the secret and write it, and
+// so whether Vault is there, unsealed and active. It cannot ask whether Vault's
+// storage has room.
+func (s *Store) CheckPut(ctx context.Context) error {
+	now, err := s.read(ctx, 0)
+	if err != nil {
+		return err
+	}
+	write := "create"
+	if now.exists {
+		write = "update"
+	}
+	return s.may(ctx, now.mount.data(), write)
+}
+
+// CheckPurge asks whether the token may destroy versions.
+func (s *Store) CheckPurge(ctx context.Context) error {
+	m, err := s.findMount(ctx)
+	if err != nil || m.version == 1 {
+		return err
+	}
+	return s.may(ctx, m.destroy(), "update")
+}
+
+// may is ErrDenied where the token lacks a capability.
+func (s *Store) may(ctx context.Context, path, capability string) error {
+	granted, err := s.capabilities(ctx, path)
+	if err != nil || granted[capability] || granted["root"] {
+		return err
+	}
+	return fmt.Errorf("write %s at %s: %w", path, s.conn.addr, lacks(capability, path))
+}
+
+func lacks(capability, path string) error {
+	return fmt.Errorf("%w: the token lacks the capability %q on %q", ErrDenied, capability, path)
+}
+
+// capabilities asks what the token may do with a path.
+func (s *Store) capabilities(ctx context.Context, path string) (map[string]bool, error) {
+	r := request{act: "ask for the rights on " + s.place, path: "sys/capabilities-self", needs: "update"}
+	granted := map[string]bool{}
+	err := s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
+		got, err := v.Logical().WriteWithContext(ctx, r.path, map[string]any{"paths": []string{path}})
+		if err != nil || got == nil {
+			return cmp.Or(err, ErrOdd)
+		}
+		list, _ := got.Data[path].([]any)
+		for _, c := range list {
+			if name, _ := c.(string); name != "" && name != "deny" {
+				granted[name] = true
+			}
+		}
+		return nil
+	})
+	return granted, err
 }
 
 // Policy returns the smallest Vault policy that a rotation needs, besides the
@@ -48,8 +117,8 @@ func (s *Store) Policy(ctx context.Context) string {
 		fmt.Fprintf(&b, "# %s: this takes %s/ for a KV store of version 2.\n", s.unknownMount(err), m.path)
 	}
 	fmt.Fprintf(&b, "# What a rotation of the key in %s needs, besides the policy \"default\".\n", s.place)
-	if s.conn.namespace != "" {
-		fmt.Fprintf(&b, "# It belongs into the namespace %s.\n", s.conn.namespace)
+	if ns := s.conn.namespace(); ns != "" {
+		fmt.Fprintf(&b, "# It belongs into the namespace %s.\n", ns)
 	}
 	stanza := func(comment, path, capabilities string) {
 		fmt.Fprintf(&b, "\n%spath %q {\n  capabilities = [%s]\n}\n", comment, path, capabilities)

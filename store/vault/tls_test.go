@@ -1,14 +1,18 @@
 package vault_test
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/vaulttest"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/vault"
@@ -56,7 +60,11 @@ func TestTLS(t *testing.T) {
 		fails(t, err, vault.ErrUnreachable, server.RootToken)
 	}
 	plain := as(t, shared, shared.RootToken, "VAULT_ADDR=https"+strings.TrimPrefix(shared.Address, "http")).open("vault:" + place("secret"))
-	refused(t, plain, vault.ErrNotTLS, "does not speak TLS", shared.RootToken)
+	refused(t, plain, vault.ErrTLS, "does not speak TLS", shared.RootToken)
+	_, _, err = plain.Get(t.Context())
+	if text := hint.Of(err); !strings.Contains(text, "http://") || strings.Contains(text, "VAULT_CACERT") {
+		t.Errorf("hint %q", text)
+	}
 }
 
 // Variables that cannot be meant are refused at the opening, by name only.
@@ -77,14 +85,10 @@ func TestBadVariables(t *testing.T) {
 	}
 }
 
-// What the process itself has in its environment makes no difference.
-func TestEnvironmentIsData(t *testing.T) {
-	for name, value := range map[string]string{
-		"VAULT_ADDR": "https://nowhere.test", "VAULT_TOKEN": "hvs.wrong", "VAULT_NAMESPACE": "wrong", "VAULT_WRAP_TTL": "60s",
-		"VAULT_HEADERS": `{"X-Wrong":"1"}`, "VAULT_MAX_RETRIES": "9", "HTTP_PROXY": "http://127.0.0.1:1", "VAULT_PROXY_ADDR": "http://127.0.0.1:1",
-	} {
-		t.Setenv(name, value)
-	}
+// Of the environment, what is Vault's counts, but for a proxy and for wrapped
+// answers; its token goes out as the reference says.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	var got http.Header
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header.Clone()
@@ -93,12 +97,13 @@ func TestEnvironmentIsData(t *testing.T) {
 	}))
 	defer front.Close()
 	u := &user{T: t, env: []string{
-		"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right", "VAULT_NAMESPACE=pay/", `VAULT_HEADERS={"X-Right":"1"}`,
+		"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.wrong", "OTHER=hvs.right", "VAULT_NAMESPACE=pay/", `VAULT_HEADERS={"X-Right":"1"}`,
+		"VAULT_WRAP_TTL=60s", "VAULT_PROXY_ADDR=http://127.0.0.1:1", "VAULT_SRV_LOOKUP=true",
 	}}
-	_, _, err := u.open("vault:secret/blnk").Get(t.Context())
+	_, _, err := u.open("vault:secret/blnk?token-env=OTHER").Get(t.Context())
 	fails(t, err, vault.ErrOdd, "hvs.right")
 	for name, want := range map[string]string{
-		"X-Vault-Token": "hvs.right", "X-Vault-Namespace": "pay", "X-Vault-Request": "true", "X-Right": "1", "X-Wrong": "", "X-Vault-Wrap-Ttl": "",
+		"X-Vault-Token": "hvs.right", "X-Vault-Namespace": "pay", "X-Vault-Request": "true", "X-Right": "1", "X-Vault-Wrap-Ttl": "",
 	} {
 		if got.Get(name) != want {
 			t.Errorf("%s: %q; want %q", name, got.Get(name), want)
@@ -111,11 +116,11 @@ func TestEnvironmentIsData(t *testing.T) {
 // that is permitted: a redirect to elsewhere makes no difference.
 func TestWhereAKeyMayGo(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "http://192.0.2.1:8200/v1/x", http.StatusTemporaryRedirect)
+		http.Redirect(w, r, "http://192.0.2.1:"+port(r.Host)+"/v1/x", http.StatusTemporaryRedirect)
 	}))
 	defer elsewhere.Close()
 	u := &user{T: t, env: []string{"VAULT_ADDR=" + elsewhere.URL, "VAULT_TOKEN=hvs.right"}}
-	refused(t, u.open("vault:secret/blnk"), vault.ErrPlaintext, "plain http", "hvs.right")
+	refused(t, u.open("vault:secret/blnk"), https.ErrPlaintext, "plain http", "hvs.right")
 
 	asked := 0
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -137,5 +142,54 @@ func TestWhereAKeyMayGo(t *testing.T) {
 	u.opt = store.Options{Proxy: "http://user:top-secret@:1:1"}
 	if _, err := u.try("vault:secret/blnk"); err == nil || strings.Contains(err.Error(), "top-secret") {
 		t.Error("a proxy that is none, or its password is shown")
+	}
+}
+
+func port(address string) string { return address[strings.LastIndex(address, ":")+1:] }
+
+// The token follows a redirect to no other port and to no other scheme.
+func TestRedirectElsewhere(t *testing.T) {
+	var leaked atomic.Bool
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		leaked.Store(leaked.Load() || r.Header.Get("X-Vault-Token") != "")
+	}))
+	defer other.Close()
+	to := ""
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+	}))
+	defer front.Close()
+	for _, to = range []string{
+		other.URL + "/v1/x", "https://127.0.0.1:" + port(front.URL) + "/v1/x", "http://hvs.right:1/",
+	} {
+		u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right"}}
+		refused(t, u.open("vault:secret/blnk"), vault.ErrElsewhere, "the token does not go", "hvs.right")
+		refused(t, u.open("vault:secret/blnk?auth=approle&role-id-env=VAULT_TOKEN"), vault.ErrElsewhere, "the token does not go", "hvs.right")
+	}
+	if leaked.Load() {
+		t.Error("the token followed a redirect to another port")
+	}
+}
+
+// An answer without an end is not read to its end.
+func TestAnswerWithoutEnd(t *testing.T) {
+	var sent atomic.Int64
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("fail") || r.Method == http.MethodPut {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		for range 64 {
+			n, err := w.Write(bytes.Repeat([]byte(" "), 1<<20))
+			if sent.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	}))
+	defer front.Close()
+	u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right", "VAULT_ROLE_ID=r", "VAULT_MAX_RETRIES=0"}}
+	refused(t, u.open("vault:secret/blnk"), vault.ErrOdd, "larger than 8 MiB", "hvs.right")
+	refused(t, u.open("vault:secret/blnk?auth=approle"), vault.ErrOdd, "larger than 8 MiB", "hvs.right")
+	if n := sent.Load(); n > 2*(8<<20+16<<20) {
+		t.Errorf("%d MiB were taken", n>>20)
 	}
 }

@@ -5,26 +5,27 @@
 // check-and-set, so that of all writers in the world only one gets through;
 // version 1 has nothing of that kind, and Remarks says so.
 //
-// Vault is found as its own command finds it, through the VAULT_* variables:
-// VAULT_ADDR, VAULT_AGENT_ADDR, VAULT_NAMESPACE, VAULT_TOKEN, VAULT_CACERT,
-// VAULT_CACERT_BYTES, VAULT_CAPATH, VAULT_CLIENT_CERT, VAULT_CLIENT_KEY,
-// VAULT_TLS_SERVER_NAME, VAULT_SKIP_VERIFY, VAULT_CLIENT_TIMEOUT,
-// VAULT_MAX_RETRIES, VAULT_HEADERS and VAULT_DISABLE_REDIRECTS. They come from
-// store.Options.Env. VAULT_PROXY_ADDR is not among them: a proxy is used only
-// where store.Options names one. Neither is a token helper program; the file
-// that Vault's own helper writes, ~/.vault-token, is read.
+// Vault is found as its own command finds it, through the VAULT_* variables
+// of this process. A proxy is used only where store.Options names one, so not
+// by VAULT_PROXY_ADDR. Token helper programs are not run; the file that Vault's
+// own helper writes, ~/.vault-token, is read.
+//
+// The token goes to the address that was named, and where a redirect leads to
+// another host, as a standby's does, only with the same scheme and port.
 //
 // It does not promise that Vault keeps what it took: that is its storage's and
-// its replication's business. It does not log out: a token that it got from a
-// login lives until Vault ends it. It does not run while nobody calls it: a
-// token is renewed when it is used.
+// its replication's business. It does not renew a token, and does not log out:
+// a token that it got from a login lives until Vault ends it.
 package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -62,43 +63,29 @@ var (
 func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(ref, opt) }
 
 // New opens vault:MOUNT/PATH[#FIELD][?OPTION=VALUE&…]. The path is the one that
-// `vault kv get` takes, without "data/".
-//
-// Options: address and namespace go before VAULT_ADDR and VAULT_NAMESPACE.
-// auth says how to get a token; see the table of logins. A secret that a login
-// needs is never part of the reference: NAME-file names a file ("-" is
-// standard input), NAME-env a variable.
+// `vault kv get` takes, without "data/". Options: address and namespace go
+// before their variables; auth says how to get a token (see logins).
 //
 // New asks Vault nothing. It reads the files of certificates.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	s, err := newStore(ref, opt)
+	s := &Store{place: ref.Place, field: ref.Field}
+	for _, usual := range []string{opt.DefaultField, DefaultField} {
+		if s.field == "" {
+			s.field = usual
+		}
+	}
+	err := checkPlace(ref.Place)
+	var o *options
+	if err == nil {
+		o, err = newOptions(ref, opt)
+	}
+	if err == nil {
+		s.conn, err = newConn(o, opt)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reference %q: %w", ref.Redacted(), err)
 	}
-	return s, nil
-}
-
-func newStore(ref store.Ref, opt store.Options) (*Store, error) {
-	if err := checkPlace(ref.Place); err != nil {
-		return nil, err
-	}
-	o, err := newOptions(ref, opt)
-	if err != nil {
-		return nil, err
-	}
-	field := ref.Field
-	if field == "" {
-		field = opt.DefaultField
-	}
-	if field == "" {
-		field = DefaultField
-	}
-	c, err := newConn(o, opt)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{place: ref.Place, field: field, conn: c}
-	s.ref = store.Ref{Scheme: Scheme, Place: ref.Place, Field: field, Options: o.canonical()}
+	s.ref = store.Ref{Scheme: Scheme, Place: s.place, Field: s.field, Options: o.canonical()}
 	return s, nil
 }
 
@@ -114,7 +101,7 @@ func checkPlace(place string) error {
 	if strings.ContainsAny(place, "*\"\\{}") {
 		return fmt.Errorf("%q: a path with one of * \" \\ { } cannot be named in a policy", place)
 	}
-	if i := strings.IndexFunc(place, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+	if hasControl(place) {
 		return fmt.Errorf("%q: want printable characters only", place)
 	}
 	return nil
@@ -132,6 +119,10 @@ func checkSegments(path string) error {
 	return nil
 }
 
+func hasControl(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
 // String is the reference with the field, Vault's address and everything that
 // the reference itself said.
 func (s *Store) String() string { return s.ref.String() }
@@ -140,8 +131,8 @@ func (s *Store) String() string { return s.ref.String() }
 // the field. Two addresses of one cluster look like two.
 func (s *Store) Identity() string {
 	path := s.place
-	if s.conn.namespace != "" {
-		path = s.conn.namespace + "/" + path
+	if ns := s.conn.namespace(); ns != "" {
+		path = ns + "/" + path
 	}
 	return "vault " + s.conn.origin + " " + path + "#" + s.field
 }
@@ -156,14 +147,82 @@ func (s *Store) Swaps() bool { return s.mount != nil && s.mount.version == 2 }
 // store.ErrNotSafe.
 func (s *Store) Get(ctx context.Context) (secret.Key, store.Version, error) {
 	e, err := s.read(ctx, 0)
+	if err == nil && e.key.IsZero() {
+		err = s.missing(e)
+		s.mount = nil // it may have been replaced by another version's in the meantime
+	}
 	if err != nil {
 		return secret.Key{}, "", err
 	}
-	if e.key.IsZero() {
-		// A mount may have been made anew, as another version, in the meantime.
-		missing := s.missing(e)
-		s.mount = nil
-		return secret.Key{}, "", missing
-	}
 	return e.key, e.version(), nil
+}
+
+// putTries is how often Put starts again: after an answer that was lost, and
+// when another field of the secret changes under its hands.
+const putTries = 4
+
+// Put writes next if the key is still that of version at. Other fields stay as
+// they are in the moment of the write, with KV version 1 but for what somebody
+// else writes in that very moment.
+//
+// A write whose answer was lost is looked at before it is repeated. An error
+// may still mean that the write was done: where Vault was sealed in the middle
+// of it, say.
+func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (store.Version, error) {
+	if next.IsZero() || !utf8.ValidString(next.Reveal()) {
+		return "", fmt.Errorf("write %s: the new key is empty or not valid UTF-8", s.place)
+	}
+	s.conn.shows(next)
+	var failed error // of the write before, which was to replace this version:
+	var replaced int
+	lost := false // some write may have been done, or may still be on its way
+	for range putTries {
+		now, err := s.read(ctx, 0)
+		if err != nil {
+			return "", err
+		}
+		if lost && now.key.Equal(next) {
+			return now.version(), nil // it was done, and only its answer was lost
+		}
+		if failed != nil && !isUnknown(failed) && now.meta.Version == replaced {
+			return "", failed // nobody was faster: it was refused for something else
+		}
+		same, err := s.unchanged(ctx, now, at)
+		if err != nil {
+			return "", err
+		}
+		if !same {
+			return "", fmt.Errorf("%s at %s: %w", now.mount.data(), s.conn.addr, store.ErrConflict)
+		}
+		version, err := s.write(ctx, now, next)
+		if err == nil {
+			return version, nil
+		}
+		failed, replaced, lost = err, now.meta.Version, lost || isUnknown(err)
+		// Vault refuses a check-and-set as it refuses any wrong request. The
+		// next look tells whether somebody was faster.
+		faster := now.mount.version == 2 && errors.Is(err, ErrRefused)
+		if ctx.Err() != nil || !isUnknown(err) && !faster {
+			return "", err
+		}
+	}
+	return "", failed
+}
+
+// unchanged says whether the key is still that of version at. With KV version
+// 2 somebody may have changed another field since: then it is asked what at
+// held.
+func (s *Store) unchanged(ctx context.Context, now entry, at store.Version) (bool, error) {
+	if now.version() == at {
+		return true, nil
+	}
+	number, err := strconv.Atoi(string(at))
+	if now.mount.version == 1 || err != nil || number < 1 || number > now.meta.Version || now.key.IsZero() {
+		return false, nil
+	}
+	then, err := s.read(ctx, number)
+	if errors.Is(err, store.ErrNotSafe) {
+		return false, nil
+	}
+	return err == nil && then.key.Equal(now.key), err
 }

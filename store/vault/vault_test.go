@@ -2,12 +2,15 @@ package vault_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/vaulttest"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -47,7 +50,9 @@ func TestReferences(t *testing.T) {
 		{"vault:secret/blnk?token=hvs.topsecret", "", `"vault:secret/blnk?token=…": option "token": a secret is never part of a reference; token-file=PATH or token-env=VARIABLE says where it is`},
 		{"vault:secret/blnk?auth=approle&secret-id=topsecret", "", `secret-id-file=PATH or secret-id-env=VARIABLE says where it is`},
 		{"vault:secret/blnk?auth=approle&secret_id=topsecret", "", `option "secret_id": a secret is never part of a reference; secret-id-file=PATH`},
-		{"vault:secret/blnk?password=topsecret", "", `password-env=VARIABLE says where it is (with auth=userpass)`},
+		{"vault:secret/blnk?auth=none", "vault:secret/blnk#secret_key?address=https://vault.example:8200&auth=none&namespace=teams/pay", ""},
+		{"vault:secret/blnk?auth=none&token-env=X", "", `unknown option "token-env"`},
+		{"vault:secret/blnk?auth=userpass", "", "unknown login (known: approle, jwt, kubernetes, none, token)"},
 		{"vault:secret/blnk?jwt=topsecret", "", `(with auth=jwt or kubernetes)`},
 		{"vault:secret/blnk?auth=topsecret", "", "unknown login"},
 		{"vault:secret/blnk?token-env=hvs.topsecret", "", `option "token-env": want the name of a variable`},
@@ -55,8 +60,7 @@ func TestReferences(t *testing.T) {
 		{"vault:secret/blnk?role=1", "", `unknown option "role"`},
 		{"vault:secret/blnk?auth=ldap", "", "unknown login"},
 		{"vault:secret/blnk?auth=kubernetes", "", `needs the option "role"`},
-		{"vault:secret/blnk?auth=userpass&username=../../sys", "", "username"},
-		{"vault:secret/blnk?auth=userpass&username=a&auth-mount=a/../b", "", "auth-mount"},
+		{"vault:secret/blnk?auth=approle&auth-mount=a/../b", "", "auth-mount"},
 		{"vault:secret/blnk?auth=approle&role-id-file=-&secret-id-file=-", "", "standard input"},
 		{"vault:secret/blnk?token-file=a&token-env=b", "", "one of them"},
 		{"vault:secret/blnk?address=", "", "one value"},
@@ -191,10 +195,19 @@ func TestNoKey(t *testing.T) {
 	_, err = s.Put(t.Context(), secret.New(newKey), "6")
 	fails(t, err, store.ErrNotSafe)
 
-	wrong := u.open("vault:" + v2(place("secret"), "data"))
-	if _, _, err := wrong.Get(t.Context()); err == nil || !strings.Contains(err.Error(), `without "data/"`) {
-		t.Errorf("the path of the API: %v", err)
+	// The path of the API is refused, so that no key is written where nobody looks.
+	p = place("secret")
+	wrong := u.open("vault:" + v2(p, "data"))
+	_, _, err = wrong.Get(t.Context())
+	if err == nil || errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), `without "data/"`) || !strings.Contains(hint.Of(err), "--store 'vault:"+p+"#") {
+		t.Errorf("the path of the API: %v, hint %q", err, hint.Of(err))
 	}
+	if _, err := wrong.Put(t.Context(), secret.New(newKey), ""); err == nil || wrong.CheckPut(t.Context()) == nil {
+		t.Error("a key may be written to the path of the API")
+	}
+	// Unless such a secret is there.
+	fill(t, shared, "secret/data/"+strings.TrimPrefix(p, "secret/"), map[string]any{"secret_key": oldKey})
+	get(t, wrong, oldKey)
 }
 
 // Created is the first sighting of the key, not the last write of the secret.
@@ -222,6 +235,38 @@ func TestCreated(t *testing.T) {
 	}
 }
 
+// A time from the future proves no age.
+func TestCreatedInTheFuture(t *testing.T) {
+	created := ""
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.Contains(r.URL.Path, "/internal/"):
+			_, _ = w.Write([]byte(`{"data":{"path":"secret/","type":"kv","options":{"version":"2"}}}`))
+		case strings.HasSuffix(r.URL.Path, "/lookup-self"):
+			_, _ = w.Write([]byte(`{"data":{"ttl":0}}`))
+		default:
+			_, _ = w.Write([]byte(`{"data":{"data":{"secret_key":"` + oldKey + `"},"metadata":{"version":1,"created_time":"` + created + `"}}}`))
+		}
+	}))
+	defer front.Close()
+	for _, future := range []bool{false, true} {
+		at := time.Now().Add(-time.Hour).UTC()
+		if future {
+			at = at.AddDate(1, 0, 0)
+		}
+		created = at.Format(time.RFC3339Nano)
+		s := (&user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=x"}}).open("vault:secret/blnk")
+		got, err := s.Created(t.Context())
+		if err != nil || got.IsZero() != future {
+			t.Errorf("created %v, error %v", got, err)
+		}
+		remarks, err := s.Remarks(t.Context())
+		if err != nil || strings.Contains(strings.Join(remarks, ""), "from the future") != future {
+			t.Errorf("remarks %q, error %v", remarks, err)
+		}
+	}
+}
+
 func TestRemarks(t *testing.T) {
 	remarks := func(s *vault.Store) string {
 		t.Helper()
@@ -244,7 +289,7 @@ func TestRemarks(t *testing.T) {
 	fill(t, shared, plain, map[string]any{"secret_key": newKey})
 	short := token(t, shared, `path "secret/*" { capabilities = ["read"] }`, vaulttest.TokenRequest{TTL: 5 * time.Minute, Fixed: true, Uses: 9})
 	got := remarks(as(t, shared, short, "VAULT_SKIP_VERIFY=1").open("vault:" + plain))
-	for _, want := range []string{"delete_version_after", "VAULT_SKIP_VERIFY", "cannot be renewed", "requests only"} {
+	for _, want := range []string{"delete_version_after", "VAULT_SKIP_VERIFY", "does not renew it", "requests only"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in: %s", want, got)
 		}

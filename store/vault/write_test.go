@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -167,7 +170,7 @@ func TestQuotes(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"errors": []string{"what is\nthis:", string(body), r.Header.Get("X-Vault-Token")}})
 	}))
 	defer front.Close()
-	u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right-token", "VAULT_PASSWORD=pass-word-anna"}}
+	u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right-token", "VAULT_ROLE_ID=role-of-anna"}}
 	s := u.open("vault:" + p)
 	_, err := s.Put(t.Context(), secret.New(newKey), "1")
 	fails(t, err, vault.ErrRefused, "hvs.right-token", "neighbour-secret")
@@ -179,8 +182,8 @@ func TestQuotes(t *testing.T) {
 	if !strings.Contains(err.Error(), "what is this:") {
 		t.Errorf("error %v does not quote Vault", err)
 	}
-	_, _, err = u.open("vault:" + p + "?auth=userpass&username=anna").Get(t.Context())
-	fails(t, err, vault.ErrLogin, "pass-word-anna")
+	_, _, err = u.open("vault:" + p + "?auth=approle").Get(t.Context())
+	fails(t, err, vault.ErrLogin, "role-of-anna")
 }
 
 // Of many who write at one time with check-and-set, one gets through, and the
@@ -309,23 +312,43 @@ func TestSeal(t *testing.T) {
 	fails(t, err, vault.ErrUnreachable, server.RootToken)
 }
 
-// A standby sends its clients to the active server, and says what is wrong
-// where there is none.
+// A standby sends its clients to the active server: on another host, but at the
+// same port, as all servers of a cluster usually are.
 func TestStandby(t *testing.T) {
 	server := vaulttest.Start(t, vaulttest.Options{Standby: true})
-	s := as(t, server, server.RootToken, "VAULT_ADDR="+server.Standby).open("vault:" + place("secret"))
+	target, err := url.Parse(server.Standby)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }})
+	if front.Listener, err = net.Listen("tcp", "[::1]:"+port(server.Address)); err != nil {
+		front.Listener, err = net.Listen("tcp", "127.0.0.2:"+port(server.Address))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	front.Start()
+	defer front.Close()
+	s := as(t, server, server.RootToken, "VAULT_ADDR="+front.URL).open("vault:" + place("secret"))
 	at := put(t, s, oldKey, "")
 	put(t, s, newKey, get(t, s, oldKey))
 	put(t, s, oldKey, get(t, s, newKey))
 
-	still := as(t, server, server.RootToken, "VAULT_ADDR="+server.Standby, "VAULT_DISABLE_REDIRECTS=true").open("vault:" + place("secret"))
-	_, _, err := still.Get(t.Context())
+	still := as(t, server, server.RootToken, "VAULT_ADDR="+front.URL, "VAULT_DISABLE_REDIRECTS=true").open("vault:" + place("secret"))
+	_, _, err = still.Get(t.Context())
 	fails(t, err, vault.ErrOdd, server.RootToken)
 	if errors.Is(err, store.ErrNotFound) {
 		t.Error("a redirect that is not followed looks like an empty place")
 	}
 	_, err = still.Put(t.Context(), secret.New(newKey), at)
 	fails(t, err, vault.ErrOdd, server.RootToken)
+
+	// The standby itself is at another port than the active server.
+	_, _, err = as(t, server, server.RootToken, "VAULT_ADDR="+server.Standby).open("vault:" + place("secret")).Get(t.Context())
+	fails(t, err, vault.ErrElsewhere, server.RootToken)
+	if !strings.Contains(err.Error(), server.Address) {
+		t.Errorf("error %v does not name the active server", err)
+	}
 }
 
 // What servers say that are no active ones, in Vault's words.

@@ -1,0 +1,186 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/https"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// login gets a token where the options say: by showing Vault what it wants to
+// see, by reading one again, or, with a Vault Agent that adds it, none at all.
+func (c *conn) login(ctx context.Context) error {
+	c.loggedIn = false
+	c.api.ClearToken()
+	if c.auth == "none" {
+		c.loggedIn = true
+		return nil
+	}
+	if c.method.path == "" {
+		return c.readToken()
+	}
+	mount := c.authMount()
+	r := request{act: "log in at auth/" + mount, path: "auth/" + mount + "/login", refused: ErrLogin}
+	body := map[string]any{}
+	for _, s := range c.method.secrets {
+		value, err := c.secret(s)
+		if err == nil && value.IsZero() && c.auth == "jwt" {
+			value, err = c.githubToken(ctx)
+		}
+		switch {
+		case err != nil:
+		case !value.IsZero():
+			body[strings.ReplaceAll(s.name, "-", "_")] = value.Reveal()
+		case s.name == "secret-id": // Vault may not ask for it
+			r.refused = hint.Add(ErrLogin, "%s", c.missing(s))
+		default:
+			err = fmt.Errorf("there is no %s", s.name)
+		}
+		if err != nil {
+			return hint.Add(fmt.Errorf("log in with %s: %w: %w", c.auth, ErrNoToken, err), "%s", c.missing(s))
+		}
+		c.shows(value)
+	}
+	if role := c.given.Get("role"); role != "" {
+		body["role"] = role
+	}
+	var got *api.Secret
+	status, err := c.ask(ctx, r, func(ctx context.Context, v *api.Client) (err error) {
+		got, err = v.Logical().WriteWithContext(ctx, r.path, body)
+		return err
+	})
+	switch {
+	case status == http.StatusForbidden: // Vault says the same where nothing is mounted there
+		return c.because(r, fmt.Errorf("%w, or has no such login", ErrLogin))
+	case err != nil:
+		return err
+	case got == nil || got.Auth == nil:
+		return c.because(r, ErrOdd)
+	case got.Auth.ClientToken == "":
+		return c.because(r, fmt.Errorf("%w: it wants a second factor", ErrLogin))
+	}
+	c.use(secret.New(got.Auth.ClientToken))
+	return nil
+}
+
+// readToken takes the token as it stands somewhere. A Vault Agent needs none.
+func (c *conn) readToken() error {
+	s := c.method.secrets[0]
+	token, err := c.secret(s)
+	if err != nil {
+		return hint.Add(fmt.Errorf("%w: %w", ErrNoToken, err), "%s", c.missing(s))
+	}
+	if token.IsZero() && !c.agent {
+		return fmt.Errorf("%w: VAULT_TOKEN is not set, and there is no ~/.vault-token", ErrNoToken)
+	}
+	c.use(token)
+	return nil
+}
+
+func (c *conn) use(token secret.Key) {
+	c.shows(token)
+	c.api.SetToken(token.Reveal())
+	c.loggedIn = true
+}
+
+// ended is why Vault does not take the token, nor the one that came after it.
+func (c *conn) ended() error {
+	err := fmt.Errorf("%w: it has expired, was revoked, or is another Vault's", ErrToken)
+	if c.api.Token() == "" {
+		return hint.Add(fmt.Errorf("%w: none was sent, as a Vault Agent should add it", ErrToken), "look at auto_auth and api_proxy of the Vault Agent")
+	}
+	return err
+}
+
+// alive says whether Vault still takes the token. One without the policy
+// "default" may not look itself up; that it sees a mount tells as much.
+func (c *conn) alive(ctx context.Context) (bool, error) {
+	status, err := c.ask(ctx, request{act: "look up the token"}, func(ctx context.Context, v *api.Client) error {
+		_, err := v.Auth().Token().LookupSelfWithContext(ctx)
+		return err
+	})
+	if status != http.StatusForbidden {
+		return err == nil, err
+	}
+	var engines map[string]any // whoever comes without a good token gets the same list, but empty
+	status, err = c.ask(ctx, request{act: "look up the mounts"}, func(ctx context.Context, v *api.Client) error {
+		got, err := v.Logical().ReadWithContext(ctx, "sys/internal/ui/mounts")
+		if got != nil {
+			engines, _ = got.Data["secret"].(map[string]any)
+		}
+		return err
+	})
+	if status == http.StatusForbidden {
+		err = nil
+	}
+	return len(engines) > 0, err
+}
+
+// lookUp asks how long the token lives, and how many requests it is good for;
+// 0 where there is no end, or Vault does not say.
+func (c *conn) lookUp(ctx context.Context) (ttl time.Duration, uses int) {
+	_, _ = c.ask(ctx, request{act: "look up the token"}, func(ctx context.Context, v *api.Client) error {
+		got, err := v.Auth().Token().LookupSelfWithContext(ctx)
+		if err == nil {
+			ttl, _ = got.TokenTTL()
+			uses, _ = got.TokenRemainingUses()
+		}
+		return err
+	})
+	return ttl, uses
+}
+
+// githubToken asks GitHub Actions for an ID token of the running job (GitHub's
+// documentation, "OpenID Connect reference"): the job needs the permission
+// `id-token: write`, and then has these two variables. The zero Key elsewhere.
+func (c *conn) githubToken(ctx context.Context) (secret.Key, error) {
+	at, bearer := c.env["ACTIONS_ID_TOKEN_REQUEST_URL"], c.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"]
+	if at == "" || bearer == "" {
+		return secret.Key{}, nil
+	}
+	c.shows(secret.New(bearer))
+	u, err := url.Parse(at)
+	if err != nil || u.Scheme != "https" && !https.Loopback(u) {
+		return secret.Key{}, errors.New("ACTIONS_ID_TOKEN_REQUEST_URL: want an https URL")
+	}
+	if audience := c.given.Get("jwt-audience"); audience != "" {
+		query := u.Query()
+		query.Set("audience", audience)
+		u.RawQuery = query.Encode()
+	}
+	ctx, cancel := context.WithTimeout(ctx, usualTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
+	if err != nil {
+		return secret.Key{}, errors.New("ask GitHub for an ID token: the URL is not valid")
+	}
+	request.Header.Set("Authorization", "Bearer "+bearer)
+	request.Header.Set("Accept", "application/json; api-version=2.0")
+	transport, err := https.New(u, https.Options{Proxy: c.proxy, Timeout: usualTimeout})
+	if err != nil {
+		return secret.Key{}, err
+	}
+	defer transport.CloseIdleConnections()
+	response, err := transport.RoundTrip(request)
+	if err != nil { // the URL is not for a log: it names the run
+		return secret.Key{}, fmt.Errorf("ask GitHub for an ID token: %w", https.Reason(err, usualTimeout))
+	}
+	defer response.Body.Close()
+	var said struct{ Value string }
+	err = json.NewDecoder(io.LimitReader(response.Body, maxSecret)).Decode(&said)
+	if response.StatusCode != http.StatusOK || err != nil || said.Value == "" {
+		return secret.Key{}, fmt.Errorf("ask GitHub for an ID token: HTTP %d without one", response.StatusCode)
+	}
+	return secret.New(said.Value), nil
+}
