@@ -57,19 +57,6 @@ func (e Effective) Secure() bool {
 // Port returns the port as Blnk takes it: trimmed text, usually a number.
 func (e Effective) Port() string { return e.values[Port].Text.Reveal() }
 
-// Missing returns the required settings that have no value; with one of them
-// Blnk does not start. It is no error of Resolve, which is often called
-// without the environment that holds them.
-func (e Effective) Missing() []Name {
-	var names []Name
-	for _, s := range Settings() {
-		if s.Required && e.values[s.Name].Text.IsZero() {
-			names = append(names, s.Name)
-		}
-	}
-	return names
-}
-
 // Resolve finds what each setting has when a Blnk process starts with the
 // bytes of this blnk.json (nil: there is no such file) and this environment:
 // the file first, as Go's JSON decoder reads it, then the variables, of which
@@ -114,7 +101,6 @@ type document[S, B any] struct {
 		Secure       B `json:"secure"`
 		Port         S `json:"port"`
 		SSL          B `json:"ssl"`
-		Domain       S `json:"domain"`
 		MetricsToken S `json:"metrics_bearer_token"`
 	} `json:"server"`
 	DataSource struct {
@@ -138,7 +124,6 @@ func each[T, S, B any](d *document[S, B], text func(S) T, truth func(B) T) map[N
 		Secure:             truth(d.Server.Secure),
 		Port:               text(d.Server.Port),
 		SSL:                truth(d.Server.SSL),
-		Domain:             text(d.Server.Domain),
 		MetricsToken:       text(d.Server.MetricsToken),
 		TokenizationSecret: text(d.TokenizationSecret),
 		Database:           text(d.DataSource.DNS),

@@ -139,9 +139,6 @@ func TestEffective(t *testing.T) {
 	if e.SecretKey().Reveal() != "k" || !e.Secure() || e.Port() != DefaultPort {
 		t.Errorf("key %q, secure %v, port %q", e.SecretKey().Reveal(), e.Secure(), e.Port())
 	}
-	if missing := e.Missing(); len(missing) != 1 || missing[0] != Database {
-		t.Errorf("Missing = %v, want only %s", missing, Database)
-	}
 }
 
 // Every setting of the table is read from its path and from both variables.

@@ -21,8 +21,7 @@ const (
 	SecretKey          Name = "server.secret_key"
 	Secure             Name = "server.secure"
 	Port               Name = "server.port"
-	SSL                Name = "server.ssl"    // without effect since 0.13.0
-	Domain             Name = "server.domain" // without effect since 0.13.0
+	SSL                Name = "server.ssl" // only a wrong value has an effect, since 0.13.0
 	MetricsToken       Name = "server.metrics_bearer_token"
 	TokenizationSecret Name = "tokenization_secret"
 	Database           Name = "data_source.dns"
@@ -43,8 +42,6 @@ type Setting struct {
 	// Bool says that the value must be one: any other, also an empty
 	// variable, stops the start.
 	Bool bool
-	// Required says that Blnk does not start without it.
-	Required bool
 }
 
 // Settings returns the table of settings (Blnk config/config.go).
@@ -54,11 +51,10 @@ func Settings() []Setting {
 		{Name: Secure, Env: "BLNK_SERVER_SECURE", Twin: "BLNK_SERVER_BLNK_SERVER_SECURE", Bool: true},
 		{Name: Port, Env: "BLNK_SERVER_PORT", Twin: "BLNK_SERVER_BLNK_SERVER_PORT"},
 		{Name: SSL, Env: "BLNK_SERVER_SSL", Twin: "BLNK_SERVER_BLNK_SERVER_SSL", Bool: true},
-		{Name: Domain, Env: "BLNK_SERVER_SSL_DOMAIN", Twin: "BLNK_SERVER_BLNK_SERVER_SSL_DOMAIN"},
 		{Name: MetricsToken, Env: "BLNK_METRICS_BEARER_TOKEN", Twin: "BLNK_SERVER_BLNK_METRICS_BEARER_TOKEN"},
 		{Name: TokenizationSecret, Env: "BLNK_TOKENIZATION_SECRET", Twin: "BLNK_BLNK_TOKENIZATION_SECRET"},
-		{Name: Database, Env: "BLNK_DATA_SOURCE_DNS", Twin: "BLNK_DATASOURCE_BLNK_DATA_SOURCE_DNS", Required: true},
-		{Name: Redis, Env: "BLNK_REDIS_DNS", Twin: "BLNK_REDIS_BLNK_REDIS_DNS", Required: true},
+		{Name: Database, Env: "BLNK_DATA_SOURCE_DNS", Twin: "BLNK_DATASOURCE_BLNK_DATA_SOURCE_DNS"},
+		{Name: Redis, Env: "BLNK_REDIS_DNS", Twin: "BLNK_REDIS_BLNK_REDIS_DNS"},
 		{Name: WebhookURL, Env: "BLNK_WEBHOOK_URL", Twin: "BLNK_NOTIFICATION_WEBHOOK_BLNK_WEBHOOK_URL"},
 	}
 }
