@@ -26,20 +26,6 @@ const (
 	Fatal
 )
 
-// String names the severity.
-func (s Severity) String() string {
-	switch s {
-	case Fine:
-		return "fine"
-	case Fragile:
-		return "fragile"
-	case Weak:
-		return "weak"
-	default:
-		return "fatal"
-	}
-}
-
 // The codes of findings, for programs.
 const (
 	CodeEmpty       = "empty"       // no key

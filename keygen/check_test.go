@@ -17,7 +17,7 @@ import (
 func summary(found []keygen.Finding) string {
 	var parts []string
 	for _, f := range found {
-		parts = append(parts, f.Severity.String()+":"+f.Code)
+		parts = append(parts, []string{"fine", "fragile", "weak", "fatal"}[f.Severity]+":"+f.Code)
 	}
 	return strings.Join(parts, " ")
 }
@@ -192,11 +192,11 @@ func TestCheckTokenization(t *testing.T) {
 
 func TestWorst(t *testing.T) {
 	if got := keygen.Worst(nil); got != keygen.Fine {
-		t.Errorf("Worst of nothing is %s", got)
+		t.Errorf("Worst of nothing is %d", got)
 	}
 	found := []keygen.Finding{{Severity: keygen.Fragile}, {Severity: keygen.Fatal}, {Severity: keygen.Weak}}
 	if got := keygen.Worst(found); got != keygen.Fatal {
-		t.Errorf("Worst is %s", got)
+		t.Errorf("Worst is %d", got)
 	}
 	if keygen.Fine >= keygen.Fragile || keygen.Fragile >= keygen.Weak || keygen.Weak >= keygen.Fatal {
 		t.Error("the severities are not in order")

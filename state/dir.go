@@ -80,41 +80,34 @@ func Open(dir string) (*Dir, error) {
 	return d, nil
 }
 
+// look refuses a folder that is not ours alone.
 func (d *Dir) look() error {
-	err := d.isPrivate()
+	const other = "name another one with --state-dir"
+	path, err := ownfile.Resolve(d.path)
+	var mode fs.FileMode
+	if err == nil {
+		mode, err = ownfile.DirMode(path)
+	}
+	if err == nil {
+		// The mode is asked of the open folder, which needs the right to read; a
+		// look at something inside needs the right to enter.
+		if _, err = os.Lstat(filepath.Join(d.path, targetsName)); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.Is(err, ownfile.ErrForeign):
-		err = hint.Add(fmt.Errorf("%w: %w", ErrUnsafe, err), "name another one with --state-dir")
+		err = hint.Add(fmt.Errorf("%w: %w", ErrUnsafe, err), other)
 	case errors.Is(err, syscall.ENOTDIR):
-		err = hint.Add(fmt.Errorf("%w: it is no folder", ErrUnsafe), "name another one with --state-dir")
+		err = hint.Add(fmt.Errorf("%w: it is no folder", ErrUnsafe), other)
+	case err == nil && mode.Perm()&0o077 != 0:
+		err = hint.Add(fmt.Errorf("%w: its mode is %04o, want 0700", ErrUnsafe, mode.Perm()),
+			"make it private with `%s`, or %s", hint.Command("chmod", "700", d.path), other)
 	}
 	if err != nil {
 		return fmt.Errorf("open state folder %s: %w", d.path, err)
-	}
-	return nil
-}
-
-// isPrivate refuses a folder that is not ours alone.
-func (d *Dir) isPrivate() error {
-	path, err := ownfile.Resolve(d.path)
-	if err != nil {
-		return err
-	}
-	folder, info, err := ownfile.OpenDir(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = folder.Close() }()
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
-		return hint.Add(fmt.Errorf("%w: its mode is %04o, want 0700", ErrUnsafe, perm),
-			"make it private with `%s`, or name another one with --state-dir", hint.Command("chmod", "700", d.path))
-	}
-	// Opening needs the right to read, a look at something inside the right to
-	// enter.
-	if _, err := os.Lstat(filepath.Join(d.path, targetsName)); !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	return nil
 }
@@ -153,12 +146,8 @@ func (d *Dir) Make() error {
 	return d.look()
 }
 
-// Check says whether this user may write a journal. It changes nothing. Whether
-// there is room for it the write itself finds out, before the first effect.
-func (d *Dir) Check() error { return checkWritable(filepath.Join(d.path, targetsName)) }
-
-// CheckFile says, as Check does, whether a file directly in the folder could be
-// written: made, or, where it is there, opened for writing.
+// CheckFile says whether this user may write a file directly in the folder. It
+// changes nothing. Whether there is room the write itself finds out.
 func (d *Dir) CheckFile(name string) error {
 	path := filepath.Join(d.path, name)
 	info, err := os.Lstat(path)
@@ -174,25 +163,25 @@ func (d *Dir) CheckFile(name string) error {
 func checkWritable(path string) error {
 	// The same on all systems; POSIX leaves it to them to name W_OK and X_OK.
 	const mayWrite, mayEnter = 2, 1
-	for {
-		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
-			path = filepath.Dir(path)
-			continue
+	info, err := os.Stat(path)
+	for errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
+		path = filepath.Dir(path)
+		info, err = os.Stat(path)
+	}
+	if err == nil {
+		mode := uint32(mayWrite)
+		if info.IsDir() {
+			mode |= mayEnter
 		}
 		// access(2) asks the kernel itself, which knows about access lists,
 		// read-only mounts and the immutable flag. It judges by the real user, who
 		// is the effective one too: blnkctl is never set-user-ID.
-		if err == nil && info.IsDir() {
-			err = syscall.Access(path, mayWrite|mayEnter)
-		} else if err == nil {
-			err = syscall.Access(path, mayWrite)
-		}
-		if err != nil {
-			return fmt.Errorf("check state folder: write to %s: %w", path, err)
-		}
-		return nil
+		err = syscall.Access(path, mode)
 	}
+	if err != nil {
+		return fmt.Errorf("check state folder: write to %s: %w", path, err)
+	}
+	return nil
 }
 
 // makeDir is os.MkdirAll whose folders survive a crash of the machine.

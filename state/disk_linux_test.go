@@ -51,7 +51,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := d.Target("a")
-	if err := errors.Join(d.Check(), target.Check(), target.SaveJournal([]byte("first")), d.Check(), target.Check()); err != nil {
+	if err := errors.Join(target.Check(), target.SaveJournal([]byte("first")), target.Check()); err != nil {
 		t.Fatal(err)
 	}
 	ballast := fill(t, dir)
@@ -72,7 +72,7 @@ func TestFullDisk(t *testing.T) {
 	if err := target.ForgetJournal(); err != nil {
 		t.Error(err)
 	}
-	if err := errors.Join(os.Remove(ballast), target.SaveJournal([]byte("third")), d.Check()); err != nil {
+	if err := errors.Join(os.Remove(ballast), target.SaveJournal([]byte("third"))); err != nil {
 		t.Error(err)
 	}
 }

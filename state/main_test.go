@@ -70,7 +70,7 @@ func openAll(dir string) error {
 	if err != nil {
 		return nil
 	}
-	fmt.Printf("check: %s\n", kind(d.Check()))
+	fmt.Printf("check: %s\n", kind(d.Target("a").Check()))
 	fmt.Printf("check file: %s\n", kind(d.CheckFile("audit.log")))
 	fmt.Printf("make: %s\n", kind(d.Make()))
 	fmt.Printf("save: %s\n", kind(d.Target("a").SaveJournal([]byte("x"))))

@@ -99,8 +99,7 @@ func (t *Target) make() error {
 	return nil
 }
 
-// Check says whether this user may write the journal, as Dir.Check does, for the
-// target's own folder.
+// Check says whether this user may write the journal. It changes nothing.
 func (t *Target) Check() error { return checkWritable(t.path) }
 
 // Lock keeps other blnkctl processes away from the target until unlock is

@@ -107,21 +107,18 @@ func Read(path string, most int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, most))
 }
 
-// OpenDir opens a folder that Resolve found.
-func OpenDir(path string) (*os.File, fs.FileInfo, error) {
+// DirMode returns who may do what with a folder that Resolve found.
+func DirMode(path string) (fs.FileMode, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil, nil, err
+		return 0, err
 	}
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
-	if err == nil {
-		err = owned(path, info)
-	}
 	if err != nil {
-		_ = f.Close()
-		return nil, nil, err
+		return 0, err
 	}
-	return f, info, nil
+	return info.Mode(), owned(path, info)
 }
 
 // owned refuses what belongs to another user than root and us.
