@@ -118,7 +118,7 @@ func (a *app) printRecord(n int, r *audit.Record) error {
 	}
 	line += fmt.Sprintf(columns, r.Time.UTC().Format(time.RFC3339), r.Outcome, dash(r.Old), dash(r.New), r.User)
 	if r.Repeated > 0 {
-		line += fmt.Sprintf("%-20s  again %d times, the last at %s\n", "", r.Repeated, r.Last.UTC().Format(time.RFC3339))
+		line += fmt.Sprintf("%-20s  and %d more like it, the last at %s\n", "", r.Repeated, r.Last.UTC().Format(time.RFC3339))
 	}
 	return a.print(line)
 }
