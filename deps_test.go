@@ -26,6 +26,7 @@ var floors = [][]string{
 	{"internal/textfile"},
 	{"keygen", "blnk", "state", "config"},
 	{"store", "restart"},
+	{"store/filestore"}, // what the stores in files share
 	{
 		"store/blnkjson", "store/dotenv", "store/vault", "store/kubernetes", "store/command",
 		"restart/sh", "restart/systemd", "restart/docker", "restart/kubernetes", "restart/command", "restart/wait", "restart/manual",
@@ -48,6 +49,7 @@ var support = []string{"store/storetest", "internal/blnktest", "internal/vaultte
 var thirdParty = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd"},
 	"github.com/spf13/pflag":          {"cmd"},
+	"golang.org/x/sys":                {"internal/atomicfile", "internal/flock", "internal/textfile"},
 	"golang.org/x/term":               {"cmd"},
 	"github.com/tidwall/sjson":        {"store/blnkjson"},
 	"github.com/hashicorp/vault/api":  {"store/vault"},

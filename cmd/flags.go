@@ -134,7 +134,7 @@ func (f *storeFlags) options(a *app) (store.Options, error) {
 	private, err := a.openState()
 	switch {
 	case err == nil:
-		opt.SpareDir = private.SpareDir()
+		opt.CopyDir = private.CopyDir()
 	case !f.reads || a.global.stateDir != "":
 		return store.Options{}, err
 	}

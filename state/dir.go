@@ -115,9 +115,9 @@ func (d *Dir) look() error {
 // Path is the absolute path of the folder.
 func (d *Dir) Path() string { return d.path }
 
-// SpareDir is where stores keep the copy of a file that they write in place.
+// CopyDir is where stores keep the copy of a file that they write in place.
 // It may not exist.
-func (d *Dir) SpareDir() string { return filepath.Join(d.path, "spare") }
+func (d *Dir) CopyDir() string { return filepath.Join(d.path, "copies") }
 
 // OpenTargets are the targets that have a journal, be it one that cannot be
 // read. None, and no error, where the folder does not exist.

@@ -119,9 +119,9 @@ func (r Ref) String() string {
 type Options struct {
 	// Dir is where relative places start. It must be absolute.
 	Dir string
-	// SpareDir is a private folder (0700) in which a store may keep the copy
+	// CopyDir is a private folder (0700) in which a store may keep the copy
 	// of a file that it must write in place. It may not exist yet.
-	SpareDir string
+	CopyDir string
 	// DefaultField replaces the scheme's own default field: keygen --for
 	// chooses another one. "" leaves the scheme's.
 	DefaultField string

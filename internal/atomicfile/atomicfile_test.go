@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -22,6 +23,16 @@ func want(t *testing.T, path, text string) {
 	if err != nil || string(got) != text {
 		t.Errorf("%s holds %q, %v; want %q", path, got, err, text)
 	}
+}
+
+func openDir(t *testing.T, path string) *Dir {
+	t.Helper()
+	d, err := OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
 }
 
 // wantAlone asserts that no temporary file stays behind.
@@ -131,11 +142,11 @@ func TestDiscardTemp(t *testing.T) {
 	path := filepath.Join(dir, "f")
 	write(t, path, "old")
 	for _, synced := range []bool{false, true} {
-		temp, err := Create(path, []byte("next"))
+		temp, err := openDir(t, dir).Create("f", []byte("next"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if info, err := os.Stat(temp.Name()); err != nil || info.Mode() != 0o600 {
+		if info, err := os.Stat(TempName(path)); err != nil || info.Mode() != 0o600 {
 			t.Errorf("temporary file: mode %v, %v; want 0600", info.Mode(), err)
 		}
 		if synced {
@@ -154,7 +165,7 @@ func TestCommitNew(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	commit := func() error {
-		temp, err := Create(path, []byte("next"))
+		temp, err := openDir(t, dir).Create("f", []byte("next"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,23 +207,105 @@ func TestSyncDir(t *testing.T) {
 	}
 }
 
-func TestCheckDir(t *testing.T) {
+// A name as long as the file system allows has a temporary file too, and two
+// such names have two.
+func TestLongNames(t *testing.T) {
 	dir := t.TempDir()
-	file := filepath.Join(dir, "f")
-	write(t, file, "")
-	for _, ok := range []string{dir, filepath.Join(dir, "not", "there", "yet")} {
-		if err := CheckDir(ok, 1000); err != nil {
-			t.Errorf("%s: %v", ok, err)
+	long := strings.Repeat("b", 254)
+	for _, name := range []string{"f", long[:100], long[:101], long + "x", long + "y"} {
+		path := filepath.Join(dir, name)
+		for _, text := range []string{"old", "next"} {
+			if err := Replace(path, []byte(text), Private()); err != nil {
+				t.Fatal(err)
+			}
+			want(t, path, text)
+		}
+		if got := filepath.Base(TempName(path)); len(got) > 143 {
+			t.Errorf("%d characters for a name of %d", len(got), len(name))
 		}
 	}
-	for _, bad := range []string{file, filepath.Join(file, "below")} {
-		if err := CheckDir(bad, 1000); !errors.Is(err, syscall.ENOTDIR) {
-			t.Errorf("%s: %v, want ENOTDIR", bad, err)
+	if TempName(filepath.Join(dir, long+"x")) == TempName(filepath.Join(dir, long+"y")) {
+		t.Error("two files share a temporary file")
+	}
+}
+
+// Whatever is put in the place of the folder, work goes on in the one that was
+// opened.
+func TestFolderMoved(t *testing.T) {
+	top := t.TempDir()
+	dir, moved, trap := filepath.Join(top, "dir"), filepath.Join(top, "moved"), filepath.Join(top, "trap")
+	for _, d := range []string{dir, trap} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err := CheckDir(dir, 1<<60); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("an exbibyte: %v, want ENOSPC", err)
+	write(t, filepath.Join(dir, "f"), "old")
+	write(t, filepath.Join(trap, "f"), "precious")
+	d := openDir(t, dir)
+	temp, err := d.Create("f", []byte("next"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := errors.Join(os.Rename(dir, moved), os.Symlink(trap, dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(temp.SetPerm(Perm{Mode: 0o604, UID: -1, GID: -1}), temp.Sync(), temp.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, filepath.Join(moved, "f"), "next")
+	want(t, filepath.Join(trap, "f"), "precious")
+	wantAlone(t, moved, "f")
+	wantAlone(t, trap, "f")
+}
+
+// What stands at the path in the instant of the rename is looked at, and comes
+// back if it is not what was expected.
+func TestExchange(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	exchange := func(expected func(old string) (bool, error)) (bool, error) {
+		write(t, path, "edited")
+		temp, err := openDir(t, dir).Create("f", []byte("next"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer temp.Discard()
+		if err := temp.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		changed, err := temp.Exchange(expected)
+		if errors.Is(err, errors.ErrUnsupported) {
+			t.Skip("cannot exchange files here")
+		}
+		return changed, err
+	}
+	changed, err := exchange(func(old string) (bool, error) {
+		want(t, filepath.Join(dir, old), "edited")
+		want(t, path, "next")
+		return true, nil
+	})
+	if changed || err != nil {
+		t.Errorf("as expected: %v, %v", changed, err)
+	}
+	want(t, path, "next")
+	broken := errors.New("broken")
+	for name, answer := range map[string]error{"unexpected": nil, "not known": broken} {
+		changed, err := exchange(func(string) (bool, error) { return false, answer })
+		if !changed || !errors.Is(err, answer) {
+			t.Errorf("%s: %v, %v", name, changed, err)
+		}
+		want(t, path, "edited")
+		wantAlone(t, dir, "f")
+	}
+	// A second edit, which replaces what we had put there.
+	changed, err = exchange(func(string) (bool, error) {
+		write(t, path+"2", "edited again")
+		return false, os.Rename(path+"2", path)
+	})
+	if !changed || err != nil {
+		t.Errorf("edited twice: %v, %v", changed, err)
+	}
+	want(t, path, "edited again")
 	wantAlone(t, dir, "f")
 }
 

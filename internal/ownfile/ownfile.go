@@ -38,6 +38,11 @@ const maxLinks = 40
 // only ours and root's; another one is ErrForeign (wrapped). What does not exist
 // is no error: the path is returned as far as it is known.
 func Resolve(path string) (string, error) {
+	return Follow(path, func(link string, info fs.FileInfo) error { return owned("the link "+link, info) })
+}
+
+// Follow is Resolve with rules of the caller's own: it is told each link.
+func Follow(path string, link func(path string, info fs.FileInfo) error) (string, error) {
 	done, rest := "/", strings.Split(path, "/")
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
@@ -55,7 +60,7 @@ func Resolve(path string) (string, error) {
 			done = next
 			continue
 		}
-		if err := owned("the link "+next, info); err != nil {
+		if err := link(next, info); err != nil {
 			return "", err
 		}
 		if links++; links > maxLinks {

@@ -40,7 +40,7 @@ func TestWriteKeepsOwnerAndAttributes(t *testing.T) {
 	if st.Uid != 1234 || st.Gid != 2345 || st.Mode&0o7777 != 0o460 || st.Ino == before {
 		t.Errorf("owner %d:%d, mode %o, inode %d (was %d); want 1234:2345, 460, another", st.Uid, st.Gid, st.Mode&0o7777, st.Ino, before)
 	}
-	got, err := attributes(path)
+	got, err := attributesOf(t, path)
 	if err != nil || len(got) != len(want) {
 		t.Errorf("attributes %q, %v", got, err)
 	}
@@ -49,6 +49,16 @@ func TestWriteKeepsOwnerAndAttributes(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got[name], value)
 		}
 	}
+}
+
+func attributesOf(t *testing.T, path string) (map[string][]byte, error) {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	return attributes(file)
 }
 
 // acl is an access control list that gives nobody rights besides the owner
@@ -130,7 +140,7 @@ func TestWriteHardLinks(t *testing.T) {
 	wantText(t, path, "the next")
 	wantText(t, other, "the next")
 	wantFolder(t, dir, "f", "g")
-	wantNoSpare(t, f)
+	wantNoCopy(t, f)
 }
 
 // Where a rename is not allowed, or would change the owner, the file is
@@ -157,14 +167,14 @@ func TestWriteAsAnother(t *testing.T) {
 			if err := os.Chown(path, tt.owner, tt.owner); err != nil {
 				t.Fatal(err)
 			}
-			f, err := Open(path, filepath.Join(openFolder(t, 0o777), "spare"))
+			f, err := Open(path, filepath.Join(openFolder(t, 0o777), "copies"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			before := inode(t, path)
 			var check, write error
 			asNobody(t, func() {
-				check = f.Check(8)
+				check = f.Check()
 				write = f.Write([]byte("old"), []byte("the next"))
 			})
 			want := "the next"
@@ -172,7 +182,7 @@ func TestWriteAsAnother(t *testing.T) {
 				want = "old"
 			}
 			for act, err := range map[string]error{"check": check, "write": write} {
-				if tt.works && err != nil || !tt.works && !errors.Is(err, ErrNoWay) {
+				if tt.works && err != nil || !tt.works && !errors.Is(err, ErrUnwritable) {
 					t.Errorf("%s: %v", act, err)
 				}
 			}
@@ -185,7 +195,7 @@ func TestWriteAsAnother(t *testing.T) {
 				t.Errorf("owner %d, mode %o, inode %d; want %d, %o, %d", st.Uid, st.Mode&0o777, st.Ino, tt.owner, tt.file, before)
 			}
 			wantFolder(t, dir, "f")
-			wantNoSpare(t, f)
+			wantNoCopy(t, f)
 		})
 	}
 }
@@ -248,14 +258,14 @@ func TestWriteFrozen(t *testing.T) {
 			if !tt.works {
 				want = "old"
 			}
-			for act, err := range map[string]error{"check": f.Check(3), "write": f.Write([]byte("old"), []byte("new"))} {
-				if tt.works && err != nil || !tt.works && !errors.Is(err, ErrNoWay) {
+			for act, err := range map[string]error{"check": f.Check(), "write": f.Write([]byte("old"), []byte("new"))} {
+				if tt.works && err != nil || !tt.works && !errors.Is(err, ErrUnwritable) {
 					t.Errorf("%s: %v", act, err)
 				}
 			}
 			wantText(t, path, want)
 			wantFolder(t, dir, "f")
-			wantNoSpare(t, f)
+			wantNoCopy(t, f)
 		})
 	}
 }

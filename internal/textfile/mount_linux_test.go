@@ -81,12 +81,12 @@ func inode(t *testing.T, path string) uint64 {
 	return st.Ino
 }
 
-// wantNoSpare asserts that no copy of a key was left behind.
-func wantNoSpare(t *testing.T, f *File) {
+// wantNoCopy asserts that no copy of a key was left behind.
+func wantNoCopy(t *testing.T, f *File) {
 	t.Helper()
-	entries, err := os.ReadDir(f.spareDir)
+	entries, err := os.ReadDir(f.copyDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) || len(entries) > 0 {
-		t.Errorf("spare folder holds %v, %v", entries, err)
+		t.Errorf("folder of copies holds %v, %v", entries, err)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestWriteBindMount(t *testing.T) {
 		}
 		f := newFile(t, path)
 		before := inode(t, path)
-		if err := f.Check(len(next)); err != nil {
+		if err := f.Check(); err != nil {
 			t.Errorf("check: %v", err)
 		}
 		if err := f.Write([]byte(old), []byte(next)); err != nil {
@@ -116,12 +116,12 @@ func TestWriteBindMount(t *testing.T) {
 			t.Error("the source has another inode")
 		}
 		wantFolder(t, dir, "f")
-		wantNoSpare(t, f)
+		wantNoCopy(t, f)
 	}
 }
 
-// Without a folder for the spare copy nothing is written in place.
-func TestWriteBindMountNeedsSpare(t *testing.T) {
+// Without a folder for the copy nothing is written in place.
+func TestWriteBindMountNeedsCopy(t *testing.T) {
 	needRoot(t)
 	source, path := filepath.Join(t.TempDir(), "source"), filepath.Join(t.TempDir(), "f")
 	writeFile(t, source, "old", 0o600)
@@ -131,9 +131,9 @@ func TestWriteBindMountNeedsSpare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for act, err := range map[string]error{"check": f.Check(3), "write": f.Write([]byte("old"), []byte("new"))} {
-		if !errors.Is(err, ErrNoWay) || !strings.Contains(err.Error(), "mounted by itself") {
-			t.Errorf("%s: %v, want ErrNoWay", act, err)
+	for act, err := range map[string]error{"check": f.Check(), "write": f.Write([]byte("old"), []byte("new"))} {
+		if !errors.Is(err, ErrUnwritable) || !strings.Contains(err.Error(), "mounted by itself") {
+			t.Errorf("%s: %v, want ErrUnwritable", act, err)
 		}
 	}
 	wantText(t, source, "old")
@@ -157,7 +157,7 @@ func TestWriteReadOnlyMounts(t *testing.T) {
 		remountReadOnly(t, dir)
 		wantReadOnly(t, path)
 		f := newFile(t, filepath.Join(dir, "new"))
-		for act, err := range map[string]error{"check": f.Check(3), "write": f.Write(nil, []byte("new"))} {
+		for act, err := range map[string]error{"check": f.Check(), "write": f.Write(nil, []byte("new"))} {
 			if !errors.Is(err, syscall.EROFS) {
 				t.Errorf("%s of a new file: %v, want EROFS", act, err)
 			}
@@ -178,16 +178,16 @@ func wantReadOnly(t *testing.T, path string) {
 	if data, err := f.Read(); string(data) != "old" || err != nil {
 		t.Errorf("read: %q, %v", data, err)
 	}
-	for act, err := range map[string]error{"check": f.Check(3), "write": f.Write([]byte("old"), []byte("new"))} {
-		if !errors.Is(err, ErrNoWay) || !errors.Is(err, syscall.EROFS) {
-			t.Errorf("%s: %v, want ErrNoWay and EROFS", act, err)
+	for act, err := range map[string]error{"check": f.Check(), "write": f.Write([]byte("old"), []byte("new"))} {
+		if !errors.Is(err, ErrUnwritable) || !errors.Is(err, syscall.EROFS) {
+			t.Errorf("%s: %v, want ErrUnwritable and EROFS", act, err)
 		}
 	}
 	if err := f.Repair(); err != nil {
 		t.Errorf("repair with nothing to mend: %v", err)
 	}
 	wantText(t, path, "old")
-	wantNoSpare(t, f)
+	wantNoCopy(t, f)
 }
 
 // fillUp leaves no block free on a small file system.
@@ -214,14 +214,12 @@ func TestWriteFullDisk(t *testing.T) {
 	writeFile(t, path, "old", 0o600)
 	fillUp(t, dir)
 	f := newFile(t, path)
-	for act, err := range map[string]error{"check": f.Check(3), "write": f.Write([]byte("old"), []byte("new"))} {
-		if !errors.Is(err, syscall.ENOSPC) {
-			t.Errorf("%s: %v, want ENOSPC", act, err)
-		}
+	if err := f.Write([]byte("old"), []byte("new")); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("write: %v, want ENOSPC", err)
 	}
 	wantText(t, path, "old")
 	wantFolder(t, dir, "f", "fill")
-	wantNoSpare(t, f)
+	wantNoCopy(t, f)
 }
 
 // A write in place that fails halfway is taken back.
@@ -237,22 +235,20 @@ func TestWriteInPlaceFullDisk(t *testing.T) {
 	fillUp(t, dir)
 	f := newFile(t, path)
 	next := strings.Repeat("next", 5000)
-	for act, err := range map[string]error{"check": f.Check(len(next)), "write": f.Write([]byte(old), []byte(next))} {
-		if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrTorn) {
-			t.Errorf("%s: %v, want ENOSPC", act, err)
-		}
+	if err := f.Write([]byte(old), []byte(next)); !errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrTorn) {
+		t.Errorf("write: %v, want ENOSPC", err)
 	}
 	wantText(t, source, old)
-	wantNoSpare(t, f)
-	// What needs no more room than there is goes through.
+	wantNoCopy(t, f)
+	// What fits goes through.
 	if err := f.Write([]byte(old), []byte("new")); err != nil {
 		t.Error(err)
 	}
 	wantText(t, source, "new")
 }
 
-// No room for the spare copy: not a byte of the file is touched.
-func TestWriteInPlaceNoRoomForSpare(t *testing.T) {
+// The disk of the copy is full: not a byte of the file is touched.
+func TestWriteInPlaceFullDiskUnderCopy(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
 	mount(t, "tmpfs", dir, "tmpfs", 0, "size=64k,mode=700")
@@ -263,14 +259,12 @@ func TestWriteInPlaceNoRoomForSpare(t *testing.T) {
 	if err := os.Link(path, filepath.Join(folder, "g")); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open(path, filepath.Join(dir, "spare"))
+	f, err := Open(path, filepath.Join(dir, "copies"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for act, err := range map[string]error{"check": f.Check(3), "write": f.Write([]byte("old"), []byte("new"))} {
-		if !errors.Is(err, syscall.ENOSPC) {
-			t.Errorf("%s: %v, want ENOSPC", act, err)
-		}
+	if err := f.Write([]byte("old"), []byte("new")); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("write: %v, want ENOSPC", err)
 	}
 	wantText(t, path, "old")
 }

@@ -7,96 +7,103 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Read returns the content. fs.ErrNotExist (wrapped) where there is no file;
 // ErrNotSafe where it is nothing to edit; ErrTorn where an earlier write in
 // place was cut short. It changes nothing, not even for a torn file.
 func (f *File) Read() ([]byte, error) {
-	real, err := resolve(f.path)
+	p, err := f.locate()
 	if err != nil {
 		return nil, err
 	}
-	data, _, err := readFile(real)
+	defer p.Close()
+	now, err := p.look(p.name)
 	if err != nil {
 		return nil, err
 	}
-	sp, err := f.loadSpare(real)
+	now.close()
+	saved, err := f.loadCopy(p.real)
 	if err != nil {
 		return nil, err
 	}
-	if sp != nil && sp.tears(data) {
+	if saved != nil && saved.tornInto(now.text) {
 		return nil, fmt.Errorf("%s: %w", f.path, ErrTorn)
 	}
-	if err := checkMark(f.path, data); err != nil {
+	return now.text, checkMark(f.path, now.text)
+}
+
+// A snapshot is a file as it was when it was looked at, held open, so that
+// nothing can be swapped between one look and the next.
+type snapshot struct {
+	file *os.File
+	info fs.FileInfo
+	text []byte
+}
+
+func (s *snapshot) close() { _ = s.file.Close() }
+
+// look reads a regular file of the folder. The caller closes it.
+func (p place) look(name string) (*snapshot, error) {
+	// Looked at before it is opened, because to open a device may have an
+	// effect; what was opened is looked at again.
+	st, err := p.Stat(name)
+	if err != nil {
 		return nil, err
 	}
-	return data, nil
-}
-
-// readFile reads a regular file and says what it is. Looking and reading go
-// through one descriptor, so that nothing can be swapped in between.
-func readFile(path string) ([]byte, fs.FileInfo, error) {
-	// O_NONBLOCK: opening a FIFO for reading would wait for a writer. It has
-	// no effect on a regular file.
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return nil, nil, openError(path, err)
+	if err := checkKind(p.path, uint32(st.Mode), st.Size); err != nil {
+		return nil, err
 	}
-	defer func() { _ = file.Close() }()
-	return readFrom(file, path)
+	file, err := p.Open(name, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.snapshotOf(file)
+	if err != nil {
+		_ = file.Close()
+	}
+	return s, err
 }
 
-func readFrom(file *os.File, path string) ([]byte, fs.FileInfo, error) {
+func (p place) snapshotOf(file *os.File) (*snapshot, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := checkKind(path, info); err != nil {
-		return nil, nil, err
+	if err := checkKind(p.path, uint32(statOf(info).Mode), info.Size()); err != nil {
+		return nil, err
+	}
+	if err := p.ledBy(statOf(info).Uid); err != nil {
+		return nil, err
 	}
 	// One byte more than allowed, and not what Stat said: the file may grow.
-	data := make([]byte, 0, info.Size()+1)
-	buf := bytes.NewBuffer(data)
-	if _, err := buf.ReadFrom(io.LimitReader(io.NewSectionReader(file, 0, MaxSize+1), MaxSize+1)); err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", path, err)
+	buf := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	if _, err := buf.ReadFrom(io.NewSectionReader(file, 0, MaxSize+1)); err != nil {
+		return nil, fmt.Errorf("read %s: %w", p.path, err)
 	}
 	if buf.Len() > MaxSize {
-		return nil, nil, tooLarge(path)
+		return nil, tooLarge(p.path)
 	}
-	return buf.Bytes(), info, nil
+	return &snapshot{file, info, buf.Bytes()}, nil
 }
 
-// openError names what cannot even be opened: a socket, and a device without a
-// driver, fail with ENXIO before Stat could tell their kind.
-func openError(path string, err error) error {
-	if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.EOPNOTSUPP) {
-		if info, serr := os.Stat(path); serr == nil {
-			if kerr := checkKind(path, info); kerr != nil {
-				return kerr
-			}
-		}
-	}
-	return err
-}
-
-func checkKind(path string, info fs.FileInfo) error {
-	mode := info.Mode()
+func checkKind(path string, mode uint32, size int64) error {
 	kind := "not a regular file"
-	switch {
-	case mode.IsRegular():
-		if info.Size() > MaxSize {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		if size > MaxSize {
 			return tooLarge(path)
 		}
 		return nil
-	case mode.IsDir():
+	case unix.S_IFDIR:
 		kind = "a directory"
-	case mode&fs.ModeNamedPipe != 0:
+	case unix.S_IFIFO:
 		kind = "a FIFO"
-	case mode&fs.ModeSocket != 0:
+	case unix.S_IFSOCK:
 		kind = "a socket"
-	case mode&fs.ModeDevice != 0:
+	case unix.S_IFCHR, unix.S_IFBLK:
 		kind = "a device"
 	}
 	return fmt.Errorf("%s: %w: %s", path, ErrNotSafe, kind)
@@ -126,4 +133,9 @@ func checkMark(path string, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// isGone says that somebody took the file away, or put something else there.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotSafe) || errors.Is(err, unix.ELOOP)
 }

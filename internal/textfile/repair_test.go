@@ -10,7 +10,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
 )
 
-// What a crash leaves is made here as it is on the disk then: the spare copy
+// What a crash leaves is made here as it is on the disk then: the copy
 // is there, the file half written.
 func TestRepair(t *testing.T) {
 	const short, long = "key=AAAA\nrest\n", "key=BBBBBBBBBB\nrest\n"
@@ -39,7 +39,7 @@ func TestRepair(t *testing.T) {
 			writeFile(t, path, tt.now, 0o604)
 			writeFile(t, atomicfile.TempName(path), "stale", 0o600)
 			f := newFile(t, path)
-			if err := f.saveSpare(spare{path, []byte(tt.old), []byte(tt.next)}); err != nil {
+			if err := f.saveCopy(&savedCopy{1, path, []byte(tt.old), []byte(tt.next)}); err != nil {
 				t.Fatal(err)
 			}
 			before, _ := os.Stat(path)
@@ -61,7 +61,7 @@ func TestRepair(t *testing.T) {
 				t.Error("the repair did not keep inode and mode")
 			}
 			wantFolder(t, dir, "f")
-			wantFolder(t, f.spareDir)
+			wantFolder(t, f.copyDir)
 		})
 	}
 }
@@ -71,7 +71,7 @@ func TestRepair(t *testing.T) {
 func TestRepairMissingFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	f := newFile(t, path)
-	if err := f.saveSpare(spare{path, []byte("old"), []byte("next")}); err != nil {
+	if err := f.saveCopy(&savedCopy{1, path, []byte("old"), []byte("next")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Repair(); err != nil {
@@ -84,19 +84,19 @@ func TestRepairMissingFile(t *testing.T) {
 	wantText(t, path, "old")
 }
 
-// A spare copy that somebody damaged proves nothing, and nothing is done.
-func TestRepairDamagedSpare(t *testing.T) {
+// A copy that somebody damaged proves nothing, and nothing is done.
+func TestRepairDamagedCopy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	writeFile(t, path, "whatever", 0o600)
 	f := newFile(t, path)
 	for _, text := range []string{"", "{", `{"version":99,"path":"` + path + `"}`, `{"version":1,"path":"/another"}`} {
-		if err := os.MkdirAll(f.spareDir, 0o700); err != nil {
+		if err := os.MkdirAll(f.copyDir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		writeFile(t, f.sparePath(path), text, 0o600)
+		writeFile(t, f.copyPath(path), text, 0o600)
 		for act, err := range map[string]error{"read": second(f.Read()), "repair": f.Repair()} {
-			if !errors.Is(err, ErrTorn) || !strings.Contains(err.Error(), f.sparePath(path)) {
-				t.Errorf("%s with the spare copy %q: %v", act, text, err)
+			if !errors.Is(err, ErrTorn) || !strings.Contains(err.Error(), f.copyPath(path)) {
+				t.Errorf("%s with the copy %q: %v", act, text, err)
 			}
 		}
 		wantText(t, path, "whatever")
@@ -105,18 +105,34 @@ func TestRepairDamagedSpare(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// The spare copy is private, and so is its folder.
-func TestSpareIsPrivate(t *testing.T) {
+// The copy is private, and so is its folder.
+func TestCopyIsPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	f := newFile(t, path)
-	if err := f.saveSpare(spare{path, []byte("old"), []byte("next")}); err != nil {
+	if err := f.saveCopy(&savedCopy{1, path, []byte("old"), []byte("next")}); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]os.FileMode{f.spareDir: os.ModeDir | 0o700, f.sparePath(path): 0o600} {
+	for name, want := range map[string]os.FileMode{f.copyDir: os.ModeDir | 0o700, f.copyPath(path): 0o600} {
 		if info, err := os.Stat(name); err != nil || info.Mode() != want {
 			t.Errorf("%s: mode %v, %v; want %v", name, info.Mode(), err, want)
 		}
 	}
+}
+
+// lookAt opens a file as Write does.
+func lookAt(t *testing.T, f *File) (place, *snapshot) {
+	t.Helper()
+	p, err := f.locate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	now, err := p.look(p.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(now.close)
+	return p, now
 }
 
 // An edit by somebody without the lock, made while the temporary file was on
@@ -135,15 +151,12 @@ func TestReplaceLooksAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			writeFile(t, path, "old", 0o640)
 			f := newFile(t, path)
-			_, info, err := readFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p, now := lookAt(t, f)
 			if err := edit(); err != nil {
 				t.Fatal(err)
 			}
 			edited, _ := os.ReadFile(path)
-			if err := f.replace(path, info, []byte("old"), []byte("next")); !errors.Is(err, ErrChanged) {
+			if err := p.replace(now, []byte("next")); !errors.Is(err, ErrChanged) {
 				t.Errorf("got %v, want ErrChanged", err)
 			}
 			if now, _ := os.ReadFile(path); string(now) != string(edited) {
@@ -153,14 +166,15 @@ func TestReplaceLooksAgain(t *testing.T) {
 	}
 }
 
-// The same for a write in place, which also drops its spare copy then.
+// The same for a write in place, which also drops its copy then.
 func TestOverwriteLooksAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	writeFile(t, path, "edited", 0o600)
 	f := newFile(t, path)
-	if err := f.overwrite(path, "a reason", []byte("old"), []byte("next")); !errors.Is(err, ErrChanged) {
+	p, _ := lookAt(t, f)
+	if err := f.overwrite(p, "a reason", []byte("old"), []byte("next")); !errors.Is(err, ErrChanged) {
 		t.Errorf("got %v, want ErrChanged", err)
 	}
 	wantText(t, path, "edited")
-	wantFolder(t, f.spareDir)
+	wantFolder(t, f.copyDir)
 }

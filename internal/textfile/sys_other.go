@@ -2,11 +2,13 @@
 
 package textfile
 
+import "os"
+
 // isMountPoint: only Linux mounts single files.
-func isMountPoint(_, _ string) bool { return false }
+func isMountPoint(place) bool { return false }
 
 // frozen: an immutable file is found when it is written.
-func frozen(string) bool { return false }
+func frozen(place, string) bool { return false }
 
 // copyAttributes keeps none: see the package's doc.
-func copyAttributes(_, _ string) error { return nil }
+func copyAttributes(_, _ *os.File) error { return nil }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
 )
@@ -23,43 +26,81 @@ func (f *File) Write(old, next []byte) error {
 	if len(next) > MaxSize {
 		return tooLarge(f.path)
 	}
-	real, err := resolve(f.path)
+	p, err := f.locate()
 	if err != nil {
 		return err
 	}
+	defer p.Close()
 	if old == nil {
-		return f.create(real, next)
+		return p.create(next)
 	}
-	now, info, err := readFile(real)
+	now, err := p.look(p.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w: it is gone", f.path, ErrChanged)
 	}
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(now, old) {
+	defer now.close()
+	if !bytes.Equal(now.text, old) {
 		return fmt.Errorf("%s: %w", f.path, ErrChanged)
 	}
-	why := mustStay(real, info)
+	why := p.mustStay(now.info)
 	if why == "" {
-		err := f.replace(real, info, old, next)
+		err := p.replace(now, next)
 		if err == nil || !noRename(err) {
 			return err
 		}
 		why = err.Error()
 	}
-	return f.overwrite(real, why, old, next)
+	return f.overwrite(p, why, old, next)
 }
 
-func (f *File) create(real string, next []byte) error {
-	temp, err := atomicfile.Create(real, next)
+// Check says, without any effect, whether Write would be let: permissions of
+// the effective user, a file system mounted read-only, immutable files. What a
+// quota, a full disk or a security module says to it only the write can tell.
+func (f *File) Check() error {
+	p, err := f.locate()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	now, err := p.look(p.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := p.Writable("."); err != nil {
+			return fmt.Errorf("create %s: %w", f.path, err)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer now.close()
+	if frozen(p, p.name) {
+		return fmt.Errorf("%s: %w: it is immutable or append-only (chattr)", f.path, ErrUnwritable)
+	}
+	if why := p.mustStay(now.info); why != "" {
+		return f.checkInPlace(p, why)
+	}
+	return nil
+}
+
+func (p place) create(next []byte) error {
+	folder, err := p.Stat(".")
+	if err == nil {
+		err = p.ledBy(folder.Uid)
+	}
+	if err != nil {
+		return err
+	}
+	temp, err := p.Create(p.name, next)
 	if err != nil {
 		return err
 	}
 	defer temp.Discard()
 	// The umask may have taken bits away. A default ACL of the folder, which
 	// the file inherits, lets nobody in: the mode's group bits are its mask.
-	if err := temp.Chown(atomicfile.Private()); err != nil {
+	if err := temp.SetPerm(atomicfile.Private()); err != nil {
 		return err
 	}
 	if err := temp.Sync(); err != nil {
@@ -67,29 +108,25 @@ func (f *File) create(real string, next []byte) error {
 	}
 	err = temp.CommitNew()
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: %w: it exists now", f.path, ErrChanged)
+		return fmt.Errorf("%s: %w: it exists now", p.path, ErrChanged)
 	}
 	return err
 }
 
-// replace puts a new file in the place of the one that info describes.
-func (f *File) replace(real string, info fs.FileInfo, old, next []byte) error {
-	st, _ := statOf(info)
-	temp, err := atomicfile.Create(real, next)
+// replace puts a new file in the place of the one that was looked at.
+func (p place) replace(now *snapshot, next []byte) error {
+	temp, err := p.Create(p.name, next)
 	if err != nil {
 		return err
 	}
 	defer temp.Discard()
 	// Attributes before the mode: a default ACL of the folder, inherited by
 	// the temporary file, would be let loose by the mode's group bits.
-	err = copyAttributes(real, temp.Name())
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w: it is gone", f.path, ErrChanged)
-	}
-	if err != nil {
+	if err := copyAttributes(now.file, temp.File); err != nil {
 		return err
 	}
-	if err := temp.Chown(atomicfile.Perm{Mode: permOf(info), UID: int(st.Uid), GID: int(st.Gid)}); err != nil {
+	st := statOf(now.info)
+	if err := temp.SetPerm(atomicfile.Perm{Mode: permOf(now.info), UID: int(st.Uid), GID: int(st.Gid)}); err != nil {
 		return err
 	}
 	if err := temp.Sync(); err != nil {
@@ -97,60 +134,89 @@ func (f *File) replace(real string, info fs.FileInfo, old, next []byte) error {
 	}
 	// The fsync took long. Somebody without the lock may have edited the
 	// file, or changed its mode or owner, meanwhile.
-	now, late, err := readFile(real)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	same, err := p.unchanged(now, p.name)
+	if err != nil {
 		return err
 	}
-	if err != nil || !bytes.Equal(now, old) || !samePlace(info, late) {
-		return fmt.Errorf("%s: %w", f.path, ErrChanged)
+	changed := !same
+	if same {
+		changed, err = temp.Exchange(func(old string) (bool, error) { return p.unchanged(now, old) })
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = temp.Commit()
+		}
 	}
-	return temp.Commit()
+	if changed || errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s: %w", p.path, ErrChanged), err)
+	}
+	return err
 }
 
-func samePlace(a, b fs.FileInfo) bool {
-	sa, oka := statOf(a)
-	sb, okb := statOf(b)
-	return oka && okb && os.SameFile(a, b) && a.Mode() == b.Mode() && sa.Uid == sb.Uid && sa.Gid == sb.Gid
+// unchanged says whether the name leads to the file that was looked at, as it
+// was then.
+func (p place) unchanged(then *snapshot, name string) (bool, error) {
+	now, err := p.look(name)
+	if isGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer now.close()
+	a, b := statOf(then.info), statOf(now.info)
+	return bytes.Equal(then.text, now.text) && os.SameFile(then.info, now.info) &&
+		a.Mode == b.Mode && a.Uid == b.Uid && a.Gid == b.Gid, nil
 }
 
 func permOf(info fs.FileInfo) fs.FileMode {
 	return info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
 }
 
-// overwrite writes the file in place. Until it is done a spare copy of both
-// contents lies in the spare folder.
-func (f *File) overwrite(real, why string, old, next []byte) error {
-	if err := f.checkInPlace(real, why); err != nil {
-		return err
+// mustStay says why the file cannot be replaced by a rename and has to be
+// written in place, or "" where nothing speaks against a rename. It only looks.
+// A rename may still fail for a reason that cannot be seen beforehand.
+func (p place) mustStay(info fs.FileInfo) string {
+	st := statOf(info)
+	switch {
+	case st.Nlink > 1:
+		// A rename would leave the other names with the old content.
+		return "it has several hard links"
+	case isMountPoint(p):
+		return "it is mounted by itself"
+	case p.Writable(".") != nil:
+		return "its folder cannot be written"
+	case frozen(p, "."):
+		return "its folder is immutable or append-only"
+	case !mayOwn(st.Uid, st.Gid):
+		return "its owner could not be kept"
 	}
-	file, err := openInPlace(real)
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s, and it cannot be written in place: %w", f.path, ErrNoWay, why, err)
-	}
-	defer func() { _ = file.Close() }()
-	sp := spare{path: real, old: old, next: next}
-	if err := f.saveSpare(sp); err != nil {
-		return fmt.Errorf("%s: spare copy before a write in place: %w", f.path, err)
-	}
-	now, _, err := readFrom(file, real)
-	if err != nil || !bytes.Equal(now, old) {
-		derr := f.dropSpare(real)
-		if err == nil {
-			err = fmt.Errorf("%s: %w", f.path, ErrChanged)
-		}
-		return errors.Join(err, derr)
-	}
-	if err := fill(file, next, len(old)); err != nil {
-		return f.takeBack(file, real, sp, err)
-	}
-	return f.dropSpare(real)
+	return ""
 }
 
-// takeBack writes the old content again after a write in place has failed. If
-// that fails too, the spare copy stays for Repair.
-func (f *File) takeBack(file *os.File, real string, sp spare, cause error) error {
-	if err := fill(file, sp.old, len(sp.next)); err != nil {
-		return fmt.Errorf("%s: %w: write in place: %w; taking it back: %w", f.path, ErrTorn, cause, err)
+// mayOwn says whether we could create a file of this owner and group: root
+// may, others only as themselves and for a group that they are in (chown(2)).
+// It also covers folders with the sticky bit, where only the owner may rename.
+func mayOwn(uid, gid uint32) bool {
+	me := os.Geteuid()
+	if me == 0 {
+		return true
 	}
-	return errors.Join(fmt.Errorf("write in place: %w", cause), f.dropSpare(real))
+	if uint32(me) != uid {
+		return false
+	}
+	if uint32(os.Getegid()) == gid {
+		return true
+	}
+	groups, err := os.Getgroups()
+	return err == nil && slices.Contains(groups, int(gid))
+}
+
+// noRename says whether a failed attempt to replace the file means that it has
+// to be written in place after all: nothing has been changed by it.
+func noRename(err error) bool {
+	for _, no := range []error{unix.EBUSY, unix.EACCES, unix.EPERM, unix.EROFS, unix.EXDEV, unix.ENAMETOOLONG} {
+		if errors.Is(err, no) && !errors.Is(err, ErrChanged) {
+			return true
+		}
+	}
+	return false
 }

@@ -10,7 +10,7 @@ import (
 
 func newFile(t *testing.T, path string) *File {
 	t.Helper()
-	f, err := Open(path, filepath.Join(t.TempDir(), "state", "spare"))
+	f, err := Open(path, filepath.Join(t.TempDir(), "state", "copies"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/filestore"
 )
 
 // Scheme is what references to this store start with.
@@ -29,25 +29,14 @@ const Scheme = "blnkjson"
 // ServerConfig.SecretKey).
 const DefaultField = "server.secret_key"
 
-// A Store is one value of one file. The methods that it does not have itself
-// are those of an entry in any file.
-type Store struct {
-	entry
-	field string   // as in the reference
-	path  []string // field, taken apart
-}
-
-type entry = textfile.Entry[store.Version]
+// A Store is one value of one file.
+type Store struct{ *filestore.Store }
 
 var (
-	_ store.Store      = (*Store)(nil)
-	_ store.Checker    = (*Store)(nil)
-	_ store.Locker     = (*Store)(nil)
-	_ store.Repairer   = (*Store)(nil)
-	_ store.Identifier = (*Store)(nil)
-	_ store.Scheme     = Open
+	_ store.Store  = (*Store)(nil)
+	_ store.Scheme = Open
 
-	_ textfile.Editor = editor(nil)
+	_ filestore.Editor = editor(nil)
 )
 
 // Open is New as a store.Scheme.
@@ -57,27 +46,22 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 // them; a backslash makes the character behind it, a dot for one, part of the
 // name. The file is not read, and may be missing.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	if err := ref.NoOptions(); err != nil {
+	if ref.Field == "" {
+		ref.Field = opt.DefaultField
+	}
+	if ref.Field == "" {
+		ref.Field = DefaultField
+	}
+	path, err := splitField(ref.Field)
+	if err != nil {
+		return nil, fmt.Errorf("reference %q: %w", ref, err)
+	}
+	// Blnk matches names whatever their letter case.
+	s, err := filestore.New(ref, opt, strings.ToLower(strings.Join(path, "\x00")), editor(path))
+	if err != nil {
 		return nil, err
 	}
-	field := ref.Field
-	if field == "" {
-		field = opt.DefaultField
-	}
-	if field == "" {
-		field = DefaultField
-	}
-	path, err := splitField(field)
-	if err != nil {
-		return nil, fmt.Errorf("reference %q: %w", ref, err)
-	}
-	e, err := textfile.NewEntry(opt.Dir, ref.Place, opt.SpareDir, field, editor(path), textfile.Terms[store.Version]{
-		NotFound: store.ErrNotFound, Conflict: store.ErrConflict, NotSafe: store.ErrNotSafe, Version: store.VersionOf,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reference %q: %w", ref, err)
-	}
-	return &Store{*e, field, path}, nil
+	return &Store{s}, nil
 }
 
 func splitField(field string) ([]string, error) {
@@ -102,17 +86,6 @@ func splitField(field string) ([]string, error) {
 		}
 	}
 	return path, nil
-}
-
-// String is the reference with the absolute path and the field.
-func (s *Store) String() string {
-	return store.Ref{Scheme: Scheme, Place: s.Path(), Field: s.field}.String()
-}
-
-// Identity tells files apart by device and inode, and fields as Blnk does:
-// whatever the letter case.
-func (s *Store) Identity() string {
-	return s.FileIdentity() + "#" + strings.ToLower(strings.Join(s.path, "\x00"))
 }
 
 // Config returns the whole file, for a look at its other settings; nil where

@@ -17,7 +17,7 @@ import (
 
 func open(t *testing.T, path string) *Store {
 	t.Helper()
-	s, err := New(store.Ref{Scheme: Scheme, Place: path}, store.Options{Dir: "/", SpareDir: filepath.Join(filepath.Dir(path), "spare")})
+	s, err := New(store.Ref{Scheme: Scheme, Place: path}, store.Options{Dir: "/", CopyDir: filepath.Join(filepath.Dir(path), "spare")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,8 +306,8 @@ func TestPutInPlace(t *testing.T) {
 		"check": noSpare.CheckPut(t.Context()),
 		"put":   second(noSpare.Put(t.Context(), secret.New(oldKey), store.VersionOf(secret.New(newKey)))),
 	} {
-		if !errors.Is(err, textfile.ErrNoWay) {
-			t.Errorf("%s without a spare folder: %v, want textfile.ErrNoWay", act, err)
+		if !errors.Is(err, textfile.ErrUnwritable) {
+			t.Errorf("%s without a folder for copies: %v, want textfile.ErrUnwritable", act, err)
 		}
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store/filestore"
 )
 
 // The keys of the tests: the new one is longer than the old.
@@ -164,7 +164,7 @@ func TestRefused(t *testing.T) {
 	for _, tt := range refusedTests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := parse([]byte(tt.text), defaultPath)
-			var bad *textfile.LineError
+			var bad *filestore.LineError
 			if !errors.As(err, &bad) || bad.Line != tt.line || bad.Why != tt.why {
 				t.Errorf("got %+v, want line %d: %s", err, tt.line, tt.why)
 			}

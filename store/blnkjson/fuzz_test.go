@@ -9,8 +9,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store/filestore"
 )
 
 // A config is what Blnk declares (config/config.go), as far as it matters
@@ -124,7 +124,7 @@ func FuzzSet(f *testing.F) {
 		}
 		doc, err := parse(text, path)
 		if err != nil {
-			var bad *textfile.LineError
+			var bad *filestore.LineError
 			if !errors.As(err, &bad) || bad.Line < 1 || bad.Line > 1+bytes.Count(text, []byte("\n")) {
 				t.Errorf("%q: refused without a line: %v", text, err)
 			}

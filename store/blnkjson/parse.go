@@ -8,8 +8,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store/filestore"
 )
 
 // A span is a part of a text: text[from:to].
@@ -121,10 +121,10 @@ func (d *document) what(n int) string {
 
 // bad refuses the text, for what stands at text[at].
 func (d *document) bad(at int, why string) error {
-	return &textfile.LineError{Line: d.line(at), Why: why}
+	return &filestore.LineError{Line: d.line(at), Why: why}
 }
 
-func (d *document) line(at int) int { return textfile.LineOf(d.text, at) }
+func (d *document) line(at int) int { return filestore.LineOf(d.text, at) }
 
 // at is where the key's value stands, or the object that it would be added to.
 func (d *document) at() int {

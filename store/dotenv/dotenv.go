@@ -1,12 +1,11 @@
 // Package dotenv is a store in one variable of an env file (.env), and edits
 // that variable so that every other byte stays.
 //
-// It reads the file as docker compose does (compose-go's package dotenv):
-// quotes, escapes, "$" interpolation, inline comments, values over several
-// lines, the last of a repeated name. What compose takes but no person means
-// (a name without a value at the end of the file, something behind a closing
-// quote) is refused, and so is a value that the file alone does not tell: one
-// with a variable that stands nowhere in front of it in the file.
+// It takes the file apart where docker compose does (compose-go's package
+// dotenv), and reads the value of its variable where compose, a shell and a
+// person agree on it: plain, or in quotes, on one line. What is clever is refused:
+// a "$" outside of single quotes, an escape of anything but the quotes' own, a
+// name without a value, something behind a closing quote.
 //
 // A key of letters, digits and a few signs is written without quotes: compose,
 // `docker run --env-file` and a shell then read the same. Any other key is
@@ -23,8 +22,8 @@ import (
 	"fmt"
 
 	"github.com/blnkctl/blnkctl/internal/run"
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/filestore"
 )
 
 // Scheme is what references to this store start with.
@@ -34,24 +33,14 @@ const Scheme = "dotenv"
 // config/config.go, ServerConfig.SecretKey).
 const DefaultName = "BLNK_SERVER_SECRET_KEY"
 
-// A Store is one variable of one file. The methods that it does not have
-// itself are those of an entry in any file.
-type Store struct {
-	entry
-	name string
-}
-
-type entry = textfile.Entry[store.Version]
+// A Store is one variable of one file.
+type Store struct{ *filestore.Store }
 
 var (
-	_ store.Store      = (*Store)(nil)
-	_ store.Checker    = (*Store)(nil)
-	_ store.Locker     = (*Store)(nil)
-	_ store.Repairer   = (*Store)(nil)
-	_ store.Identifier = (*Store)(nil)
-	_ store.Scheme     = Open
+	_ store.Store  = (*Store)(nil)
+	_ store.Scheme = Open
 
-	_ textfile.Editor = editor("")
+	_ filestore.Editor = editor("")
 )
 
 // Open is New as a store.Scheme.
@@ -59,32 +48,18 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 
 // New opens dotenv:PATH[#NAME]. The file is not read, and may be missing.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	if err := ref.NoOptions(); err != nil {
+	if ref.Field == "" {
+		ref.Field = opt.DefaultField
+	}
+	if ref.Field == "" {
+		ref.Field = DefaultName
+	}
+	if !run.IsVariable(ref.Field) {
+		return nil, fmt.Errorf("reference %q: %q cannot be the name of a variable", ref, ref.Field)
+	}
+	s, err := filestore.New(ref, opt, ref.Field, editor(ref.Field))
+	if err != nil {
 		return nil, err
 	}
-	name := ref.Field
-	if name == "" {
-		name = opt.DefaultField
-	}
-	if name == "" {
-		name = DefaultName
-	}
-	if !run.IsVariable(name) {
-		return nil, fmt.Errorf("reference %q: %q cannot be the name of a variable", ref, name)
-	}
-	e, err := textfile.NewEntry(opt.Dir, ref.Place, opt.SpareDir, name, editor(name), textfile.Terms[store.Version]{
-		NotFound: store.ErrNotFound, Conflict: store.ErrConflict, NotSafe: store.ErrNotSafe, Version: store.VersionOf,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reference %q: %w", ref, err)
-	}
-	return &Store{*e, name}, nil
+	return &Store{s}, nil
 }
-
-// String is the reference with the absolute path and the name.
-func (s *Store) String() string {
-	return store.Ref{Scheme: Scheme, Place: s.Path(), Field: s.name}.String()
-}
-
-// Identity tells files apart by device and inode, and names by every letter.
-func (s *Store) Identity() string { return s.FileIdentity() + "#" + s.name }

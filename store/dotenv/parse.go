@@ -4,7 +4,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/store/filestore"
 )
 
 // A span is a part of a text: text[from:to].
@@ -20,7 +20,6 @@ type assignment struct {
 	alone bool
 	value span // with its quotes; with the blanks around nothing
 	quote byte // '\'' or '"', or 0
-	parts []part
 }
 
 // A file is an env file taken apart.
@@ -30,10 +29,10 @@ type file struct {
 }
 
 func (f *file) bad(at int, why string) error {
-	return &textfile.LineError{Line: f.line(at), Why: why}
+	return &filestore.LineError{Line: f.line(at), Why: why}
 }
 
-func (f *file) line(at int) int { return textfile.LineOf([]byte(f.text), at) }
+func (f *file) line(at int) int { return filestore.LineOf([]byte(f.text), at) }
 
 // parse takes an env file apart where compose would.
 func parse(text string) (*file, error) {
@@ -98,7 +97,7 @@ func (f *file) statement(at int) (end int, err error) {
 	case f.text[sign] == '\n':
 		a.alone, end = true, sign+1
 	default:
-		if end, err = f.valueOf(&a, sign+1); err != nil {
+		if end, err = f.findValue(&a, sign+1); err != nil {
 			return 0, err
 		}
 	}
@@ -122,13 +121,12 @@ func (f *file) nameEnd(at int) (int, error) {
 	return 0, f.bad(at, "a name without a value, and without a line end")
 }
 
-// valueOf reads the value behind text[from-1].
-func (f *file) valueOf(a *assignment, from int) (end int, err error) {
+// findValue finds the value behind text[from-1].
+func (f *file) findValue(a *assignment, from int) (end int, err error) {
 	at := f.skipBlank(from)
-	var raw string
 	if at < len(f.text) && (f.text[at] == '"' || f.text[at] == '\'') {
 		a.quote = f.text[at]
-		if raw, end, err = f.quoted(at); err != nil {
+		if end, err = f.quotesEnd(at); err != nil {
 			return 0, err
 		}
 		a.value = span{at, end}
@@ -140,7 +138,7 @@ func (f *file) valueOf(a *assignment, from int) (end int, err error) {
 		line := f.text[at : at+lineEnd(f.text[at:])]
 		end = min(at+len(line)+1, len(f.text))
 		line, _, _ = strings.Cut(line, " #")
-		raw = strings.TrimRightFunc(line, unicode.IsSpace)
+		raw := strings.TrimRightFunc(line, unicode.IsSpace)
 		a.value = span{at, at + len(raw)}
 		if raw == "" {
 			// Blanks behind a key would be a part of it to docker and end it
@@ -148,38 +146,19 @@ func (f *file) valueOf(a *assignment, from int) (end int, err error) {
 			a.value = span{from, from + len(strings.TrimSuffix(f.text[from:at+len(line)], "\r"))}
 		}
 	}
-	if a.quote == '\'' {
-		a.parts = []part{{text: raw}}
-		return end, nil
-	}
-	if a.quote == '"' {
-		raw = unescape(raw)
-	}
-	parts, ok := split(raw)
-	if !ok {
-		return 0, f.bad(a.value.from, `a "${" that compose does not understand`)
-	}
-	a.parts = parts
 	return end, nil
 }
 
-// quoted reads the value with quotes at text[at]: what is between them, but
-// for the backslash in front of a quote of the same kind, and where it ends.
-func (f *file) quoted(at int) (raw string, end int, err error) {
-	var b strings.Builder
+// quotesEnd returns where the value with quotes at text[at] ends. A backslash
+// takes the meaning from a quote.
+func (f *file) quotesEnd(at int) (int, error) {
 	for i := at + 1; i < len(f.text); i++ {
-		switch c := f.text[i]; {
-		case c == f.text[at]:
-			return b.String(), i + 1, nil
-		case c == '\\' && i+1 < len(f.text):
+		switch f.text[i] {
+		case f.text[at]:
+			return i + 1, nil
+		case '\\':
 			i++
-			if f.text[i] != f.text[at] {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(f.text[i])
-		default:
-			b.WriteByte(c)
 		}
 	}
-	return "", 0, f.bad(at, "a quote without an end")
+	return 0, f.bad(at, "a quote without an end")
 }

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package atomicfile
+
+import "golang.org/x/sys/unix"
+
+const dirFlags = unix.O_RDONLY
+
+func exchangeAt(int, string, string) error { return unix.ENOTSUP }
