@@ -25,7 +25,7 @@ var (
 )
 
 // keysIn finds the keys in a file of a script: in a configuration, an env file,
-// a journal, a spare copy, or a file with a key and nothing else (*.key).
+// a journal, a copy of a file, or a file with a key and nothing else (*.key).
 func keysIn(name string, data []byte) []string {
 	var keys []string
 	for _, key := range prefixed.FindAll(data, -1) {
@@ -47,7 +47,7 @@ func keysIn(name string, data []byte) []string {
 		_ = json.Unmarshal(data, &j) // may be half written
 		keys = append(keys, append(j.Old, j.New)...)
 	}
-	if strings.Contains(name, ".spare") {
+	if strings.Contains(name, ".copy") {
 		var s struct{ Old, Next []byte }
 		_ = json.Unmarshal(data, &s)
 		keys = append(keys, append(keysIn("", s.Old), keysIn("", s.Next)...)...)

@@ -270,11 +270,11 @@ func (s *search) mayPass(run tracedRun, text string) bool {
 var (
 	journalTemp = regexp.MustCompile(`/targets/[^/]+/\.journal\.blnkctl\.tmp$`)
 	journalFile = regexp.MustCompile(`/targets/[^/]+/journal$`)
-	spareTemp   = regexp.MustCompile(`/spare/\.[0-9a-f]+\.spare\.blnkctl\.tmp$`)
+	copyTemp    = regexp.MustCompile(`/copies/\.[0-9a-f]+\.copy\.blnkctl\.tmp$`)
 )
 
 // mayHold says where a key belongs: in a store and its temporary file, in the
-// journal and in the spare copy of a file that is written in place; and on the
+// journal and in the copy of a file that is written in place; and on the
 // stdout of who makes a key to show it.
 func (s *search) mayHold(run tracedRun, to place) bool {
 	if to.fd == 1 && run.printsAKey() {
@@ -293,7 +293,7 @@ func (s *search) mayHold(run tracedRun, to place) bool {
 	if strings.HasPrefix(name, "pipe:") && s.hasCommands() {
 		return true
 	}
-	return slices.Contains(s.stores, name) || journalTemp.MatchString(name) || spareTemp.MatchString(name)
+	return slices.Contains(s.stores, name) || journalTemp.MatchString(name) || copyTemp.MatchString(name)
 }
 
 // hasCommands: a command of the configuration gets the key on its stdin.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 )
 
 // heldCmds are about a process that a strike holds in a call:
@@ -89,7 +90,7 @@ func (h *hold) find() error {
 		}
 		c, ok := callOf(thread, status)
 		switch {
-		case ok && strings.Contains(string(cmdline), c.name) && (path == "" || c.path == path):
+		case ok && strings.Contains(string(cmdline), c.name) && (path == "" || c.path == path || c.path == filepath.Base(path)):
 			found = true
 		case !strings.HasPrefix(status["State"], "S"):
 			return errors.New("a thread is " + status["State"])
@@ -121,6 +122,8 @@ func callOf(thread string, status map[string]string) (call, bool) {
 	switch number {
 	case syscall.SYS_RENAMEAT:
 		return call{"?renameat,", readPath(thread, arg[3])}, true
+	case unix.SYS_RENAMEAT2:
+		return call{"?renameat2", readPath(thread, arg[3])}, true
 	case syscall.SYS_UNLINKAT:
 		return call{"?unlinkat", readPath(thread, arg[1])}, true
 	case syscall.SYS_OPENAT:

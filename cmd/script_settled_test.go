@@ -21,7 +21,7 @@ import (
 //	                          one key is in the file, in the server and in the
 //	                          worker, the old one or a new one as DIR.key tells
 //	                          (which follows); the other one is dead; there is no
-//	                          journal, no spare copy and no temporary file with a key
+//	                          journal, no copy of a file and no temporary file with a key
 //	settled old|new DIR open  the same, but for the journal, which must be there
 //	target VAR DIR            set VAR to the folder of DIR/blnk.json in the state
 //	                          folder, where its journal stands
@@ -70,7 +70,7 @@ func cmdSettled(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// leftovers are the journal of the rotation of file, and all spare copies and
+// leftovers are the journal of the rotation of file, and all copies and
 // temporary files in $WORK.
 func leftovers(ts *testscript.TestScript, file string) []string {
 	var found []string
@@ -91,7 +91,7 @@ func leftovers(ts *testscript.TestScript, file string) []string {
 				found = append(found, path)
 			}
 		case name == ".facts.blnkctl.tmp", name == ".audit.head.blnkctl.tmp": // there is no key in them
-		case strings.HasSuffix(name, ".blnkctl.tmp"), strings.HasSuffix(name, ".spare"):
+		case strings.HasSuffix(name, ".blnkctl.tmp"), strings.HasSuffix(name, ".copy"):
 			found = append(found, path)
 		}
 		return nil

@@ -66,7 +66,8 @@ func strikeArgs(effect, call, path string) []string {
 	args := []string{"strace", "-f", "-b", "execve", "-qq", "-o", "/dev/null",
 		"-e", "trace=" + calls, "-e", "inject=" + calls + ":" + effect + ":when=1"}
 	if path != "-" {
-		args = append(args, "-P", path)
+		// Calls below an opened folder have the last part only.
+		args = append(args, "-P", path, "-P", filepath.Base(path))
 	}
 	return args
 }

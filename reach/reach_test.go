@@ -52,7 +52,7 @@ func of(t *testing.T, refs ...string) Stores {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opt := store.Options{Dir: "/", SpareDir: t.TempDir()}
+		opt := store.Options{Dir: "/", CopyDir: t.TempDir()}
 		var st store.Store
 		switch ref.Scheme {
 		case blnkjson.Scheme:

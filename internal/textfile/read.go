@@ -53,7 +53,7 @@ func (p place) look(name string) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKind(p.path, uint32(st.Mode), st.Size); err != nil {
+	if err := checkKind(p.real, uint32(st.Mode), st.Size); err != nil {
 		return nil, err
 	}
 	file, err := p.Open(name, unix.O_RDONLY)
@@ -72,7 +72,7 @@ func (p place) snapshotOf(file *os.File) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkKind(p.path, uint32(statOf(info).Mode), info.Size()); err != nil {
+	if err := checkKind(p.real, uint32(statOf(info).Mode), info.Size()); err != nil {
 		return nil, err
 	}
 	if err := p.ledBy(statOf(info).Uid); err != nil {
@@ -81,10 +81,10 @@ func (p place) snapshotOf(file *os.File) (*snapshot, error) {
 	// One byte more than allowed, and not what Stat said: the file may grow.
 	buf := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
 	if _, err := buf.ReadFrom(io.NewSectionReader(file, 0, MaxSize+1)); err != nil {
-		return nil, fmt.Errorf("read %s: %w", p.path, err)
+		return nil, fmt.Errorf("read %s: %w", p.real, err)
 	}
 	if buf.Len() > MaxSize {
-		return nil, tooLarge(p.path)
+		return nil, tooLarge(p.real)
 	}
 	return &snapshot{file, info, buf.Bytes()}, nil
 }

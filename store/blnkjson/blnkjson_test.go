@@ -17,7 +17,7 @@ import (
 
 func open(t *testing.T, path string) *Store {
 	t.Helper()
-	s, err := New(store.Ref{Scheme: Scheme, Place: path}, store.Options{Dir: "/", CopyDir: filepath.Join(filepath.Dir(path), "spare")})
+	s, err := New(store.Ref{Scheme: Scheme, Place: path}, store.Options{Dir: "/", CopyDir: filepath.Join(filepath.Dir(path), "copies")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// A file with several names is written in place, from the spare folder that
+// A file with several names is written in place, with the folder for copies that
 // the store was opened with.
 func TestPutInPlace(t *testing.T) {
 	s := openText(t, `{"server":{"secret_key":"`+oldKey+`"}}`)
@@ -298,13 +298,13 @@ func TestPutInPlace(t *testing.T) {
 	if text, err := os.ReadFile(other); err != nil || string(text) != textOf(t, s) || !strings.Contains(string(text), newKey) {
 		t.Errorf("the other name leads to another content: %v", err)
 	}
-	noSpare, err := New(store.Ref{Scheme: Scheme, Place: other}, store.Options{})
+	noCopies, err := New(store.Ref{Scheme: Scheme, Place: other}, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for act, err := range map[string]error{
-		"check": noSpare.CheckPut(t.Context()),
-		"put":   second(noSpare.Put(t.Context(), secret.New(oldKey), store.VersionOf(secret.New(newKey)))),
+		"check": noCopies.CheckPut(t.Context()),
+		"put":   second(noCopies.Put(t.Context(), secret.New(oldKey), store.VersionOf(secret.New(newKey)))),
 	} {
 		if !errors.Is(err, textfile.ErrUnwritable) {
 			t.Errorf("%s without a folder for copies: %v, want textfile.ErrUnwritable", act, err)

@@ -23,7 +23,7 @@ const (
 
 func open(t *testing.T, path string) *Store {
 	t.Helper()
-	s, err := New(store.Ref{Scheme: Scheme, Place: path, Field: "KEY"}, store.Options{Dir: "/", CopyDir: filepath.Join(filepath.Dir(path), "spare")})
+	s, err := New(store.Ref{Scheme: Scheme, Place: path, Field: "KEY"}, store.Options{Dir: "/", CopyDir: filepath.Join(filepath.Dir(path), "copies")})
 	if err != nil {
 		t.Fatal(err)
 	}
