@@ -40,7 +40,6 @@ type conn struct {
 	api       *api.Client
 	transport *http.Transport
 	timeout   time.Duration
-	noRedir   bool
 	loggedIn  bool
 	shown     []secret.Key // what must not come back in an error
 	// Of the request that is under way:
@@ -74,7 +73,6 @@ func newConn(o *options, opt store.Options) (*conn, error) {
 	if c.timeout = config.Timeout; c.timeout <= 0 {
 		return nil, errors.New("VAULT_CLIENT_TIMEOUT: want a number of seconds")
 	}
-	c.noRedir = config.DisableRedirects
 	if c.api, err = api.NewClient(config); err != nil {
 		return nil, errors.New("VAULT_HEADERS: want a JSON object of strings, none of them Vault's own X-Vault-…")
 	}
@@ -217,18 +215,6 @@ func (c *conn) ask(ctx context.Context, r request, call call) (status int, err e
 		err = unknown{err}
 	}
 	return status, err
-}
-
-// readRaw reads a path that is no secret of the KV store; nil where nothing is.
-func (c *conn) readRaw(ctx context.Context, r request) (data map[string]any, err error) {
-	err = c.do(ctx, r, func(ctx context.Context, v *api.Client) error {
-		got, err := v.Logical().ReadWithContext(ctx, r.path)
-		if got != nil {
-			data = got.Data
-		}
-		return err
-	})
-	return data, err
 }
 
 // explain turns the client's error into one of ours.

@@ -40,7 +40,14 @@ func (s *Store) findMount(ctx context.Context) (mount, error) {
 		return *s.mount, nil
 	}
 	r := request{act: "find the mount of " + s.place, path: "sys/internal/ui/mounts/" + s.place, needs: "read"}
-	found, err := s.conn.readRaw(ctx, r)
+	var found map[string]any
+	err := s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
+		got, err := v.Logical().ReadWithContext(ctx, r.path)
+		if got != nil {
+			found = got.Data
+		}
+		return err
+	})
 	if errors.Is(err, ErrDenied) {
 		return mount{}, s.conn.because(r, s.noMount(ctx))
 	}
@@ -104,14 +111,6 @@ func (e entry) gone() bool { return e.exists && e.fields == nil }
 
 // hidden: deleted, but it could be brought back.
 func (e entry) hidden() bool { return e.gone() && !e.meta.Destroyed }
-
-// version is what Get and Put return; "" where there is no key.
-func (e entry) version() store.Version {
-	if e.key.IsZero() || e.mount.version == 1 {
-		return store.VersionOf(e.key)
-	}
-	return store.Version(strconv.Itoa(e.meta.Version))
-}
 
 // read reads a version of the secret, 0 the current one. A secret or version
 // that is not there is an entry that does not exist.
@@ -184,7 +183,7 @@ func (s *Store) missing(e entry) error {
 
 // write sets the key in what e holds. KV version 2 takes it only if e is still
 // the current version.
-func (s *Store) write(ctx context.Context, e entry, next secret.Key) (store.Version, error) {
+func (s *Store) write(ctx context.Context, e entry, next secret.Key) error {
 	fields := map[string]any{}
 	maps.Copy(fields, e.fields)
 	fields[s.field] = next.Reveal()
@@ -193,18 +192,13 @@ func (s *Store) write(ctx context.Context, e entry, next secret.Key) (store.Vers
 	if !e.exists {
 		r.needs = "create"
 	}
-	err := s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
+	return s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
 		if m.version == 1 {
 			return v.KVv1(m.path).Put(ctx, m.rest, fields)
 		}
-		written, err := v.KVv2(m.path).Put(ctx, m.rest, fields, api.WithCheckAndSet(e.meta.Version))
-		if err == nil {
-			e.meta = *written.VersionMetadata
-		}
+		_, err := v.KVv2(m.path).Put(ctx, m.rest, fields, api.WithCheckAndSet(e.meta.Version))
 		return err
 	})
-	e.key = next
-	return e.version(), err
 }
 
 // Created says since when Vault has held the key that it holds now: the oldest

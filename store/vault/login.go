@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/vault/api"
 
@@ -23,34 +22,34 @@ import (
 func (c *conn) login(ctx context.Context) error {
 	c.loggedIn = false
 	c.api.ClearToken()
-	if c.auth == "none" {
-		c.loggedIn = true
-		return nil
-	}
-	if c.method.path == "" {
-		return c.readToken()
-	}
 	mount := c.authMount()
 	r := request{act: "log in at auth/" + mount, path: "auth/" + mount + "/login", refused: ErrLogin}
 	body := map[string]any{}
-	for _, s := range c.method.secrets {
+	for _, s := range c.secrets {
 		value, err := c.secret(s)
 		if err == nil && value.IsZero() && c.auth == "jwt" {
 			value, err = c.githubToken(ctx)
 		}
+		c.shows(value)
 		switch {
 		case err != nil:
+			return hint.Add(fmt.Errorf("log in with %s: %w: %w", c.auth, ErrNoToken, err), "%s", s.hint())
+		case c.auth == "token":
+			if value.IsZero() && !c.byAgent() {
+				return fmt.Errorf("%w: VAULT_TOKEN is not set, and there is no ~/.vault-token", ErrNoToken)
+			}
+			c.api.SetToken(value.Reveal())
 		case !value.IsZero():
 			body[strings.ReplaceAll(s.name, "-", "_")] = value.Reveal()
 		case s.name == "secret-id": // Vault may not ask for it
-			r.refused = hint.Add(ErrLogin, "%s", c.missing(s))
+			r.refused = hint.Add(ErrLogin, "%s", s.hint())
 		default:
-			err = fmt.Errorf("there is no %s", s.name)
+			return hint.Add(fmt.Errorf("log in with %s: %w: there is no %s", c.auth, ErrNoToken, s.name), "%s", s.hint())
 		}
-		if err != nil {
-			return hint.Add(fmt.Errorf("log in with %s: %w: %w", c.auth, ErrNoToken, err), "%s", c.missing(s))
-		}
-		c.shows(value)
+	}
+	if mount == "" {
+		c.loggedIn = true
+		return nil
 	}
 	if role := c.given.Get("role"); role != "" {
 		body["role"] = role
@@ -70,51 +69,40 @@ func (c *conn) login(ctx context.Context) error {
 	case got.Auth.ClientToken == "":
 		return c.because(r, fmt.Errorf("%w: it wants a second factor", ErrLogin))
 	}
-	c.use(secret.New(got.Auth.ClientToken))
-	return nil
-}
-
-// readToken takes the token as it stands somewhere. A Vault Agent needs none.
-func (c *conn) readToken() error {
-	s := c.method.secrets[0]
-	token, err := c.secret(s)
-	if err != nil {
-		return hint.Add(fmt.Errorf("%w: %w", ErrNoToken, err), "%s", c.missing(s))
-	}
-	if token.IsZero() && !c.agent {
-		return fmt.Errorf("%w: VAULT_TOKEN is not set, and there is no ~/.vault-token", ErrNoToken)
-	}
-	c.use(token)
-	return nil
-}
-
-func (c *conn) use(token secret.Key) {
-	c.shows(token)
-	c.api.SetToken(token.Reveal())
+	c.shows(secret.New(got.Auth.ClientToken))
+	c.api.SetToken(got.Auth.ClientToken)
 	c.loggedIn = true
+	return nil
 }
 
 // ended is why Vault does not take the token, nor the one that came after it.
 func (c *conn) ended() error {
-	err := fmt.Errorf("%w: it has expired, was revoked, or is another Vault's", ErrToken)
-	if c.api.Token() == "" {
+	if c.byAgent() && c.api.Token() == "" {
 		return hint.Add(fmt.Errorf("%w: none was sent, as a Vault Agent should add it", ErrToken), "look at auto_auth and api_proxy of the Vault Agent")
 	}
-	return err
+	return fmt.Errorf("%w: it has expired, was revoked, or is another Vault's", ErrToken)
+}
+
+// lookUp asks what Vault knows of the token. Forbidden (403) is no error.
+func (c *conn) lookUp(ctx context.Context) (got *api.Secret, err error) {
+	status, err := c.ask(ctx, request{act: "look up the token"}, func(ctx context.Context, v *api.Client) (err error) {
+		got, err = v.Auth().Token().LookupSelfWithContext(ctx)
+		return err
+	})
+	if status == http.StatusForbidden {
+		return nil, nil
+	}
+	return got, err
 }
 
 // alive says whether Vault still takes the token. One without the policy
 // "default" may not look itself up; that it sees a mount tells as much.
 func (c *conn) alive(ctx context.Context) (bool, error) {
-	status, err := c.ask(ctx, request{act: "look up the token"}, func(ctx context.Context, v *api.Client) error {
-		_, err := v.Auth().Token().LookupSelfWithContext(ctx)
-		return err
-	})
-	if status != http.StatusForbidden {
+	if got, err := c.lookUp(ctx); got != nil || err != nil {
 		return err == nil, err
 	}
 	var engines map[string]any // whoever comes without a good token gets the same list, but empty
-	status, err = c.ask(ctx, request{act: "look up the mounts"}, func(ctx context.Context, v *api.Client) error {
+	status, err := c.ask(ctx, request{act: "look up the mounts"}, func(ctx context.Context, v *api.Client) error {
 		got, err := v.Logical().ReadWithContext(ctx, "sys/internal/ui/mounts")
 		if got != nil {
 			engines, _ = got.Data["secret"].(map[string]any)
@@ -125,20 +113,6 @@ func (c *conn) alive(ctx context.Context) (bool, error) {
 		err = nil
 	}
 	return len(engines) > 0, err
-}
-
-// lookUp asks how long the token lives, and how many requests it is good for;
-// 0 where there is no end, or Vault does not say.
-func (c *conn) lookUp(ctx context.Context) (ttl time.Duration, uses int) {
-	_, _ = c.ask(ctx, request{act: "look up the token"}, func(ctx context.Context, v *api.Client) error {
-		got, err := v.Auth().Token().LookupSelfWithContext(ctx)
-		if err == nil {
-			ttl, _ = got.TokenTTL()
-			uses, _ = got.TokenRemainingUses()
-		}
-		return err
-	})
-	return ttl, uses
 }
 
 // githubToken asks GitHub Actions for an ID token of the running job (GitHub's

@@ -140,6 +140,12 @@ func fields(t *testing.T, s *vaulttest.Server, place string) map[string]any {
 	return m
 }
 
+// number is that of the current version of a secret of KV version 2.
+func number(t *testing.T, s *vaulttest.Server, place string) string {
+	t.Helper()
+	return fmt.Sprint(do(t, s, http.MethodGet, v2(place, "metadata"), nil).Get("data", "current_version"))
+}
+
 // token makes a token with a policy of its own.
 func token(t *testing.T, s *vaulttest.Server, policy string, r vaulttest.TokenRequest) string {
 	t.Helper()

@@ -19,14 +19,15 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -68,12 +69,7 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 //
 // New asks Vault nothing. It reads the files of certificates.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	s := &Store{place: ref.Place, field: ref.Field}
-	for _, usual := range []string{opt.DefaultField, DefaultField} {
-		if s.field == "" {
-			s.field = usual
-		}
-	}
+	s := &Store{place: ref.Place, field: cmp.Or(ref.Field, opt.DefaultField, DefaultField)}
 	err := checkPlace(ref.Place)
 	var o *options
 	if err == nil {
@@ -95,16 +91,13 @@ func checkPlace(place string) error {
 	if !strings.Contains(place, "/") {
 		return fmt.Errorf("want MOUNT/PATH behind %q", Scheme+":")
 	}
-	if err := checkSegments(place); err != nil {
-		return err
-	}
 	if strings.ContainsAny(place, "*\"\\{}") {
 		return fmt.Errorf("%q: a path with one of * \" \\ { } cannot be named in a policy", place)
 	}
 	if hasControl(place) {
 		return fmt.Errorf("%q: want printable characters only", place)
 	}
-	return nil
+	return checkSegments(place)
 }
 
 func checkSegments(path string) error {
@@ -130,42 +123,35 @@ func (s *Store) String() string { return s.ref.String() }
 // Identity tells places apart by Vault's address, the namespace, the path and
 // the field. Two addresses of one cluster look like two.
 func (s *Store) Identity() string {
-	path := s.place
-	if ns := s.conn.namespace(); ns != "" {
-		path = ns + "/" + path
+	at := s.conn.addr
+	if u := s.conn.url; !strings.HasPrefix(at, "unix:") {
+		at = fmt.Sprintf("%s://%s:%d%s", u.Scheme, strings.ToLower(u.Hostname()), https.Port(u), u.Path)
 	}
-	return "vault " + s.conn.origin + " " + path + "#" + s.field
+	return "vault " + at + " " + strings.TrimLeft(s.conn.namespace()+"/"+s.place, "/") + "#" + s.field
 }
 
 // Swaps says whether a write is a real compare-and-swap: with KV version 2. It
 // is false until Vault was asked; a Get asks.
 func (s *Store) Swaps() bool { return s.mount != nil && s.mount.version == 2 }
 
-// Get returns the key and the version of the secret that holds it: its number
-// with KV version 2, a hash of the key with version 1. A secret or field that
-// is missing, deleted or empty is no key; a field that is not a string is
-// store.ErrNotSafe.
+// Get returns the key. A secret or field that is missing, deleted or empty is no
+// key; a field that is not a string is store.ErrNotSafe.
 func (s *Store) Get(ctx context.Context) (secret.Key, store.Version, error) {
 	e, err := s.read(ctx, 0)
 	if err == nil && e.key.IsZero() {
 		err = s.missing(e)
 		s.mount = nil // it may have been replaced by another version's in the meantime
 	}
-	if err != nil {
-		return secret.Key{}, "", err
-	}
-	return e.key, e.version(), nil
+	return e.key, store.VersionOf(e.key), err
 }
 
 // putTries is how often Put starts again: after an answer that was lost, and
 // when another field of the secret changes under its hands.
 const putTries = 4
 
-// Put writes next if the key is still that of version at. Other fields stay as
-// they are in the moment of the write, with KV version 1 but for what somebody
-// else writes in that very moment.
-//
-// A write whose answer was lost is looked at before it is repeated. An error
+// Put writes next if the key is still that of version at. The number of a
+// secret's version is for the check-and-set of each try alone: it also grows
+// where somebody changes another field. A write whose answer was lost is looked at before it is repeated. An error
 // may still mean that the write was done: where Vault was sealed in the middle
 // of it, say.
 func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (store.Version, error) {
@@ -182,21 +168,16 @@ func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (sto
 			return "", err
 		}
 		if lost && now.key.Equal(next) {
-			return now.version(), nil // it was done, and only its answer was lost
+			return store.VersionOf(next), nil // it was done, and only its answer was lost
 		}
 		if failed != nil && !isUnknown(failed) && now.meta.Version == replaced {
 			return "", failed // nobody was faster: it was refused for something else
 		}
-		same, err := s.unchanged(ctx, now, at)
-		if err != nil {
-			return "", err
-		}
-		if !same {
+		if store.VersionOf(now.key) != at {
 			return "", fmt.Errorf("%s at %s: %w", now.mount.data(), s.conn.addr, store.ErrConflict)
 		}
-		version, err := s.write(ctx, now, next)
-		if err == nil {
-			return version, nil
+		if err = s.write(ctx, now, next); err == nil {
+			return store.VersionOf(next), nil
 		}
 		failed, replaced, lost = err, now.meta.Version, lost || isUnknown(err)
 		// Vault refuses a check-and-set as it refuses any wrong request. The
@@ -207,22 +188,4 @@ func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (sto
 		}
 	}
 	return "", failed
-}
-
-// unchanged says whether the key is still that of version at. With KV version
-// 2 somebody may have changed another field since: then it is asked what at
-// held.
-func (s *Store) unchanged(ctx context.Context, now entry, at store.Version) (bool, error) {
-	if now.version() == at {
-		return true, nil
-	}
-	number, err := strconv.Atoi(string(at))
-	if now.mount.version == 1 || err != nil || number < 1 || number > now.meta.Version || now.key.IsZero() {
-		return false, nil
-	}
-	then, err := s.read(ctx, number)
-	if errors.Is(err, store.ErrNotSafe) {
-		return false, nil
-	}
-	return err == nil && then.key.Equal(now.key), err
 }
