@@ -72,6 +72,7 @@ var never = map[string][]string{
 		"net/http", "os/exec", "github.com/spf13/cobra",
 		module + "/restart", module + "/probe", module + "/store/blnkjson", module + "/internal/run",
 	},
+	"target": {"net/http", "os/exec", module + "/restart", module + "/probe", module + "/store/blnkjson"}, // openers are handed in
 	"blnk":   {"net", "os/exec", "net/http"},
 	"secret": {"os/exec", "net/http"},
 	"":       {"testing", module + "/internal/blnktest", module + "/store/storetest"},

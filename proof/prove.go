@@ -42,11 +42,18 @@ func (s *Server) prove(ctx context.Context, want, other secret.Key) (Verdict, er
 	// key come in a row: servers that take turns could otherwise each get always
 	// the same key.
 	if blnk.Sendable(other) {
-		if v, err := s.proveOther(ctx, other); v != Rejected {
-			return v, err
+		found, err := s.sample(ctx, s.Agreeing(), always(other), isLive)
+		switch {
+		case err != nil:
+			return Unknown, err
+		case found.live > 0 && found.live == found.Total():
+			return OtherLive, nil
+		case found.live > 0:
+			return Mixed, nil
 		}
 	}
-	switch found, err := s.sample(ctx, s.Agreeing()-1, always(want), isLive); {
+	found, err := s.sample(ctx, s.Agreeing()-1, always(want), isLive)
+	switch {
 	case err != nil:
 		return Unknown, err
 	case found.live > 0:
@@ -77,25 +84,6 @@ func (s *Server) proveLive(ctx context.Context, want, other secret.Key) (Verdict
 		return Mixed, nil
 	default:
 		return v, nil
-	}
-}
-
-// proveOther: OtherLive where the other key is taken at once, Mixed where only
-// some take it, Rejected where none does.
-func (s *Server) proveOther(ctx context.Context, other secret.Key) (Verdict, error) {
-	switch answer, err := s.insist(ctx, other); answer {
-	case blnk.Nothing:
-		return Unknown, err
-	case blnk.Live:
-		return OtherLive, nil
-	}
-	switch found, err := s.sample(ctx, s.Agreeing()-1, always(other), isLive); {
-	case err != nil:
-		return Unknown, err
-	case found.live > 0:
-		return Mixed, nil
-	default:
-		return Rejected, nil
 	}
 }
 

@@ -17,8 +17,19 @@
 //
 // Where a step fails, the same table is walked with the keys exchanged: the
 // old key goes back into the stores, a restart, the proof of the old key. A
-// rotation that replaces a compromised key has no such way back: it stops
-// where it is and waits for the next run.
+// rotation that replaces a compromised key is not undone: it stops where it is
+// and waits for the next run.
+//
+// # How to call it
+//
+// A [target.Target] says what is worked on, an Intent what for, an Env what the
+// caller lends. [Run] rotates or syncs, [Check] is its dry run, [Abort] undoes an
+// open rotation, [Abandon] forgets it. All lock the target themselves. A new kind
+// of rotation is another Intent, and no other code:
+//
+//	in := rotate.Intent{Event: rotate.Rotate, NewKey: makeKey, IfOlderThan: age}
+//	in := rotate.Intent{Event: rotate.Sync, Source: 0} // its key to all others
+//	report, err := rotate.Run(ctx, t, in, rotate.Env{Lock: lock, Recorder: log, Now: time.Now})
 //
 // # Resuming
 //
@@ -38,5 +49,5 @@
 // where the store has no compare-and-swap of its own.
 //
 // The package opens no file, no connection and no process: what it needs of
-// them stands in rotation.go as interfaces of one to three methods.
+// them comes with the target and the Env.
 package rotate

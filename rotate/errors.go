@@ -31,7 +31,7 @@ var (
 	ErrJournal = errors.New("the journal cannot be used")
 	// ErrAtWork: a restart command that an earlier run began has not ended. What
 	// it will do to the servers is not known, so nothing is written or proved
-	// before it has; with the way back, too, a person is needed (ErrStuck).
+	// before it has; in an undo, too, a person is needed (ErrStuck).
 	ErrAtWork = errors.New("a restart command of an earlier run is still at work")
 	// ErrInterrupted: a signal came before the first effect.
 	ErrInterrupted = errors.New("interrupted")

@@ -30,7 +30,7 @@ type Intent struct {
 	// nil knows no weak key.
 	Weak func(secret.Key) string
 
-	// Compromised: others know the old key. There is no way back to it.
+	// Compromised: others know the old key, so it is never put back.
 	Compromised bool
 	// ServerDown: the old key is not proved beforehand.
 	ServerDown bool
@@ -175,7 +175,7 @@ type StepTime struct {
 // of something within it.
 type Progress struct {
 	Step string // create, set, restart, test, finish
-	Undo bool   // the step belongs to the way back
+	Undo bool   // the step belongs to the undo
 	Kind Kind
 	Text string // of a note or a failure; never a key
 	// Duration is that of a step that has ended.

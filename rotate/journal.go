@@ -46,7 +46,7 @@ type record struct {
 	Target    target.Spec `json:"target"`
 	Direction string      `json:"direction"`
 	Row       string      `json:"row"`
-	// Aborted: a person asked for the way back; it is no failure.
+	// Aborted: a person asked for the undo; it is no failure.
 	Aborted     bool `json:"aborted,omitempty"`
 	Compromised bool `json:"compromised,omitempty"`
 	ServerDown  bool `json:"server_down,omitempty"`
@@ -73,7 +73,6 @@ type Open struct {
 	Undoing     bool
 	Row         string
 	Compromised bool
-	Old, New    string // fingerprints
 	FirstError  string
 	// Keys are its keys, for masking outputs.
 	Keys []secret.Key
@@ -103,7 +102,7 @@ func (r *record) open() *Open {
 	return &Open{
 		Rotation: r.ID, Target: r.Target, Started: r.Started, Host: r.Host, User: r.User,
 		Undoing: r.Direction == undo, Row: r.Row, Compromised: r.Compromised,
-		Old: r.live().Fingerprint(), New: r.next().Fingerprint(), FirstError: r.FirstError, Keys: keys,
+		FirstError: r.FirstError, Keys: keys,
 	}
 }
 
@@ -244,7 +243,7 @@ func (r *run) save() error {
 }
 
 // enter is the write-ahead: the journal says which row is entered before
-// anything happens in it. The way back does not depend on it: whoever resumes
+// anything happens in it. An undo does not depend on it: whoever resumes
 // from an older row looks again.
 func (r *run) enter(row string) error {
 	if r.undoing() && r.unproved != nil {

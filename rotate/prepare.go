@@ -36,7 +36,7 @@ func Check(ctx context.Context, t *target.Target, in Intent, env Env) (Plan, err
 	plan := r.plan()
 	plan.Open, plan.Due.Yes = r.rec.open(), true
 	if r.rec.Row != rowFinish {
-		if _, err := r.lookAround(ctx); err != nil {
+		if _, err := r.inspect(ctx); err != nil {
 			return plan, &EndError{State: ErrStuck, Cause: err}
 		}
 	}
@@ -288,14 +288,14 @@ func (r *run) findDifference(ctx context.Context, d *draft) error {
 	if err := r.findLive(ctx, d, keys); err != nil {
 		return err
 	}
-	var behind store.Set
+	var differing store.Set
 	for i, s := range r.Set {
 		if !keys[i].Equal(d.next) {
 			d.plan.Differs = append(d.plan.Differs, fmt.Sprintf("%s has %s", s, keys[i].Name()))
-			behind = append(behind, s)
+			differing = append(differing, s)
 		}
 	}
-	if err := behind.CheckPut(ctx); err != nil {
+	if err := differing.CheckPut(ctx); err != nil {
 		return err
 	}
 	d.plan.Current, d.plan.Old = d.live, d.live.Fingerprint()

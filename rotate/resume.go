@@ -59,19 +59,19 @@ func (r *run) onward(ctx context.Context, from string) error {
 	return r.forward(ctx, from)
 }
 
-// repaired puts right what a crash left, and looks around.
+// repaired puts right what a crash left, and inspects what is there.
 func (r *run) repaired(ctx context.Context) (third secret.Key, err error) {
 	if err := r.Set.Repair(ctx); err != nil {
 		return third, err
 	}
-	return r.lookAround(ctx)
+	return r.inspect(ctx)
 }
 
-// lookAround asks, before anything is written, whether a journaled key can
+// inspect asks, before anything is written, whether a journaled key can
 // still work. A server that takes neither of the two, or takes any key, is for
 // a person to explain. A third key that is in every store and live on every
 // server is how a person repaired things: it is returned.
-func (r *run) lookAround(ctx context.Context) (third secret.Key, err error) {
+func (r *run) inspect(ctx context.Context) (third secret.Key, err error) {
 	if key, err := r.Set.Agreed(ctx); err == nil && !key.Equal(r.rec.next()) && !r.isOld(key) {
 		if r.allProve(ctx, key) == nil {
 			return key, nil
@@ -239,7 +239,7 @@ func Abandon(ctx context.Context, t *target.Target, in Intent, env Env, confirm 
 	if rec, err := parseRecord(data); err == nil && rec != nil {
 		r.adopt(rec)
 	}
-	// What a crash left is put right: a forgotten rotation leaves nothing behind
+	// What a crash left is put right: a forgotten rotation leaves no file
 	// that holds a key.
 	var key secret.Key
 	if err = r.Set.Repair(ctx); err == nil {
@@ -267,24 +267,8 @@ func (r *run) abandon(ctx context.Context, key secret.Key) error {
 		return r.getStuck(ctx, err)
 	}
 	r.warn("rotation %s was abandoned: the key in force is %s", r.report.Rotation, key.Name())
-	if !r.workersHave(key) {
-		r.warn("workers not proved: restart them, unless that was done with this key")
-	}
+	r.warn("workers not proved: restart them, unless that was done with this key")
 	return nil
-}
-
-// workersHave says whether the journal tells that the workers run with key: it
-// was theirs and no restart was begun, or the restart with it succeeded.
-func (r *run) workersHave(key secret.Key) bool {
-	switch {
-	case r.rec == nil:
-		return false
-	case r.rec.Row == rowSet && !r.undoing():
-		return key.Equal(r.rec.live())
-	default:
-		restarted := r.rec.Row == rowTest || r.rec.Row == rowFinish
-		return restarted && r.WorkersProved && key.Equal(r.rec.want())
-	}
 }
 
 // turn puts a rotation that failed on its way forward back to the old key. Where
@@ -305,12 +289,12 @@ func (r *run) turn(ctx context.Context, cause error) error {
 		r.rec.FirstError = oneLine(cause.Error())
 	}
 	// Without this mark a resume would go forward again, look, and end well
-	// too: so its failure does not stop the way back.
+	// too: so its failure does not stop the undo.
 	_ = r.save()
 	return r.undo(ctx, rowSet, cause)
 }
 
-// undo walks the way back. The stores come first, then the restart, whatever
+// undo walks the steps that put everything back. The stores come first, then the restart, whatever
 // became of the stores: the server may need nothing but those that are put back.
 func (r *run) undo(ctx context.Context, from string, cause error) error {
 	if cause == nil && r.rec.FirstError != "" {

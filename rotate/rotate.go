@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -168,7 +169,7 @@ func (r *run) unset(ctx context.Context) error {
 }
 
 // restart lets the drivers finish whatever signal comes: a restart cut in half
-// is worse than one too many. On the way back its failure is remembered, and
+// is worse than one too many. In an undo its failure is remembered, and
 // the proof decides.
 func (r *run) restart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), r.RestartTimeout,
@@ -210,8 +211,8 @@ func (r *run) restartFailed(ctx context.Context, err error) error {
 
 // test proves the wanted key on every server, and that the stores still hold it.
 func (r *run) test(ctx context.Context) error {
-	if !blnk.Sendable(r.rec.want()) {
-		return fmt.Errorf("the %s key is not known, or cannot be sent: nothing to prove", r.wanted())
+	if wanted, _ := r.names(); !blnk.Sendable(r.rec.want()) {
+		return fmt.Errorf("the %s key is not known, or cannot be sent: nothing to prove", wanted)
 	}
 	verdicts, err := r.await(ctx)
 	r.reportServers(verdicts)
@@ -288,13 +289,14 @@ func (r *run) hopeless(v proof.Verdict) bool {
 
 // notProved phrases what a server lacks.
 func (r *run) notProved(s *proof.Server, v proof.Verdict, reason error) error {
+	wanted, other := r.names()
 	switch v {
 	case proof.Open:
 		return fmt.Errorf("%s lets a random key in: %w", s, ErrOpen)
 	case proof.Rejected:
-		return fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, r.wanted(), r.unwanted(), ErrElsewhere)
+		return fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, wanted, other, ErrElsewhere)
 	case proof.OtherLive:
-		return fmt.Errorf("%s still takes the %s key and refuses the %s one: %w", s, r.unwanted(), r.wanted(), ErrStale)
+		return fmt.Errorf("%s still takes the %s key and refuses the %s one: %w", s, other, wanted, ErrStale)
 	case proof.Mixed:
 		return fmt.Errorf("%s answers differently from one connection to the next: several servers with different keys stand behind it", s)
 	default:
@@ -305,47 +307,40 @@ func (r *run) notProved(s *proof.Server, v proof.Verdict, reason error) error {
 	}
 }
 
-// wanted and unwanted call the two keys by their names.
-func (r *run) wanted() string {
+// names are what the key of this direction's end is called, and the one that it
+// replaces.
+func (r *run) names() (wanted, other string) {
 	if r.undoing() {
-		return "old"
+		return "old", "new"
 	}
-	return "new"
-}
-
-func (r *run) unwanted() string {
-	if r.undoing() {
-		return "new"
-	}
-	return "old"
+	return "new", "old"
 }
 
 // noteVerdict says a change that a person who waits would like to know.
 func (r *run) noteVerdict(s *proof.Server, before, now proof.Verdict) {
+	_, other := r.names()
 	switch {
 	case before == now:
 	case now == proof.Mixed:
 		r.rec.Mixed = append(r.rec.Mixed, s.String()) // the next save keeps it
 		r.note("%s answers differently from one connection to the next", s)
 	case now == proof.OtherLive:
-		r.note("%s still takes the %s key", s, r.unwanted())
+		r.note("%s still takes the %s key", s, other)
 	}
 }
 
 // reportServers says what each server accepted in the end.
 func (r *run) reportServers(verdicts []proof.Verdict) {
 	r.report.Servers = nil
+	wanted, other := r.names()
+	live := map[proof.Verdict]string{
+		proof.Live: wanted, proof.OtherScoped: wanted, proof.OtherLive: other,
+		proof.Mixed: "mixed", proof.Rejected: "other", proof.Open: "open",
+	}
 	for i, s := range r.Servers {
 		v := verdicts[i]
-		live := map[proof.Verdict]string{
-			proof.Live: r.wanted(), proof.OtherScoped: r.wanted(), proof.OtherLive: r.unwanted(),
-			proof.Mixed: "mixed", proof.Rejected: "other", proof.Open: "open",
-		}[v]
-		if live == "" {
-			live = "down"
-		}
 		r.report.Servers = append(r.report.Servers, ServerState{
-			URL: s.String(), Live: live, Sampled: s.Sampled() && v.Proves(),
+			URL: s.String(), Live: cmp.Or(live[v], "down"), Sampled: s.Sampled() && v.Proves(),
 			OldScoped: v == proof.OtherScoped && !r.undoing(),
 		})
 	}
