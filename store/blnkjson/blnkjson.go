@@ -114,9 +114,5 @@ func (e editor) Set(text []byte, next secret.Key) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	edited, err := doc.set(next)
-	if err != nil {
-		return nil, doc.bad(doc.at(), err.Error())
-	}
-	return edited, nil
+	return doc.set(next)
 }

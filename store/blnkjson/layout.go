@@ -24,27 +24,34 @@ func (d *document) addition(key secret.Key) (at int, added []byte) {
 	obj := d.objects[len(d.objects)-1]
 	path := d.path[len(d.objects)-1:]
 	st := d.style(obj)
-	if n := len(obj.members); n > 0 {
-		last := obj.members[n-1]
-		between := d.between(obj)
-		st.inline, st.pad = !strings.ContainsAny(between, "\r\n"), d.pad(obj)
-		return last.value.to, append([]byte(between), st.member(indentOf(between), path, key.Reveal())...)
-	}
-	// {} or white space between the braces.
+	lead, at, end := "", obj.from+1, ""
 	inner := string(d.text[obj.from+1 : obj.to-1])
-	indent := d.indentAt(obj.from)
-	switch {
-	case strings.ContainsAny(inner, "\r\n"):
-		st.inline = false
-		// What is there already leads to the closing brace.
-		return obj.from + 1, append([]byte(st.newline+indent+st.unit), st.member(indent+st.unit, path, key.Reveal())...)
+	outer := indentOf(string(d.text[:obj.from]))
+	outer = outer[:len(outer)-len(strings.TrimLeft(outer, " \t"))]
+	switch n := len(obj.members); {
+	case n > 0:
+		lead, at = d.between(obj), obj.members[n-1].value.to
+		st.inline, st.pad = !strings.ContainsAny(lead, "\r\n"), d.lead(obj)
+		if strings.ContainsAny(st.pad, "\r\n") {
+			st.pad = ""
+		}
+	case strings.ContainsAny(inner, "\r\n"): // what is there already leads to the closing brace
+		st.inline, lead = false, st.newline+outer+st.unit
 	case inner != "" || st.inline:
-		st.inline, st.pad = true, inner
-		return obj.from + 1, append([]byte(inner), st.member("", path, key.Reveal())...)
+		st.inline, st.pad, lead = true, inner, inner
 	default:
-		added = append([]byte(st.newline+indent+st.unit), st.member(indent+st.unit, path, key.Reveal())...)
-		return obj.from + 1, append(added, st.newline+indent...)
+		lead, end = st.newline+outer+st.unit, st.newline+outer
 	}
+	indent := ""
+	if !st.inline {
+		indent = indentOf(lead)
+	}
+	return at, append(append([]byte(lead), st.member(indent, path, key.Reveal())...), end...)
+}
+
+// lead is what stands in front of the first member of an object.
+func (d *document) lead(obj object) string {
+	return string(d.text[obj.from+1 : obj.members[0].at.from])
 }
 
 // between is what stands between the last two members of obj, comma and all;
@@ -55,20 +62,11 @@ func (d *document) between(obj object) string {
 	if n > 1 {
 		return string(d.text[obj.members[n-2].value.to:last.at.from])
 	}
-	lead := string(d.text[obj.from+1 : last.at.from])
+	lead := d.lead(obj)
 	if lead == "" && strings.HasSuffix(d.colon(last), " ") {
 		lead = " " // {"a": 1}: who writes a space behind a colon does so behind a comma
 	}
 	return "," + lead
-}
-
-// pad is the white space inside of the braces of an object on one line.
-func (d *document) pad(obj object) string {
-	lead := string(d.text[obj.from+1 : obj.members[0].at.from])
-	if strings.ContainsAny(lead, "\r\n") {
-		return ""
-	}
-	return lead
 }
 
 // colon is what stands between name and value of a member. A line end in there
@@ -90,18 +88,17 @@ type style struct {
 	pad     string // within the braces of such an object
 }
 
-// style looks around obj: its own members first, then the outermost object's.
+// style looks at the members of obj, then at those of the outermost object.
 func (d *document) style(obj object) style {
 	st := style{newline: d.newline(obj.from), unit: defaultUnit, colon: ": "}
 	root := d.objects[0]
-	if len(root.members) > 0 {
-		first := root.members[0]
-		lead := string(d.text[root.from+1 : first.at.from])
+	if n := len(root.members); n > 0 {
+		lead := d.lead(root)
 		st.inline = !strings.ContainsAny(lead, "\r\n")
 		if !st.inline {
-			st.unit = strings.TrimPrefix(indentOf(lead), d.indentAt(root.from))
+			st.unit = strings.TrimPrefix(indentOf(lead), indentOf(string(d.text[:root.from])))
 		}
-		st.colon = d.colon(root.members[len(root.members)-1])
+		st.colon = d.colon(root.members[n-1])
 	}
 	if n := len(obj.members); n > 0 {
 		st.colon = d.colon(obj.members[n-1])
@@ -130,19 +127,9 @@ func (d *document) newline(at int) string {
 	}
 }
 
-// indentAt is the white space at the start of the line of text[at].
-func (d *document) indentAt(at int) string {
-	start := bytes.LastIndexAny(d.text[:at], "\r\n") + 1
-	end := start
-	for end < at && (d.text[end] == ' ' || d.text[end] == '\t') {
-		end++
-	}
-	return string(d.text[start:end])
-}
-
-// indentOf is what follows the last line end of white space.
-func indentOf(white string) string {
-	return white[strings.LastIndexAny(white, "\r\n")+1:]
+// indentOf is what follows the last line end of a text.
+func indentOf(text string) string {
+	return text[strings.LastIndexAny(text, "\r\n")+1:]
 }
 
 // member writes a name and its value: the key, or an object that leads to it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/secret"
@@ -32,7 +33,6 @@ type document struct {
 	text    []byte
 	path    []string // the names of the way, the last is that of the key
 	objects []object // those of the way that are there, the outermost first
-	names   []string // how the names on the way are really written, for those that are there
 	value   span     // of the key's value; only where it is there
 	key     secret.Key
 }
@@ -41,55 +41,54 @@ type document struct {
 // path in it.
 func parse(text []byte, path []string) (*document, error) {
 	d := &document{text: text, path: path}
-	start, err := d.check()
+	at, err := d.check()
 	if err != nil {
 		return nil, err
 	}
-	at := span{start, skip(text, start)}
 	for i, name := range path {
 		if text[at.from] != '{' {
 			return nil, d.bad(at.from, d.what(i)+" is not an object")
 		}
-		obj := object{at, members(text, at.from)}
+		obj := object{at, members(text, at)}
 		d.objects = append(d.objects, obj)
 		m, err := d.only(obj, name)
 		if err != nil || m == nil {
 			return d, err
 		}
-		d.names = append(d.names, m.name)
 		at = m.value
 	}
 	if text[at.from] != '"' {
 		return nil, d.bad(at.from, d.what(len(path))+" is not a string")
 	}
 	d.value = at
-	d.key = secret.New(unquote(text[at.from:at.to]))
+	var key string
+	_ = json.Unmarshal(text[at.from:at.to], &key) // as Blnk does: what is no UTF-8 becomes U+FFFD
+	d.key = secret.New(key)
 	return d, nil
 }
 
 // check lets encoding/json judge the text: what Blnk's decoder would not read,
-// or not read to the end, is not edited. It returns where the value starts.
-func (d *document) check() (start int, err error) {
+// or not read to the end, is not edited. It returns where the value stands.
+func (d *document) check() (span, error) {
 	dec := json.NewDecoder(bytes.NewReader(d.text))
 	var all json.RawMessage
-	if err := dec.Decode(&all); err != nil {
-		var syntax *json.SyntaxError
-		switch {
-		case errors.As(err, &syntax):
-			return 0, d.bad(int(syntax.Offset)-1, "not valid JSON")
-		case errors.Is(err, io.EOF):
-			return 0, d.bad(len(d.text), "not valid JSON: there is nothing")
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return 0, d.bad(len(d.text), "not valid JSON: it ends too early")
-		default:
-			return 0, d.bad(0, "not valid JSON")
-		}
-	}
+	err := dec.Decode(&all)
 	end := int(dec.InputOffset())
-	if rest := space(d.text, end); rest < len(d.text) {
-		return 0, d.bad(rest, "data behind the JSON value")
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	switch {
+	case ok:
+		return span{}, d.bad(int(syntax.Offset)-1, "not valid JSON")
+	case errors.Is(err, io.EOF):
+		return span{}, d.bad(len(d.text), "not valid JSON: there is nothing")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return span{}, d.bad(len(d.text), "not valid JSON: it ends too early")
+	case err != nil:
+		return span{}, d.bad(0, "not valid JSON")
 	}
-	return space(d.text, 0), nil
+	if rest := bytes.TrimLeft(d.text[end:], " \t\r\n"); len(rest) > 0 {
+		return span{}, d.bad(len(d.text)-len(rest), "data behind the JSON value")
+	}
+	return span{end - len(all), end}, nil
 }
 
 // only finds the one member of obj whose name Go's decoder would take for
@@ -126,81 +125,61 @@ func (d *document) bad(at int, why string) error {
 
 func (d *document) line(at int) int { return filestore.LineOf(d.text, at) }
 
-// at is where the key's value stands, or the object that it would be added to.
-func (d *document) at() int {
-	if d.value.to > 0 {
-		return d.value.from
-	}
-	return d.objects[len(d.objects)-1].from
-}
-
-// members lists the names and values of the object at text[i]. The text is
-// known to be valid JSON.
-func members(text []byte, i int) []member {
+// members lists the names and values of an object in text, which is known to be
+// valid JSON.
+func members(text []byte, obj span) []member {
 	var all []member
-	for i = space(text, i+1); text[i] != '}'; i = space(text, i) {
-		if text[i] == ',' {
-			i = space(text, i+1)
-		}
+	dec := json.NewDecoder(bytes.NewReader(text[obj.from:obj.to]))
+	_, _ = dec.Token() // the brace
+	for dec.More() {
 		var m member
-		m.at = span{i, skip(text, i)}
-		m.name = unquote(text[m.at.from:m.at.to])
-		i = space(text, m.at.to)
-		i = space(text, i+1) // the colon
-		m.value = span{i, skip(text, i)}
+		before := obj.from + int(dec.InputOffset())
+		name, _ := dec.Token()
+		m.name, _ = name.(string)
+		m.at = span{before + bytes.IndexByte(text[before:], '"'), obj.from + int(dec.InputOffset())}
+		var value json.RawMessage
+		_ = dec.Decode(&value)
+		end := obj.from + int(dec.InputOffset())
+		m.value = span{end - len(value), end}
 		all = append(all, m)
-		i = m.value.to
 	}
 	return all
 }
 
-// skip returns where the JSON value at text[i] ends.
-func skip(text []byte, i int) int {
-	depth := 0
-	for ; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i = skipString(text, i) - 1
-		case '{', '[':
-			depth++
-			continue
-		case '}', ']':
-			depth--
-		case ' ', '\t', '\r', '\n', ',', ':':
-			continue // only inside of an object or array
-		default:
-			for i+1 < len(text) && !bytes.ContainsRune([]byte(" \t\r\n,:]}"), rune(text[i+1])) {
-				i++
+// set returns the text with key as its value. Every other byte is that of the
+// text; what is returned has been read again, by a decoder that knows nothing of
+// spans.
+func (d *document) set(key secret.Key) ([]byte, error) {
+	old, added := d.value, quote(key.Reveal())
+	if d.value.to == 0 {
+		old.from, added = d.addition(key)
+		old.to = old.from
+	}
+	next := slices.Concat(d.text[:old.from], added, d.text[old.to:])
+	if got, err := decode(next, d.path); err != nil || got != key.Reveal() {
+		return nil, d.bad(old.from, "the value cannot be set without a change to something else")
+	}
+	return next, nil
+}
+
+// decode reads the value at path with encoding/json alone.
+func decode(text []byte, path []string) (string, error) {
+	raw := json.RawMessage(text)
+	for _, name := range path {
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &object); err != nil {
+			return "", err
+		}
+		raw = nil
+		for have, value := range object {
+			if strings.EqualFold(have, name) {
+				raw = value
 			}
 		}
-		if depth == 0 {
-			return i + 1
-		}
 	}
-	return i
-}
-
-func skipString(text []byte, i int) int {
-	for i++; text[i] != '"'; i++ {
-		if text[i] == '\\' {
-			i++
-		}
+	var s *string
+	if err := json.Unmarshal(raw, &s); err != nil || s == nil {
+		return "", errors.New("no string")
 	}
-	return i + 1
-}
-
-// space returns where the white space of JSON that starts at text[i] ends.
-func space(text []byte, i int) int {
-	for i < len(text) && (text[i] == ' ' || text[i] == '\t' || text[i] == '\r' || text[i] == '\n') {
-		i++
-	}
-	return i
-}
-
-// unquote decodes a JSON string as Blnk's decoder does: a lone surrogate or a
-// byte that is no UTF-8 becomes U+FFFD.
-func unquote(quoted []byte) string {
-	var s string
-	_ = json.Unmarshal(quoted, &s) // part of a text that is known to be valid
-	return s
+	return *s, nil
 }
