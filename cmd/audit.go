@@ -41,7 +41,7 @@ func newAuditLogCmd(a *app) *cobra.Command {
 		RunE:    func(*cobra.Command, []string) error { return runAuditLog(a, last) },
 	}
 	cmd.Flags().IntVarP(&last, "lines", "n", 0, "show only the last `number` of records; 0 shows all")
-	a.configured(cmd)
+	configured(cmd)
 	a.exits[cmd] = exits{
 		exitOK: "the record is shown", exitFailed: "the record could not be read", exitUsage: "",
 		exitCheck: "a line is no record; the others are shown",
@@ -61,7 +61,7 @@ elsewhere, would show that.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error { return runAuditVerify(a) },
 	}
-	a.configured(cmd)
+	configured(cmd)
 	a.exits[cmd] = exits{
 		exitOK: "the record is whole, or there is none", exitFailed: "the record could not be read", exitUsage: "",
 		exitCheck: "the record was changed or is incomplete",

@@ -3,7 +3,6 @@ package cmd
 import (
 	"fmt"
 
-	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/command"
 )
@@ -62,12 +61,9 @@ func (a *app) runOf(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, ok := file.Commands[name]
-	switch {
-	case file.Path == "":
-		return nil, fmt.Errorf("restart reference %q: there is no %s", "command:"+name, config.Name)
-	case !ok:
-		return nil, fmt.Errorf("restart reference %q: %s has no command %q", "command:"+name, file.Path, name)
+	c, err := file.Command(name)
+	if err != nil {
+		return nil, fmt.Errorf("restart reference %q: %w", "command:"+name, err)
 	}
 	return c.Run, nil
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ start in the file's folder.`,
 	stores.add(cmd, "`REF` of a place that holds the key")
 	cmd.Flags().StringArrayVar(&restart, "restart", nil, "`REF` of what restarts server and workers")
 	cmd.Flags().StringArrayVar(&servers, "server", nil, "`URL` of a server")
-	a.configured(cmd, "store", "restart", "server")
+	configured(cmd, "store", "restart", "server")
 	a.exits[cmd] = exits{exitOK: "the configuration is shown", exitFailed: "it could not be read", exitUsage: ""}
 	return cmd
 }
@@ -94,22 +95,16 @@ func runConfigShow(cmd *cobra.Command, a *app) error {
 
 // describe says what one flag is, and why.
 func (a *app) describe(cmd *cobra.Command, name string) (settingRow, error) {
-	f := cmd.Flags().Lookup(name)
-	row := settingRow{Name: name, Values: valuesOf(f), Origin: "default"}
-	switch {
-	case a.fromConfig(cmd, name):
-		file, err := a.configFile()
-		row.Origin = file.Path
-		return row, err
-	case f.Changed && marked(f, variableMark):
-		row.Origin = variable(name)
-	case f.Changed:
-		row.Origin = "flag"
-	case name == "store":
+	row := settingRow{name, valuesOf(cmd.Flags().Lookup(name)), cmp.Or(origin(cmd, name), "default")}
+	if given(cmd, name) {
+		return row, nil
+	}
+	switch name {
+	case "store":
 		row.Values = []string{defaultStore}
-	case name == "server":
+	case "server":
 		row.Values = []string{"the port in blnk.json, on this host"}
-	case name == "state-dir":
+	case "state-dir":
 		dir, err := a.openState()
 		if err != nil {
 			return row, err
@@ -144,7 +139,7 @@ func newConfigPolicyCmd(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return runConfigPolicy(cmd, a, args[0]) },
 	}
 	addNetwork(cmd)
-	a.configured(cmd)
+	configured(cmd)
 	a.exits[cmd] = exits{exitOK: "the policy is printed", exitFailed: "the store could not be asked", exitUsage: ""}
 	return cmd
 }

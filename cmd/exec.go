@@ -83,7 +83,7 @@ passes SIGTERM on, and once is enough.`, restart.ExecMark),
 	flags.DurationVar(&opt.interval, "interval", 30*time.Second, "how often to read the store, `time` of 1s or more; a tenth is left to chance")
 	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "with --watch, how much `time` the command has to end before it is killed (a Blnk worker may need 95s)")
 	addNetwork(cmd)
-	a.configured(cmd, "store")
+	configured(cmd, "store")
 	a.exits[cmd] = exits{
 		exitOK:            "that of the command; 128+n where signal n ended it",
 		exitExecFailed:    "wrong flags, or the key could not be read or used",

@@ -12,8 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/flock"
-	hints "github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/rotate"
@@ -56,39 +57,11 @@ func allExits() exits {
 
 // write prints the table as the end of a help text.
 func (e exits) write(b *strings.Builder) {
-	all := allExits()
+	const indent = 7 // where the texts begin
 	b.WriteString("\nExit Status:\n")
 	for _, code := range slices.Sorted(maps.Keys(e)) {
-		text := e[code]
-		if text == "" {
-			text = all[code]
-		}
-		fmt.Fprintf(b, "  %-4d %s\n", code, wrap(text, helpWidth-tableIndent, tableIndent))
+		fmt.Fprintf(b, "  %-4d %s\n", code, wrap(cmp.Or(e[code], allExits()[code]), helpWidth-indent, indent))
 	}
-}
-
-// tableIndent is where the texts of the table begin.
-const tableIndent = 7
-
-// wrap breaks a text between words into lines of a width, all but the first
-// indented.
-func wrap(text string, width, indent int) string {
-	var b strings.Builder
-	column := 0
-	for _, word := range strings.Fields(text) {
-		switch {
-		case column == 0:
-		case column+1+len(word) > width:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += len(word)
-	}
-	return b.String()
 }
 
 // An exitError attaches to an error what only the command line knows: an exit
@@ -120,8 +93,8 @@ func usage(hint, format string, args ...any) error {
 // helpHint is the hint where there is nothing better.
 func helpHint(cmd *cobra.Command) string { return "see `" + cmd.CommandPath() + " --help`" }
 
-// An exitRule gives the errors that match a code, and a hint for where the
-// command gave none.
+// An exitRule gives the errors that match a code. Its hint is for errors that
+// carry none.
 type exitRule struct {
 	match func(error) bool
 	code  int
@@ -147,7 +120,11 @@ func exitRules() []exitRule {
 		{as[*flock.HeldError], exitHeld, ""},
 		{is(target.ErrSpec), exitUsage, ""},
 		{is(https.ErrPlaintext), exitUsage, ""},
-		{is(state.ErrUnsafe), exitUsage, "make it private with `chmod 700`, or name another one with --state-dir"},
+		{is(state.ErrUnsafe), exitUsage, ""},
+		{is(state.ErrNowhere), exitUsage, ""},
+		{is(config.ErrUnsafe), exitUsage, ""},
+		{is(config.ErrInvalid), exitUsage, ""},
+		{is(config.ErrUnread), exitUsage, ""},
 		{is(textfile.ErrTorn), exitFailed, "blnkctl rotate or keygen puts it right, run with the same --state-dir"},
 		{is(fs.ErrPermission), exitFailed, "run with sudo, or as the user that owns it"},
 	}
@@ -163,56 +140,40 @@ func as[E error](err error) bool {
 }
 
 // judge finds the code and the hint of an error.
-func judge(err error) (code int, hint string) {
-	hinted := hints.Of(err)
+func judge(err error) (code int, help string) {
 	if e, ok := errors.AsType[*exitError](err); ok {
-		code, hint = e.code, e.hint
+		code, help = e.code, e.hint
 	}
+	help = cmp.Or(help, hint.Of(err))
 	for _, rule := range exitRules() {
 		if !rule.match(err) {
 			continue
 		}
-		if code == 0 {
-			code = rule.code
-		}
-		if hint == "" && code == rule.code {
-			hint = cmp.Or(hinted, rule.hint)
+		if code = cmp.Or(code, rule.code); code == rule.code {
+			help = cmp.Or(help, rule.hint)
 		}
 		break
 	}
-	if code == 0 {
-		code = exitFailed
-	}
-	return code, cmp.Or(hint, hinted)
+	return cmp.Or(code, exitFailed), help
 }
 
 // report prints the error, its details and its hint, and returns its code.
 func (a *app) report(ctx context.Context, err error) int {
-	code, hint := judge(err)
-	var text string
+	code, help := judge(err)
+	text := err.Error()
 	if stop, ok := errors.AsType[*interruptError](context.Cause(ctx)); ok && code == exitInterrupted {
 		text = stop.Error() // what it was in the middle of is beside the point
-	} else {
-		text = err.Error()
 	}
-	var details []string
+	a.talk(red, "error:", text)
 	if e, ok := errors.AsType[*exitError](err); ok {
-		details = e.details
+		for _, d := range e.details {
+			a.talk(plain, " ", d)
+		}
 	}
-	stderr := a.env.Stderr
-	_, _ = fmt.Fprintf(stderr, "%s %s\n", a.paint(red, "error:"), indent(text))
-	for _, d := range details {
-		_, _ = fmt.Fprintf(stderr, "  %s\n", indent(d))
-	}
-	if hint != "" {
-		_, _ = fmt.Fprintf(stderr, "%s %s\n", a.paint(bold, "hint:"), indent(hint))
+	if help != "" {
+		a.talk(bold, "hint:", help)
 	}
 	return code
-}
-
-// indent keeps a text of several lines apart from the next message.
-func indent(text string) string {
-	return strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ")
 }
 
 // lostOutput is the error of a command that did its work but could not print

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/state"
 )
@@ -27,7 +28,7 @@ func TestJudge(t *testing.T) {
 		{fmt.Errorf("lock: %w", held), exitHeld, false},
 		{fmt.Errorf("%w: %w", held, context.Canceled), exitInterrupted, false},
 		{fmt.Errorf("server: %w", https.ErrPlaintext), exitUsage, true},
-		{fmt.Errorf("state: %w", state.ErrUnsafe), exitUsage, true},
+		{fmt.Errorf("state: %w", hint.Add(state.ErrUnsafe, "chmod")), exitUsage, true},
 		{usage("", "wrong"), exitUsage, false},
 		{usage("do it so", "wrong"), exitUsage, true},
 		// A command's own word comes before the table's.
@@ -58,18 +59,6 @@ func TestIsSecond(t *testing.T) {
 	} {
 		if got := isSecond(test.signal, test.after); got != test.want {
 			t.Errorf("%v after %v: %v, want %v", test.signal, test.after, got, test.want)
-		}
-	}
-}
-
-func TestNearest(t *testing.T) {
-	known := []string{"audit", "completion", "help", "keygen", "rotate", "verify", "version"}
-	for word, want := range map[string]string{
-		"keygne": "keygen", "rotat": "rotate", "ver": "verify", "vers": "version", "helpp": "help",
-		"frobnicate": "", "x": "", "": "", "doctor": "",
-	} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
 		}
 	}
 }

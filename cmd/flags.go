@@ -2,14 +2,13 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/command"
@@ -21,6 +20,7 @@ type globalFlags struct {
 	quiet    bool
 	noInput  bool
 	stateDir string
+	config   string
 }
 
 func (g *globalFlags) add(root *cobra.Command) {
@@ -32,6 +32,8 @@ func (g *globalFlags) add(root *cobra.Command) {
 	flags.StringVar(&g.stateDir, "state-dir", "", "private `folder` of journal, audit log and state (default "+
 		state.SystemDir+" where it exists or for root, else $XDG_STATE_HOME/blnkctl)")
 	_ = root.MarkPersistentFlagDirname("state-dir")
+	flags.StringVar(&g.config, "config", "", "configuration `file` (default ./"+config.Name+", then "+config.SystemFile+")")
+	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 	completeChoice(root, "output", g.output)
 }
 
@@ -41,7 +43,7 @@ func (a *app) openState() (*state.Dir, error) {
 	if dir == "" {
 		var err error
 		if dir, err = state.DefaultDir(a.env.Getenv, a.env.UID); err != nil {
-			return nil, fail(exitUsage, err, "name one with --state-dir")
+			return nil, err
 		}
 	}
 	dir, err := a.abs(dir)
@@ -49,18 +51,6 @@ func (a *app) openState() (*state.Dir, error) {
 		return nil, err
 	}
 	return state.Open(dir)
-}
-
-// abs makes a path absolute, from where blnkctl was started.
-func (a *app) abs(path string) (string, error) {
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path), nil
-	}
-	dir, err := a.env.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the working directory: %w", err)
-	}
-	return filepath.Join(dir, path), nil
 }
 
 // storeFlags name places that hold the key.

@@ -1,13 +1,18 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
-// helpWidth is how wide help texts may be: the classic terminal.
+// helpWidth is how wide texts may be: the classic terminal.
 const helpWidth = 80
 
 func newHelpCmd(a *app) *cobra.Command {
@@ -15,27 +20,21 @@ func newHelpCmd(a *app) *cobra.Command {
 		Use:   "help [command]",
 		Short: "Show the help of a command",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			topic := cmd.Root()
-			for _, name := range args {
-				next := findCmd(topic, name)
-				if next == nil {
-					return unknownCommand(topic, name)
-				}
-				topic = next
+			topic, rest, err := cmd.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = unknownCommand(topic, rest[0])
+			}
+			if err != nil {
+				return err
 			}
 			topic.InitDefaultHelpFlag()
 			return topic.Help()
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			topic := cmd.Root()
-			for _, name := range args {
-				if topic = findCmd(topic, name); topic == nil {
-					return nil, cobra.ShellCompDirectiveNoFileComp
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			if topic, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, c := range topic.Commands() {
+					names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
 				}
-			}
-			var names []string
-			for _, c := range topic.Commands() {
-				names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
@@ -79,4 +78,99 @@ func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 	}
 	a.exits[cmd].write(&b)
 	_ = a.print(b.String())
+}
+
+// noArgs is for commands that take flags only. It does not repeat what was
+// typed: somebody may have taken a key for an argument.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usage(helpHint(cmd), "%s takes no arguments, only flags", cmd.CommandPath())
+}
+
+// runGroup runs a command that has subcommands: by itself it is a question for
+// help.
+func runGroup(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	return unknownCommand(cmd, args[0])
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	help := "see `" + cmd.Root().Name() + " help`"
+	if n := hint.Nearest(name, names); n != "" {
+		help = "did you mean `" + cmd.CommandPath() + " " + n + "`?"
+	}
+	return usage(help, "unknown command%s", shown(name))
+}
+
+// flagError words what pflag found wrong, without values that may be a key.
+func flagError(cmd *cobra.Command, err error) error {
+	// The flags of a mistyped command are unknown too; the command comes first.
+	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		return unknownFlag(cmd, e)
+	}
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return usage(helpHint(cmd), "--%s needs a value", e.GetFlag().Name)
+	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		f := e.GetFlag()
+		return valueError(cmd, "--"+f.Name, f, e.GetValue(), e.Unwrap())
+	}
+	return usage(helpHint(cmd), "bad flag syntax")
+}
+
+func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) error {
+	if e.GetSpecifiedShortnames() != "" {
+		return usage(helpHint(cmd), "unknown flag -%s", e.GetSpecifiedName())
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	help := helpHint(cmd)
+	if n := hint.Nearest(e.GetSpecifiedName(), names); n != "" {
+		help = "did you mean --" + n + "?"
+	}
+	return usage(help, "unknown flag%s", shown("--"+e.GetSpecifiedName()))
+}
+
+// valueError words why a value was refused; name is where it came from. The
+// reasons of some types are written for programmers.
+func valueError(cmd *cobra.Command, name string, f *pflag.Flag, value string, err error) error {
+	switch f.Value.Type() {
+	case "int":
+		err = errors.New("want a number")
+	case "bool":
+		err = errors.New("want true or false")
+	case "duration":
+		err = errors.New("want a duration such as 90s or 3m")
+	}
+	return usage(helpHint(cmd), "%s%s: %w", name, shown(value), err)
+}
+
+// maxShown is how long a word may be that an error repeats: shorter than any
+// good key.
+const maxShown = 24
+
+// shown repeats in an error, behind a space, a word that was typed, unless it
+// could be a key that was typed in the wrong place.
+func shown(word string) string {
+	if len(word) > maxShown || strings.Contains(word, secret.Prefix) {
+		return ""
+	}
+	return fmt.Sprintf(" %q", word)
 }

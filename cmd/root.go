@@ -31,7 +31,6 @@ func commands() map[string]func(*app) *cobra.Command {
 		"completion": newCompletionCmd,
 		"config":     newConfigCmd,
 		"exec":       newExecCmd,
-		"help":       newHelpCmd,
 		"keygen":     newKeygenCmd,
 		"rotate":     newRotateCmd,
 		"sync":       newSyncCmd,
@@ -46,10 +45,8 @@ type app struct {
 	env    *Env
 	out    *sink // data
 	global globalFlags
-	config configuration
-	// configures lists, for each command, the flags that blnkctl.yaml can give.
-	configures map[*cobra.Command][]string
-	exits      map[*cobra.Command]exits
+	config *config.File // nil: not looked for yet
+	exits  map[*cobra.Command]exits
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what
@@ -120,15 +117,11 @@ back.`,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          runGroup,
-		// The command is built; what is left of its flags comes from variables.
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if _, ok := cmd.Annotations[briefMark]; !ok {
 				a.catchSignals()
 			}
-			if err := a.applyVariables(cmd); err != nil {
-				return err
-			}
-			return a.applyConfig(cmd)
+			return a.applySettings(cmd)
 		},
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
@@ -138,45 +131,25 @@ back.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(a.printHelp)
 	a.global.add(root)
-	root.PersistentFlags().StringVar(&a.config.explicit, "config", "",
-		"configuration `file` (default ./"+config.Name+", then "+config.SystemFile+")")
-	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 	all := commands()
-	only := ""
-	if len(args) > 0 && all[args[0]] != nil && args[0] != "help" && args[0] != "completion" {
-		only = args[0]
+	if len(args) > 0 && all[args[0]] != nil && args[0] != "completion" {
+		all = map[string]func(*app) *cobra.Command{args[0]: all[args[0]]}
 	}
-	for name, make := range all {
-		if name == only || only == "" {
-			root.AddCommand(make(a))
-		}
+	help := newHelpCmd(a) // without one of its own cobra makes another
+	root.AddCommand(help)
+	for _, make := range all {
+		root.AddCommand(make(a))
 	}
-	// Without one of its own cobra makes another.
-	if only != "" {
-		root.AddCommand(newHelpCmd(a))
-	}
-	root.SetHelpCommand(findCmd(root, "help"))
+	root.SetHelpCommand(help)
 	a.exits[root] = allExits()
 	return root
 }
 
-func findCmd(parent *cobra.Command, name string) *cobra.Command {
-	for _, c := range parent.Commands() {
-		if c.Name() == name {
-			return c
-		}
-	}
-	return nil
-}
-
-// briefMark is the annotation of a command that waits for nothing and changes
-// nothing: a signal may end it as it ends any program. Each signal that is
-// caught costs a start some 70 µs of 3 ms, mostly for the thread that gets it.
-const briefMark = "blnkctl_brief"
-
-// brief marks a command so. Where one of its flags makes it wait or change
-// something, that part calls catchSignals.
-func brief(cmd *cobra.Command) { cmd.Annotations = map[string]string{briefMark: ""} }
+// brief marks a command that waits for nothing and changes nothing: a signal may
+// end it as it ends any program. Each signal that is caught costs a start some
+// 70 µs of 3 ms, mostly for the thread that gets it. Where one of its flags makes
+// it wait or change something, that part calls catchSignals.
+func brief(cmd *cobra.Command) { annotate(cmd, briefMark, "") }
 
 func (a *app) catchSignals() {
 	if a.env.CatchSignals != nil {

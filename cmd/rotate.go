@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
@@ -20,7 +21,7 @@ type rotateOptions struct {
 	restart  []string
 	servers  []string
 	reach    serverFlags
-	age      age
+	age      time.Duration
 	unknown  choice
 	dryRun   bool
 	timeout  time.Duration
@@ -60,7 +61,7 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRotate(cmd, a, o) },
 	}
 	o.add(cmd)
-	a.configured(cmd, "store", "restart", "server")
+	configured(cmd, "store", "restart", "server")
 	a.exits[cmd] = exits{
 		exitOK: "", exitFailed: "", exitUsage: "", exitPutBack: "", exitHeld: "", exitAround: "",
 		exitStuck:       "a person is needed; the journal is kept; `rotate` continues, `rotate --abort` goes back",
@@ -91,7 +92,10 @@ func (o *rotateOptions) addPlaces(cmd *cobra.Command) {
 func (o *rotateOptions) add(cmd *cobra.Command) {
 	o.addPlaces(cmd)
 	f := cmd.Flags()
-	f.Var(&o.age, "if-older-than", "change nothing unless the last proved rotation is older, e.g. 90d")
+	f.Func("if-older-than", "change nothing unless the last proved rotation is older than this `age`, e.g. 90d", func(text string) (err error) {
+		o.age, err = config.ParseAge(text)
+		return err
+	})
 	f.Var(&o.unknown, "if-unknown", "what to do with a key never seen before")
 	f.Var(&o.format, "format", "form of the new key")
 	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
@@ -140,7 +144,7 @@ func (o *rotateOptions) check(cmd *cobra.Command, a *app) error {
 	if o.bits < secret.MinBits || o.bits > keygen.MaxBits {
 		return usage("see `blnkctl rotate --help`", "--bits %d: want %d to %d", o.bits, secret.MinBits, keygen.MaxBits)
 	}
-	if o.age.set && a.env.Getenv("CI") != "" && !given(cmd, "if-unknown") && !given(cmd, "state-dir") {
+	if o.age > 0 && a.env.Getenv("CI") != "" && !given(cmd, "if-unknown") && !given(cmd, "state-dir") {
 		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",
 			"--if-older-than: in CI the age of the key is forgotten from one job to the next")
 	}

@@ -228,7 +228,7 @@ func (s *session) prepare(cmd *cobra.Command) {
 	o := s.options
 	s.intent = rotate.Intent{
 		Event: rotate.Rotate, NewKey: s.newKey, Weak: weakness,
-		IfOlderThan: o.age.value, IfUnknown: rotate.IfUnknown(o.unknown.value),
+		IfOlderThan: o.age, IfUnknown: rotate.IfUnknown(o.unknown.value),
 		Compromised: o.compromised, ServerDown: o.serverDown, Reason: o.reason,
 	}
 	s.env = rotate.Env{

@@ -84,7 +84,7 @@ func (s *session) planText(ctx context.Context, p rotate.Plan, terminal bool) st
 		which = ", which is weak"
 	}
 	b.WriteString("Rotate the master key" + which)
-	if s.options.age.set && p.Due.Why != "" {
+	if s.options.age > 0 && p.Due.Why != "" {
 		fmt.Fprintf(&b, "\n(%s)", p.Due.Why)
 	}
 	b.WriteString("\n\n")

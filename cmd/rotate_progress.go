@@ -49,7 +49,9 @@ func (p *progress) event(e rotate.Progress) {
 func (p *progress) line(text string) {
 	p.clear()
 	p.pending = ""
-	p.app.say("  %s", text)
+	if !p.app.global.quiet {
+		_, _ = fmt.Fprintf(p.app.env.Stderr, "  %s\n", text)
+	}
 }
 
 // note prints a line above the pending one.
@@ -83,7 +85,7 @@ func (p *progress) instruct(line string) {
 	defer p.mu.Unlock()
 	pending := p.pending
 	p.clear()
-	_, _ = fmt.Fprintf(p.app.env.Stderr, "%s %s\n", p.app.paint(bold, "now:"), line)
+	_, _ = fmt.Fprintf(p.app.env.Stderr, "%s %s\n", p.app.paint(bold, "now:"), clean(line))
 	if pending != "" {
 		_, _ = fmt.Fprintf(p.app.env.Stderr, "  %-12s …", pending)
 	}

@@ -37,7 +37,7 @@ copy from. So a host that follows a key which others rotate in Vault says
 	o.addPlaces(cmd)
 	cmd.Flags().StringVar(&from, "from", "", "`REF` to copy from, whatever key is live (default: the first --store)")
 	complete(cmd, "from", storeSchemeNames)
-	a.configured(cmd, "store", "restart", "server")
+	configured(cmd, "store", "restart", "server")
 	a.exits[cmd] = exits{
 		exitOK: "every store and server has the key, or had it before", exitFailed: "", exitUsage: "", exitPutBack: "",
 		exitHeld: "", exitAround: "",

@@ -99,7 +99,7 @@ func TestActionsAreNoVariables(t *testing.T) {
 		for _, name := range never {
 			if f := c.Flags().Lookup(name); f != nil {
 				seen[name] = true
-				if !marked(f, actionMark) {
+				if _, action := f.Annotations[actionMark]; !action {
 					t.Errorf("%s: --%s is not marked as an action", c.CommandPath(), name)
 				}
 			}

@@ -57,7 +57,7 @@ seen.`, proof.Agreeing),
 	opt.reach.add(cmd)
 	_ = cmd.MarkFlagFilename("key-file")
 	completeChoice(cmd, "expect", opt.expect)
-	a.configured(cmd, "store", "server")
+	configured(cmd, "store", "server")
 	a.exits[cmd] = exits{
 		exitOK:          "every server answered as expected",
 		exitFailed:      "a key could not be read",
@@ -92,7 +92,7 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 		return err
 	}
 	suspected := stores
-	if opt.keyFile != "" && a.fromConfig(opt.stores.cmd, "store") {
+	if opt.keyFile != "" && fromFile(opt.stores.cmd, "store") {
 		suspected = nil // they say where the server is; the question is about another key
 	}
 	keys, err := readSuspects(ctx, a, opt, suspected)

@@ -16,7 +16,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 )
 
@@ -32,6 +36,8 @@ var (
 	ErrUnsafe = errors.New("the configuration file is not safe")
 	// ErrInvalid: the file is not what it should be.
 	ErrInvalid = errors.New("the configuration file is not valid")
+	// ErrUnread: the file that was named cannot be read.
+	ErrUnread = errors.New("read the configuration file")
 )
 
 // A File is what blnkctl.yaml says. The zero File is that there is none.
@@ -54,21 +60,56 @@ type Command struct {
 	Read, Write, Exists, Run []string
 }
 
-// Find returns the path of the file that counts: explicit where it is not "",
-// else the one in dir, else SystemFile; "" where there is none.
-func Find(explicit, dir string) (string, error) {
+// Setting is what the file says of a flag of the command line: none, one value, or
+// a list.
+func (f File) Setting(flag string) []string {
+	switch {
+	case flag == "store":
+		return f.Stores
+	case flag == "restart":
+		return f.Restart
+	case flag == "server":
+		return f.Servers
+	case flag == "state-dir" && f.StateDir != "":
+		return []string{f.StateDir}
+	}
+	return nil
+}
+
+// Command returns a command of the file.
+func (f File) Command(name string) (Command, error) {
+	c, ok := f.Commands[name]
+	switch {
+	case f.Path == "":
+		return c, errors.New("there is no " + Name)
+	case !ok:
+		return c, fmt.Errorf("%s has no command %q", f.Path, name)
+	}
+	return c, nil
+}
+
+// Find loads the file that counts: explicit where it is not "", else the one in
+// the working directory, else SystemFile; the zero File where there is none.
+func Find(explicit string, getwd func() (string, error)) (File, error) {
+	dir := ""
+	if !filepath.IsAbs(explicit) {
+		var err error
+		if dir, err = getwd(); err != nil {
+			return File{}, fmt.Errorf("find the working directory: %w", err)
+		}
+	}
 	if explicit != "" {
-		return explicit, nil
+		return Load(filepath.Join(dir, explicit))
 	}
 	for _, path := range []string{filepath.Join(dir, Name), SystemFile} {
 		switch _, err := os.Lstat(path); {
 		case err == nil:
-			return path, nil
+			return Load(path)
 		case !errors.Is(err, fs.ErrNotExist):
-			return "", fmt.Errorf("look for the configuration file: %w", err)
+			return File{}, fmt.Errorf("look for the configuration file: %w", err)
 		}
 	}
-	return "", nil
+	return File{}, nil
 }
 
 // Load reads the file at path, which must be absolute. An error names the file
@@ -77,13 +118,17 @@ func Load(path string) (File, error) {
 	data, err := read(path)
 	switch {
 	case errors.Is(err, ownfile.ErrForeign):
-		return File{}, fmt.Errorf("%w: %w", ErrUnsafe, err)
+		err = fmt.Errorf("%w: %w", ErrUnsafe, err)
 	case errors.Is(err, ownfile.ErrShape):
-		return File{}, fmt.Errorf("%w: %w", ErrInvalid, err)
-	case errors.Is(err, ErrUnsafe):
+		err = fmt.Errorf("%w: %w", ErrInvalid, err)
+	case err != nil && !errors.Is(err, ErrUnsafe):
+		err = fmt.Errorf("%w: %w", ErrUnread, err)
+	}
+	if errors.Is(err, ErrUnsafe) {
+		err = hint.Add(err, "make it yours and private: chown and `%s`", hint.Command("chmod", "600", path))
+	}
+	if err != nil {
 		return File{}, err
-	case err != nil:
-		return File{}, fmt.Errorf("read the configuration file: %w", err)
 	}
 	file, err := parse(data)
 	if err != nil {
@@ -113,4 +158,24 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: others may write %s (mode %04o)", ErrUnsafe, path, info.Mode().Perm())
 	}
 	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// ParseAge reads a duration as people count the age of a key: in days (90d) or
+// weeks (12w), or as Go writes it (36h).
+func ParseAge(text string) (time.Duration, error) {
+	age, err := time.ParseDuration(text)
+	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if number, ok := strings.CutSuffix(text, unit); ok {
+			const most = 36500 // a hundred years: far from where a Duration overflows
+			var n int
+			if n, err = strconv.Atoi(number); n > most {
+				n = 0
+			}
+			age = time.Duration(n) * length
+		}
+	}
+	if err != nil || age <= 0 {
+		return 0, errors.New("want an age such as 90d, 12w or 36h")
+	}
+	return age, nil
 }

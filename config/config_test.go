@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func write(t *testing.T, text string) string {
@@ -172,17 +173,52 @@ func TestLinks(t *testing.T) {
 
 func TestFind(t *testing.T) {
 	dir := t.TempDir()
-	if path, err := Find("", dir); err != nil || (path != "" && path != SystemFile) {
-		t.Errorf("nothing there: %q, %v", path, err)
+	here := func() (string, error) { return dir, nil }
+	if f, err := Find("", here); err != nil || (f.Path != "" && f.Path != SystemFile) {
+		t.Errorf("nothing there: %q, %v", f.Path, err)
 	}
-	here := filepath.Join(dir, Name)
-	if err := os.WriteFile(here, nil, 0o600); err != nil {
+	path := filepath.Join(dir, Name)
+	if err := os.WriteFile(path, []byte("state_dir: private\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if path, err := Find("", dir); err != nil || path != here {
-		t.Errorf("in the folder: %q, %v", path, err)
+	for _, explicit := range []string{"", Name, path} {
+		if f, err := Find(explicit, here); err != nil || f.Path != path || f.StateDir != filepath.Join(dir, "private") {
+			t.Errorf("%q: %+v, %v", explicit, f, err)
+		}
 	}
-	if path, err := Find("/elsewhere.yaml", dir); err != nil || path != "/elsewhere.yaml" {
-		t.Errorf("explicit: %q, %v", path, err)
+	if _, err := Find("elsewhere.yaml", here); !errors.Is(err, ErrUnread) {
+		t.Errorf("missing: %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	f := File{Path: "/x.yaml", Stores: []string{"a", "b"}, Commands: map[string]Command{"x": {Run: []string{"y"}}}}
+	if got := f.Setting("store"); len(got) != 2 {
+		t.Errorf("store: %q", got)
+	}
+	for _, flag := range []string{"restart", "state-dir", "yes"} {
+		if got := f.Setting(flag); got != nil {
+			t.Errorf("%s: %q", flag, got)
+		}
+	}
+	if c, err := f.Command("x"); err != nil || len(c.Run) != 1 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, none := range []File{f, {}} {
+		if _, err := none.Command("z"); err == nil {
+			t.Errorf("%q has a command z", none.Path)
+		}
+	}
+}
+
+func TestParseAge(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"90d": 90 * day, "12w": 84 * day, "36h": 36 * time.Hour, "1h30m": 90 * time.Minute, "36500d": 36500 * day,
+		"": 0, "d": 0, "90": 0, "0d": 0, "-1d": 0, "1.5d": 0, "dd": 0, "9dw": 0, "36501d": 0, "99999999999999999999w": 0, "-3h": 0,
+	} {
+		if got, err := ParseAge(text); got != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
 	}
 }

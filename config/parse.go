@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // parse reads the text of the file. The document is walked node by node: only
@@ -151,35 +153,10 @@ func at(n *yaml.Node, what string) error { return fmt.Errorf("line %d: %s", n.Li
 // unknown names the known name that was probably meant.
 func unknown(name string, known map[string]reader) string {
 	names := slices.Sorted(maps.Keys(known))
-	best, most := "", 0
-	for _, k := range names {
-		if n := shared(name, k); n > most && 2*n >= len(k) {
-			best, most = k, n
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("unknown name %q (did you mean %q?)", name, best)
+	if meant := hint.Nearest(name, names); meant != "" {
+		return fmt.Sprintf("unknown name %q (did you mean %q?)", name, meant)
 	}
 	return fmt.Sprintf("unknown name %q (known: %s)", name, strings.Join(names, ", "))
-}
-
-// shared is the length of the longest common subsequence, which survives
-// missing, added and doubled letters alike.
-func shared(a, b string) int {
-	row := make([]int, len(b)+1)
-	for i := range len(a) {
-		diagonal := 0
-		for j := range len(b) {
-			above := row[j+1]
-			if a[i] == b[j] {
-				row[j+1] = diagonal + 1
-			} else {
-				row[j+1] = max(above, row[j])
-			}
-			diagonal = above
-		}
-	}
-	return row[len(b)]
 }
 
 // yamlError keeps the line of a syntax error and drops the library's name.

@@ -34,6 +34,9 @@ const SystemDir = "/var/lib/blnkctl"
 // it nor what they say would be safe.
 var ErrUnsafe = errors.New("not a private folder")
 
+// ErrNowhere means that nothing says where the state folder is.
+var ErrNowhere = errors.New("find the state folder: neither XDG_STATE_HOME nor HOME is an absolute path")
+
 // DefaultDir says where the state lives when nobody said otherwise: SystemDir
 // for root and where it exists, else $XDG_STATE_HOME/blnkctl, else
 // ~/.local/state/blnkctl, on macOS too. uid is the user's number. A SystemDir
@@ -55,7 +58,7 @@ func DefaultDir(getenv func(string) string, uid int) (string, error) {
 	}
 	home := getenv("HOME")
 	if !filepath.IsAbs(home) {
-		return "", errors.New("find the state folder: neither XDG_STATE_HOME nor HOME is an absolute path")
+		return "", hint.Add(ErrNowhere, "name one with --state-dir")
 	}
 	return filepath.Join(home, ".local", "state", "blnkctl"), nil
 }

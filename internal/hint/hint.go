@@ -55,3 +55,42 @@ func Command(args ...string) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// Nearest returns the known word that was probably meant by another, or "": one
+// that it begins, or differs from in two characters at most. Three are another
+// word.
+func Nearest(word string, known []string) string {
+	best, found := 3, ""
+	for _, k := range known {
+		d := distance(word, k)
+		if strings.HasPrefix(k, word) && len(word) > 1 {
+			d = 1
+		}
+		if d < best && d < len(word) {
+			best, found = d, k
+		}
+	}
+	return found
+}
+
+// distance is the Levenshtein distance: the inserted, deleted and replaced bytes
+// between a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -30,3 +30,15 @@ func TestCommand(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestNearest(t *testing.T) {
+	known := []string{"audit", "completion", "help", "keygen", "rotate", "verify", "version"}
+	for word, want := range map[string]string{
+		"keygne": "keygen", "rotat": "rotate", "ver": "verify", "vers": "version", "helpp": "help",
+		"frobnicate": "", "x": "", "": "", "doctor": "",
+	} {
+		if got := Nearest(word, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/blnkctl/blnkctl/config"
+)
+
+// Annotations of a flag.
+const (
+	actionMark = "blnkctl_action" // does something each time it is given
+	originMark = "blnkctl_origin" // where its value comes from, if not typed
+)
+
+// Annotations of a command.
+const (
+	fileMark  = "blnkctl_file"  // the flags that blnkctl.yaml can give
+	briefMark = "blnkctl_brief" // see brief
+)
+
+// fromFlag is the origin of a value that was typed. Another origin is a variable
+// or the path of blnkctl.yaml.
+const fromFlag = "flag"
+
+// actions marks flags that a variable cannot set: they ask for something to be
+// done now (--force, --yes), and one that was forgotten in an environment would
+// do it to everybody.
+func actions(cmd *cobra.Command, names ...string) {
+	for _, name := range names {
+		_ = cmd.Flags().SetAnnotation(name, actionMark, nil)
+	}
+}
+
+// configured names the flags of a command that blnkctl.yaml can give besides the
+// state folder. A command that is not configured does not read the file.
+func configured(cmd *cobra.Command, flags ...string) {
+	annotate(cmd, fileMark, strings.Join(append(flags, "state-dir"), " "))
+}
+
+func annotate(cmd *cobra.Command, mark, value string) {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[mark] = value
+}
+
+// applySettings gives the flags that were not typed the values of their variables,
+// and then those of blnkctl.yaml.
+func (a *app) applySettings(cmd *cobra.Command) error {
+	err := fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
+		return variableValues(a.env.Getenv(variable(f.Name)), f), variable(f.Name)
+	})
+	flags := strings.Fields(cmd.Annotations[fileMark])
+	if err != nil || len(flags) == 0 {
+		return err
+	}
+	file, err := a.configFile()
+	if err != nil {
+		return err
+	}
+	return fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
+		if slices.Contains(flags, f.Name) {
+			values = file.Setting(f.Name)
+		}
+		return values, file.Path
+	})
+}
+
+// fill sets the flags that have no value yet.
+func fill(cmd *cobra.Command, find func(*pflag.Flag) (values []string, origin string)) (err error) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if _, action := f.Annotations[actionMark]; err != nil || f.Changed || f.Name == "help" || action {
+			return
+		}
+		values, origin := find(f)
+		for _, v := range values {
+			if why := cmd.Flags().Set(f.Name, v); why != nil {
+				if invalid, ok := errors.AsType[*pflag.InvalidValueError](why); ok {
+					why = invalid.Unwrap() // its own words name the flag
+				}
+				err = valueError(cmd, origin, f, v, why)
+				return
+			}
+		}
+		if len(values) > 0 {
+			_ = cmd.Flags().SetAnnotation(f.Name, originMark, []string{origin})
+		}
+	})
+	return err
+}
+
+// variable is the name of the environment variable of a flag. Variables that name
+// no flag are left alone: those of hooks (BLNKCTL_HOOK_*) are among them.
+func variable(flag string) string {
+	return "BLNKCTL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// variableValues are the values in a variable: those of a list stand on a line
+// each. An empty variable counts as none.
+func variableValues(text string, f *pflag.Flag) []string {
+	if _, list := f.Value.(pflag.SliceValue); list {
+		return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+	}
+	if text == "" {
+		return nil
+	}
+	return []string{text}
+}
+
+// origin is where the value of a flag comes from; "" for the default.
+func origin(cmd *cobra.Command, name string) string {
+	f := cmd.Flags().Lookup(name)
+	if f == nil || !f.Changed {
+		return ""
+	}
+	if from := f.Annotations[originMark]; len(from) > 0 {
+		return from[0]
+	}
+	return fromFlag
+}
+
+// typed says whether a flag was given on the command line itself. A variable is
+// a default: where it does not apply it is no mistake.
+func typed(cmd *cobra.Command, name string) bool { return origin(cmd, name) == fromFlag }
+
+// given says whether a flag has another value than its default.
+func given(cmd *cobra.Command, name string) bool { return origin(cmd, name) != "" }
+
+// fromFile says whether the value of a flag stands in blnkctl.yaml.
+func fromFile(cmd *cobra.Command, flag string) bool { return filepath.IsAbs(origin(cmd, flag)) }
+
+// dirOf is where relative paths in the value of a flag start: the folder of
+// blnkctl.yaml where the value stands there, else the working directory.
+func (a *app) dirOf(cmd *cobra.Command, flag string) (string, error) {
+	if fromFile(cmd, flag) {
+		return filepath.Dir(origin(cmd, flag)), nil
+	}
+	dir, err := a.env.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the working directory: %w", err)
+	}
+	return dir, nil
+}
+
+// abs makes a path absolute, from where blnkctl was started.
+func (a *app) abs(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path), nil
+	}
+	dir, err := a.env.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the working directory: %w", err)
+	}
+	return filepath.Join(dir, path), nil
+}
+
+// refuseTogether refuses flags that contradict each other when both were typed.
+func refuseTogether(cmd *cobra.Command, names ...string) error {
+	names = slices.DeleteFunc(names, func(name string) bool { return !typed(cmd, name) })
+	if len(names) > 1 {
+		return usage(helpHint(cmd), "--%s and --%s exclude each other", names[0], names[1])
+	}
+	return nil
+}
+
+// configFile returns blnkctl.yaml, read once; the zero File where there is none.
+func (a *app) configFile() (config.File, error) {
+	if a.config == nil {
+		file, err := config.Find(a.global.config, a.env.Getwd)
+		if err != nil {
+			return file, err
+		}
+		a.config = &file
+	}
+	return *a.config, nil
+}
