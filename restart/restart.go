@@ -187,12 +187,3 @@ func (s Schemes) Find(ref string) (scheme Scheme, place string, err error) {
 	}
 	return scheme, place, nil
 }
-
-// nothingBehind refuses a place for a scheme that takes none: what somebody
-// wrote there was meant to have an effect.
-func nothingBehind(scheme, place string) error {
-	if place != "" {
-		return fmt.Errorf("restart reference %q: nothing may stand behind %q", scheme+place, scheme)
-	}
-	return nil
-}
