@@ -14,13 +14,9 @@ import (
 // A Hook is a webhook receiver that the server knows: somebody else who holds
 // the key, since it signs what the hook is sent (Blnk internal/hooks).
 type Hook struct {
-	ID   string
-	Name string
-	// Type is when it is called: PRE_TRANSACTION or POST_TRANSACTION.
-	Type string
-	// URL is where it leads, without user name, query and fragment, which may
-	// hold a secret of the receiver.
-	URL string
+	ID, Name string
+	Type     string // when it is called: PRE_TRANSACTION or POST_TRANSACTION
+	URL      string // without user name, query and fragment, which may hold a secret of the receiver
 }
 
 // Hooks lists the transaction hooks of the server. It needs the live master

@@ -32,18 +32,12 @@ import (
 // nothing else.
 const DefaultTimeout = 10 * time.Second
 
-// maxBody bounds an answer, in bytes. A hook is some hundred bytes; more than
-// this is not a list of hooks.
+// maxBody bounds an answer, in bytes. A hook is some hundred.
 const maxBody = 1 << 20
 
-// Errors that a caller takes a decision on, besides those of package https.
-var (
-	// ErrUnsendable: no HTTP header can carry the key as it is, so no client
-	// could ever use it. The server was not asked.
-	ErrUnsendable = errors.New("an HTTP header cannot carry this key (white space at an end, or a control character)")
-	errNoHeader   = errors.New("the server saw no key: something in front of it drops the header " + blnk.KeyHeader)
-	errCache      = errors.New("a cache in front of the server answered, not the server")
-)
+// ErrUnsendable: no HTTP header can carry the key as it is, so no client could
+// ever use it. The server was not asked.
+var ErrUnsendable = errors.New("an HTTP header cannot carry this key (white space at an end, or a control character)")
 
 // Options is how a server may be reached; the Timeout of one question is
 // DefaultTimeout where it is 0.
@@ -52,9 +46,8 @@ type Options = https.Options
 // A Server is one address that is asked. It may be used by several goroutines
 // at once.
 type Server struct {
-	base *url.URL
-	// transport is used without an http.Client, which would follow redirects.
-	transport *http.Transport
+	base      *url.URL
+	transport *http.Transport // without an http.Client, which would follow redirects
 	timeout   time.Duration
 }
 
@@ -145,7 +138,7 @@ func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
 	location := r.Header.Get("Location")
 	switch {
 	case isCached(r.Header):
-		return errCache
+		return errors.New("a cache in front of the server answered, not the server")
 	case answer != blnk.Nothing:
 		return nil
 	case r.StatusCode == http.StatusTooManyRequests:
@@ -155,7 +148,7 @@ func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
 	case r.StatusCode == http.StatusOK:
 		return errors.New("HTTP 200, but no list of hooks: is this a Blnk server?")
 	case r.StatusCode == http.StatusUnauthorized && blnk.SawNoKey(body):
-		return errNoHeader
+		return fmt.Errorf("the server saw no key: something in front of it drops the header %s", blnk.KeyHeader)
 	case r.StatusCode == http.StatusUnauthorized, r.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("HTTP %d, but not in Blnk's words: is something in front of it?", r.StatusCode)
 	}

@@ -5,8 +5,7 @@
 // or redirect leads elsewhere. No proxy of the environment is used. No error
 // holds anything that the other side sent, since that could be the key again.
 //
-// It does not follow redirects and does not repeat anything: it makes
-// transports, and who uses them decides.
+// It follows no redirect and repeats nothing: that is for who uses a transport.
 package https
 
 import (
@@ -46,16 +45,13 @@ var (
 // Options is how a server may be reached.
 type Options struct {
 	// CACert is a file of PEM certificates that are trusted instead of the
-	// system's. "" trusts the system's.
+	// system's.
 	CACert string
-	// Proxy is the URL of a proxy (http, https or socks5). "" uses none,
-	// whatever the environment says. A server on this machine is asked
-	// without it.
-	Proxy string
-	// AllowPlaintext permits plain http to another machine.
-	AllowPlaintext bool
-	// Timeout limits one question; 0 is the default of who asks.
-	Timeout time.Duration
+	// Proxy is the URL of a proxy (http, https or socks5), for a server that
+	// is not on this machine. "" uses none.
+	Proxy          string
+	AllowPlaintext bool          // plain http to another machine
+	Timeout        time.Duration // of one question; 0 is the default of who asks
 }
 
 // New makes a transport for one server. It reads the CACert file, but does not
@@ -145,15 +141,14 @@ func Loopback(u *url.URL) bool {
 
 // parseProxy never shows the address: it may hold a password.
 func parseProxy(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" {
+	switch u, err := url.Parse(raw); {
+	case err != nil || u.Hostname() == "":
 		return nil, errors.New("proxy: want http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT")
-	}
-	switch u.Scheme {
-	case "http", "https", "socks5":
+	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5":
+		return nil, fmt.Errorf("proxy: unknown scheme %q (known: http, https, socks5)", u.Scheme)
+	default:
 		return u, nil
 	}
-	return nil, fmt.Errorf("proxy: unknown scheme %q (known: http, https, socks5)", u.Scheme)
 }
 
 // readRoots returns nil, which is the system's, where no file is named.
@@ -203,11 +198,8 @@ func Reason(err error, within time.Duration) error {
 		return fmt.Errorf("no answer within %s", within)
 	case errors.As(err, &name):
 		return fmt.Errorf("host name not found: %s", name.Name)
-	}
-	if reason := tlsReason(err); reason != nil {
-		return reason
-	}
-	switch {
+	case tlsReason(err) != nil:
+		return tlsReason(err)
 	case errors.As(err, &errno):
 		return errno
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -119,33 +119,6 @@ func (s *Server) AwaitExpiry(ctx context.Context, token string) error {
 	}
 }
 
-// AwaitLogout returns when no token of a login is left: "userpass-anna", say.
-func (s *Server) AwaitLogout(ctx context.Context, name string) error {
-	for {
-		here, err := s.loggedIn(ctx, name)
-		if err != nil || !here {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-func (s *Server) loggedIn(ctx context.Context, name string) (bool, error) {
-	list, err := s.Do(ctx, http.MethodGet, "auth/token/accessors?list=true", nil)
-	if err != nil {
-		return false, err
-	}
-	accessors, _ := list.Get("data", "keys").([]any)
-	for _, accessor := range accessors {
-		// One that has ended in the meantime is refused, and none.
-		_, answer, err := s.Call(ctx, s.RootToken, http.MethodPost, "auth/token/lookup-accessor", map[string]any{"accessor": accessor})
-		if err != nil || answer.Text("data", "display_name") == name {
-			return err == nil, err
-		}
-	}
-	return false, nil
-}
-
 // Env is the environment of somebody who uses this server with a token, "" for
 // none: the variables that Vault's own client reads, and a home folder.
 func (s *Server) Env(home, token string) []string {

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,9 @@ func newConn(o *options, opt store.Options) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{options: o, transport: transport}
-	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // Vault's client itself follows one
+	}}
 	usual := api.DefaultConfig().Backoff
 	config := &api.Config{
 		HttpClient: client, Timeout: usualTimeout, MaxRetries: 2, MinRetryWait: longestWait / 20, MaxRetryWait: longestWait,
@@ -86,21 +89,14 @@ func newConn(o *options, opt store.Options) (*conn, error) {
 // badVariable names the variable that Vault's client could not read, and does
 // not show what stands in it.
 func badVariable(err error) error {
-	var number *strconv.NumError
-	var address *url.Error
-	switch {
-	case errors.As(err, &number):
+	if _, ok := errors.AsType[*strconv.NumError](err); ok {
 		return errors.New("VAULT_MAX_RETRIES: want a number")
-	case errors.As(err, &address):
+	}
+	if _, ok := errors.AsType[*url.Error](err); ok {
 		return errors.New("VAULT_PROXY_ADDR: want a URL")
 	}
 	return fmt.Errorf("variables and certificates for Vault: %w", err)
 }
-
-// noRedirect leaves it to Vault's client to follow one redirect.
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-func (c *conn) insecure() bool { return c.transport.TLSClientConfig.InsecureSkipVerify }
 
 // RoundTrip stands between Vault's client and the network: the token goes to no
 // other scheme and port than those that were named, also where a redirect says
@@ -131,14 +127,11 @@ func (c *conn) tryAgain(ctx context.Context, r *http.Response, err error) (bool,
 
 // A request is what an error says of a question to Vault.
 type request struct {
-	act    string // what is done: "read secret/data/blnk"
-	path   string // behind /v1/
-	needs  string // the capability
-	writes bool   // must not be repeated blindly
-	// quiet: what Vault says could quote the body, with secrets of others.
-	quiet bool
-	// refused is the error where Vault says no: ErrRefused where it is nil.
-	refused error
+	act     string // what is done: "read secret/data/blnk"
+	path    string // behind /v1/
+	needs   string // the capability
+	writes  bool   // must not be repeated blindly
+	refused error  // where Vault says no; nil is ErrRefused
 }
 
 // A call asks through Vault's client.
@@ -237,10 +230,7 @@ func (c *conn) explain(ctx context.Context, r request, status int, err error) er
 			return err
 		}
 	}
-	if r.refused != nil {
-		return fmt.Errorf("%w: %s", r.refused, words)
-	}
-	return fmt.Errorf("%w: %s", ErrRefused, words)
+	return fmt.Errorf("%w: %s", cmp.Or(r.refused, ErrRefused), words)
 }
 
 // ill asks a server that failed how it is, since its words are the same for
@@ -279,35 +269,32 @@ func (c *conn) unreachable(err error) error {
 	case errors.Is(reason, https.ErrTLS):
 		return fmt.Errorf("%w: %w", ErrTLS, reason)
 	}
-	if c.transport.Proxy == nil && (c.env["VAULT_PROXY_ADDR"] != "" || c.env["VAULT_HTTP_PROXY"] != "") {
-		return fmt.Errorf("%w: %w (the proxy that the environment names is not used)", ErrUnreachable, reason)
+	note := ""
+	if c.transport.Proxy == nil && c.env["VAULT_PROXY_ADDR"]+c.env["VAULT_HTTP_PROXY"] != "" {
+		note = " (the proxy that the environment names is not used)"
 	}
-	return fmt.Errorf("%w: %w", ErrUnreachable, reason)
+	return fmt.Errorf("%w: %w%s", ErrUnreachable, reason, note)
 }
 
-// words are Vault's own, on one line, without anything that we showed it. What
-// is not in Vault's form is not among them: a gateway could send the request
-// back.
+// words are Vault's own. What is not in Vault's form is not among them, since a
+// gateway could send the request back, nor what Vault says of a write, since it
+// could quote the fields of others.
 func (c *conn) words(r request, said *api.ResponseError) string {
-	if r.quiet || said.RawError || len(said.Errors) == 0 {
+	if r.writes || said.RawError || len(said.Errors) == 0 {
 		return ""
 	}
-	text := []rune(c.clean(strings.Join(said.Errors, "; ")))
-	if len(text) > maxWords {
-		text = append(text[:maxWords], '…')
-	}
-	return ", " + string(text)
+	return ", " + c.clean(strings.Join(said.Errors, "; "))
 }
 
-// clean makes one line of a text from elsewhere, and masks what we showed.
+// clean makes one short line of a text from elsewhere, and masks in it what
+// Vault was shown.
 func (c *conn) clean(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)
-	return strings.Join(strings.Fields(run.Mask(text, c.shown...)), " ")
+	words := strings.FieldsFunc(run.Mask(text, c.shown...), func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) })
+	line := []rune(strings.Join(words, " "))
+	if len(line) > maxWords {
+		line = append(line[:maxWords], '…')
+	}
+	return string(line)
 }
 
 // shows remembers a secret that Vault gets to see.

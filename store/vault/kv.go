@@ -109,9 +109,6 @@ type entry struct {
 
 func (e entry) gone() bool { return e.exists && e.fields == nil }
 
-// hidden: deleted, but it could be brought back.
-func (e entry) hidden() bool { return e.gone() && !e.meta.Destroyed }
-
 // read reads a version of the secret, 0 the current one. A secret or version
 // that is not there is an entry that does not exist.
 func (s *Store) read(ctx context.Context, number int) (entry, error) {
@@ -188,7 +185,7 @@ func (s *Store) write(ctx context.Context, e entry, next secret.Key) error {
 	maps.Copy(fields, e.fields)
 	fields[s.field] = next.Reveal()
 	m := e.mount
-	r := request{act: "write " + m.data(), path: m.data(), needs: "update", writes: true, quiet: true}
+	r := request{act: "write " + m.data(), path: m.data(), needs: "update", writes: true}
 	if !e.exists {
 		r.needs = "create"
 	}
@@ -267,7 +264,7 @@ func (s *Store) Purge(ctx context.Context, dead secret.Key) error {
 	var hidden []string
 	sort := func(e entry) bool {
 		switch {
-		case e.hidden():
+		case e.gone() && !e.meta.Destroyed:
 			hidden = append(hidden, strconv.Itoa(e.meta.Version))
 		case e.key.Equal(dead) && !dead.IsZero():
 			doomed = append(doomed, e.meta.Version)
@@ -278,22 +275,15 @@ func (s *Store) Purge(ctx context.Context, dead secret.Key) error {
 		return err
 	}
 	sort(now)
-	if err := s.destroy(ctx, now.mount, doomed); err != nil || len(hidden) == 0 {
+	if len(doomed) > 0 {
+		r := request{act: fmt.Sprintf("destroy the versions %v of %s", doomed, s.place), path: now.mount.destroy(), needs: "update"}
+		err = s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
+			return v.KVv2(now.mount.path).Destroy(ctx, now.mount.rest, doomed) // does no harm where it is repeated
+		})
+	}
+	if err != nil || len(hidden) == 0 {
 		return err
 	}
-	numbers := strings.Join(hidden, ", ")
-	return hint.Add(fmt.Errorf("%s: %w (%s): they can be brought back, and may hold the dead key", act, ErrHidden, numbers),
+	return hint.Add(fmt.Errorf("%s: %w (%s): they can be brought back, and may hold the dead key", act, ErrHidden, strings.Join(hidden, ", ")),
 		"vault kv destroy -versions=%s %s", strings.Join(hidden, ","), s.place)
-}
-
-func (s *Store) destroy(ctx context.Context, m mount, versions []int) error {
-	if len(versions) == 0 {
-		return nil
-	}
-	// To destroy again what is destroyed already does no harm: no write that
-	// must not be repeated.
-	r := request{act: fmt.Sprintf("destroy the versions %v of %s", versions, s.place), path: m.destroy(), needs: "update"}
-	return s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
-		return v.KVv2(m.path).Destroy(ctx, m.rest, versions)
-	})
 }

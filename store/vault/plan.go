@@ -34,7 +34,7 @@ func (s *Store) Remarks(ctx context.Context) ([]string, error) {
 		add("the version of %s is from the future (%s), which proves no age: one of the clocks, Vault's or this one, is wrong",
 			s.place, start.UTC().Format(time.DateTime+" MST"))
 	}
-	if s.conn.insecure() {
+	if s.conn.transport.TLSClientConfig.InsecureSkipVerify {
 		add("VAULT_SKIP_VERIFY is set: whoever stands in for Vault gets the key")
 	}
 	if s.conn.method.path == "" && s.conn.api.Token() != "" { // no other token can be had
