@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -137,8 +138,10 @@ func (f *feed) rest() bool {
 }
 
 // printed is what a command wrote to its stdout. What is too long is taken all
-// the same: a command that cannot get rid of its output would never end.
+// the same: a command that cannot get rid of its output would never end. One that
+// hangs in the kernel may still write when it is given up.
 type printed struct {
+	mu      sync.Mutex
 	most    int
 	data    []byte
 	tooLong bool
@@ -146,10 +149,19 @@ type printed struct {
 
 // Write takes all.
 func (p *printed) Write(data []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	room := p.most - len(p.data)
 	p.tooLong = p.tooLong || len(data) > room
 	p.data = append(p.data, data[:min(len(data), room)]...)
 	return len(data), nil
+}
+
+// key is what must not show in other output, however the command ended.
+func (p *printed) key() secret.Key {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return secret.New(strings.TrimSpace(string(p.data)))
 }
 
 // privateFile makes a file that only this process and its children can reach:

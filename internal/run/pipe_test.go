@@ -71,6 +71,7 @@ func TestRead(t *testing.T) {
 		{"nothing", "echo b >&2", "", "b\n", ""},
 		{"masked on stderr", "echo " + piped + "; echo got " + piped + " >&2", piped + "\n", "got [redacted]\n", ""},
 		{"failed behind it", "echo " + piped + "; echo got " + piped + " >&2; exit 3", "", "got [redacted]\n", "run sh: exit status 3"},
+		{"killed behind it", "echo " + piped + "; echo got " + piped + " >&2; kill -KILL $$", "", "got [redacted]\n", "run sh: ended by signal: killed"},
 		{"far too long", "head -c 10000000 /dev/zero", "", "", "run sh: too much on its stdout: more than 64 KiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -138,7 +138,7 @@ func (c Cmd) Read(ctx context.Context) (secret.Key, Result, error) {
 	if err != nil {
 		return secret.Key{}, res, err
 	}
-	return secret.New(string(out.data)), res, nil
+	return secret.New(string(out.data)), res, nil // nobody writes any more
 }
 
 // Check says, without running it, whether the program can be found and run. It
@@ -195,8 +195,8 @@ func (c Cmd) run(ctx context.Context, stdout *printed) (Result, error) {
 	if in != nil {
 		res.Unread = in.rest()
 	}
-	if stdout != nil && res.Exit != givenUp {
-		keys = append(keys, secret.New(strings.TrimSpace(string(stdout.data))))
+	if stdout != nil {
+		keys = append(keys, stdout.key())
 	}
 	if cmd.Process != nil {
 		if res.Output, err = tail(out, keys); err != nil {
