@@ -39,7 +39,12 @@ func TestCompose(t *testing.T) {
 			if v.version != "" && !needs.Compose().Required() {
 				t.Skip("BLNKCTL_COMPOSE=required tests this Compose too")
 			}
-			condition := func(cond string) (bool, error) { return false, nil } // [compose1]
+			condition := func(cond string) (bool, error) {
+				if cond == "compose1" {
+					return false, nil
+				}
+				return scriptCondition(cond)
+			}
 			runDockerScripts(t, "compose", v.scripts, image, condition, func(env *testscript.Env) error {
 				env.Setenv("V", "2")
 				env.Setenv("COMPOSE", "docker compose")

@@ -51,7 +51,13 @@ type hold struct{ pid, tracer int }
 
 func untilHeld(ts *testscript.TestScript, name string) *hold {
 	h := &hold{pid: spawned(ts, name, ".pid")}
-	until(ts, name+" to be held", h.find)
+	over := filepath.Join(ts.Getenv("RUN"), name+".exit")
+	until(ts, name+" to be held", func() error {
+		if exists(over) == nil {
+			ts.Fatalf("%s has ended, and was not held", name)
+		}
+		return h.find()
+	})
 	return h
 }
 
