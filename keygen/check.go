@@ -26,25 +26,9 @@ const (
 	Fatal
 )
 
-// The codes of findings, for programs.
-const (
-	CodeEmpty       = "empty"       // no key
-	CodeSpace       = "space"       // white space that HTTP strips, or that others split at
-	CodeControl     = "control"     // line breaks and other control characters
-	CodeNonASCII    = "non-ascii"   // characters that clients encode differently
-	CodeMangled     = "mangled"     // characters that dotenv files or compose interpret
-	CodeLong        = "long"        // too long for a header line
-	CodeBits        = "bits"        // under secret.MinBits
-	CodeRepeated    = "repeated"    // why it is under it
-	CodeSequential  = "sequential"  // why it is under it
-	CodePlaceholder = "placeholder" // from documentation, or made of such words
-	CodeChecksum    = "checksum"    // truncated or mistyped
-	CodeLength      = "length"      // not the length that Blnk demands
-)
-
-// A Finding is one thing that is wrong with a key. Text is a sentence without
-// a subject for people ("has white space at an end …"); it never holds more of
-// the key than the kind of characters in it.
+// A Finding is one thing that is wrong with a key. Code names it for programs;
+// Text is a sentence without a subject for people ("has white space at an end
+// …"), and never holds more of the key than the kind of characters in it.
 type Finding struct {
 	Code     string
 	Severity Severity
@@ -62,16 +46,14 @@ func Worst(findings []Finding) Severity {
 
 // Check judges a master key or metrics token: something that travels in an
 // HTTP header. The worst findings come first.
-func Check(k secret.Key) []Finding {
-	return check(k, Fatal)
-}
+func Check(k secret.Key) []Finding { return check(k, Fatal) }
 
 // CheckTokenization judges a tokenization secret. It never travels, so that
 // white space only makes it fragile; but its length must be right.
 func CheckTokenization(k secret.Key) []Finding {
 	found := check(k, Fragile)
 	if n := len(k.Reveal()); n != TokenizationLength && n != 0 {
-		found = append(found, Finding{CodeLength, Fatal,
+		found = append(found, Finding{"length", Fatal,
 			fmt.Sprintf("has %d bytes instead of %d: Blnk turns tokenization off", n, TokenizationLength)})
 	}
 	return sorted(found)
@@ -80,16 +62,16 @@ func CheckTokenization(k secret.Key) []Finding {
 // check judges k. What a header cannot carry is of the severity unsendable.
 func check(k secret.Key, unsendable Severity) []Finding {
 	if k.IsZero() {
-		return []Finding{{CodeEmpty, Fatal, "is empty"}}
+		return []Finding{{"empty", Fatal, "is empty"}}
 	}
 	value := k.Reveal()
 	body, prefixed, whole := splitPrefixed(value)
 	found := characters(value, unsendable)
 	if prefixed && !whole {
-		found = append(found, Finding{CodeChecksum, Weak, "is truncated or mistyped: its checksum is wrong"})
+		found = append(found, Finding{"checksum", Weak, "is truncated or mistyped: its checksum is wrong"})
 	}
 	if isPlaceholder(body) {
-		found = append(found, Finding{CodePlaceholder, Weak, "is a known placeholder or made of usual words"})
+		found = append(found, Finding{"placeholder", Weak, "is a known placeholder or made of usual words"})
 	}
 	found = append(found, strength(body)...)
 	return sorted(found)
@@ -99,24 +81,24 @@ func check(k secret.Key, unsendable Severity) []Finding {
 func characters(value string, unsendable Severity) []Finding {
 	var found []Finding
 	if strings.Trim(value, " \t") != value {
-		found = append(found, Finding{CodeSpace, unsendable, "begins or ends with white space, which no HTTP client can send"})
+		found = append(found, Finding{"space", unsendable, "begins or ends with white space, which no HTTP client can send"})
 	} else if strings.ContainsAny(value, " \t") {
-		found = append(found, Finding{CodeSpace, Fragile, "has white space in it, where env files and shells cut"})
+		found = append(found, Finding{"space", Fragile, "has white space in it, where env files and shells cut"})
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		found = append(found, Finding{CodeControl, unsendable, "has a line break or another control character, which no HTTP client can send"})
+		found = append(found, Finding{"control", unsendable, "has a line break or another control character, which no HTTP client can send"})
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r > 0x7f }) {
-		found = append(found, Finding{CodeNonASCII, Fragile, "has characters outside ASCII, which clients encode in different ways"})
+		found = append(found, Finding{"non-ascii", Fragile, "has characters outside ASCII, which clients encode in different ways"})
 	}
 	// "$" is expanded by compose, "#" begins a comment in an env file, quotes
 	// and backslashes are taken off by both, a back-tick by shells.
 	if strings.ContainsAny(value, "$#'\"\\`") {
-		found = append(found, Finding{CodeMangled, Fragile, "has a quote, back-tick, backslash, $ or #, which env files, compose or shells interpret"})
+		found = append(found, Finding{"mangled", Fragile, "has a quote, back-tick, backslash, $ or #, which env files, compose or shells interpret"})
 	}
 	// nginx and others give a header line 8 KiB; half of it leaves room.
 	if len(value) > 4<<10 {
-		found = append(found, Finding{CodeLong, Fragile, fmt.Sprintf("has %d bytes: proxies refuse long header lines", len(value))})
+		found = append(found, Finding{"long", Fragile, fmt.Sprintf("has %d bytes: proxies refuse long header lines", len(value))})
 	}
 	return found
 }
@@ -127,12 +109,12 @@ func strength(body string) []Finding {
 	if bits >= secret.MinBits {
 		return nil
 	}
-	found := []Finding{{CodeBits, Weak, fmt.Sprintf("has about %d bits, want %d", bits, secret.MinBits)}}
+	found := []Finding{{"bits", Weak, fmt.Sprintf("has about %d bits, want %d", bits, secret.MinBits)}}
 	switch {
 	case isSequential(body):
-		found = append(found, Finding{CodeSequential, Weak, "counts up or down"})
+		found = append(found, Finding{"sequential", Weak, "counts up or down"})
 	case isRepeated(body):
-		found = append(found, Finding{CodeRepeated, Weak, "repeats itself"})
+		found = append(found, Finding{"repeated", Weak, "repeats itself"})
 	}
 	return found
 }
