@@ -11,7 +11,6 @@ import (
 	"unicode"
 
 	"github.com/blnkctl/blnkctl/blnk"
-	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -104,7 +103,7 @@ func readSecret(ctx context.Context, a *app, file string) (text, from string, er
 	text, err = await(ctx, func() (string, error) { return readFile(path) })
 	if opening, ok := errors.AsType[*fs.PathError](err); ok && opening.Op == "open" {
 		// Somebody may have taken the flag for the key itself.
-		if len(file) > maxShown || strings.Contains(file, keygen.Prefix) {
+		if len(file) > maxShown || strings.Contains(file, secret.Prefix) {
 			err = errors.New("no such file (the flag wants the name of a file, not a key)")
 		}
 		return "", "", fail(exitUsage, fmt.Errorf("--key-file: %w", err), "")

@@ -148,7 +148,7 @@ func TestGeneratedKeysAreFine(t *testing.T) {
 // every two neighbours that changed places, every doubled character.
 func TestChecksumFindsMistakes(t *testing.T) {
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	begin := len(keygen.Prefix)
+	begin := len(secret.Prefix)
 	check := func(key string) {
 		t.Helper()
 		if key != vector && !strings.Contains(summary(keygen.Check(secret.New(key))), "weak:checksum") {
@@ -167,7 +167,7 @@ func TestChecksumFindsMistakes(t *testing.T) {
 			check(vector[:i] + vector[i+1:i+2] + vector[i:i+1] + vector[i+2:])
 		}
 	}
-	check(keygen.Prefix + strings.ToLower(vector[begin:]))
+	check(secret.Prefix + strings.ToLower(vector[begin:]))
 	check(vector + "=")
 }
 
@@ -227,7 +227,7 @@ func FuzzCheck(f *testing.F) {
 					t.Errorf("the finding %q holds the key", text)
 				}
 			}
-			if key.Bits() < secret.MinBits && keygen.Worst(found) < keygen.Weak && value != "" && !strings.HasPrefix(value, keygen.Prefix) {
+			if key.Bits() < secret.MinBits && keygen.Worst(found) < keygen.Weak && value != "" && !strings.HasPrefix(value, secret.Prefix) {
 				t.Errorf("%q is weak, and nothing is found", value)
 			}
 		}

@@ -18,9 +18,6 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// Prefix begins every key of the format Prefixed.
-const Prefix = secret.Prefix
-
 // ErrUnsupported means that a key of the wanted format, strength or use is not
 // made here.
 var ErrUnsupported = errors.New("not supported")
