@@ -126,8 +126,8 @@ type Options struct {
 	// chooses another one. "" leaves the scheme's.
 	DefaultField string
 	// Env is the environment ("NAME=value", of a repeated name the last) for
-	// a place that is found through variables, as Vault is. nil is an empty
-	// one: a store reads no variable of this process by itself.
+	// secrets that a reference names by their variables. nil is an empty one.
+	// (Vault's own client reads its VAULT_* variables of this process.)
 	Env []string
 	// Stdin is where a reference that names "-" reads a secret from. nil is
 	// an empty one. It is read when the store is first used.

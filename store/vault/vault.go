@@ -13,7 +13,9 @@
 // The token goes to the address that was named, and where a redirect leads to
 // another host, as a standby's does, only with the same scheme and port.
 //
-// It does not promise that Vault keeps what it took: that is its storage's and
+// More than half of the package is five ways to get a token, and what Vault, a
+// standby, a proxy or a network answer instead of the secret: each named, with
+// what helps. It does not promise that Vault keeps what it took: that is its storage's and
 // its replication's business. It does not renew a token, and does not log out:
 // a token that it got from a login lives until Vault ends it.
 package vault
