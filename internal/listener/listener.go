@@ -9,6 +9,7 @@
 package listener
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -82,7 +83,10 @@ func Find(port int) (found []Process, err error) {
 		for _, link := range held {
 			seen[link] = true
 		}
-		if p, ok := Look(pid); ok && len(held) > 0 {
+		if len(held) == 0 {
+			continue // most processes: looking at one costs more than at its descriptors
+		}
+		if p, ok := Look(pid); ok {
 			found = append(found, p)
 		}
 	}
@@ -95,18 +99,31 @@ func Find(port int) (found []Process, err error) {
 // listening returns the sockets that listen on the port, as the links of
 // /proc/PID/fd show them (proc_pid_net(5)).
 func listening(port int) (map[string]bool, error) {
-	const listens = "0A" // TCP_LISTEN, include/net/tcp_states.h
+	const listens, asked = "0A", "03" // TCP_LISTEN, TCP_SYN_RECV: include/net/tcp_states.h
 	sockets := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, err := os.ReadFile(table)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // IPv6 may be off
+		file, err := os.Open(table)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // IPv6 may be off
+		}
+		if err != nil {
 			return nil, fmt.Errorf("find who listens on port %d: %w", port, err)
 		}
-		for line := range bytes.Lines(text) {
-			column := strings.Fields(string(line))
-			if len(column) > 9 && column[3] == listens && strings.HasSuffix(column[1], fmt.Sprintf(":%04X", port)) {
+		lines := bufio.NewScanner(file)
+		lines.Scan() // the heading
+		for lines.Scan() {
+			column := strings.Fields(lines.Text())
+			if len(column) < 10 || column[3] != listens && column[3] != asked {
+				break // those that listen come first, and there may be very many others
+			}
+			if column[3] == listens && strings.HasSuffix(column[1], fmt.Sprintf(":%04X", port)) {
 				sockets["socket:["+column[9]+"]"] = true
 			}
+		}
+		err = lines.Err()
+		_ = file.Close()
+		if err != nil {
+			return nil, fmt.Errorf("find who listens on port %d: %w", port, err)
 		}
 	}
 	return sockets, nil
