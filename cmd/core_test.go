@@ -22,6 +22,14 @@ func TestNoCoreFile(t *testing.T) {
 	if aborted(t, dir, fifo, "blnkctl", "verify", "--key-file", fifo, "--server", "http://127.0.0.1:9").CoreDump() {
 		t.Error("blnkctl was dumped")
 	}
+	// What it becomes is as it would be without it.
+	key := filepath.Join(dir, "key.json")
+	if err := os.WriteFile(key, []byte(`{"server": {"secret_key": "1mQ8xT2vLr5ZkY0bNc7WdJ4hSg9PfE3uAqXoR6iVtKz"}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !aborted(t, dir, fifo, "blnkctl", "exec", "--store", "blnkjson:"+key, "--", "cat", fifo).CoreDump() {
+		t.Error("the command of exec was not dumped")
+	}
 }
 
 // aborted starts a program that reads from the FIFO, and aborts it as soon as
