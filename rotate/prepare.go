@@ -185,7 +185,7 @@ func patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verd
 	}
 }
 
-// due judges the age of the current key by Intent.IfOlderThan.
+// due says whether the age of the current key is over Intent.IfOlderThan.
 func (r *run) due(ctx context.Context, current secret.Key) (Due, error) {
 	if r.in.IfOlderThan == 0 || r.in.Compromised {
 		return Due{Yes: true, Why: "asked for"}, nil

@@ -267,8 +267,24 @@ func (r *run) abandon(ctx context.Context, key secret.Key) error {
 		return r.getStuck(ctx, err)
 	}
 	r.warn("rotation %s was abandoned: the key in force is %s", r.report.Rotation, key.Name())
-	r.warn("workers not proved: restart them, unless that was done with this key")
+	if !r.workersHave(key) {
+		r.warn("workers not proved: restart them, unless that was done with this key")
+	}
 	return nil
+}
+
+// workersHave says whether the journal tells that the workers run with key: it
+// was theirs and no restart was begun, or the restart with it succeeded.
+func (r *run) workersHave(key secret.Key) bool {
+	switch {
+	case r.rec == nil:
+		return false
+	case r.rec.Row == rowSet && !r.undoing():
+		return key.Equal(r.rec.live())
+	default:
+		restarted := r.rec.Row == rowTest || r.rec.Row == rowFinish
+		return restarted && r.WorkersProved && key.Equal(r.rec.want())
+	}
 }
 
 // turn puts a rotation that failed on its way forward back to the old key. Where
