@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -157,15 +158,17 @@ func TestContext(t *testing.T) {
 func TestContextEndsAtAnAttempt(t *testing.T) {
 	dir := t.TempDir()
 	defer mustLock(t, dir, 0)()
-	for range 60 {
-		ctx, cancel := context.WithTimeout(t.Context(), pollMin)
-		_, err := Lock(ctx, dir, time.Minute)
-		cancel()
-		var held *HeldError
-		if !errors.As(err, &held) || !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("got %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		for range 60 {
+			ctx, cancel := context.WithTimeout(t.Context(), pollMin)
+			_, err := Lock(ctx, dir, time.Minute)
+			cancel()
+			var held *HeldError
+			if !errors.As(err, &held) || !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("got %v", err)
+			}
 		}
-	}
+	})
 }
 
 func TestUnlock(t *testing.T) {
