@@ -71,18 +71,18 @@ func TestCopies(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world, r *process) {
 			box := &letterbox{fail: errFault}
 			r.Copies, r.Spec.Stores = []store.Copy{box}, append(r.Spec.Stores, box.String())
-			if res, err := r.Run(t.Context()); err != nil || !slices.Equal(res.Unwritten, w.facts.Behind) || len(w.facts.Behind) != 1 {
-				t.Fatalf("%+v, %v, %+v", res, err, w.facts)
+			if res, err := r.Run(t.Context()); err != nil || !slices.Equal(res.Unwritten, w.history.Unwritten) || len(w.history.Unwritten) != 1 {
+				t.Fatalf("%+v, %v, %+v", res, err, w.history)
 			}
-			proved, touches := w.facts.ProvedAt, len(w.trace)
+			proved, touches := w.history.ProvedAt, len(w.trace)
 			for _, fail := range []error{errFault, nil} {
 				box.fail = fail
 				if res, err := r.syncing().Run(t.Context()); err != nil || res.Outcome != Synced || res.Incomplete != (fail != nil) {
 					t.Errorf("%+v, %v", res, err)
 				}
 			}
-			if !box.last().Equal(newKey) || w.facts.Behind != nil || !w.facts.ProvedAt.Equal(proved) {
-				t.Errorf("%+v", w.facts)
+			if !box.last().Equal(newKey) || w.history.Unwritten != nil || !w.history.ProvedAt.Equal(proved) {
+				t.Errorf("%+v", w.history)
 			}
 			if res, err := r.syncing().Run(t.Context()); err != nil || res.Outcome != InSync || len(box.got) != 1 {
 				t.Errorf("%+v, %v, %d writes", res, err, len(box.got))

@@ -368,33 +368,33 @@ func TestDue(t *testing.T) {
 	fp := oldKey.Fingerprint()
 	refs := digest(newWorld().process(Intent{}).Spec)
 	for name, c := range map[string]struct {
-		facts state.Facts
-		opt   Intent
-		weak  string
-		want  Outcome
+		history state.History
+		opt     Intent
+		weak    string
+		want    Outcome
 	}{
-		"proved long ago":           {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day)}, want: Rotated},
-		"proved lately":             {facts: state.Facts{Key: fp, ProvedAt: ago(89 * day)}, want: NotDue},
-		"seen long ago":             {facts: state.Facts{Key: fp, SeenAt: ago(91 * day)}, want: Rotated},
-		"seen lately":               {facts: state.Facts{Key: fp, SeenAt: ago(89 * day)}, want: NotDue},
-		"a time in the future":      {facts: state.Facts{Key: fp, ProvedAt: ago(-day)}, want: Rotated},
-		"rolled back in the future": {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(-day), FailedRefs: refs}, want: Rotated},
+		"proved long ago":           {history: state.History{Key: fp, ProvedAt: ago(91 * day)}, want: Rotated},
+		"proved lately":             {history: state.History{Key: fp, ProvedAt: ago(89 * day)}, want: NotDue},
+		"seen long ago":             {history: state.History{Key: fp, SeenAt: ago(91 * day)}, want: Rotated},
+		"seen lately":               {history: state.History{Key: fp, SeenAt: ago(89 * day)}, want: NotDue},
+		"a time in the future":      {history: state.History{Key: fp, ProvedAt: ago(-day)}, want: Rotated},
+		"rolled back in the future": {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(-day), FailedRefs: refs}, want: Rotated},
 		"never seen, adopt":         {opt: Intent{IfUnknown: AdoptUnknown}, want: Adopted},
 		"never seen, rotate":        {opt: Intent{IfUnknown: RotateUnknown}, want: Rotated},
-		"another key was proved":    {facts: state.Facts{Key: "sha256:other", ProvedAt: ago(day)}, opt: Intent{IfUnknown: AdoptUnknown}, want: Adopted},
-		"weak":                      {facts: state.Facts{Key: fp, ProvedAt: ago(day)}, weak: "a placeholder", want: Rotated},
-		"compromised":               {facts: state.Facts{Key: fp, ProvedAt: ago(day)}, opt: Intent{Compromised: true}, want: Rotated},
-		"rolled back just now":      {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(59 * time.Minute), FailedRefs: refs}, want: NotDue},
-		"rolled back an hour ago":   {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Hour), FailedRefs: refs}, want: Rotated},
-		"rolled back three times":   {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4*time.Hour - 1), FailedRefs: refs}, want: NotDue},
-		"three times, later":        {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4 * time.Hour), FailedRefs: refs}, want: Rotated},
-		"a hundred times":           {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 100, FailedAt: ago(day), FailedRefs: refs}, want: Rotated},
-		"with other references":     {facts: state.Facts{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Minute), FailedRefs: "other"}, want: Rotated},
+		"another key was proved":    {history: state.History{Key: "sha256:other", ProvedAt: ago(day)}, opt: Intent{IfUnknown: AdoptUnknown}, want: Adopted},
+		"weak":                      {history: state.History{Key: fp, ProvedAt: ago(day)}, weak: "a placeholder", want: Rotated},
+		"compromised":               {history: state.History{Key: fp, ProvedAt: ago(day)}, opt: Intent{Compromised: true}, want: Rotated},
+		"rolled back just now":      {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(59 * time.Minute), FailedRefs: refs}, want: NotDue},
+		"rolled back an hour ago":   {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Hour), FailedRefs: refs}, want: Rotated},
+		"rolled back three times":   {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4*time.Hour - 1), FailedRefs: refs}, want: NotDue},
+		"three times, later":        {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4 * time.Hour), FailedRefs: refs}, want: Rotated},
+		"a hundred times":           {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 100, FailedAt: ago(day), FailedRefs: refs}, want: Rotated},
+		"with other references":     {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Minute), FailedRefs: "other"}, want: Rotated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world, _ *process) {
 				c.opt.IfOlderThan = 90 * day
-				w.facts = c.facts
+				w.history = c.history
 				r := w.process(c.opt)
 				r.Now = func() time.Time { return now }
 				r.Weak = func(secret.Key) string { return c.weak }
@@ -402,8 +402,8 @@ func TestDue(t *testing.T) {
 				if err != nil || res.Outcome != c.want {
 					t.Errorf("%q, %v; want %q", res.Outcome, err, c.want)
 				}
-				if c.want == Adopted && (w.facts.Key != fp || !w.facts.SeenAt.Equal(now)) {
-					t.Errorf("adopted: %+v", w.facts)
+				if c.want == Adopted && (w.history.Key != fp || !w.history.SeenAt.Equal(now)) {
+					t.Errorf("adopted: %+v", w.history)
 				}
 			})
 		})
@@ -417,7 +417,7 @@ func TestARollbackIsRemembered(t *testing.T) {
 		if _, err := r.Run(t.Context()); !errors.Is(err, ErrUndone) {
 			t.Fatal(err)
 		}
-		f := w.facts
+		f := w.history
 		if f.Failures != 1 || f.FailedRefs != digest(r.Spec) || !f.FailedAt.Equal(time.Now().UTC()) {
 			t.Errorf("%+v", f)
 		}

@@ -112,38 +112,38 @@ func (r *run) writeLate(ctx context.Context, d draft) error {
 // remember writes what the next run has to know: since when the key is proved,
 // or that a rotation failed.
 func (r *run) remember() error {
-	before, err := r.State.LoadFacts()
+	before, err := r.State.LoadHistory()
 	if err != nil {
 		return err
 	}
-	facts, fp := before, r.rec.next().Fingerprint()
+	history, fp := before, r.rec.next().Fingerprint()
 	switch {
-	case r.rec.Event == Sync && (r.undoing() || facts.Key == fp):
+	case r.rec.Event == Sync && (r.undoing() || history.Key == fp):
 		// A sync that failed is no reason to put off a rotation.
 	case r.rec.Event == Sync: // a key that came from elsewhere is seen, not made
-		facts = state.Facts{Key: fp, SeenAt: r.env.Now().UTC(), Rotation: r.rec.ID}
+		history = state.History{Key: fp, SeenAt: r.env.Now().UTC(), Rotation: r.rec.ID}
 	case !r.undoing():
-		facts = state.Facts{Key: fp, ProvedAt: r.env.Now().UTC(), Rotation: r.rec.ID}
-	case facts.Rotation == r.rec.ID || r.rec.Aborted:
+		history = state.History{Key: fp, ProvedAt: r.env.Now().UTC(), Rotation: r.rec.ID}
+	case history.Rotation == r.rec.ID || r.rec.Aborted:
 		// counted already, or no failure
 	default:
-		facts.Rotation = r.rec.ID
-		facts.Failures++
-		facts.FailedAt = r.env.Now().UTC()
-		facts.FailedRefs = digest(r.Spec)
+		history.Rotation = r.rec.ID
+		history.Failures++
+		history.FailedAt = r.env.Now().UTC()
+		history.FailedRefs = digest(r.Spec)
 	}
 	// Of other copies than this rotation's stays known what was known.
-	facts.Behind = nil
-	for _, ref := range before.Behind {
+	history.Unwritten = nil
+	for _, ref := range before.Unwritten {
 		if !slices.Contains(r.Spec.Stores, ref) {
-			facts.Behind = append(facts.Behind, ref)
+			history.Unwritten = append(history.Unwritten, ref)
 		}
 	}
-	facts.Behind = append(facts.Behind, r.rec.Unwritten...)
-	if (r.undoing() || r.rec.Event == Sync) && reflect.DeepEqual(facts, before) {
+	history.Unwritten = append(history.Unwritten, r.rec.Unwritten...)
+	if (r.undoing() || r.rec.Event == Sync) && reflect.DeepEqual(history, before) {
 		return nil
 	}
-	return r.State.SaveFacts(facts)
+	return r.State.SaveHistory(history)
 }
 
 // digest tells targets apart; the waiting after a rollback is for the same one.

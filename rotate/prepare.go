@@ -190,11 +190,11 @@ func (r *run) due(ctx context.Context, current secret.Key) (Due, error) {
 	if r.in.IfOlderThan == 0 || r.in.Compromised {
 		return Due{Yes: true, Why: "asked for"}, nil
 	}
-	facts, err := r.State.LoadFacts()
+	history, err := r.State.LoadHistory()
 	if err != nil {
 		return Due{}, err
 	}
-	if next := r.nextTry(facts); r.env.Now().Before(next) {
+	if next := r.nextTry(history); r.env.Now().Before(next) {
 		return Due{Why: fmt.Sprintf("the last rotation was rolled back; the next try is due at %s",
 			next.Format("2006-01-02 15:04:05 MST"))}, nil
 	}
@@ -203,11 +203,11 @@ func (r *run) due(ctx context.Context, current secret.Key) (Due, error) {
 			return Due{Yes: true, Why: "the key is weak: " + why}, nil
 		}
 	}
-	since, how := facts.ProvedAt, "rotated"
+	since, how := history.ProvedAt, "rotated"
 	if since.IsZero() {
-		since, how = facts.SeenAt, "first seen"
+		since, how = history.SeenAt, "first seen"
 	}
-	if facts.Key == "" || facts.Key != current.Fingerprint() || since.IsZero() {
+	if history.Key == "" || history.Key != current.Fingerprint() || since.IsZero() {
 		if since, how = r.created(ctx), "written"; since.IsZero() {
 			return r.unknownAge(current)
 		}
@@ -248,7 +248,7 @@ func (r *run) unknownAge(current secret.Key) (Due, error) {
 // nextTry is how long to wait after rotations of the same target that were put
 // back: 1 h, 2 h, … 24 h, so that cron does not restart production twice a night.
 // The zero time where there is nothing to wait for.
-func (r *run) nextTry(f state.Facts) time.Time {
+func (r *run) nextTry(f state.History) time.Time {
 	if f.Failures == 0 || f.FailedRefs != digest(r.Spec) || f.FailedAt.After(r.env.Now()) {
 		return time.Time{}
 	}
@@ -358,14 +358,14 @@ func liveKey(ctx context.Context, s *proof.Server, candidates []secret.Key) (sec
 // findLate: every store and server has the source's key. Copies that cannot be
 // read may still be known to lack it.
 func (r *run) findLate(d *draft) error {
-	facts, err := r.State.LoadFacts()
+	history, err := r.State.LoadHistory()
 	if err != nil {
 		return err
 	}
 	d.plan.Due.Why = fmt.Sprintf("every store and server has %s", d.next.Name())
 	for _, c := range r.Copies {
 		d.plan.Due.Why += fmt.Sprintf("; %s is write-only and was not compared", c)
-		if slices.Contains(facts.Behind, c.String()) {
+		if slices.Contains(history.Unwritten, c.String()) {
 			d.late = append(d.late, c)
 			d.plan.Differs = append(d.plan.Differs, c.String()+" could not be written by an earlier run")
 		}
@@ -445,12 +445,12 @@ func (r *run) notDue(p Plan) error {
 	if !p.Due.Adopt {
 		return nil
 	}
-	facts, err := r.State.LoadFacts()
+	history, err := r.State.LoadHistory()
 	if err != nil {
 		return err
 	}
-	facts.Key, facts.SeenAt, facts.ProvedAt = p.Old, r.env.Now().UTC(), time.Time{}
-	if err := r.State.SaveFacts(facts); err != nil {
+	history.Key, history.SeenAt, history.ProvedAt = p.Old, r.env.Now().UTC(), time.Time{}
+	if err := r.State.SaveHistory(history); err != nil {
 		return err
 	}
 	r.report.Outcome = Adopted

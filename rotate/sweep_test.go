@@ -171,8 +171,8 @@ func (w *world) checkAudit(success Outcome, story string) string {
 		return story + ": the audit log tells another end"
 	case newEverywhere && rotated == 0:
 		return story + ": the new key is in force and the audit log does not say so"
-	case newEverywhere != (w.facts.Key == newKey.Fingerprint()):
-		return story + ": the facts tell another end"
+	case newEverywhere != (w.history.Key == newKey.Fingerprint()):
+		return story + ": the history says another end"
 	}
 	return ""
 }

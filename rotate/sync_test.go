@@ -85,8 +85,8 @@ func TestSyncIsNoRotation(t *testing.T) {
 		if _, err := syncs(r); err != nil {
 			t.Fatal(err)
 		}
-		if w.made != 0 || w.facts.Key != newKey.Fingerprint() || !w.facts.ProvedAt.IsZero() || w.facts.SeenAt.IsZero() {
-			t.Errorf("%d keys made, %+v", w.made, w.facts)
+		if w.made != 0 || w.history.Key != newKey.Fingerprint() || !w.history.ProvedAt.IsZero() || w.history.SeenAt.IsZero() {
+			t.Errorf("%d keys made, %+v", w.made, w.history)
 		}
 		if len(w.audit) != 1 || w.audit[0].Event != "sync" || w.audit[0].Outcome != string(Synced) {
 			t.Errorf("audit: %+v", w.audit)

@@ -18,7 +18,7 @@ import (
 
 // A world is everything outside of the engine: two stores, a server and a
 // worker that load the key of the second store when they start, a journal, the
-// facts and the audit log. Everything in it survives a crash of the engine.
+// history and the audit log. Everything in it survives a crash of the engine.
 // Each touch of it can meet a fault.
 type world struct {
 	keys    [2]secret.Key
@@ -27,7 +27,7 @@ type world struct {
 	open    bool // secure mode is off
 	scoped  secret.Key
 	journal []byte
-	facts   state.Facts
+	history state.History
 	audit   []audit.Record
 
 	mangle  func(before, after []byte) []byte // of a saved journal
@@ -243,13 +243,13 @@ func (w *world) ForgetJournal() error {
 	return w.touch("forget journal", func() { w.journal = nil })
 }
 
-func (w *world) LoadFacts() (f state.Facts, err error) {
-	err = w.touch("load facts", func() { f = w.facts })
+func (w *world) LoadHistory() (f state.History, err error) {
+	err = w.touch("load history", func() { f = w.history })
 	return f, err
 }
 
-func (w *world) SaveFacts(f state.Facts) error {
-	return w.touch("save facts", func() { w.facts = f })
+func (w *world) SaveHistory(f state.History) error {
+	return w.touch("save history", func() { w.history = f })
 }
 
 func (w *world) Append(_ context.Context, r audit.Record) error {

@@ -1,5 +1,5 @@
 // Package state is blnkctl's private folder: for each target the lock, the
-// journal of an open rotation and the facts about the last ones. It keeps
+// journal of an open rotation and the history of the last ones. It keeps
 // bytes and knows nothing of what a rotation is.
 //
 // What it writes is durable and whole: after a crash a file is the old one or

@@ -54,8 +54,8 @@ func TestOpenMakesNothing(t *testing.T) {
 	if body, err := target.LoadJournal(); body != nil || err != nil {
 		t.Errorf("LoadJournal = %q, %v", body, err)
 	}
-	if facts, err := target.LoadFacts(); !reflect.DeepEqual(facts, state.Facts{}) || err != nil {
-		t.Errorf("LoadFacts = %v, %v", facts, err)
+	if history, err := target.LoadHistory(); !reflect.DeepEqual(history, state.History{}) || err != nil {
+		t.Errorf("LoadHistory = %v, %v", history, err)
 	}
 	if err := target.ForgetJournal(); err != nil {
 		t.Error(err)
@@ -136,7 +136,7 @@ func TestModesWhateverTheUmask(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
-	if err := errors.Join(target.SaveJournal([]byte("x")), target.SaveFacts(state.Facts{})); err != nil {
+	if err := errors.Join(target.SaveJournal([]byte("x")), target.SaveHistory(state.History{})); err != nil {
 		t.Fatal(err)
 	}
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

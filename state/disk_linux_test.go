@@ -56,7 +56,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	ballast := fill(t, dir)
 	for name, err := range map[string]error{
-		"SaveJournal": target.SaveJournal([]byte(strings.Repeat("second", 1000))), "SaveFacts": target.SaveFacts(state.Facts{}),
+		"SaveJournal": target.SaveJournal([]byte(strings.Repeat("second", 1000))), "SaveHistory": target.SaveHistory(state.History{}),
 	} {
 		if !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("%s: %v, want ENOSPC", name, err)

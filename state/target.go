@@ -33,7 +33,7 @@ const (
 	lockName    = "lock"
 	restartName = "restart"
 	journalName = "journal"
-	factsName   = "facts"
+	historyName = "history"
 
 	// sealVersion is raised when a file of the state can no longer be read by
 	// older versions.
@@ -199,10 +199,10 @@ func (t *Target) ForgetJournal() error {
 	return nil
 }
 
-// Facts are what is remembered of a target between rotations. Times are UTC;
+// A History is what is remembered of a target between rotations. Times are UTC;
 // the zero time means never. There is no key in them.
-type Facts struct {
-	// Key is the fingerprint of the key that the facts speak of; "" where
+type History struct {
+	// Key is the fingerprint of the key that the history speaks of; "" where
 	// none is known, or for a weak key, which has none.
 	Key string `json:"key,omitempty"`
 	// ProvedAt is when the last rotation to Key was proved. The clock of "is a
@@ -220,34 +220,34 @@ type Facts struct {
 	Failures   int       `json:"failures,omitempty"`
 	FailedAt   time.Time `json:"failed_at,omitzero"`
 	FailedRefs string    `json:"failed_refs,omitempty"`
-	// Behind are the references of write-only copies that could not be written
+	// Unwritten are the references of write-only copies that could not be written
 	// and so may hold another key.
-	Behind []string `json:"behind,omitempty"`
+	Unwritten []string `json:"unwritten,omitempty"`
 }
 
-// LoadFacts returns what SaveFacts saved; the zero Facts where there is
+// LoadHistory returns what SaveHistory saved; the zero History where there is
 // nothing; ErrDamaged or ErrOtherVersion (wrapped) where the file cannot be
 // read as it was written.
-func (t *Target) LoadFacts() (Facts, error) {
-	var facts Facts
-	body, err := t.load(factsName)
+func (t *Target) LoadHistory() (History, error) {
+	var history History
+	body, err := t.load(historyName)
 	if err != nil || body == nil {
-		return Facts{}, err
+		return History{}, err
 	}
-	if err := json.Unmarshal(body, &facts); err != nil {
+	if err := json.Unmarshal(body, &history); err != nil {
 		// Not the decoder's error: it may quote the file.
-		return Facts{}, fmt.Errorf("load facts: %s: %w", t.file(factsName), ErrDamaged)
+		return History{}, fmt.Errorf("load history: %s: %w", t.file(historyName), ErrDamaged)
 	}
-	return facts, nil
+	return history, nil
 }
 
-// SaveFacts replaces the facts, durably.
-func (t *Target) SaveFacts(facts Facts) error {
-	body, err := json.Marshal(facts)
+// SaveHistory replaces the history, durably.
+func (t *Target) SaveHistory(history History) error {
+	body, err := json.Marshal(history)
 	if err != nil {
-		return fmt.Errorf("save facts: %w", err)
+		return fmt.Errorf("save history: %w", err)
 	}
-	return t.save(factsName, append(body, '\n'))
+	return t.save(historyName, append(body, '\n'))
 }
 
 // save writes a sealed file of the target, whole or not at all.

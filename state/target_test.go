@@ -85,7 +85,7 @@ func TestDamagedJournal(t *testing.T) {
 	check("twice", append(bytes.Clone(whole), whole...), state.ErrDamaged)
 	check("zeros", make([]byte, len(whole)), state.ErrDamaged)
 	check("by hand", []byte(`{"new":"`+keyText+`"}`), state.ErrDamaged)
-	check("of the facts", bytes.Replace(whole, []byte("journal"), []byte("facts"), 1), state.ErrDamaged)
+	check("of the history", bytes.Replace(whole, []byte("journal"), []byte("history"), 1), state.ErrDamaged)
 	check("next version", bytes.Replace(whole, []byte(" 1 "), []byte(" 2 "), 1), state.ErrOtherVersion)
 	check("next version, other form", []byte("blnkctl journal 2 zstd\n\x00\x01"), state.ErrOtherVersion)
 	if err := os.WriteFile(path, whole, 0o600); err != nil {
@@ -239,28 +239,28 @@ func TestLockRemovesAHalfWrittenJournal(t *testing.T) {
 	}
 }
 
-func TestFactsRoundTrip(t *testing.T) {
+func TestHistoryRoundTrip(t *testing.T) {
 	_, target := newTarget(t)
 	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
-	want := state.Facts{
+	want := state.History{
 		Key: "sha256:0123456789ab", ProvedAt: at, SeenAt: at.Add(time.Hour), Rotation: "r1", LastOutcome: "rotated",
 		Failures: 3, FailedAt: at.Add(2 * time.Hour), FailedRefs: "sha256:ff",
-		Behind: []string{"command:ci"},
+		Unwritten: []string{"command:ci"},
 	}
-	if err := target.SaveFacts(want); err != nil {
+	if err := target.SaveHistory(want); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := target.LoadFacts(); !reflect.DeepEqual(got, want) || err != nil {
-		t.Errorf("LoadFacts = %+v, %v; want %+v", got, err, want)
+	if got, err := target.LoadHistory(); !reflect.DeepEqual(got, want) || err != nil {
+		t.Errorf("LoadHistory = %+v, %v; want %+v", got, err, want)
 	}
-	path := filepath.Join(target.Path(), "facts")
+	path := filepath.Join(target.Path(), "history")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Older files must stay readable: the names are part of the format.
 	const names = `{"key":"sha256:0123456789ab","proved_at":"2026-03-01T12:00:00.123456789Z","seen_at":"2026-03-01T13:00:00.123456789Z",` +
-		`"rotation":"r1","last_outcome":"rotated","failures":3,"failed_at":"2026-03-01T14:00:00.123456789Z","failed_refs":"sha256:ff","behind":["command:ci"]}` + "\n"
+		`"rotation":"r1","last_outcome":"rotated","failures":3,"failed_at":"2026-03-01T14:00:00.123456789Z","failed_refs":"sha256:ff","unwritten":["command:ci"]}` + "\n"
 	if _, text, _ := bytes.Cut(data, []byte("\n")); string(text) != names {
 		t.Errorf("the file says %s", text)
 	}
@@ -268,7 +268,7 @@ func TestFactsRoundTrip(t *testing.T) {
 		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := target.LoadFacts(); !errors.Is(err, state.ErrDamaged) || !reflect.DeepEqual(got, state.Facts{}) {
+		if got, err := target.LoadHistory(); !errors.Is(err, state.ErrDamaged) || !reflect.DeepEqual(got, state.History{}) {
 			t.Errorf("cut at %d: %+v, %v; want ErrDamaged", cut, got, err)
 		}
 	}
@@ -321,25 +321,25 @@ func TestUnlockLeavesNothingUnused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := target.SaveFacts(state.Facts{Rotation: "r1"}); err != nil {
+	if err := target.SaveHistory(state.History{Rotation: "r1"}); err != nil {
 		t.Fatal(err)
 	}
 	unlock()
-	if facts, err := target.LoadFacts(); facts.Rotation != "r1" || err != nil {
-		t.Errorf("facts %+v, %v", facts, err)
+	if history, err := target.LoadHistory(); history.Rotation != "r1" || err != nil {
+		t.Errorf("history %+v, %v", history, err)
 	}
 }
 
 // What is no file, or larger than any that blnkctl writes, is an error at once.
 func TestJournalThatCannotBeRead(t *testing.T) {
 	_, target := newTarget(t)
-	if err := target.SaveFacts(state.Facts{}); err != nil {
+	if err := target.SaveHistory(state.History{}); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(target.Path(), "journal")
 	for name, put := range map[string]func() error{
 		"fifo": func() error { return syscall.Mkfifo(path, 0o600) },
-		"link": func() error { return os.Symlink("facts", path) },
+		"link": func() error { return os.Symlink("history", path) },
 		"huge": func() error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) },
 	} {
 		if err := put(); err != nil {

@@ -124,8 +124,8 @@ type State interface {
 	LoadJournal() ([]byte, error)
 	SaveJournal([]byte) error
 	ForgetJournal() error
-	LoadFacts() (state.Facts, error)
-	SaveFacts(state.Facts) error
+	LoadHistory() (state.History, error)
+	SaveHistory(state.History) error
 }
 
 // A Target is everything that a run works on.
