@@ -102,7 +102,7 @@ func silentHint(err error) string {
 // explainNotLive: before anything was changed, a server takes another key than
 // the stored one, or any.
 func (s *session) explainNotLive(ctx context.Context, err error) error {
-	if cause := s.stores(ctx).Why(s.addresses()); cause != nil {
+	if cause := s.stores(ctx).Why(s.addresses(), s.keys.all()); cause != nil {
 		return &exitError{err: err, details: []string{cause.Error()}, hint: hint.Of(cause)}
 	}
 	help := "put the live key into the store; where it is lost, --server-down rotates without it"

@@ -57,7 +57,7 @@ func (s *session) observe(ctx context.Context) func(context.Context, secret.Key)
 // they are at that moment: the way back replaces them.
 func (s *session) event(ctx context.Context, e rotate.Progress) {
 	if e.Kind == rotate.Failed && e.Step == "test" {
-		s.cause = s.stores(ctx).Why(s.addresses())
+		s.cause = s.stores(ctx).Why(s.addresses(), s.keys.all())
 	}
 	s.progress.event(e)
 }

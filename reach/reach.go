@@ -364,20 +364,25 @@ func (s Stores) After(before, after View, key secret.Key) error {
 	return nil
 }
 
-// Why says what makes the answers of servers other than the stores would: the
-// error that Before has for the processes behind their ports; nil where it is
-// not seen. It also finds a variable that switches secure mode off.
-func (s Stores) Why(servers []Server) error {
-	if s.config == nil {
-		return nil
-	}
+// Why says what makes the answers of servers other than the stores would, for the
+// processes behind their ports; nil where it is not seen. keys are those that the
+// stores hold, or held.
+func (s Stores) Why(servers []Server, keys []secret.Key) error {
 	var v View
 	v.Listening(servers)
 	for _, p := range v.Processes {
+		name, value := s.deciding(p, p.Env)
+		if bare := strings.Trim(value.Reveal(), `"'`); bare != value.Reveal() && slices.ContainsFunc(keys, secret.New(bare).Equal) {
+			return hint.Add(fmt.Errorf("%s has the key with quotes around it in %s (docker run --env-file keeps them)", p.Name, name),
+				"take the quotes out of the env file, recreate the server, and run this again")
+		}
+		if s.config == nil {
+			continue
+		}
 		if e, err := blnk.Resolve(s.config, p.Env); err == nil && e.Value(blnk.Secure).Shadowed() && !e.Secure() {
 			return s.shadow(p, e.Value(blnk.Secure).Source, "")
 		}
-		if name, _ := s.deciding(p, p.Env); name != "" {
+		if name != "" {
 			return s.shadow(p, name, "")
 		}
 		if p.Config != "" && !slices.ContainsFunc(s.files, func(path string) bool { return mayRead(p, path) }) {

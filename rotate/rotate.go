@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -186,6 +187,9 @@ func (r *run) restart(ctx context.Context) error {
 			}
 		}
 	}
+	if err := r.kept(ctx); err != nil {
+		return err
+	}
 	if look == nil || r.unproved != nil {
 		return nil
 	}
@@ -227,15 +231,24 @@ func (r *run) test(ctx context.Context) error {
 		if len(r.stuck) > 0 {
 			return errors.New("the old key is live again, but not every store holds it")
 		}
+	}
+	return r.kept(ctx)
+}
+
+// kept fails the way forward where a store does not hold the new key any more: a
+// start may write a configuration anew from its template.
+func (r *run) kept(ctx context.Context) error {
+	if r.undoing() {
 		return nil
 	}
 	for _, s := range r.Set {
 		key, _, err := s.Get(context.WithoutCancel(ctx))
 		if err != nil {
-			return fmt.Errorf("read %s after the proof: %w", s, err)
+			return fmt.Errorf("read %s after the restart: %w", s, err)
 		}
 		if !key.Equal(r.rec.next()) {
-			return fmt.Errorf("%s: %w during the restart: it holds %s", s, store.ErrConflict, key.Name())
+			return hint.Add(fmt.Errorf("%s: %w during the restart: it holds %s", s, store.ErrConflict, key.Name()),
+				"find what writes it at a start (a template, a configuration manager), and let that have the key from one of the stores")
 		}
 	}
 	return nil
