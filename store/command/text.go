@@ -1,6 +1,8 @@
 package command
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -37,58 +39,40 @@ func fault(text string) string {
 	return ""
 }
 
-const (
-	maxLines = 3
-	maxSaid  = 500 // bytes
-)
-
-// lastLines is the end of an output on one line: what a command says last is
-// mostly the reason.
+// lastLines is the end of an output on one line, 3 lines and 500 bytes at most:
+// what a command says last is mostly the reason.
 func lastLines(output string) string {
-	var lines []string
-	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
+	lines := strings.FieldsFunc(output, func(r rune) bool { return r == '\n' || r == '\r' })
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.TrimSpace(line) == "" })
+	said := ""
+	for _, line := range lines[max(0, len(lines)-3):] {
+		said += "; " + strings.TrimSpace(line)
 	}
-	lines = lines[max(0, len(lines)-maxLines):]
-	said := strings.Map(func(r rune) rune {
+	said = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return '.'
 		}
 		return r
-	}, strings.Join(lines, "; "))
-	if len(said) > maxSaid {
-		said = "…" + strings.ToValidUTF8(said[len(said)-maxSaid:], "")
+	}, strings.TrimPrefix(said, "; "))
+	if len(said) > 500 {
+		said = "…" + strings.ToValidUTF8(said[len(said)-500:], "")
 	}
 	return said
 }
+
+// word is what a key without quotes is made of: the letters of base64, its URL
+// form, and all of base62.
+var word = regexp.MustCompile(`[A-Za-z0-9+/_=-]+`)
 
 // withoutKeys redacts every word that may be a key: strong enough, and with a
 // digit, as any key of chance has one, but no name of an error. A key that was
 // never seen cannot be masked by its text: a command that fails before it has
 // printed it on stdout may still tell it on stderr.
 func withoutKeys(output string) string {
-	var b strings.Builder
-	for rest := output; rest != ""; {
-		n := strings.IndexFunc(rest, func(r rune) bool { return !keyLetter(r) })
-		if n < 0 {
-			n = len(rest)
+	return word.ReplaceAllStringFunc(output, func(w string) string {
+		if strings.ContainsAny(w, "0123456789") && secret.New(w).Bits() >= secret.MinBits {
+			return secret.Redacted
 		}
-		word := rest[:n]
-		if strings.ContainsAny(word, "0123456789") && secret.New(word).Bits() >= secret.MinBits {
-			word = secret.Redacted
-		}
-		b.WriteString(word)
-		_, size := utf8.DecodeRuneInString(rest[n:])
-		b.WriteString(rest[n : n+size])
-		rest = rest[n+size:]
-	}
-	return b.String()
-}
-
-// keyLetter is what stands in a key without quotes: the letters of base64, its
-// URL form, and all of base62.
-func keyLetter(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+/_-=", r)
+		return w
+	})
 }
