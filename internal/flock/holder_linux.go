@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // holder finds who holds the lock of f: /proc/locks (proc_locks(5)) has a line
@@ -24,15 +26,9 @@ func holder(f *os.File) (pid int, name string) {
 	if err != nil {
 		return 0, ""
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, ""
-	}
-	locks, err := os.ReadFile("/proc/locks")
-	if err != nil {
-		return 0, ""
-	}
-	pid = findHolder(string(locks), deviceOf(st.Dev), st.Ino)
+	st := info.Sys().(*syscall.Stat_t)
+	locks, _ := os.ReadFile("/proc/locks")
+	pid = findHolder(string(locks), fmt.Sprintf("%02x:%02x", unix.Major(st.Dev), unix.Minor(st.Dev)), st.Ino)
 	if pid <= 0 {
 		return 0, ""
 	}
@@ -70,8 +66,8 @@ func findHolder(locks, device string, inode uint64) int {
 			continue // a waiter has "->" in front of FLOCK
 		}
 		pid, err := strconv.Atoi(fields[4])
-		dev, number, ok := cutLast(fields[5], ":")
-		if err != nil || !ok || number != ino {
+		dev, ok := strings.CutSuffix(fields[5], ":"+ino)
+		if err != nil || !ok {
 			continue
 		}
 		if dev == device {
@@ -83,22 +79,6 @@ func findHolder(locks, device string, inode uint64) int {
 		return sameInode[0]
 	}
 	return 0
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
-}
-
-// deviceOf writes a device number as /proc/locks does: %02x:%02x. The split is
-// that of glibc's gnu_dev_major and gnu_dev_minor.
-func deviceOf(dev uint64) string {
-	major := (dev>>8)&0xfff | (dev>>32)&^0xfff
-	minor := dev&0xff | (dev>>12)&^0xff
-	return fmt.Sprintf("%02x:%02x", major, minor)
 }
 
 // describe names a process for people: its program and first argument. The

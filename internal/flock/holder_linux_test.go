@@ -39,20 +39,6 @@ func TestFindHolder(t *testing.T) {
 	}
 }
 
-// The encoding of large numbers is that of makedev(3).
-func TestDeviceOf(t *testing.T) {
-	for dev, want := range map[uint64]string{
-		0x2f:         "00:2f",
-		0xfe00:       "fe:00",
-		0x1_03_05:    "103:05",
-		0x12_3_45_67: "345:1267",
-	} {
-		if got := deviceOf(dev); got != want {
-			t.Errorf("%#x: %s, want %s", dev, got, want)
-		}
-	}
-}
-
 func TestDescribe(t *testing.T) {
 	if got := describe(os.Getpid()); !strings.Contains(got, "flock.test") {
 		t.Errorf("our own process is %q", got)
