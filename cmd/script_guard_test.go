@@ -42,9 +42,12 @@ func (g guarded) Run() int {
 }
 
 func startGuard(run string, stdin *os.File) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
+	self := "/proc/self/exe" // by which name it is not killed with the others
+	if exists(self) != nil {
+		var err error
+		if self, err = os.Executable(); err != nil {
+			return err
+		}
 	}
 	guard := &exec.Cmd{Path: self, Args: []string{guardName, run}, Stdin: stdin, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 	return guard.Start()
