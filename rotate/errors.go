@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -39,15 +40,11 @@ var (
 	// record, which it has now.
 	ErrTooLate = errors.New("too late to undo: the new key was live and proved already")
 
-	// ErrUndone: failed and put back; the old key is in force, and that was
-	// proved. Always within an *EndError.
-	ErrUndone = errors.New("put back")
-	// ErrStuck: a person is needed; the journal is kept. Always within an
-	// *EndError.
-	ErrStuck = errors.New("a person is needed")
-	// ErrUnrecorded: the new (or, undoing, the old) key is live and proved, and
-	// could not be recorded; the journal is kept and the next run only records.
-	// Always within an *EndError.
+	// States of an *EndError: put back, and the old key was proved; a person is
+	// needed, and the journal is kept; or the key is live and proved, and the next
+	// run only has to record it.
+	ErrUndone     = errors.New("put back")
+	ErrStuck      = errors.New("a person is needed")
 	ErrUnrecorded = errors.New("proved, but not recorded")
 )
 
@@ -62,17 +59,7 @@ type EndError struct {
 
 // Error gives the cause; the state is for the caller to phrase.
 func (e *EndError) Error() string {
-	var b strings.Builder
-	if e.Cause != nil {
-		b.WriteString(e.Cause.Error())
-	} else {
-		b.WriteString(e.State.Error())
-	}
-	for _, d := range e.Details {
-		b.WriteString("; ")
-		b.WriteString(d)
-	}
-	return b.String()
+	return strings.Join(append([]string{cmp.Or(e.Cause, e.State).Error()}, e.Details...), "; ")
 }
 
 // Unwrap hands out both, so that errors.Is finds the state and the cause.

@@ -94,13 +94,13 @@ func (r *run) writeCopies(ctx context.Context, copies []store.Copy, key secret.K
 
 // writeLate writes the copies that an earlier run could not write, where nothing
 // else differs: there is nothing to restart or to prove, and nothing to undo.
-func (r *run) writeLate(ctx context.Context, d draft) error {
-	if err := r.confirm(ctx, d.plan); err != nil {
+func (r *run) writeLate(ctx context.Context, p Plan) error {
+	if err := r.confirm(ctx, p); err != nil {
 		return r.refuse(ctx, err)
 	}
-	d.live = d.next
-	r.adopt(r.newRecord(d))
-	r.rec.Unwritten = r.writeCopies(ctx, d.late, d.next)
+	p.Current = p.next
+	r.adopt(r.newRecord(p))
+	r.rec.Unwritten = r.writeCopies(ctx, p.late, p.next)
 	if err := r.remember(); err != nil {
 		r.incomplete("which copies could not be written was not recorded: %v", err)
 	}
@@ -121,13 +121,13 @@ func (r *run) remember() error {
 	case r.rec.Event == Sync && (r.undoing() || history.Key == fp):
 		// A sync that failed is no reason to put off a rotation.
 	case r.rec.Event == Sync: // a key that came from elsewhere is seen, not made
-		history = state.History{Key: fp, SeenAt: r.env.Now().UTC(), Rotation: r.rec.ID}
+		history = state.History{Key: fp, SeenAt: r.env.Now().UTC(), Rotation: r.rec.Rotation}
 	case !r.undoing():
-		history = state.History{Key: fp, ProvedAt: r.env.Now().UTC(), Rotation: r.rec.ID}
-	case history.Rotation == r.rec.ID || r.rec.Aborted:
+		history = state.History{Key: fp, ProvedAt: r.env.Now().UTC(), Rotation: r.rec.Rotation}
+	case history.Rotation == r.rec.Rotation || r.rec.Aborted:
 		// counted already, or no failure
 	default:
-		history.Rotation = r.rec.ID
+		history.Rotation = r.rec.Rotation
 		history.Failures++
 		history.FailedAt = r.env.Now().UTC()
 		history.FailedRefs = digest(r.Spec)

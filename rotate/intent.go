@@ -6,11 +6,11 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
 )
 
-// An Intent says which kind of rotation a run is for. What makes a rotation, a
-// sync and others the same engine is data here: where the next key comes from,
-// and which preconditions hold.
+// An Intent says which kind of rotation a run is for, as data: where the next
+// key comes from, and which preconditions hold.
 type Intent struct {
 	// Event is what the journal and the audit log call it.
 	Event string
@@ -36,7 +36,19 @@ type Intent struct {
 	ServerDown bool
 	// Reason goes into the audit log.
 	Reason string
+
+	end     fate
+	confirm func(why error) error // of Abandon
 }
+
+// A fate is what becomes of the rotation that is open.
+type fate int
+
+const (
+	finished fate = iota
+	aborted
+	abandoned
+)
 
 // What a rotation can be begun for.
 const (
@@ -98,7 +110,7 @@ type Findings struct {
 
 // A Plan is what a run would do, after all its checks have passed.
 type Plan struct {
-	Current secret.Key // for what only the live key can find out; never to be shown
+	Current secret.Key // what the servers run with; zero where not known; never to be shown
 	Old     string     // fingerprint
 	Stores  []string   // in the order of writing
 	Copies  []string
@@ -110,13 +122,16 @@ type Plan struct {
 	// Open is the rotation that would be finished instead, or nil.
 	Open *Open
 	Due  Due
+
+	next secret.Key            // zero where it is still to be made
+	old  map[string]secret.Key // by the store's reference; zero where there is none
+	late []store.Copy          // to be written, where nothing else differs
 }
 
 // A Due says whether something has to be done now, and why.
 type Due struct {
 	Yes bool
-	// Why is a sentence for people.
-	Why string
+	Why string // for people
 	// Adopt: the key was never seen before, and its clock starts now.
 	Adopt bool
 }
@@ -124,7 +139,7 @@ type Due struct {
 // Outcome is how a run ended.
 type Outcome string
 
-// The outcomes, as cli.md names them in JSON.
+// The outcomes, as they are called in JSON and in the audit log.
 const (
 	Rotated    Outcome = "rotated"
 	Synced     Outcome = "synced"  // the source's key is in every store and on every server now

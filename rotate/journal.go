@@ -32,55 +32,49 @@ const (
 	undo    = "undo"
 )
 
+// An Open is what may be told of an open rotation.
+type Open struct {
+	Rotation    string      `json:"id"`
+	Target      target.Spec `json:"target"`
+	Started     time.Time   `json:"started"`
+	Host        string      `json:"host"`
+	User        string      `json:"user"`
+	Row         string      `json:"row"`
+	Compromised bool        `json:"compromised,omitempty"`
+	FirstError  string      `json:"first_error,omitempty"`
+
+	Undoing bool         `json:"-"`
+	Keys    []secret.Key `json:"-"` // for masking outputs
+}
+
+// Begun says when, by whom and where it was begun.
+func (o *Open) Begun() string {
+	return fmt.Sprintf("begun %s by %s on %s", o.Started.Format("2006-01-02 15:04:05 MST"), o.User, o.Host)
+}
+
 // A record is the journal: what another process needs to end this rotation. It
 // holds keys in the clear (a redacting type would save "[redacted]"), so it
 // lives in a private file only, and no longer than the rotation.
 type record struct {
-	Version   int         `json:"version"`
-	ID        string      `json:"id"`
-	Event     string      `json:"event"` // Rotate or Sync
-	Started   time.Time   `json:"started"`
-	Host      string      `json:"host"`
-	User      string      `json:"user"`
-	Reason    string      `json:"reason,omitempty"`
-	Target    target.Spec `json:"target"`
-	Direction string      `json:"direction"`
-	Row       string      `json:"row"`
+	Version int `json:"version"`
+	Open
+	Event     string `json:"event"` // Rotate or Sync
+	Reason    string `json:"reason,omitempty"`
+	Direction string `json:"direction"`
 	// Aborted: a person asked for the undo; it is no failure.
-	Aborted     bool `json:"aborted,omitempty"`
-	Compromised bool `json:"compromised,omitempty"`
-	ServerDown  bool `json:"server_down,omitempty"`
+	Aborted    bool `json:"aborted,omitempty"`
+	ServerDown bool `json:"server_down,omitempty"`
 	// Old is what each store held before, by its reference ("": nothing), Live
 	// what the servers ran with ("": not known).
-	Old        map[string]string `json:"old"`
-	Live       string            `json:"live"`
-	New        string            `json:"new"`
-	FirstError string            `json:"first_error,omitempty"`
+	Old  map[string]string `json:"old"`
+	Live string            `json:"live"`
+	New  string            `json:"new"`
 	// Unwritten are the write-only copies that could not be written last, Mixed
 	// the servers that have answered in two ways.
 	Unwritten []string `json:"unwritten,omitempty"`
 	Mixed     []string `json:"mixed,omitempty"`
 	// Cautions are warnings of its report, whoever ends it.
 	Cautions []string `json:"cautions,omitempty"`
-}
-
-// An Open is what may be told of an open rotation.
-type Open struct {
-	Rotation    string
-	Target      target.Spec
-	Started     time.Time
-	Host, User  string
-	Undoing     bool
-	Row         string
-	Compromised bool
-	FirstError  string
-	// Keys are its keys, for masking outputs.
-	Keys []secret.Key
-}
-
-// Begun says when, by whom and where it was begun.
-func (o *Open) Begun() string {
-	return fmt.Sprintf("begun %s by %s on %s", o.Started.Format("2006-01-02 15:04:05 MST"), o.User, o.Host)
 }
 
 // ReadJournal reads the bytes of a journal. A damaged one, or one of a version
@@ -95,15 +89,12 @@ func ReadJournal(data []byte) (*Open, error) {
 }
 
 func (r *record) open() *Open {
-	keys := []secret.Key{r.live(), r.next()}
-	for _, old := range r.Old {
-		keys = append(keys, secret.New(old))
+	o := r.Open
+	o.Undoing, o.Keys = r.Direction == undo, []secret.Key{r.live(), r.next()}
+	for ref := range r.Old {
+		o.Keys = append(o.Keys, r.old(ref))
 	}
-	return &Open{
-		Rotation: r.ID, Target: r.Target, Started: r.Started, Host: r.Host, User: r.User,
-		Undoing: r.Direction == undo, Row: r.Row, Compromised: r.Compromised,
-		FirstError: r.FirstError, Keys: keys,
-	}
+	return &o
 }
 
 // parseRecord never quotes the journal in an error: it holds keys.
@@ -114,10 +105,7 @@ func parseRecord(data []byte) (*record, error) {
 	var version struct {
 		Version int `json:"version"`
 	}
-	if json.Unmarshal(data, &version) != nil || version.Version == 0 {
-		return nil, fmt.Errorf("%w: damaged", ErrJournal)
-	}
-	if version.Version != journalVersion {
+	if json.Unmarshal(data, &version) == nil && version.Version != 0 && version.Version != journalVersion {
 		return nil, fmt.Errorf("%w: %w (version %d, this one knows %d)",
 			ErrJournal, state.ErrOtherVersion, version.Version, journalVersion)
 	}
@@ -134,7 +122,7 @@ func (r *record) whole() bool {
 	for _, old := range r.Old {
 		emptied = emptied || old == ""
 	}
-	return r.ID != "" && r.New != "" && len(r.Old) > 0 && len(r.Target.Stores) > 0 &&
+	return r.Version != 0 && r.Rotation != "" && r.New != "" && len(r.Old) > 0 && len(r.Target.Stores) > 0 &&
 		(r.Direction == forward || r.Direction == undo) &&
 		slices.Contains([]string{rowSet, rowRestart, rowTest, rowFinish}, r.Row) &&
 		(r.Event == Sync || r.Event == Rotate && r.Live != "" && !emptied)
@@ -142,39 +130,29 @@ func (r *record) whole() bool {
 
 func (r *record) bytes() ([]byte, error) {
 	data, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("write journal: %w", err)
-	}
-	return append(data, '\n'), nil
+	return append(data, '\n'), err
 }
 
-func (r *record) next() secret.Key { return secret.New(r.New) }
-
-// live is the key that the servers ran with before.
-func (r *record) live() secret.Key { return secret.New(r.Live) }
-
-// old is the key that the store with this reference held before.
+func (r *record) next() secret.Key          { return secret.New(r.New) }
+func (r *record) live() secret.Key          { return secret.New(r.Live) }
 func (r *record) old(ref string) secret.Key { return secret.New(r.Old[ref]) }
 
-// want and other are the key of this direction's end, and the one it replaces:
-// the zero Key where the two are the same, in a sync of stores that no server
-// reads.
-func (r *record) want() secret.Key {
-	if r.Direction == undo {
-		return r.live()
-	}
-	return r.next()
+// A goal is what a direction ends with: the key in force, the one that it
+// replaces, and what the two are called.
+type goal struct {
+	key, other       secret.Key
+	name, otherNamed string
 }
 
-func (r *record) other() secret.Key {
-	switch {
-	case r.New == r.Live:
-		return secret.Key{}
-	case r.Direction == undo:
-		return r.next()
-	default:
-		return r.live()
+func (r *record) goal() goal {
+	g := goal{r.next(), r.live(), "new", "old"}
+	if r.Direction == undo {
+		g = goal{g.other, g.key, g.otherNamed, g.name}
 	}
+	if g.key.Equal(g.other) { // a sync of stores that no server reads
+		g.other = secret.Key{}
+	}
+	return g
 }
 
 // noUndo says why the old key cannot be put in force again, or "".
@@ -193,36 +171,31 @@ func (r *record) noUndo() string {
 // of other stores is ErrOtherStores.
 func (r *run) load() error {
 	data, err := r.State.LoadJournal()
-	if unreadable(err) {
+	if errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion) {
 		return fmt.Errorf("%w: %w", ErrJournal, err)
 	}
 	if err != nil {
 		return err
 	}
 	rec, err := parseRecord(data)
-	if err != nil || rec == nil {
+	switch {
+	case err != nil || rec == nil:
 		return err
-	}
-	if !rec.Target.SameStores(r.Spec) {
+	case r.in.end != abandoned && !rec.Target.SameStores(r.Spec):
 		return ErrOtherStores
 	}
 	r.adopt(rec)
+	r.resumed, r.saved = true, true
 	return nil
 }
 
-// unreadable says whether there is a journal that cannot be read as it was
-// written; any other error says nothing about it.
-func unreadable(err error) bool {
-	return errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion)
-}
-
-// adopt makes an open rotation this run's. What it was begun with stays true of
-// it; a key that is known to others by now can be said to be so, as long as the
-// way forward is open.
+// adopt makes a rotation this run's. What it was begun with stays true of it; a
+// key that is known to others by now can be said to be so, as long as it is not
+// being put back.
 func (r *run) adopt(rec *record) {
-	r.rec, r.resumed, r.saved = rec, true, true
+	r.rec = rec
 	rec.Compromised = rec.Compromised || r.in.Compromised && !r.undoing()
-	r.report.Rotation = rec.ID
+	r.report.Rotation = rec.Rotation
 	r.report.Old, r.report.New = rec.live().Fingerprint(), rec.next().Fingerprint()
 	for _, s := range r.Servers {
 		if slices.Contains(rec.Mixed, s.String()) {
@@ -231,13 +204,11 @@ func (r *run) adopt(rec *record) {
 	}
 }
 
-// save writes the journal as it is now.
 func (r *run) save() error {
 	data, err := r.rec.bytes()
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.State.SaveJournal(data)
 	}
-	err = r.State.SaveJournal(data)
 	r.saved = err == nil
 	return err
 }
@@ -246,11 +217,8 @@ func (r *run) save() error {
 // anything happens in it. An undo does not depend on it: whoever resumes
 // from an older row looks again.
 func (r *run) enter(row string) error {
-	if r.undoing() && r.unproved != nil {
-		return nil // "test" would claim that the restart succeeded
-	}
-	if r.rec.Row == row && r.saved {
-		return nil
+	if r.undoing() && r.unproved != nil || r.rec.Row == row && r.saved {
+		return nil // "test" would claim that a restart succeeded that did not
 	}
 	r.rec.Row = row
 	err := r.save()

@@ -1,25 +1,22 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
-	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
 )
-
-// patience is how long a server may stay silent before the first effect (a rate
-// limit, a restart that somebody just did) before the run gives up on it.
-const patience = 2 * time.Second
 
 // Check runs every check of a real run and changes nothing: --dry-run. Where a
 // rotation is open it says what a run would meet there.
@@ -30,162 +27,99 @@ func Check(ctx context.Context, t *target.Target, in Intent, env Env) (Plan, err
 	}
 	defer unlock()
 	if r.rec == nil {
-		d, err := r.prepare(ctx, false)
-		return d.plan, err
+		return r.prepare(ctx, false)
 	}
-	plan := r.plan()
-	plan.Open, plan.Due.Yes = r.rec.open(), true
+	p := r.plan(r.Copies)
+	p.Open, p.Due.Yes = r.rec.open(), true
 	if r.rec.Row != rowFinish {
 		if _, err := r.inspect(ctx); err != nil {
-			return plan, &EndError{State: ErrStuck, Cause: err}
+			return p, &EndError{State: ErrStuck, Cause: err}
 		}
 	}
-	return plan, nil
+	return p, nil
 }
 
-// A draft is a rotation before its first effect: the plan, and its keys.
-type draft struct {
-	plan Plan
-	next secret.Key            // zero where it is still to be made
-	old  map[string]secret.Key // by the store's reference; zero where there is none
-	live secret.Key            // what the servers run with; zero where not known
-	late []store.Copy          // to be written, where nothing else differs
-}
-
-// prepare reads every store and checks all that can be known before the first
-// effect. repair: a file that an earlier crash left torn is put right first.
-func (r *run) prepare(ctx context.Context, repair bool) (draft, error) {
-	d := draft{plan: r.plan(), old: map[string]secret.Key{}}
-	if repair {
-		if err := r.Set.Repair(ctx); err != nil {
-			return d, err
-		}
-	}
-	find := r.findDue
-	if r.in.NewKey == nil {
-		find = r.findDifference
-	}
-	err := find(ctx, &d)
-	if err != nil && ctx.Err() != nil {
-		err = interrupted(ctx)
-	}
-	return d, err
-}
-
-func (r *run) plan() Plan {
+func (r *run) plan(copies []store.Copy) Plan {
 	p := Plan{Restart: r.Spec.Restart, Servers: r.Spec.Servers, Stores: r.Set.SwappersFirst().Names()}
-	for _, c := range r.Copies {
+	for _, c := range copies {
 		p.Copies = append(p.Copies, c.String())
 	}
 	return p
 }
 
+// prepare reads every store and checks all that can be known before the first
+// effect. repair: a file that an earlier crash left torn is put right first.
+func (r *run) prepare(ctx context.Context, repair bool) (p Plan, err error) {
+	p = r.plan(r.Copies)
+	if repair {
+		err = r.Set.Repair(ctx)
+	}
+	if err == nil {
+		find := r.findDue
+		if r.in.NewKey == nil {
+			find = r.findDifference
+		}
+		p.old = map[string]secret.Key{}
+		err = find(ctx, &p)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = interrupted(ctx)
+	}
+	return p, err
+}
+
 // findDue prepares the replacement of the key that all stores agree on.
-func (r *run) findDue(ctx context.Context, d *draft) error {
+func (r *run) findDue(ctx context.Context, p *Plan) error {
 	current, err := r.Set.Agreed(ctx)
 	if err != nil {
 		return err
 	}
 	for _, ref := range r.Set.Names() {
-		d.old[ref] = current
+		p.old[ref] = current
 	}
-	d.live = current
-	d.plan.Stores = r.Set.SwappersFirst().Names() // a store may know only now whether it swaps
-	d.plan.Current, d.plan.Old = current, current.Fingerprint()
-	r.report.Old = d.plan.Old
-	if d.plan.Due, err = r.due(ctx, current); err != nil || !d.plan.Due.Yes {
+	p.Stores = r.Set.SwappersFirst().Names() // a store may know only now whether it swaps
+	p.Current, p.Old = current, current.Fingerprint()
+	r.report.Old = p.Old
+	if p.Due, err = r.due(ctx, current); err != nil || !p.Due.Yes {
 		return err
 	}
-	if err := r.Set.CheckPut(ctx); err != nil {
+	err = r.Set.CheckPut(ctx)
+	if err == nil && r.in.Compromised {
+		err = r.Set.CheckPurge(ctx)
+	}
+	if err != nil {
 		return err
 	}
-	if r.in.Compromised {
-		if err := r.Set.CheckPurge(ctx); err != nil {
-			return err
-		}
-	}
-	return r.before(ctx, d, !r.in.ServerDown)
+	return r.before(ctx, p, !r.in.ServerDown)
 }
 
 // before is what the stores and the caller have to say and to object, and, beside
 // that, the proof that the current key is live everywhere.
-func (r *run) before(ctx context.Context, d *draft, prove bool) error {
+func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 	said, err := r.Set.Remarks(ctx)
 	if err != nil {
 		return err
 	}
 	proving, cancel := context.WithCancel(ctx)
 	defer cancel()
-	checked := make(chan error, 1)
+	var beside sync.WaitGroup
 	if r.env.Before != nil {
-		go func() {
-			var err error
-			d.plan.Findings, err = r.env.Before(ctx, d.live)
-			if err != nil {
+		beside.Go(func() {
+			if p.Findings, err = r.env.Before(ctx, p.Current); err != nil {
 				cancel() // what the servers say is beside the point
 			}
-			checked <- err
-		}()
-	} else {
-		checked <- nil
+		})
 	}
 	var unproved error
 	if prove {
-		unproved = r.proveLive(proving, d.live)
+		unproved = r.proveLive(proving, p.Current)
 	}
-	err = <-checked
-	d.plan.Remarks = append(said, d.plan.Remarks...)
-	return cause(err, unproved)
+	beside.Wait()
+	p.Remarks = append(said, p.Remarks...)
+	return cmp.Or(err, unproved)
 }
 
-// cause is the first of the two that is an error.
-func cause(first, second error) error {
-	if first != nil {
-		return first
-	}
-	return second
-}
-
-// proveLive asks whether a key is the live master key everywhere, and a random
-// one is refused.
-func (r *run) proveLive(ctx context.Context, key secret.Key) error {
-	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
-		return patiently(ctx, s, key)
-	})
-	for i, s := range r.Servers {
-		switch v := verdicts[i]; v {
-		case proof.Live:
-		case proof.Open:
-			return fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen)
-		case proof.Mixed:
-			return fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive)
-		case proof.Rejected:
-			return fmt.Errorf("%s: %w: it refuses the key of %s (%s)", s, ErrNotLive, r.Set[0], key.Name())
-		default:
-			return r.notProved(s, v, reasons[i])
-		}
-	}
-	return nil
-}
-
-// patiently asks one server, more than once while it is silent.
-func patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
-	deadline := time.Now().Add(patience)
-	var why error
-	for pause := (proof.Pause{}); ; {
-		v, reason := s.Prove(ctx, key, secret.Key{})
-		if v != proof.Unknown {
-			return v, nil
-		}
-		// The first reason: the last one may only be that the time was up.
-		why = cause(why, reason)
-		if !pause.Wait(ctx, deadline) {
-			return proof.Unknown, why
-		}
-	}
-}
-
-// due says whether the age of the current key is over Intent.IfOlderThan.
+// due says whether the current key is to be replaced now.
 func (r *run) due(ctx context.Context, current secret.Key) (Due, error) {
 	if r.in.IfOlderThan == 0 || r.in.Compromised {
 		return Due{Yes: true, Why: "asked for"}, nil
@@ -194,144 +128,95 @@ func (r *run) due(ctx context.Context, current secret.Key) (Due, error) {
 	if err != nil {
 		return Due{}, err
 	}
-	if next := r.nextTry(history); r.env.Now().Before(next) {
-		return Due{Why: fmt.Sprintf("the last rotation was rolled back; the next try is due at %s",
-			next.Format("2006-01-02 15:04:05 MST"))}, nil
-	}
+	a := ageOf(history, current, r.env.Now(), digest(r.Spec))
 	if r.in.Weak != nil {
-		if why := r.in.Weak(current); why != "" {
-			return Due{Yes: true, Why: "the key is weak: " + why}, nil
-		}
+		a.weak = r.in.Weak(current)
 	}
-	since, how := history.ProvedAt, "rotated"
-	if since.IsZero() {
-		since, how = history.SeenAt, "first seen"
+	if a.since.IsZero() && a.weak == "" && a.wait.IsZero() {
+		a.since, a.how = r.created(ctx), "written"
 	}
-	if history.Key == "" || history.Key != current.Fingerprint() || since.IsZero() {
-		if since, how = r.created(ctx), "written"; since.IsZero() {
-			return r.unknownAge(current)
-		}
+	if a.fromFuture() {
+		r.warn("%s was %s at %s, which is in the future: that proves no age", current.Name(), a.how, a.since.Format(time.DateTime+" MST"))
 	}
-	age := r.env.Now().Sub(since)
-	if age < 0 {
-		r.warn("%s was %s at %s, which is in the future: that proves no age", current.Name(), how, since.Format(time.DateTime+" MST"))
-		return Due{Yes: true, Why: "the age of the key is not known: a clock was wrong"}, nil
-	}
-	return Due{Yes: age > r.in.IfOlderThan, Why: fmt.Sprintf("%s was %s %s ago", current.Name(), how, days(age))}, nil
+	return a.due(current.Name(), r.in)
 }
 
 // created is since when the source of truth has held its key, where it knows.
-func (r *run) created(ctx context.Context) time.Time {
-	d, ok := r.Set[0].(store.Dated)
-	if !ok {
-		return time.Time{}
-	}
-	since, err := d.Created(ctx)
-	if err != nil {
-		r.note("the age of the key in %s is not known: %v", r.Set[0], err)
-		return time.Time{}
+func (r *run) created(ctx context.Context) (since time.Time) {
+	if d, ok := r.Set[0].(store.Dated); ok {
+		var err error
+		if since, err = d.Created(ctx); err != nil {
+			r.note("the age of the key in %s is not known: %v", r.Set[0], err)
+			return time.Time{}
+		}
 	}
 	return since
 }
 
-func (r *run) unknownAge(current secret.Key) (Due, error) {
-	switch r.in.IfUnknown {
-	case RotateUnknown:
-		return Due{Yes: true, Why: "the key was never seen before"}, nil
-	case AdoptUnknown:
-		return Due{Adopt: true, Why: fmt.Sprintf("%s was never seen before: its clock starts now", current.Name())}, nil
-	default:
-		return Due{}, fmt.Errorf("%w: %s was never seen before", ErrUnknownAge, current.Name())
-	}
-}
-
-// nextTry is how long to wait after rotations of the same target that were put
-// back: 1 h, 2 h, … 24 h, so that cron does not restart production twice a night.
-// The zero time where there is nothing to wait for.
-func (r *run) nextTry(f state.History) time.Time {
-	if f.Failures == 0 || f.FailedRefs != digest(r.Spec) || f.FailedAt.After(r.env.Now()) {
-		return time.Time{}
-	}
-	const first, last = time.Hour, 24 * time.Hour
-	wait := first
-	for i := 1; i < f.Failures && wait < last; i++ {
-		wait *= 2
-	}
-	return f.FailedAt.Add(min(wait, last))
-}
-
-// days shows a duration as people count the age of a key.
-func days(d time.Duration) string {
-	if d < 48*time.Hour {
-		return d.Round(time.Second).String()
-	}
-	return fmt.Sprintf("%d days", int(d/(24*time.Hour)))
-}
-
 // findDifference prepares a sync: it finds out what the stores hold and what the
 // servers run with, where that is not the source's key.
-func (r *run) findDifference(ctx context.Context, d *draft) error {
-	keys := make([]secret.Key, len(r.Set))
-	for i, s := range r.Set {
-		key, _, err := s.Get(ctx)
-		if err != nil && (i == r.in.Source || !errors.Is(err, store.ErrNotFound)) {
-			return err
-		}
-		keys[i], d.old[s.String()] = key, key
-	}
+func (r *run) findDifference(ctx context.Context, p *Plan) error {
 	source := r.Set[r.in.Source]
-	d.next = keys[r.in.Source]
-	d.plan.Stores = r.Set.SwappersFirst().Names()
-	if !blnk.Sendable(d.next) {
+	keys, err := r.Set.Keys(ctx)
+	if err == nil && keys[r.in.Source].IsZero() {
+		_, _, err = source.Get(ctx) // its words
+	}
+	if err != nil {
+		return err
+	}
+	p.next = keys[r.in.Source]
+	p.Stores = r.Set.SwappersFirst().Names()
+	if !blnk.Sendable(p.next) {
 		return fmt.Errorf("%s: its key cannot be sent to a server: %w", source, ErrNotLive)
 	}
-	if err := r.findLive(ctx, d, keys); err != nil {
+	if err := r.findLive(ctx, p, keys); err != nil {
 		return err
 	}
 	var differing store.Set
 	for i, s := range r.Set {
-		if !keys[i].Equal(d.next) {
-			d.plan.Differs = append(d.plan.Differs, fmt.Sprintf("%s has %s", s, keys[i].Name()))
+		p.old[s.String()] = keys[i]
+		if !keys[i].Equal(p.next) {
+			p.Differs = append(p.Differs, fmt.Sprintf("%s has %s", s, keys[i].Name()))
 			differing = append(differing, s)
 		}
 	}
 	if err := differing.CheckPut(ctx); err != nil {
 		return err
 	}
-	d.plan.Current, d.plan.Old = d.live, d.live.Fingerprint()
-	if len(d.plan.Differs) == 0 {
-		return r.findLate(d)
+	p.Old = p.Current.Fingerprint()
+	if len(p.Differs) == 0 {
+		return r.findLate(p)
 	}
-	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", source, d.next.Name())}
-	return r.before(ctx, d, false)
+	p.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", source, p.next.Name())}
+	return r.before(ctx, p, false)
 }
 
 // findLive finds out which key each server runs with, and says where that is not
 // the source's. A source that no server runs with, while one runs with another
 // store's key, is refused unless it is trusted.
-func (r *run) findLive(ctx context.Context, d *draft, keys []secret.Key) error {
+func (r *run) findLive(ctx context.Context, p *Plan, keys []secret.Key) error {
 	anySource, anyOther := false, false
 	for _, s := range r.Servers {
-		key, err := liveKey(ctx, s, append([]secret.Key{d.next}, keys...))
+		key, err := liveKey(ctx, s, append([]secret.Key{p.next}, keys...))
 		if err != nil {
 			return err
 		}
 		switch {
-		case key.Equal(d.next):
+		case key.Equal(p.next):
 			anySource = true
 		case key.IsZero():
-			d.plan.Differs = append(d.plan.Differs, fmt.Sprintf("%s runs with a key that no store holds", s))
+			p.Differs = append(p.Differs, fmt.Sprintf("%s runs with a key that no store holds", s))
 		default:
-			anyOther, d.live = true, key
-			d.plan.Differs = append(d.plan.Differs, fmt.Sprintf("%s runs with %s", s, key.Name()))
+			anyOther, p.Current = true, key
+			p.Differs = append(p.Differs, fmt.Sprintf("%s runs with %s", s, key.Name()))
 		}
 	}
 	if anyOther && !anySource && !r.in.Trust {
 		return fmt.Errorf("%w: %s has %s, the servers run with %s", ErrSourceNotLive,
-			r.Set[r.in.Source], d.next.Name(), d.live.Name())
+			r.Set[r.in.Source], p.next.Name(), p.Current.Name())
 	}
-	if anySource && len(d.plan.Differs) == 0 {
-		d.live = d.next
+	if anySource && len(p.Differs) == 0 {
+		p.Current = p.next
 	}
 	return nil
 }
@@ -346,10 +231,8 @@ func liveKey(ctx context.Context, s *proof.Server, candidates []secret.Key) (sec
 		switch v, reason := patiently(ctx, s, key); v {
 		case proof.Live:
 			return key, nil
-		case proof.Open:
-			return secret.Key{}, fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen)
-		case proof.Unknown:
-			return secret.Key{}, fmt.Errorf("%s: %w: %w", s, ErrSilent, reason)
+		case proof.Open, proof.Unknown:
+			return secret.Key{}, notLive(s, v, reason, "")
 		}
 	}
 	return secret.Key{}, nil
@@ -357,49 +240,42 @@ func liveKey(ctx context.Context, s *proof.Server, candidates []secret.Key) (sec
 
 // findLate: every store and server has the source's key. Copies that cannot be
 // read may still be known to lack it.
-func (r *run) findLate(d *draft) error {
+func (r *run) findLate(p *Plan) error {
 	history, err := r.State.LoadHistory()
 	if err != nil {
 		return err
 	}
-	d.plan.Due.Why = fmt.Sprintf("every store and server has %s", d.next.Name())
+	p.Due.Why = fmt.Sprintf("every store and server has %s", p.next.Name())
 	for _, c := range r.Copies {
-		d.plan.Due.Why += fmt.Sprintf("; %s is write-only and was not compared", c)
+		p.Due.Why += fmt.Sprintf("; %s is write-only and was not compared", c)
 		if slices.Contains(history.Unwritten, c.String()) {
-			d.late = append(d.late, c)
-			d.plan.Differs = append(d.plan.Differs, c.String()+" could not be written by an earlier run")
+			p.late = append(p.late, c)
+			p.Differs = append(p.Differs, c.String()+" could not be written by an earlier run")
 		}
 	}
-	if len(d.late) == 0 {
-		return nil
+	if len(p.late) > 0 {
+		p.Copies, p.Restart, p.Servers = r.plan(p.late).Copies, nil, nil
+		p.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", r.Set[r.in.Source], p.next.Name())}
 	}
-	d.plan.Copies, d.plan.Restart, d.plan.Servers = nil, nil, nil
-	for _, c := range d.late {
-		d.plan.Copies = append(d.plan.Copies, c.String())
-	}
-	d.plan.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", r.Set[r.in.Source], d.next.Name())}
 	return nil
 }
 
 // create ends the step of that name: a person's yes, the new key, and the journal,
 // from which on a crash loses nothing.
-func (r *run) create(ctx context.Context, d draft) error {
-	if err := r.confirm(ctx, d.plan); err != nil {
+func (r *run) create(ctx context.Context, p Plan) error {
+	if err := r.confirm(ctx, p); err != nil {
 		return err
 	}
 	if r.in.NewKey != nil {
-		key, err := r.in.NewKey() // once, and never again for this rotation
-		if err != nil {
+		var err error
+		if p.next, err = r.in.NewKey(); err != nil { // once, and never again for this rotation
 			return fmt.Errorf("make a new key: %w", err)
 		}
-		d.next = key
 	}
 	if ctx.Err() != nil {
 		return interrupted(ctx)
 	}
-	rec := r.newRecord(d)
-	r.adopt(rec)
-	r.resumed = false
+	r.adopt(r.newRecord(p))
 	if err := r.save(); err != nil {
 		// It may be there in spite of the error.
 		err = errors.Join(fmt.Errorf("write the journal: %w", err), r.State.ForgetJournal())
@@ -423,14 +299,17 @@ func (r *run) confirm(ctx context.Context, p Plan) error {
 	return err
 }
 
-func (r *run) newRecord(d draft) *record {
+func (r *run) newRecord(p Plan) *record {
 	rec := &record{
-		Version: journalVersion, ID: "rot_" + strings.ToLower(rand.Text()[:12]), Event: r.in.Event,
-		Started: r.env.Now().UTC(), Host: r.env.Host, User: r.env.User, Reason: r.in.Reason, Target: r.Spec,
-		Direction: forward, Row: rowSet, Compromised: r.in.Compromised, ServerDown: r.in.ServerDown,
-		Old: map[string]string{}, Live: d.live.Reveal(), New: d.next.Reveal(), Cautions: d.plan.Cautions,
+		Version: journalVersion, Event: r.in.Event, Reason: r.in.Reason,
+		Open: Open{
+			Rotation: "rot_" + strings.ToLower(rand.Text()[:12]), Target: r.Spec, Started: r.env.Now().UTC(),
+			Host: r.env.Host, User: r.env.User, Row: rowSet, Compromised: r.in.Compromised,
+		},
+		Direction: forward, ServerDown: r.in.ServerDown,
+		Old: map[string]string{}, Live: p.Current.Reveal(), New: p.next.Reveal(), Cautions: p.Cautions,
 	}
-	for ref, key := range d.old {
+	for ref, key := range p.old {
 		rec.Old[ref] = key.Reveal()
 	}
 	return rec

@@ -5,44 +5,70 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
-	"github.com/blnkctl/blnkctl/target"
 )
 
-// resume ends the open rotation in the direction that its journal names, and
-// stops there: it begins no second one.
+// resume ends the open rotation and stops there: in the direction that its
+// journal names, or by undoing it.
 func (r *run) resume(ctx context.Context) error {
-	r.note("finishing rotation %s, %s", r.rec.ID, r.rec.open().Begun())
-	if err := r.retarget(); err != nil {
+	abort := r.in.end == aborted
+	if !abort {
+		r.note("finishing rotation %s, %s", r.rec.Rotation, r.rec.Begun())
+	}
+	err := r.retarget()
+	if why := r.rec.noUndo(); abort && why != "" {
+		err = fmt.Errorf("there is no way back from rotation %s: %s", r.rec.Rotation, why)
+	}
+	switch {
+	case err != nil:
 		return r.getStuck(ctx, err)
+	case r.rec.Row == rowFinish: // proved, and only lacks its record
+		r.rec.Aborted = r.rec.Aborted || abort && r.undoing()
+		if err := r.onward(ctx, rowFinish); err != nil || !abort || r.undoing() {
+			return err
+		}
+		return fmt.Errorf("rotation %s: %w", r.rec.Rotation, ErrTooLate)
+	case abort:
+		r.note("undoing rotation %s", r.rec.Rotation)
+		r.rec.Aborted = true
 	}
-	if r.rec.Row == rowFinish {
-		return r.onward(ctx, rowFinish)
+	var third secret.Key
+	if err = r.Set.Repair(ctx); err == nil {
+		third, err = r.inspect(ctx)
 	}
-	third, err := r.repaired(ctx)
 	switch {
 	case err != nil:
 		return r.getStuck(ctx, err)
 	case !third.IsZero():
 		return r.abandon(ctx, third)
-	default:
+	case r.undoing() || !abort:
 		return r.onward(ctx, r.resumeAt(ctx))
+	case r.touched(ctx):
+		return r.turn(ctx, nil)
 	}
+	if err := r.State.ForgetJournal(); err != nil {
+		return r.getStuck(ctx, err)
+	}
+	r.report.Outcome = RolledBack
+	r.record(ctx, RolledBack, nil)
+	return nil
 }
 
 // retarget: another restart, server or time than the journal's replaces it, since
 // a wrong one is a usual reason for an open rotation. The journal first: whoever
 // comes next goes on with these.
 func (r *run) retarget() error {
-	if reflect.DeepEqual(r.rec.Target, r.Spec) {
+	old := r.rec.Target
+	if reflect.DeepEqual(old, r.Spec) {
 		return nil
 	}
 	for _, c := range []struct {
 		what     string
 		old, now []string
-	}{{"--restart", r.rec.Target.Restart, r.Spec.Restart}, {"--server", r.rec.Target.Servers, r.Spec.Servers}} {
+	}{{"--restart", old.Restart, r.Spec.Restart}, {"--server", old.Servers, r.Spec.Servers}} {
 		if !reflect.DeepEqual(c.old, c.now) {
 			r.note("with %s %q in place of %q", c.what, c.now, c.old)
 		}
@@ -59,77 +85,38 @@ func (r *run) onward(ctx context.Context, from string) error {
 	return r.forward(ctx, from)
 }
 
-// repaired puts right what a crash left, and inspects what is there.
-func (r *run) repaired(ctx context.Context) (third secret.Key, err error) {
-	if err := r.Set.Repair(ctx); err != nil {
-		return third, err
-	}
-	return r.inspect(ctx)
-}
-
 // inspect asks, before anything is written, whether a journaled key can
 // still work. A server that takes neither of the two, or takes any key, is for
 // a person to explain. A third key that is in every store and live on every
 // server is how a person repaired things: it is returned.
 func (r *run) inspect(ctx context.Context) (third secret.Key, err error) {
-	if key, err := r.Set.Agreed(ctx); err == nil && !key.Equal(r.rec.next()) && !r.isOld(key) {
-		if r.allProve(ctx, key) == nil {
-			return key, nil
-		}
+	known := r.rec.open().Keys
+	if key, err := r.Set.Agreed(ctx); err == nil && !slices.ContainsFunc(known, key.Equal) && r.allProve(ctx, key) == nil {
+		return key, nil
 	}
+	// With --server-down, or in a sync, a server that was not restarted yet may run
+	// with a key that nobody knows.
+	another := (r.rec.ServerDown || r.rec.Live == "") && !r.undoing() && (r.rec.Row == rowSet || r.rec.Row == rowRestart)
 	for i, v := range r.ask(ctx) {
-		if v == proof.Open || v == proof.Rejected && !r.mayTakeAnother() {
-			return secret.Key{}, r.notProved(r.Servers[i], v, nil)
+		if v == proof.Open || v == proof.Rejected && !another {
+			_, _, err := r.meaning(r.Servers[i], v, nil)
+			return secret.Key{}, err
 		}
 	}
 	return secret.Key{}, nil
 }
 
-// ask asks every server once for the journaled keys.
-func (r *run) ask(ctx context.Context) []proof.Verdict {
-	verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
-		return s.Prove(ctx, r.rec.want(), r.rec.other())
-	})
-	return verdicts
-}
-
-// mayTakeAnother: with --server-down, or in a sync, a server that was not
-// restarted yet may run with a key that nobody knows.
-func (r *run) mayTakeAnother() bool {
-	return (r.rec.ServerDown || r.rec.Live == "") && !r.undoing() && (r.rec.Row == rowSet || r.rec.Row == rowRestart)
-}
-
-func (r *run) isOld(key secret.Key) bool {
-	for _, old := range r.rec.Old {
-		if key.Equal(secret.New(old)) {
-			return true
-		}
-	}
-	return false
-}
-
-// allProve says whether a key is the live master key of every server.
-func (r *run) allProve(ctx context.Context, key secret.Key) error {
-	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
-		return s.Prove(ctx, key, secret.Key{})
-	})
-	for i, v := range verdicts {
-		switch {
-		case v == proof.Live:
-		case reasons[i] != nil:
-			return fmt.Errorf("the key %s of the stores is not proved: %w", key.Name(), reasons[i])
-		default:
-			return fmt.Errorf("%s does not prove the key %s of the stores: %w", r.Servers[i], key.Name(), ErrNotLive)
-		}
-	}
-	return nil
-}
-
 // resumeAt finds the row to go on from. Stores and servers can be looked at;
 // whether the workers restarted only the journal knows.
 func (r *run) resumeAt(ctx context.Context) string {
-	if !r.storesHold(ctx) {
-		return rowSet
+	for _, s := range r.Set {
+		want := r.rec.next()
+		if r.undoing() {
+			want = r.rec.old(s.String())
+		}
+		if key, _, err := s.Get(ctx); err != nil || !key.Equal(want) {
+			return rowSet
+		}
 	}
 	if r.rec.Row != rowTest {
 		return r.rec.Row
@@ -144,119 +131,26 @@ func (r *run) resumeAt(ctx context.Context) string {
 	return rowTest
 }
 
-// storesHold says whether every store holds the key of this direction's end.
-func (r *run) storesHold(ctx context.Context) bool {
-	for _, s := range r.Set {
-		want := r.rec.next()
-		if r.undoing() {
-			want = r.rec.old(s.String())
-		}
-		key, _, err := s.Get(ctx)
-		if err != nil || !key.Equal(want) {
-			return false
-		}
-	}
-	return true
-}
-
-// Abort undoes the open rotation. Without one, the outcome is None.
-func Abort(ctx context.Context, t *target.Target, in Intent, env Env) (Report, error) {
-	r, unlock, err := start(ctx, t, in, env)
-	if err != nil {
-		return Report{Outcome: Refused}, err
-	}
-	defer unlock()
-	if r.rec == nil {
-		return Report{Outcome: None}, nil
-	}
-	err = r.retarget()
-	if why := r.rec.noUndo(); why != "" {
-		err = fmt.Errorf("there is no way back from rotation %s: %s", r.rec.ID, why)
-	}
-	if err != nil {
-		err = r.getStuck(ctx, err)
-	} else {
-		err = r.abort(ctx)
-	}
-	return r.report, err
-}
-
-func (r *run) abort(ctx context.Context) error {
-	if r.rec.Row == rowFinish {
-		return r.abortProved(ctx)
-	}
-	r.note("undoing rotation %s", r.rec.ID)
-	r.rec.Aborted = true
-	third, err := r.repaired(ctx)
-	switch {
-	case err != nil:
-		return r.getStuck(ctx, err)
-	case !third.IsZero():
-		return r.abandon(ctx, third)
-	case r.undoing():
-		return r.onward(ctx, r.resumeAt(ctx))
-	case r.touched(ctx):
-		return r.turn(ctx, nil)
-	}
-	if err := r.State.ForgetJournal(); err != nil {
-		return r.getStuck(ctx, err)
-	}
-	r.report.Outcome = RolledBack
-	r.record(ctx, RolledBack, nil)
-	return nil
-}
-
-// abortProved: what was proved is not open any more, it only lacks its record.
-func (r *run) abortProved(ctx context.Context) error {
-	if r.undoing() {
-		r.rec.Aborted = true
-		return r.onward(ctx, rowFinish)
-	}
-	if err := r.onward(ctx, rowFinish); err != nil {
-		return err
-	}
-	return fmt.Errorf("rotation %s: %w", r.rec.ID, ErrTooLate)
-}
-
-// Abandon forgets the open rotation after a person repaired things: where all
-// stores agree and every server proves that key. Where that is not so, confirm
-// is shown why and decides; nil refuses.
-func Abandon(ctx context.Context, t *target.Target, in Intent, env Env, confirm func(why error) error) (Report, error) {
-	unlock, err := env.Lock(ctx)
-	if err != nil {
-		return Report{Outcome: Refused}, err
-	}
-	defer unlock()
-	r := &run{Target: t, in: in, env: env}
-	data, err := t.State.LoadJournal()
-	if err != nil && !unreadable(err) {
-		return Report{Outcome: Refused}, err
-	}
-	if data == nil && err == nil {
-		return Report{Outcome: None}, nil
-	}
-	// A journal that cannot be read can still be abandoned.
-	if rec, err := parseRecord(data); err == nil && rec != nil {
-		r.adopt(rec)
-	}
+// forget is Abandon.
+func (r *run) forget(ctx context.Context) error {
 	// What a crash left is put right: a forgotten rotation leaves no file
 	// that holds a key.
 	var key secret.Key
-	if err = r.Set.Repair(ctx); err == nil {
+	err := r.Set.Repair(ctx)
+	if err == nil {
 		key, err = r.Set.Agreed(ctx)
 	}
 	if err == nil {
 		err = r.allProve(ctx, key)
 	}
-	if err != nil && confirm != nil {
-		err = confirm(err)
+	if err != nil && r.in.confirm != nil {
+		err = r.in.confirm(err)
 	}
 	if err != nil {
 		r.report.Outcome = Refused
-		return r.report, err
+		return err
 	}
-	err = r.abandon(ctx, key)
-	return r.report, err
+	return r.abandon(ctx, key)
 }
 
 // abandon records that the rotation came to nothing, and forgets it.
@@ -283,7 +177,7 @@ func (r *run) workersHave(key secret.Key) bool {
 		return key.Equal(r.rec.live())
 	default:
 		restarted := r.rec.Row == rowTest || r.rec.Row == rowFinish
-		return restarted && r.WorkersProved && key.Equal(r.rec.want())
+		return restarted && r.WorkersProved && key.Equal(r.rec.goal().key)
 	}
 }
 

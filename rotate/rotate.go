@@ -1,7 +1,6 @@
 package rotate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
@@ -25,6 +23,7 @@ type run struct {
 	rec     *record // nil: no rotation is open
 	report  Report
 	resumed bool // the journal was there when the run began
+	damaged bool // it cannot be read
 	saved   bool // the journal holds rec as it is now
 	// wrote: a store may hold, or have held, a key that this run wrote.
 	wrote bool
@@ -44,12 +43,32 @@ func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, err
 		return Report{Outcome: Refused}, err
 	}
 	defer unlock()
-	if r.rec != nil {
-		err = r.resume(ctx)
-	} else {
+	switch {
+	case r.rec == nil && in.end == finished:
 		err = r.begin(ctx)
+	case in.end == abandoned && (r.rec != nil || r.damaged):
+		err = r.forget(ctx)
+	case r.rec == nil:
+		r.report.Outcome = None
+	default:
+		err = r.resume(ctx)
 	}
 	return r.report, err
+}
+
+// Abort undoes the open rotation. Without one, the outcome is None.
+func Abort(ctx context.Context, t *target.Target, in Intent, env Env) (Report, error) {
+	in.end = aborted
+	return Run(ctx, t, in, env)
+}
+
+// Abandon forgets the open rotation after a person repaired things: where all
+// stores agree and every server proves that key. Where that is not so, confirm
+// is shown why and decides; nil refuses. A journal that cannot be read can still
+// be abandoned.
+func Abandon(ctx context.Context, t *target.Target, in Intent, env Env, confirm func(why error) error) (Report, error) {
+	in.end, in.confirm = abandoned, confirm
+	return Run(ctx, t, in, env)
 }
 
 // start takes the lock and reads the journal.
@@ -59,7 +78,8 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 		return nil, nil, err
 	}
 	r := &run{Target: t, in: in, env: env}
-	if err := r.load(); err != nil {
+	err = r.load()
+	if r.damaged = errors.Is(err, ErrJournal); err != nil && !(r.damaged && in.end == abandoned) {
 		unlock()
 		return nil, nil, err
 	}
@@ -69,22 +89,22 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 // begin is step "create", and then all the others.
 func (r *run) begin(ctx context.Context) error {
 	started := r.started(rowCreate)
-	d, err := r.prepare(ctx, true)
-	switch {
-	case err == nil && len(d.late) > 0:
-		r.ended(rowCreate, started, nil)
-		return r.writeLate(ctx, d)
-	case err == nil && !d.plan.Due.Yes:
-		r.ended(rowCreate, started, nil)
-		return r.notDue(d.plan)
-	case err == nil:
-		err = r.create(ctx, d)
+	p, err := r.prepare(ctx, true)
+	act := err == nil && p.Due.Yes && len(p.late) == 0
+	if act {
+		err = r.create(ctx, p)
 	}
 	r.ended(rowCreate, started, err)
-	if err != nil {
+	switch {
+	case err != nil:
 		return r.refuse(ctx, err)
+	case act:
+		return r.forward(ctx, rowSet)
+	case len(p.late) > 0:
+		return r.writeLate(ctx, p)
+	default:
+		return r.notDue(p)
 	}
-	return r.forward(ctx, rowSet)
 }
 
 // A step is a row of the table: a name that the journal knows, and its deed.
@@ -193,7 +213,7 @@ func (r *run) restart(ctx context.Context) error {
 	if look == nil || r.unproved != nil {
 		return nil
 	}
-	if err := look(ctx, r.rec.want()); err != nil {
+	if err := look(ctx, r.rec.goal().key); err != nil {
 		return r.restartFailed(ctx, err)
 	}
 	return nil
@@ -215,22 +235,18 @@ func (r *run) restartFailed(ctx context.Context, err error) error {
 
 // test proves the wanted key on every server, and that the stores still hold it.
 func (r *run) test(ctx context.Context) error {
-	if wanted, _ := r.names(); !blnk.Sendable(r.rec.want()) {
-		return fmt.Errorf("the %s key is not known, or cannot be sent: nothing to prove", wanted)
+	if g := r.rec.goal(); !blnk.Sendable(g.key) {
+		return fmt.Errorf("the %s key is not known, or cannot be sent: nothing to prove", g.name)
 	}
 	verdicts, err := r.await(ctx)
-	r.reportServers(verdicts)
-	if err != nil {
-		if ctx.Err() != nil {
-			return interrupted(ctx)
-		}
+	r.reportServers(verdicts, err == nil)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return interrupted(ctx)
+	case err != nil:
 		return err
-	}
-	r.warnAbout(verdicts)
-	if r.undoing() {
-		if len(r.stuck) > 0 {
-			return errors.New("the old key is live again, but not every store holds it")
-		}
+	case r.undoing() && len(r.stuck) > 0:
+		return errors.New("the old key is live again, but not every store holds it")
 	}
 	return r.kept(ctx)
 }
@@ -252,138 +268,6 @@ func (r *run) kept(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// await asks all servers until every one of them proves the wanted key, one of
-// them proves that waiting is useless, or the time is up. The error says which
-// server failed, and how.
-func (r *run) await(ctx context.Context) ([]proof.Verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
-	defer cancel()
-	deadline, _ := ctx.Deadline()
-	verdicts, reasons := make([]proof.Verdict, len(r.Servers)), make([]error, len(r.Servers))
-	for pause := (proof.Pause{}); ; {
-		now, why := proof.Each(r.Servers, func(i int, s *proof.Server) (proof.Verdict, error) {
-			if verdicts[i].Proves() {
-				return verdicts[i], nil
-			}
-			return s.Prove(ctx, r.rec.want(), r.rec.other())
-		})
-		var failed error
-		useless := false
-		for i, s := range r.Servers {
-			// What a server said before it fell silent at the deadline tells more
-			// than the deadline.
-			if now[i] != proof.Unknown || ctx.Err() == nil {
-				if now[i] == proof.OtherLive && verdicts[i] == proof.Mixed {
-					now[i] = proof.Mixed // which of several servers is met first is chance
-				}
-				r.noteVerdict(s, verdicts[i], now[i])
-				verdicts[i], reasons[i] = now[i], why[i]
-			}
-			if verdicts[i].Proves() {
-				continue
-			}
-			if hopeless := r.hopeless(verdicts[i]); failed == nil || hopeless && !useless {
-				failed, useless = r.notProved(s, verdicts[i], reasons[i]), hopeless
-			}
-		}
-		if failed == nil || useless || !pause.Wait(ctx, deadline) {
-			return verdicts, failed
-		}
-	}
-}
-
-// hopeless says whether waiting cannot help. A server that is still the one from
-// before takes neither key where its own was lost.
-func (r *run) hopeless(v proof.Verdict) bool {
-	return v == proof.Open || v == proof.Rejected && !(r.rec.ServerDown && !r.undoing())
-}
-
-// notProved phrases what a server lacks.
-func (r *run) notProved(s *proof.Server, v proof.Verdict, reason error) error {
-	wanted, other := r.names()
-	switch v {
-	case proof.Open:
-		return fmt.Errorf("%s lets a random key in: %w", s, ErrOpen)
-	case proof.Rejected:
-		return fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, wanted, other, ErrElsewhere)
-	case proof.OtherLive:
-		return fmt.Errorf("%s still takes the %s key and refuses the %s one: %w", s, other, wanted, ErrStale)
-	case proof.Mixed:
-		return fmt.Errorf("%s answers differently from one connection to the next: several servers with different keys stand behind it", s)
-	default:
-		if reason == nil {
-			return fmt.Errorf("%s: %w in time", s, ErrSilent)
-		}
-		return fmt.Errorf("%w: %w", ErrSilent, reason)
-	}
-}
-
-// names are what the key of this direction's end is called, and the one that it
-// replaces.
-func (r *run) names() (wanted, other string) {
-	if r.undoing() {
-		return "old", "new"
-	}
-	return "new", "old"
-}
-
-// noteVerdict says a change that a person who waits would like to know.
-func (r *run) noteVerdict(s *proof.Server, before, now proof.Verdict) {
-	_, other := r.names()
-	switch {
-	case before == now:
-	case now == proof.Mixed:
-		r.rec.Mixed = append(r.rec.Mixed, s.String()) // the next save keeps it
-		r.note("%s answers differently from one connection to the next", s)
-	case now == proof.OtherLive:
-		r.note("%s still takes the %s key", s, other)
-	}
-}
-
-// reportServers says what each server accepted in the end.
-func (r *run) reportServers(verdicts []proof.Verdict) {
-	r.report.Servers = nil
-	wanted, other := r.names()
-	live := map[proof.Verdict]string{
-		proof.Live: wanted, proof.OtherScoped: wanted, proof.OtherLive: other,
-		proof.Mixed: "mixed", proof.Rejected: "other", proof.Open: "open",
-	}
-	for i, s := range r.Servers {
-		v := verdicts[i]
-		r.report.Servers = append(r.report.Servers, ServerState{
-			URL: s.String(), Live: cmp.Or(live[v], "down"), Sampled: s.Sampled() && v.Proves(),
-			OldScoped: v == proof.OtherScoped && !r.undoing(),
-		})
-	}
-}
-
-// warnAbout says what a proof leaves open.
-func (r *run) warnAbout(verdicts []proof.Verdict) {
-	for i, s := range r.Servers {
-		switch {
-		case verdicts[i] == proof.OtherScoped && !r.undoing():
-			r.incomplete("%s still lets the old key in, as a scoped API key: delete that API key", s)
-		case verdicts[i] == proof.OtherScoped:
-			r.warn("%s lets the discarded new key in as a scoped API key", s)
-		}
-		if s.Sampled() {
-			r.warn("%s was sampled with %d connections: if it is a balancer, give one --server per replica", s, s.Agreeing())
-		}
-	}
-	if r.unproved != nil {
-		r.warn("workers not proved: %v", r.unproved)
-	} else if !r.WorkersProved {
-		r.warn("workers not proved: nothing here restarted them; one that was not restarted signs webhooks with the other key")
-	}
-	switch old := r.rec.live(); {
-	case r.undoing() || blnk.Sendable(old):
-	case old.IsZero():
-		r.warn("the key that was in force before is not known: nobody asked whether it is refused now")
-	default:
-		r.note("the old key cannot be sent in a header, so it was not asked for")
-	}
 }
 
 // started and ended are the progress and the measure of a step.

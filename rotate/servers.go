@@ -1,0 +1,204 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// patience is how long a server may stay silent before the first effect (a rate
+// limit, a restart that somebody just did) before the run gives up on it.
+const patience = 2 * time.Second
+
+// patiently asks one server, more than once while it is silent.
+func patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
+	deadline := time.Now().Add(patience)
+	var why error
+	for pause := (proof.Pause{}); ; {
+		v, reason := s.Prove(ctx, key, secret.Key{})
+		if v != proof.Unknown {
+			return v, nil
+		}
+		// The first reason: the last one may only be that the time was up.
+		why = cmp.Or(why, reason)
+		if !pause.Wait(ctx, deadline) {
+			return proof.Unknown, why
+		}
+	}
+}
+
+// proveLive asks whether a key is the live master key everywhere, and a random
+// one is refused.
+func (r *run) proveLive(ctx context.Context, key secret.Key) error {
+	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
+		return patiently(ctx, s, key)
+	})
+	for i, s := range r.Servers {
+		if err := notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notLive says what a server lacks before the first effect, and nil where it has
+// the key of a store.
+func notLive(s *proof.Server, v proof.Verdict, reason error, of string) error {
+	switch v {
+	case proof.Live:
+		return nil
+	case proof.Open:
+		return fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen)
+	case proof.Mixed:
+		return fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive)
+	case proof.Rejected:
+		return fmt.Errorf("%s: %w: it refuses the key of %s", s, ErrNotLive, of)
+	}
+	return silent(s, reason)
+}
+
+func silent(s *proof.Server, reason error) error {
+	if reason == nil {
+		return fmt.Errorf("%s: %w in time", s, ErrSilent)
+	}
+	return fmt.Errorf("%w: %w", ErrSilent, reason)
+}
+
+// meaning is what a verdict after the restart says of a server: the key that it
+// lives by, what a person who waits would like to know, and what it lacks.
+func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, seen string, lacks error) {
+	g := r.rec.goal()
+	switch v {
+	case proof.Live, proof.OtherScoped:
+		return g.name, "", nil
+	case proof.OtherLive:
+		seen = fmt.Sprintf("%s still takes the %s key", s, g.otherNamed)
+		return g.otherNamed, seen, fmt.Errorf("%s and refuses the %s one: %w", seen, g.name, ErrStale)
+	case proof.Mixed:
+		seen = s.String() + " answers differently from one connection to the next"
+		return "mixed", seen, errors.New(seen + ": several servers with different keys stand behind it")
+	case proof.Open:
+		return "open", "", fmt.Errorf("%s lets a random key in: %w", s, ErrOpen)
+	case proof.Rejected:
+		return "other", "", fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, g.name, g.otherNamed, ErrElsewhere)
+	}
+	return "down", "", silent(s, reason)
+}
+
+// ask asks every server once for the journaled keys.
+func (r *run) ask(ctx context.Context) []proof.Verdict {
+	g := r.rec.goal()
+	verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
+		return s.Prove(ctx, g.key, g.other)
+	})
+	return verdicts
+}
+
+// allProve says whether a key is the live master key of every server.
+func (r *run) allProve(ctx context.Context, key secret.Key) error {
+	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
+		return s.Prove(ctx, key, secret.Key{})
+	})
+	for i, v := range verdicts {
+		if v != proof.Live {
+			return fmt.Errorf("%s does not prove the key %s of the stores: %w", r.Servers[i], key.Name(), cmp.Or(reasons[i], ErrNotLive))
+		}
+	}
+	return nil
+}
+
+// await asks all servers until every one of them proves the wanted key, one of
+// them proves that waiting is useless, or the time is up. The error says which
+// server failed, and how.
+func (r *run) await(ctx context.Context) ([]proof.Verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	g := r.rec.goal()
+	verdicts, reasons := make([]proof.Verdict, len(r.Servers)), make([]error, len(r.Servers))
+	for pause := (proof.Pause{}); ; {
+		now, why := proof.Each(r.Servers, func(i int, s *proof.Server) (proof.Verdict, error) {
+			if verdicts[i].Proves() {
+				return verdicts[i], nil
+			}
+			return s.Prove(ctx, g.key, g.other)
+		})
+		var failed error
+		useless := false
+		for i, s := range r.Servers {
+			before := verdicts[i]
+			// What a server said before it fell silent at the deadline tells more
+			// than the deadline.
+			if now[i] != proof.Unknown || ctx.Err() == nil {
+				if now[i] == proof.OtherLive && before == proof.Mixed {
+					now[i] = proof.Mixed // which of several servers is met first is chance
+				}
+				verdicts[i], reasons[i] = now[i], why[i]
+			}
+			v := verdicts[i]
+			_, seen, lacks := r.meaning(s, v, reasons[i])
+			if v != before && seen != "" {
+				r.note("%s", seen)
+				if v == proof.Mixed {
+					r.rec.Mixed = append(r.rec.Mixed, s.String()) // the next save keeps it
+				}
+			}
+			// Waiting does not help, but where the own key of a server was lost: the
+			// one from before takes neither of the two.
+			hopeless := v == proof.Open || v == proof.Rejected && !(r.rec.ServerDown && !r.undoing())
+			if lacks != nil && (failed == nil || hopeless && !useless) {
+				failed, useless = lacks, hopeless
+			}
+		}
+		if failed == nil || useless || !pause.Wait(ctx, deadline) {
+			return verdicts, failed
+		}
+	}
+}
+
+// reportServers says what each server accepted in the end, and warns of what a
+// proof leaves open.
+func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
+	r.report.Servers = nil
+	for i, s := range r.Servers {
+		v := verdicts[i]
+		live, _, _ := r.meaning(s, v, nil)
+		r.report.Servers = append(r.report.Servers, ServerState{
+			URL: s.String(), Live: live, Sampled: s.Sampled() && v.Proves(), OldScoped: v == proof.OtherScoped && !r.undoing(),
+		})
+		if !proved {
+			continue
+		}
+		switch {
+		case v == proof.OtherScoped && !r.undoing():
+			r.incomplete("%s still lets the old key in, as a scoped API key: delete that API key", s)
+		case v == proof.OtherScoped:
+			r.warn("%s lets the discarded new key in as a scoped API key", s)
+		}
+		if s.Sampled() {
+			r.warn("%s was sampled with %d connections: if it is a balancer, give one --server per replica", s, s.Agreeing())
+		}
+	}
+	old := r.rec.live()
+	switch {
+	case !proved:
+		return
+	case r.unproved != nil:
+		r.warn("workers not proved: %v", r.unproved)
+	case !r.WorkersProved:
+		r.warn("workers not proved: nothing here restarted them; one that was not restarted signs webhooks with the other key")
+	}
+	switch {
+	case r.undoing() || blnk.Sendable(old):
+	case old.IsZero():
+		r.warn("the key that was in force before is not known: nobody asked whether it is refused now")
+	default:
+		r.note("the old key cannot be sent in a header, so it was not asked for")
+	}
+}
