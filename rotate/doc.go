@@ -2,8 +2,6 @@
 // stands, restarts the server and its workers, and proves that the new key
 // works and the old one does not; or it puts everything back.
 //
-// # The story
-//
 // A rotation has five steps, in a table that a loop walks:
 //
 //  1. create: take the lock, read every store, check everything that can be
@@ -15,23 +13,16 @@
 //     random one is not, the old one is not, the new one still is.
 //  5. finish: remember when, write the audit log, forget the journal.
 //
-// Where a step fails, the same table is walked with the keys exchanged: the
-// old key goes back into the stores, a restart, the proof of the old key. A
+// Where a step fails, the same table is walked with the keys exchanged. A
 // rotation that replaces a compromised key is not undone: it stops where it is
 // and waits for the next run.
 //
-// # How to call it
-//
-// A [target.Target] says what is worked on, an Intent what for, an Env what the
-// caller lends. [Run] rotates or syncs, [Check] is its dry run, [Abort] undoes an
-// open rotation, [Abandon] forgets it. All lock the target themselves. A new kind
-// of rotation is another Intent, and no other code:
+// [Run] rotates or syncs, [Check] is its dry run, [Abort] undoes an open rotation,
+// [Abandon] forgets it. A new kind of rotation is another Intent, and no other code:
 //
 //	in := rotate.Intent{Event: rotate.Rotate, NewKey: makeKey, IfOlderThan: age}
 //	in := rotate.Intent{Event: rotate.Sync, Source: 0} // its key to all others
 //	report, err := rotate.Run(ctx, t, in, rotate.Env{Lock: lock, Recorder: log, Now: time.Now})
-//
-// # Resuming
 //
 // The journal says which row was entered, and in which direction. Whoever
 // finds a journal first ends that rotation and does nothing else. Stores and
@@ -40,12 +31,10 @@
 // journal is believed, which names the row "test" only after the restart had
 // succeeded.
 //
-// # What it does not promise
-//
-// Workers answer no request; that they run the new key rests on the driver
-// that restarted them. An address behind which several servers take turns is
-// sampled, not proved. Somebody who changes a store without blnkctl, in the
-// instant between the last look and the write, is noticed only afterwards,
+// It does not promise that workers run the new key: they answer no request, so
+// that rests on the driver that restarted them. An address behind which several
+// servers take turns is sampled. Somebody who changes a store without blnkctl, in
+// the instant between the last look and the write, is noticed only afterwards,
 // where the store has no compare-and-swap of its own.
 //
 // The package opens no file, no connection and no process: what it needs of

@@ -19,63 +19,51 @@ import (
 // done again: a crash between them leaves a journal that says "proved".
 func (r *run) finish(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	r.purge(ctx)
+	// The audit log has the same word for the same rotation, however many runs it
+	// took, so that it is recorded once.
+	end := Rotated
+	switch {
+	case r.undoing():
+		end = RolledBack
+	case r.rec.Event == Sync:
+		end = Synced
+	}
 	if !r.undoing() {
+		for _, s := range r.Set {
+			// After the proof that the compromised key is dead, and before the journal
+			// is forgotten, so that a crash in between is followed by another try.
+			if p, ok := s.(store.Purger); ok && r.rec.Compromised {
+				if err := p.Purge(ctx, r.rec.old(s.String())); err != nil {
+					r.incomplete("old versions of %s still hold the compromised key: %v", s, err)
+				}
+			}
+		}
 		r.report.Warnings = append(r.report.Warnings, r.rec.Cautions...)
 	}
 	if err := r.remember(); err != nil {
 		return r.unrecorded(err)
 	}
-	if err := r.env.Recorder.Append(ctx, r.auditRecord(r.final(), nil)); err != nil && !r.undoing() {
-		return r.unrecorded(err)
-	} else if err != nil {
+	err := r.env.Recorder.Append(ctx, r.auditRecord(end, nil))
+	if err != nil && r.undoing() {
 		r.warn("the audit log could not be written: %v", err)
+		err = nil
 	}
-	if err := r.State.ForgetJournal(); err != nil {
+	if err == nil {
+		err = r.State.ForgetJournal()
+	}
+	if err != nil {
 		return r.unrecorded(err)
 	}
-	r.report.Outcome = r.final()
-	if r.resumed && !r.undoing() {
+	if r.report.Outcome = end; r.resumed && !r.undoing() {
 		r.report.Outcome = Resumed
 	}
 	return nil
-}
-
-// final is how the audit log calls this end, however many runs it took: the
-// same word for the same rotation, so that it is recorded once.
-func (r *run) final() Outcome {
-	switch {
-	case r.undoing():
-		return RolledBack
-	case r.rec.Event == Sync:
-		return Synced
-	default:
-		return Rotated
-	}
 }
 
 // unrecorded: the key is live and proved, but a record of it is missing.
 func (r *run) unrecorded(err error) error {
 	r.report.Outcome = Stuck
 	return &EndError{State: ErrUnrecorded, Cause: err}
-}
-
-// purge destroys what the stores keep of a compromised key. It comes after the
-// proof that the key is dead, and before the journal is forgotten, so that a
-// crash in between is followed by another try.
-func (r *run) purge(ctx context.Context) {
-	if !r.rec.Compromised || r.undoing() {
-		return
-	}
-	for _, s := range r.Set {
-		p, ok := s.(store.Purger)
-		if !ok {
-			continue
-		}
-		if err := p.Purge(ctx, r.rec.old(s.String())); err != nil {
-			r.incomplete("old versions of %s still hold the compromised key: %v", s, err)
-		}
-	}
 }
 
 // writeCopies writes a key into write-only copies, and returns the references of

@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -165,28 +164,6 @@ func (r *record) noUndo() string {
 	default:
 		return ""
 	}
-}
-
-// load reads the journal, and makes the rotation that is open this run's. One
-// of other stores is ErrOtherStores.
-func (r *run) load() error {
-	data, err := r.State.LoadJournal()
-	if errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion) {
-		return fmt.Errorf("%w: %w", ErrJournal, err)
-	}
-	if err != nil {
-		return err
-	}
-	rec, err := parseRecord(data)
-	switch {
-	case err != nil || rec == nil:
-		return err
-	case r.in.end != abandoned && !rec.Target.SameStores(r.Spec):
-		return ErrOtherStores
-	}
-	r.adopt(rec)
-	r.resumed, r.saved = true, true
-	return nil
 }
 
 // adopt makes a rotation this run's. What it was begun with stays true of it; a

@@ -10,6 +10,7 @@ import (
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
 )
@@ -78,8 +79,25 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 		return nil, nil, err
 	}
 	r := &run{Target: t, in: in, env: env}
-	err = r.load()
-	if r.damaged = errors.Is(err, ErrJournal); err != nil && !(r.damaged && in.end == abandoned) {
+	data, err := t.State.LoadJournal()
+	if errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion) {
+		err = fmt.Errorf("%w: %w", ErrJournal, err)
+	}
+	var rec *record
+	if err == nil {
+		rec, err = parseRecord(data)
+	}
+	r.damaged = errors.Is(err, ErrJournal)
+	switch {
+	case rec != nil && in.end != abandoned && !rec.Target.SameStores(t.Spec):
+		err = ErrOtherStores
+	case r.damaged && in.end == abandoned:
+		err = nil
+	case rec != nil:
+		r.adopt(rec)
+		r.resumed, r.saved = true, true
+	}
+	if err != nil {
 		unlock()
 		return nil, nil, err
 	}
@@ -107,22 +125,6 @@ func (r *run) begin(ctx context.Context) error {
 	}
 }
 
-// A step is a row of the table: a name that the journal knows, and its deed.
-// Every deed looks before it acts, so that it may be done again.
-type step struct {
-	row string
-	do  func(*run, context.Context) error
-}
-
-// steps are the story after "create"; undoing, only the first differs.
-func steps(direction string) []step {
-	set := (*run).set
-	if direction == undo {
-		set = (*run).unset
-	}
-	return []step{{rowSet, set}, {rowRestart, (*run).restart}, {rowTest, (*run).test}, {rowFinish, (*run).finish}}
-}
-
 // forward walks the way forward; where a step fails, everything is put back.
 func (r *run) forward(ctx context.Context, from string) error {
 	err := r.walk(ctx, from)
@@ -132,16 +134,20 @@ func (r *run) forward(ctx context.Context, from string) error {
 	return r.turn(ctx, err)
 }
 
-// walk does the steps of the journal's direction, starting at a row.
+// walk does the steps after "create" in the journal's direction, starting at a
+// row. Every step looks before it acts, so that it may be done again.
 func (r *run) walk(ctx context.Context, from string) error {
-	all := steps(r.rec.Direction)
-	first := slices.IndexFunc(all, func(s step) bool { return s.row == from })
-	for _, s := range all[first:] {
+	type step struct {
+		row string
+		do  func(context.Context) error
+	}
+	steps := []step{{rowSet, r.set}, {rowRestart, r.restart}, {rowTest, r.test}, {rowFinish, r.finish}}
+	for _, s := range steps[slices.IndexFunc(steps, func(s step) bool { return s.row == from }):] {
 		if err := r.enter(s.row); err != nil {
 			return err
 		}
 		started, stuck := r.started(s.row), len(r.stuck)
-		err := s.do(r, ctx)
+		err := s.do(ctx)
 		if err == nil && s.row != rowTest && s.row != rowFinish && ctx.Err() != nil {
 			err = interrupted(ctx)
 		}
@@ -157,13 +163,22 @@ func (r *run) walk(ctx context.Context, from string) error {
 	return nil
 }
 
-func (r *run) change() *store.Change {
-	return &store.Change{Set: r.Set, Old: r.rec.old, New: r.rec.next()}
-}
-
-// set puts the new key into every store, and reads it back.
+// set puts the new key into every store, and reads it back. In an undo it puts
+// the old key back into every store that holds the new one: a store that cannot
+// be put back, or holds something else, is reported, and the others go on.
 func (r *run) set(ctx context.Context) error {
-	c := r.change()
+	c := &store.Change{Set: r.Set, Old: r.rec.old, New: r.rec.next()}
+	if r.undoing() {
+		for _, err := range c.PutBack(ctx) {
+			if errors.Is(err, store.ErrKept) {
+				r.warn("%v", err)
+			} else {
+				r.stuck = append(r.stuck, err.Error())
+			}
+		}
+		r.rec.Unwritten = r.writeCopies(ctx, r.Copies, r.rec.live())
+		return nil
+	}
 	err := c.Put(ctx)
 	r.wrote = r.wrote || c.Wrote
 	if ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err())) {
@@ -173,20 +188,6 @@ func (r *run) set(ctx context.Context) error {
 		r.rec.Unwritten = r.writeCopies(ctx, r.Copies, r.rec.next())
 	}
 	return err
-}
-
-// unset puts the old key back into every store that holds the new one. A store
-// that cannot be put back, or holds something else, is reported; the others go on.
-func (r *run) unset(ctx context.Context) error {
-	for _, err := range r.change().PutBack(ctx) {
-		if errors.Is(err, store.ErrKept) {
-			r.warn("%v", err)
-		} else {
-			r.stuck = append(r.stuck, err.Error())
-		}
-	}
-	r.rec.Unwritten = r.writeCopies(ctx, r.Copies, r.rec.live())
-	return nil
 }
 
 // restart lets the drivers finish whatever signal comes: a restart cut in half
@@ -200,37 +201,31 @@ func (r *run) restart(ctx context.Context) error {
 	if r.env.Observe != nil {
 		look = r.env.Observe(ctx)
 	}
+	failed := func(err error) error {
+		switch {
+		case errors.Is(err, ErrAtWork):
+			// It may start a server with either key at any time, so no proof would
+			// last.
+			return r.getStuck(ctx, err)
+		case err != nil && r.undoing():
+			r.note("%v; the proof decides", err)
+			r.unproved, err = err, nil
+		}
+		return err
+	}
 	for _, d := range r.Drivers {
-		if err := d.Restart(ctx); err != nil {
-			if err = r.restartFailed(ctx, fmt.Errorf("restart with '%s': %w", d, err)); err != nil {
-				return err
-			}
+		err := d.Restart(ctx)
+		if err != nil {
+			err = failed(fmt.Errorf("restart with '%s': %w", d, err))
+		}
+		if err != nil {
+			return err
 		}
 	}
-	if err := r.kept(ctx); err != nil {
+	if err := r.kept(ctx); err != nil || look == nil || r.unproved != nil {
 		return err
 	}
-	if look == nil || r.unproved != nil {
-		return nil
-	}
-	if err := look(ctx, r.rec.goal().key); err != nil {
-		return r.restartFailed(ctx, err)
-	}
-	return nil
-}
-
-func (r *run) restartFailed(ctx context.Context, err error) error {
-	if errors.Is(err, ErrAtWork) {
-		// It may start a server with either key at any time, so no proof would
-		// last.
-		return r.getStuck(ctx, err)
-	}
-	if !r.undoing() {
-		return err
-	}
-	r.note("%v; the proof decides", err)
-	r.unproved = err
-	return nil
+	return failed(look(ctx, r.rec.goal().key))
 }
 
 // test proves the wanted key on every server, and that the stores still hold it.
