@@ -45,13 +45,13 @@ func patternBits(s string, each float64) float64 {
 	var right, all [2]int
 	before := 0
 	for i := 1; i < len(s); i++ {
-		hit := 0
-		if guess(s[:i]) == s[i] {
-			hit = 1
-		}
-		right[before] += hit
 		all[before]++
-		before = hit
+		if guess(s[:i]) == s[i] {
+			right[before]++
+			before = 1
+		} else {
+			before = 0
+		}
 	}
 	saved := float64(right[0]+right[1]) * each
 	for i := range all {
@@ -93,35 +93,22 @@ func log2Choose(n, k int) float64 {
 // 5.4): under the floor, and some versions hold nothing but a time.
 const uuidBits = 122
 
-// isUUID knows the usual form: 8-4-4-4-12 hexadecimal digits.
+// isUUID knows the usual form.
 func isUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i := range len(s) {
-		switch i {
-		case 8, 13, 18, 23:
-			if s[i] != '-' {
-				return false
-			}
-		default:
-			if !strings.ContainsRune("0123456789abcdefABCDEF", rune(s[i])) {
-				return false
-			}
+	shape := strings.Map(func(r rune) rune {
+		if strings.ContainsRune("0123456789abcdefABCDEF", r) {
+			return 'x'
 		}
-	}
-	return true
+		return r
+	}, s)
+	return shape == "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 }
 
 // alphabetBits is the worth of one character, from the smallest usual alphabet
 // that holds them all.
 func alphabetBits(s string) float64 {
-	const (
-		digits  = "0123456789"
-		lower   = "abcdefghijklmnopqrstuvwxyz"
-		upper   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		between = " -_.,:;/<>"
-	)
+	const digits, between = "0123456789", " -_.,:;/<>"
+	const lower, upper = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	only := func(set string) bool { return strings.Trim(s, set) == "" }
 	switch {
 	case only(digits):
@@ -139,7 +126,6 @@ func alphabetBits(s string) float64 {
 		return math.Log2(62)
 	case only(digits + lower + upper + "-_"), only(digits + lower + upper + "+/="):
 		return 6
-	default:
-		return math.Log2(94)
 	}
+	return math.Log2(94)
 }

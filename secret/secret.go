@@ -89,17 +89,15 @@ func (k Key) Name() string {
 	}
 }
 
-// String returns Redacted.
+// What follows returns Redacted, whoever asks.
+
 func (Key) String() string { return Redacted }
 
-// GoString returns Redacted.
 func (Key) GoString() string { return Redacted }
 
-// Format writes Redacted, whatever the verb.
 func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
 
 // MarshalText returns Redacted. What has to save a key must use Reveal.
 func (Key) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 
-// LogValue returns Redacted.
 func (Key) LogValue() slog.Value { return slog.StringValue(Redacted) }

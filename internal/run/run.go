@@ -8,8 +8,7 @@
 // waiting. A key goes to it and comes from it through pipes only, never through
 // a file, an argument or a variable. Run waits for the command itself, never for
 // what it started, and signals the group only on a time-out or when the context
-// ends. Another run of blnkctl can find a command again by its PID and its start
-// time, wait for it and end it (Process).
+// ends.
 //
 // It does not promise to find processes that left the group, nor to bound what
 // a daemon left behind goes on writing to that file: its room on the disk
@@ -79,25 +78,17 @@ type Cmd struct {
 	// Held is a file that the command inherits and so keeps open until it ends;
 	// nil is none. It serves for a lock that must outlive this process.
 	Held *os.File
-	// Started hears of the command as soon as it runs; nil is nobody.
-	Started func(Process)
 }
 
 // A Result is how a command ended.
 type Result struct {
-	// Exit is the exit status, or -1 where there is none: not started, killed
-	// by a signal, or given up.
-	Exit int
-	// Signal names the signal that killed the command ("killed",
-	// "terminated"); "" where none did.
-	Signal string
+	Exit   int    // -1 where there is none: not started, killed by a signal, or given up
+	Signal string // that killed it ("killed", "terminated"); "" where none did
 	// Output is the end of what the command wrote to stdout and stderr, in
 	// the order written, at most 64 KiB of it, with keys masked.
-	Output string
-	// TimedOut says that Timeout was over before the command was.
-	TimedOut bool
-	// Unread says that the command ended without reading all of Input.
-	Unread bool
+	Output   string
+	TimedOut bool // Timeout was over before the command was
+	Unread   bool // it ended without reading all of Input
 }
 
 // An ExitError is a command that did not end with exit status 0. Its text
@@ -113,10 +104,8 @@ type ExitError struct {
 	reason string
 }
 
-// Error says which program failed and how.
 func (e *ExitError) Error() string { return "run " + e.Name + ": " + e.reason }
 
-// Unwrap returns Err.
 func (e *ExitError) Unwrap() error { return e.Err }
 
 // Run runs the command and waits for it, not for what it leaves behind. The
@@ -234,9 +223,6 @@ func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 	if err := cmd.Start(); err != nil {
 		return Result{Exit: givenUp}, fmt.Errorf("could not start: %w", err)
 	}
-	if c.Started != nil {
-		c.Started(newProcess(cmd.Process.Pid))
-	}
 	done := make(chan struct{})
 	go func() {
 		_ = cmd.Wait() // ProcessState says it all
@@ -269,27 +255,6 @@ func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 		res.Signal = ws.Signal().String()
 	}
 	return res, cause
-}
-
-// A Process is a command that was started, by this process or by one before, for
-// a journal: a PID alone may by now be another's.
-type Process struct {
-	PID   int    `json:"pid"`
-	Start string `json:"start"` // when it was started, as the system says it
-}
-
-func newProcess(pid int) Process { return Process{PID: pid, Start: startOf(pid)} }
-
-// Running says whether the process still runs. Where the system does not say
-// when it was started, that is unknown, and false.
-func (p Process) Running() bool { return p.PID > 0 && p.Start != "" && startOf(p.PID) == p.Start }
-
-// End ends the process and its group: it has grace to end after SIGTERM, before
-// it gets SIGKILL. One that does not run is none.
-func (p Process) End(grace time.Duration) {
-	if p.Running() {
-		endGroup(p.PID, grace)
-	}
 }
 
 // endGroup asks a process group to end, and forces it at the end of grace. The

@@ -317,36 +317,3 @@ func alive(t *testing.T, pid int) bool {
 	_, rest, _ := strings.Cut(string(data), ") ")
 	return !strings.HasPrefix(rest, "Z")
 }
-
-// A later run of blnkctl knows the process by what a journal says of it, waits
-// for it or ends it with its group, and takes no other one for it.
-func TestProcess(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "child")
-	cmd := sh("trap : TERM; sh -c 'trap \"\" TERM; exec sleep 300' & echo $! >" + file + ".tmp; mv " + file + ".tmp " + file + "; while :; do wait; done")
-	started := make(chan run.Process, 1)
-	cmd.Started = func(p run.Process) { started <- p }
-	ended := make(chan error, 1)
-	go func() { _, err := cmd.Run(t.Context()); ended <- err }()
-	p := <-started
-	if !p.Running() {
-		t.Fatalf("%+v does not run", p)
-	}
-	for _, other := range []run.Process{{}, {PID: p.PID}, {PID: p.PID, Start: p.Start + "0"}, {PID: 1 << 30, Start: p.Start}} {
-		if other.Running() {
-			t.Errorf("%+v runs", other)
-		}
-		other.End(0)
-	}
-	var pid int
-	for pid == 0 {
-		data, _ := os.ReadFile(file)
-		pid, _ = strconv.Atoi(strings.TrimSpace(string(data)))
-	}
-	p.End(50 * time.Millisecond) // it does not go by itself
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Errorf("ended with %v", err)
-	}
-	if p.Running() || !dies(t, pid) {
-		t.Error("it still runs, or its child does")
-	}
-}

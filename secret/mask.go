@@ -1,0 +1,154 @@
+package secret
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"hash/crc32"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Encodings returns the shapes in which the key could turn up in a text: as it
+// is, base64 (standard and URL alphabet, without padding, at each of the three
+// byte offsets that it may have inside a longer text), hex, URL escaped, JSON
+// and Go escaped, also JSON inside JSON. The result is as secret as the key.
+// Shapes under 4 characters are left out: they would be found everywhere.
+//
+// It does not know every encoding there is: not one that turns the key around,
+// compresses or encrypts it, nor base64 of base64.
+func (k Key) Encodings() []string {
+	value := k.Reveal()
+	raw := []byte(value)
+	if len(raw) == 0 {
+		return nil
+	}
+	query, path := url.QueryEscape(value), url.PathEscape(value)
+	asHex := hex.EncodeToString(raw)
+	goQuoted := strconv.Quote(value)
+	html, plain := inJSON(value, true), inJSON(value, false)
+	all := []string{
+		value,
+		asHex, strings.ToUpper(asHex),
+		query, lowerEscapes(query), path, lowerEscapes(path),
+		html, inJSON(html, true), plain, inJSON(plain, false), inJSON(plain, true),
+		goQuoted[1 : len(goQuoted)-1],
+	}
+	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		all = append(all, shifted(enc, raw)...)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	// Longest first, so that who replaces one never leaves the rest of a
+	// longer one standing.
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return slices.DeleteFunc(all, func(s string) bool { return len(s) < 4 })
+}
+
+// inJSON is text as it stands between the quotes of a JSON string. Encoders
+// differ in whether they escape what HTML would take for its own.
+func inJSON(text string, escapeHTML bool) string {
+	var buf strings.Builder
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(escapeHTML)
+	_ = enc.Encode(text) // a string always can be encoded
+	quoted := strings.TrimSuffix(buf.String(), "\n")
+	return quoted[1 : len(quoted)-1]
+}
+
+// lowerEscapes writes the %2F of a URL as %2f: both are right (RFC 3986
+// section 2.1).
+func lowerEscapes(escaped string) string {
+	parts := strings.Split(escaped, "%")
+	for i, part := range parts[1:] {
+		parts[i+1] = strings.ToLower(part[:2]) + part[2:]
+	}
+	return strings.Join(parts, "%")
+}
+
+// shifted encodes raw as it would look behind 0, 1 or 2 other bytes, without
+// the characters that depend on its neighbours.
+func shifted(enc *base64.Encoding, raw []byte) []string {
+	var out []string
+	for pad := range 3 {
+		s := enc.EncodeToString(append(make([]byte, pad), raw...))
+		if (pad+len(raw))%3 != 0 {
+			s = s[:len(s)-1] // shares its bits with what follows
+		}
+		out = append(out, s[min(len(s), (pad*8+5)/6):]) // those in front hold a bit of the padding
+	}
+	return out
+}
+
+// Prefix begins every key that blnkctl makes by default, so that a scanner finds
+// it in a leak and a person knows what it is. Behind it stand random base62
+// characters, and then ChecksumLength characters that tell a whole key from one
+// that was cut short or mistyped. The checksum is no secret and no signature:
+// anybody can compute it.
+const Prefix = "blnk_sk_"
+
+// ChecksumLength base62 characters hold any 32-bit number: 62^6 > 2^32.
+const ChecksumLength = 6
+
+// Base62 is the alphabet of keys: digits and letters, in the order of ASCII.
+const Base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// Checksum is what belongs behind text: its CRC-32 (IEEE 802.3) as a base62
+// number of fixed width, most significant digit first.
+func Checksum(text string) string { return digits(crc32.ChecksumIEEE([]byte(text))) }
+
+func digits(sum uint32) string {
+	var out [ChecksumLength]byte
+	for i := range out {
+		out[ChecksumLength-1-i] = Base62[sum%62]
+		sum /= 62
+	}
+	return string(out[:])
+}
+
+// MaskOwn redacts every key of our own form in a text, wherever it came from:
+// Prefix with a right checksum. It knows no other keys, and finds none that is
+// encoded in another way or cut.
+func MaskOwn(text string) string {
+	if !strings.Contains(text, Prefix) { // as in nearly all texts
+		return text
+	}
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, Prefix)
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		if n := ownLength(rest); n > 0 {
+			out.WriteString(Redacted)
+			rest = rest[n:]
+		} else {
+			out.WriteString(Prefix)
+		}
+		text = rest
+	}
+}
+
+// ownLength is how much of what stands behind a prefix belongs to the key; 0
+// where no checksum is right. Another letter may follow a key immediately, so
+// each end is tried, and the last one that fits counts.
+func ownLength(rest string) int {
+	const longest = 4096 // far more than any key that is made
+	rest = rest[:min(len(rest), longest)]
+	sum, length := crc32.ChecksumIEEE([]byte(Prefix)), 0
+	for at := range len(rest) {
+		if !strings.Contains(Base62, rest[at:at+1]) {
+			break
+		}
+		if body := at + 1 - ChecksumLength; body > 0 {
+			sum = crc32.Update(sum, crc32.IEEETable, []byte(rest[body-1:body]))
+			if rest[body:at+1] == digits(sum) {
+				length = at + 1
+			}
+		}
+	}
+	return length
+}
