@@ -9,10 +9,6 @@ const FileName = "blnk.json"
 // config/config.go).
 const DefaultPort = "5001"
 
-// TokenizationBytes is the length that the tokenization secret must have, in
-// bytes; with any other the tokenization of identities is off.
-const TokenizationBytes = 32
-
 // A Name names a setting of Blnk, by its path in blnk.json.
 type Name string
 
@@ -31,10 +27,8 @@ const (
 
 // A Setting is where the value of one setting can stand.
 type Setting struct {
-	// Name is also the path in blnk.json.
 	Name Name
-	// Env is the environment variable, which wins over the file.
-	Env string
+	Env  string // the environment variable, which wins over the file
 	// Twin is the same with the prefix of the section in front, which wins
 	// over Env: the library that reads the environment looks for it first
 	// (kelseyhightower/envconfig, Process with prefix "blnk").
