@@ -42,7 +42,6 @@ type Log struct {
 // Nothing is read or made. now is the clock of the records.
 func Open(dir string, now func() time.Time) *Log { return &Log{dir: dir, now: now} }
 
-// Path is where the log is.
 func (l *Log) Path() string { return filepath.Join(l.dir, logName) }
 
 func (l *Log) anchorPath() string { return filepath.Join(l.dir, anchorName) }
@@ -66,39 +65,34 @@ func (l *Log) Check() error {
 // changed nothing and only says again what the last record says is counted, and
 // no record more.
 //
-// What an Append that crashed left behind is put right first. Damage that
-// somebody else did to the log does not keep Append from writing, nor does it
-// hide that damage from Verify.
+// What an Append that crashed left is put right first. Other damage does not
+// keep Append from writing, nor is it hidden from Verify.
 func (l *Log) Append(ctx context.Context, r Record) error {
-	if err := l.lockAndAppend(ctx, r); err != nil {
+	dir, err := state.Open(l.dir)
+	if err == nil {
+		err = dir.Make()
+	}
+	var unlock func()
+	if err == nil {
+		unlock, err = flock.Lock(ctx, l.Path(), lockWait)
+	}
+	if err == nil {
+		err = l.append(r)
+		unlock()
+	}
+	if err != nil {
 		return fmt.Errorf("append to audit log: %w", err)
 	}
 	return nil
 }
 
-func (l *Log) lockAndAppend(ctx context.Context, r Record) error {
-	dir, err := state.Open(l.dir)
-	if err != nil {
-		return err
-	}
-	if err := dir.Make(); err != nil {
-		return err
-	}
-	unlock, err := flock.Lock(ctx, l.Path(), lockWait)
-	if err != nil {
-		return err
-	}
-	defer unlock()
+// append does the work of Append, with the lock held.
+func (l *Log) append(r Record) error {
 	file, err := os.OpenFile(l.Path(), os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	return l.append(file, r)
-}
-
-// append does the work of Append, with the lock held.
-func (l *Log) append(file *os.File, r Record) error {
 	end, err := readEnd(file)
 	if err != nil {
 		return err

@@ -272,7 +272,7 @@ func TestKillWhileAppending(t *testing.T) {
 		}
 		_ = cmd.Wait()
 		report, err := p.Verify()
-		if err != nil || report.Problem != nil && report.Problem.Kind != audit.Incomplete {
+		if err != nil || report.Problem != nil && report.Problem.Kind != "incomplete last line" {
 			t.Fatalf("round %d: %+v, %v", round, report.Problem, err)
 		}
 		// Each kill may leave one record that was not reported.

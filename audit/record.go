@@ -18,7 +18,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/blnkctl/blnkctl/secret"
@@ -42,13 +41,12 @@ type Record struct {
 	Reason   string    `json:"reason,omitempty"`
 	Error    string    `json:"error,omitempty"`
 	Warnings []string  `json:"warnings,omitempty"`
-	// Once: where a record of the same rotation with the same outcome is there
-	// already, this one is not added again. Ends are recorded once; an attempt
-	// that got stuck is recorded each time.
+	// Once: not added where a record of the same rotation with the same outcome
+	// is there. Ends are recorded once, an attempt that got stuck each time.
 	Once bool `json:"-"`
-	// Repeated and Last are for who reads: how often the same attempt came again
-	// with nothing else in between, and when the last time. In the file they
-	// stand in the record behind, or in the anchor, as long as there is none.
+	// Repeated and Last: how often the same attempt came again with nothing else
+	// in between, and when the last time. In the file they stand in the record
+	// behind, or in the anchor as long as there is none.
 	Repeated     int       `json:"repeated,omitempty"`
 	Last         time.Time `json:"last,omitzero"`
 	PrevRepeated int       `json:"prev_repeated,omitempty"`
@@ -64,7 +62,6 @@ var errNotRecord = errors.New("not a record")
 
 const (
 	hashDigits = 2 * sha256.Size
-	prevBefore = `,"prev":"`
 	hashBefore = `,"hash":"`
 	hashAfter  = `"}`
 	hashLength = len(hashBefore) + hashDigits + len(hashAfter)
@@ -108,52 +105,18 @@ func sameAttempt(a, b Record) bool {
 // is that of its content. The content is taken as the bytes that stand there,
 // so that fields that a later version adds do not matter.
 func decode(line []byte) (r Record, intact bool, err error) {
-	cut := hashAt(line)
-	if cut < 1 || json.Unmarshal(line, &r) != nil || r.Seq < 1 {
+	cut := len(line) - hashLength
+	if !isSealed(line) || json.Unmarshal(line, &r) != nil || r.Seq < 1 {
 		return Record{}, false, errNotRecord
 	}
-	hash, intact := hashOf(line, cut)
-	return r, intact && r.Hash == hash, nil
-}
-
-// hashAt is where a line has its hash; under 1 where it has none.
-func hashAt(line []byte) int {
-	cut := len(line) - hashLength
-	if cut < 1 || !bytes.HasPrefix(line[cut:], []byte(hashBefore)) || !bytes.HasSuffix(line, []byte(hashAfter)) {
-		return -1
-	}
-	return cut
-}
-
-// hashOf returns the hash that a line says it has, and whether it has it.
-func hashOf(line []byte, cut int) (string, bool) {
 	line[cut] = '}' // as it stood there when it was hashed, for a moment and without a copy
 	sum := sha256.Sum256(line[:cut+1])
 	line[cut] = ','
-	var digits [hashDigits]byte
-	hex.Encode(digits[:], sum[:])
-	hash := line[cut+len(hashBefore):][:hashDigits]
-	return string(hash), bytes.Equal(hash, digits[:])
+	return r, r.Hash == hex.EncodeToString(sum[:]), nil
 }
 
-// follows says whether a line is the very next record behind the one of number
-// seq with the hash prev, without a look at what else it says: JSON takes ten
-// times as long. Where it is not, decode tells what it is.
-func follows(line []byte, seq int, prev string) (hash string, ok bool) {
-	cut := hashAt(line)
-	if cut < 1 {
-		return "", false
-	}
-	var buf [64]byte
-	begin := append(strconv.AppendInt(append(buf[:0], `{"seq":`...), int64(seq)+1, 10), `,"time":"`...)
-	if !bytes.HasPrefix(line, begin) {
-		return "", false
-	}
-	body, named := bytes.CutSuffix(line[:cut], []byte(`"`))
-	body, right := bytes.CutSuffix(body, []byte(prev))
-	named = named && right && bytes.HasSuffix(body, []byte(prevBefore))
-	if prev == "" && bytes.Contains(line[:cut], []byte(prevBefore)) || prev != "" && !named {
-		return "", false
-	}
-	return hashOf(line, cut)
+// isSealed says whether a line ends with a hash, as each of ours does.
+func isSealed(line []byte) bool {
+	cut := len(line) - hashLength
+	return cut > 0 && bytes.HasPrefix(line[cut:], []byte(hashBefore)) && bytes.HasSuffix(line, []byte(hashAfter))
 }

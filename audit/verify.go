@@ -20,31 +20,19 @@ import (
 // ErrDamaged means that the log has a line that is not a record.
 var ErrDamaged = errors.New("damaged")
 
-// A Kind is what is wrong with a log.
-type Kind string
-
 // The kinds of problems.
 const (
-	// NotRecord: the line is nothing that blnkctl writes.
-	NotRecord Kind = "not a record"
-	// Changed: the record is not what was written.
-	Changed Kind = "changed record"
-	// Gap: records are missing before the line, or stand in another order.
-	Gap Kind = "gap"
-	// Truncated: the last records are missing. The line is the first missing
-	// one.
-	Truncated Kind = "truncated tail"
-	// Incomplete: the last line has no end. A crash leaves that, and the next
-	// Append puts it right.
-	Incomplete Kind = "incomplete last line"
-	// NoAnchor: the anchor is missing or unreadable, so that nobody can tell
-	// whether the last records are. The line is 0.
-	NoAnchor Kind = "no anchor"
+	notRecord  = "not a record"         // the line is nothing that blnkctl writes
+	changed    = "changed record"       // the record is not what was written
+	gap        = "gap"                  // records are missing before the line, or stand in another order
+	truncated  = "truncated tail"       // the line is the first missing one
+	incomplete = "incomplete last line" // a crash leaves that, and the next Append puts it right
+	noAnchor   = "no anchor"            // so nobody can tell whether the last records are there; the line is 0
 )
 
 // A Problem is the first thing that is wrong with a log.
 type Problem struct {
-	Kind Kind
+	Kind string
 	Line int    // counts from 1
 	Text string // for people; holds nothing of the line
 }
@@ -60,7 +48,7 @@ type Report struct {
 // exist is an empty one.
 func (l *Log) Verify() (Report, error) {
 	report, err := l.verify()
-	if err != nil || report.Problem == nil || report.Problem.Kind != Incomplete && report.Problem.Kind != NoAnchor {
+	if err != nil || report.Problem == nil || report.Problem.Kind != incomplete && report.Problem.Kind != noAnchor {
 		return report, err
 	}
 	// A record, or the first anchor, may be being written at this moment: look
@@ -137,32 +125,27 @@ type chain struct {
 
 // follow takes the next line.
 func (c *chain) follow(line []byte, whole bool, number int) *Problem {
-	if hash, ok := follows(line, c.last.Seq, c.last.Hash); ok && whole && (c.last.Seq+1 != c.head.Seq || hash == c.head.Hash) {
-		c.last = anchor{Seq: c.last.Seq + 1, Hash: hash}
-		c.records++
-		return nil
-	}
 	r, intact, err := decode(line)
 	switch {
 	case !whole && (err != nil || !intact):
-		return &Problem{Incomplete, number, "the last line was not written to its end"}
+		return &Problem{incomplete, number, "the last line was not written to its end"}
 	case err != nil:
-		return &Problem{NotRecord, number, "the line is not a record"}
+		return &Problem{notRecord, number, "the line is not a record"}
 	case !intact:
-		return &Problem{Changed, number, "the record is not what its hash says"}
+		return &Problem{changed, number, "the record is not what its hash says"}
 	case r.Seq > c.last.Seq+1:
-		return &Problem{Gap, number, fmt.Sprintf("record %d follows record %d: %d missing", r.Seq, c.last.Seq, r.Seq-c.last.Seq-1)}
+		return &Problem{gap, number, fmt.Sprintf("record %d follows record %d: %d missing", r.Seq, c.last.Seq, r.Seq-c.last.Seq-1)}
 	case r.Seq <= c.last.Seq:
-		return &Problem{Gap, number, fmt.Sprintf("record %d follows record %d: not in order", r.Seq, c.last.Seq)}
+		return &Problem{gap, number, fmt.Sprintf("record %d follows record %d: not in order", r.Seq, c.last.Seq)}
 	case r.Prev != c.last.Hash:
 		// Both lines are right by themselves: the one before was replaced by
 		// another that has its own hash.
 		c.records = max(0, c.records-1)
-		return &Problem{Changed, max(1, number-1), fmt.Sprintf("record %d is not the one that record %d follows", c.last.Seq, r.Seq)}
+		return &Problem{changed, max(1, number-1), fmt.Sprintf("record %d is not the one that record %d follows", c.last.Seq, r.Seq)}
 	case r.Seq == c.head.Seq && r.Hash != c.head.Hash:
-		return &Problem{Changed, number, fmt.Sprintf("record %d is not the one that the anchor names", r.Seq)}
+		return &Problem{changed, number, fmt.Sprintf("record %d is not the one that the anchor names", r.Seq)}
 	case !whole:
-		return &Problem{Incomplete, number, "the last record has no line end"}
+		return &Problem{incomplete, number, "the last record has no line end"}
 	}
 	c.last = anchor{Seq: r.Seq, Hash: r.Hash}
 	c.records++
@@ -173,12 +156,12 @@ func (c *chain) follow(line []byte, whole bool, number int) *Problem {
 func (c *chain) end(lines int, badAnchor bool) *Problem {
 	switch {
 	case c.head.Seq > c.last.Seq:
-		return &Problem{Truncated, lines + 1, fmt.Sprintf("the log ends with record %d, the anchor names record %d", c.last.Seq, c.head.Seq)}
+		return &Problem{truncated, lines + 1, fmt.Sprintf("the log ends with record %d, the anchor names record %d", c.last.Seq, c.head.Seq)}
 	case badAnchor:
-		return &Problem{NoAnchor, 0, "the anchor cannot be read"}
+		return &Problem{noAnchor, 0, "the anchor cannot be read"}
 	case c.head.Seq == 0 && c.records > 1:
 		// With a single record it may be a crash before the first anchor.
-		return &Problem{NoAnchor, 0, "the anchor is missing"}
+		return &Problem{noAnchor, 0, "the anchor is missing"}
 	}
 	return nil
 }
@@ -208,7 +191,7 @@ func (l *Log) Records(last int, each func(Record) error) error {
 	}
 	_, err := l.walk(&head, func(line []byte, whole bool) bool {
 		number++
-		if number <= skip && hashAt(line) > 0 {
+		if number <= skip && isSealed(line) {
 			return true
 		}
 		r, _, err := decode(line)

@@ -192,7 +192,7 @@ func auditDoc(r audit.Report) any {
 		Problem *auditProblem `json:"problem"`
 	}{Records: r.Records}
 	if r.Problem != nil {
-		doc.Problem = &auditProblem{string(r.Problem.Kind), r.Problem.Line, r.Problem.Text}
+		doc.Problem = &auditProblem{r.Problem.Kind, r.Problem.Line, r.Problem.Text}
 	}
 	return doc
 }

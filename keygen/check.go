@@ -14,13 +14,9 @@ type Severity int
 
 // The severities, from harmless to worst.
 const (
-	// Fine is the severity of no finding at all.
-	Fine Severity = iota
-	// Fragile: the key works, but something on its way may change it.
-	Fragile
-	// Weak: the key can be guessed, is known, or is not the one that was made.
-	// It should be replaced.
-	Weak
+	Fine    Severity = iota // no finding at all
+	Fragile                 // the key works, but something on its way may change it
+	Weak                    // it can be guessed, is known, or is not the one that was made: replace it
 	// Fatal: no client can send the key, so it locks everyone out; of a
 	// tokenization secret, that Blnk does not take it.
 	Fatal
@@ -153,7 +149,7 @@ func isRepeated(s string) bool {
 	return false
 }
 
-// sorted puts the worst first, and leaves the order otherwise.
+// sorted puts the worst first.
 func sorted(found []Finding) []Finding {
 	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(b.Severity, a.Severity) })
 	return found

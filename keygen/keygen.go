@@ -137,37 +137,27 @@ const (
 // tokenization secret (Blnk 0.15 config: anything else turns it off).
 const TokenizationLength = 32
 
+// fields are where a store of a scheme keeps the key of a use: Blnk's own names
+// (Blnk 0.15 config/config.go), for vault the last part of them.
+var fields = map[Use]map[string]string{
+	SecretKey:    names("server.secret_key", "BLNK_SERVER_SECRET_KEY", "secret_key"),
+	Tokenization: names("tokenization_secret", "BLNK_TOKENIZATION_SECRET", "tokenization_secret"),
+	MetricsToken: names("server.metrics_bearer_token", "BLNK_METRICS_BEARER_TOKEN", "metrics_bearer_token"),
+}
+
+func names(path, variable, short string) map[string]string {
+	return map[string]string{"blnkjson": path, "dotenv": variable, "kubernetes": variable, "vault": short}
+}
+
+// Field is the field for this use in a store of the scheme, "" where there is none.
+func (u Use) Field(scheme string) string { return fields[u][scheme] }
+
 // ParseUse reads the name of a use, or returns ErrUnsupported (wrapped).
 func ParseUse(name string) (Use, error) {
-	switch u := Use(name); u {
-	case SecretKey, Tokenization, MetricsToken:
+	if u := Use(name); fields[u] != nil {
 		return u, nil
 	}
 	return "", fmt.Errorf("use %q: %w (known: %s, %s, %s)", name, ErrUnsupported, SecretKey, Tokenization, MetricsToken)
-}
-
-// Field is the field in which a store of the scheme keeps a key of this use,
-// "" where the scheme has no such field. The names are Blnk's own (Blnk 0.15
-// config/config.go), for vault the last part of them.
-func (u Use) Field(scheme string) string {
-	var names [3]string
-	switch u {
-	case SecretKey:
-		names = [3]string{"server.secret_key", "BLNK_SERVER_SECRET_KEY", "secret_key"}
-	case Tokenization:
-		names = [3]string{"tokenization_secret", "BLNK_TOKENIZATION_SECRET", "tokenization_secret"}
-	case MetricsToken:
-		names = [3]string{"server.metrics_bearer_token", "BLNK_METRICS_BEARER_TOKEN", "metrics_bearer_token"}
-	}
-	switch scheme {
-	case "blnkjson":
-		return names[0]
-	case "dotenv", "kubernetes":
-		return names[1]
-	case "vault":
-		return names[2]
-	}
-	return ""
 }
 
 // ForUse makes a key for the use. The format "" and 0 bits stand for what is

@@ -3,9 +3,9 @@
 // the command again when the key has changed, and for no other reason.
 //
 // Under Watch the command gets a process group of its own, so that what a shell
-// leaves behind can be ended before the next one starts. Watch does no job
-// control: that group is in the background, where nothing can be read from a
-// terminal, and ^Z stops blnkctl alone.
+// leaves running can be ended before the next one starts. There is no job
+// control: that group is in the background of a terminal, and ^Z stops blnkctl
+// alone.
 //
 // Neither promises that the server took the key (a rotation proves that), nor
 // hides the key from what the command starts, from root and from its own user.
@@ -39,17 +39,14 @@ import (
 const MinInterval = time.Second
 
 var (
-	// ErrNotFound: there is no such program.
-	ErrNotFound = errors.New("there is no such program")
-	// ErrNotExecutable: it is there and cannot be run.
+	ErrNotFound      = errors.New("there is no such program")
 	ErrNotExecutable = errors.New("it cannot be executed")
-	// ErrUnusable: no client could send the key, so that a server that is started
+	// errUnusable: no client could send the key, so that a server that is started
 	// with it would lock everyone out.
-	ErrUnusable = errors.New("the key cannot be used")
+	errUnusable = errors.New("the key cannot be used")
 )
 
-// A Source is where the key stands; every store.Store is one. Get may be
-// called from another goroutine than the caller's, never from two at once.
+// A Source is where the key stands; every store.Store is one.
 type Source interface {
 	Get(ctx context.Context) (secret.Key, store.Version, error)
 	String() string
@@ -60,24 +57,23 @@ type Options struct {
 	Args     []string // the program, looked up in PATH, and its arguments
 	Environ  []string // of the caller, as NAME=VALUE
 	Variable string   // the name of the variable that gets the key
-	Source   Source
+	Source   Source   // Get is never called twice at once
 	// Interval is the time between two looks of Watch into the source, give or
 	// take a tenth.
 	Interval time.Duration
-	// KillTimeout is how long a command, and what it leaves in its group, may
-	// take to end after Watch sent it SIGTERM, before it gets SIGKILL.
+	// KillTimeout is how long a command and its group have after Watch sent it
+	// SIGTERM, before they get SIGKILL.
 	KillTimeout time.Duration
 	// Say tells what happens, Warn what a person should look at. They are called
 	// from several goroutines.
 	Say, Warn func(line string)
 }
 
-// Read reads the key of a source. ErrUnusable (wrapped) where it cannot be
-// sent; a weak one is returned like any other.
+// Read reads the key of a source, weak or not.
 func Read(ctx context.Context, from Source) (secret.Key, error) {
 	key, _, err := from.Get(ctx)
 	if err == nil && !blnk.Sendable(key) {
-		err = fmt.Errorf("%s: %w: it is empty, has white space at an end or holds a control character, and no client can send that", from, ErrUnusable)
+		err = fmt.Errorf("%s: %w: it is empty, has white space at an end or holds a control character, and no client can send that", from, errUnusable)
 	}
 	if err != nil {
 		return secret.Key{}, err
@@ -85,11 +81,9 @@ func Read(ctx context.Context, from Source) (secret.Key, error) {
 	return key, nil
 }
 
-// Become replaces this process by the command, with key, which Read gave. It
-// returns only where that failed: ErrNotFound, ErrNotExecutable, what the system
-// said, or the cause of ctx where that ended before. What blnkctl did to its own
-// signals does not reach the command; SIGHUP or SIGINT that was ignored before
-// (nohup) stays ignored.
+// Become replaces this process by the command, with key, which Read gave, and
+// returns only where that failed. What blnkctl did to its own signals does not
+// reach the command; one that was ignored before (nohup) stays so.
 func Become(ctx context.Context, key secret.Key, opt Options) error {
 	path, err := program(opt.Args[0], opt.Environ)
 	if err != nil {
@@ -107,9 +101,8 @@ func Become(ctx context.Context, key secret.Key, opt Options) error {
 
 // Watch runs the command with key, which Read gave, and again as often as the
 // key changes, until it ends by itself or was told to. It returns its exit
-// status: 128+n where signal n ended it. Watch takes over the signals of this
-// process and passes them on; the end of ctx counts as SIGTERM. An error means
-// that the command could not be started. Watch also waits for orphans, so it may
+// status: 128+n where signal n ended it. Watch passes on the signals of this
+// process; the end of ctx counts as SIGTERM. It also waits for orphans, so it may
 // run once at a time in a process.
 func Watch(ctx context.Context, key secret.Key, opt Options) (int, error) {
 	// The command is told of the death of the thread that started it, not of
@@ -150,16 +143,14 @@ func Watch(ctx context.Context, key secret.Key, opt Options) (int, error) {
 func usualForCommand(s os.Signal) { signal.Notify(make(chan os.Signal, 1), s) }
 
 func (o Options) warnIfWeak(key secret.Key) {
-	// The worst finding comes first.
 	if found := keygen.Check(key); keygen.Worst(found) >= keygen.Weak {
-		o.Warn("the key in " + o.Source.String() + " " + found[0].Text)
+		o.Warn("the key in " + o.Source.String() + " " + found[0].Text) // the worst comes first
 	}
 }
 
-// environ makes the environment of the command: that of the caller, settings of
-// Blnk too, with the key in the variable, and restart.ExecMark. Only the doubled name of the
-// variable is taken out (blnk.Setting), since it would win over the key, and
-// what is blnkctl's own.
+// environ is the caller's environment with the key and restart.ExecMark, without
+// the doubled name of the variable (blnk.Setting), which would win over the key,
+// and without what is blnkctl's own.
 func (o Options) environ(key secret.Key) []string {
 	drop := []string{o.Variable}
 	for _, s := range blnk.Settings() {

@@ -14,17 +14,14 @@ import (
 )
 
 const (
-	// readLimit bounds one look into the store: more than the command of a
-	// command: store may take.
+	// readLimit is more than the command of a command: store may take.
 	readLimit = 90 * time.Second
 	// farthest is how far the looks move apart while the store cannot be read: a
 	// rotation that waits for this command has minutes, not hours.
 	farthest = 4 * time.Minute
-	// groupPoll is how often a process group is asked whether it is empty: the
-	// kernel gives no event for that.
+	// groupPoll: the kernel gives no event for an empty process group.
 	groupPoll = 20 * time.Millisecond
-	// lastWait is how long a killed process may take to be gone. Only one that
-	// hangs in the kernel takes longer.
+	// lastWait: only a killed process that hangs in the kernel takes longer.
 	lastWait = 5 * time.Second
 )
 
@@ -52,7 +49,7 @@ func (o Options) look(ctx context.Context, key secret.Key, found chan<- secret.K
 		switch {
 		case err == nil && before != nil:
 			o.Say(o.Source.String() + " can be read again")
-		case err != nil && (before == nil || errors.Is(err, ErrUnusable) != errors.Is(before, ErrUnusable)):
+		case err != nil && (before == nil || errors.Is(err, errUnusable) != errors.Is(before, errUnusable)):
 			o.Warn("the command keeps the key that it has: " + err.Error())
 		}
 		if before = err; err != nil {
@@ -197,11 +194,7 @@ func (s *supervisor) learn(key secret.Key) {
 		s.next = key // the child is about to end
 	case s.leaving, s.over, key.Equal(s.key):
 	default:
-		name := key.Fingerprint()
-		if name == "" {
-			name = "a weak key"
-		}
-		s.Say("the key in " + s.Source.String() + " changed (now " + name + "): the command is started again")
+		s.Say("the key in " + s.Source.String() + " changed (now " + key.Name() + "): the command is started again")
 		s.next, s.asked = key, true
 		s.deadline = time.After(s.KillTimeout)
 		s.child.signal(syscall.SIGTERM)

@@ -186,7 +186,7 @@ func TestLookIsBounded(t *testing.T) {
 func TestRead(t *testing.T) {
 	for key, usable := range map[string]bool{first: true, "weak": true, "": false, " x": false, "a\nb": false, "a\x00b": false} {
 		got, err := Read(t.Context(), &fakeSource{key: key})
-		if usable != (err == nil) || usable != got.Equal(secret.New(key)) && key != "" || !usable && !errors.Is(err, ErrUnusable) {
+		if usable != (err == nil) || usable != got.Equal(secret.New(key)) && key != "" || !usable && !errors.Is(err, errUnusable) {
 			t.Errorf("%q: %v", key, err)
 		}
 	}
