@@ -52,7 +52,7 @@ var thirdParty = map[string][]string{
 	"golang.org/x/sys":                {"internal/atomicfile", "internal/flock", "internal/textfile"},
 	"golang.org/x/term":               {"cmd"},
 	"github.com/hashicorp/vault/api":  {"store/vault"},
-	"go.yaml.in/yaml/v3":              {"config", "restart"},
+	"go.yaml.in/yaml/v3":              {"config"},
 	"github.com/rogpeppe/go-internal": {},
 }
 

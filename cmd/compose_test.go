@@ -17,7 +17,7 @@ import (
 //	compose ARG...          run the Compose that is tested
 //	keyfrom ENVFILE FILE    write the key in an env file to FILE
 //
-// and $DOCKER_CONFIG with the plugin.
+// the condition [v2.20], and $DOCKER_CONFIG with the plugin.
 //
 // Where Compose is required, a few of them show what the oldest one that
 // blnkctl takes and the Compose 5 of 2026 do otherwise.
@@ -40,14 +40,12 @@ func TestCompose(t *testing.T) {
 				t.Skip("BLNKCTL_COMPOSE=required tests this Compose too")
 			}
 			condition := func(cond string) (bool, error) {
-				if cond == "compose1" {
-					return false, nil
+				if cond == "v2.20" {
+					return v.name == cond, nil
 				}
 				return scriptCondition(cond)
 			}
 			runDockerScripts(t, "compose", v.scripts, image, condition, func(env *testscript.Env) error {
-				env.Setenv("V", "2")
-				env.Setenv("COMPOSE", "docker compose")
 				env.Setenv("DOCKER_CONFIG", needs.ComposeConfig(v.version))
 				return nil
 			})
@@ -57,8 +55,7 @@ func TestCompose(t *testing.T) {
 
 func cmdCompose(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) > 0, "compose ARG...")
-	program := strings.Fields(ts.Getenv("COMPOSE"))
-	ts.Check(ts.Exec(program[0], append(program[1:], args...)...))
+	ts.Check(ts.Exec("docker", append([]string{"compose"}, args...)...))
 }
 
 func cmdKeyfrom(ts *testscript.TestScript, neg bool, args []string) {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/blnkctl/blnkctl/restart"
 	restartcommand "github.com/blnkctl/blnkctl/restart/command"
+	"github.com/blnkctl/blnkctl/restart/compose"
+	"github.com/blnkctl/blnkctl/restart/docker"
 	"github.com/blnkctl/blnkctl/restart/systemd"
 	"github.com/blnkctl/blnkctl/restart/wait"
 	"github.com/blnkctl/blnkctl/store"
@@ -30,8 +32,8 @@ func (a *app) storeSchemes() store.Schemes {
 func (a *app) restartSchemes() restart.Schemes {
 	return restart.Schemes{
 		command.Scheme: restartcommand.Named(a.runOf),
-		"compose":      restart.Compose(),
-		"docker":       restart.Docker(),
+		"compose":      compose.Scheme(),
+		"docker":       docker.Scheme(),
 		"manual":       wait.Manual(),
 		"sh":           restartcommand.Sh(),
 		"systemd":      systemd.Scheme(),

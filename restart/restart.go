@@ -8,6 +8,7 @@ package restart
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -39,48 +40,6 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// An Environer knows the environments that the restarted processes will see,
-// the server's and the workers', as they will be after a restart by this
-// driver; and those of others, as they are.
-type Environer interface {
-	Environments(ctx context.Context) ([]Environment, error)
-}
-
-// An Environment is what one process will see. Its variables may hold keys, so
-// it must not be printed.
-type Environment struct {
-	// Process names the unit, container or service, for people.
-	Process string
-	// Aliases are other names of it: those of a service's containers.
-	Aliases []string
-	// Left says that it is not restarted: it is a Blnk that the driver sees beside
-	// those which it restarts.
-	Left bool
-	// Server and Workers say what of Blnk its command line runs; neither, where
-	// it does not tell.
-	Server, Workers bool
-	// Execs says that "blnkctl exec" runs it, and gives it its key at each start.
-	Execs bool
-	// Vars are the variables of the process.
-	Vars map[string]string
-	// Renewed says that Vars are those that a restart gives it, from what is
-	// written by now, whatever it has until then.
-	Renewed bool
-	// Sources says where variables are set, those of the master key at least.
-	Sources map[string]Source
-	// Config is the blnk.json that the process reads: an absolute path on this
-	// host, where there may be no such file. "" where that is not known.
-	Config string
-	// Isolated says that of this host's files the process sees none but those of
-	// Mounts, files and folders.
-	Isolated bool
-	Mounts   []string
-}
-
-// ReadConfig returns the text of Config as it is now; nil where that is not
-// known, or cannot be read. It may hold keys.
-func (e Environment) ReadConfig() []byte { return readConfig(e.Config) }
-
 // readConfig reads a blnk.json that is not one of the stores. What is no file of
 // a likely size is none: a device would never end.
 func readConfig(path string) []byte {
@@ -94,45 +53,14 @@ func readConfig(path string) []byte {
 	return text
 }
 
-// A Source is where a variable is set: in a file, fixed, or not known.
-type Source struct {
-	// File is an env file, by its absolute path, which the restart reads.
-	File string
-	// Name is what the variable is called there.
-	Name string
-	// Fixed says that nothing which a restart reads anew sets it. With a Name, the
-	// caller's own environment does.
-	Fixed bool
-}
+// ErrStopped: a unit, service or container does not run; Restart would start it.
+var ErrStopped = errors.New("does not run")
 
 // A Locator knows where the restarted server can be asked: URLs of the
 // addresses that it publishes on this host. None is no error.
 type Locator interface {
 	Servers(ctx context.Context) ([]string, error)
 }
-
-// A Remarker has something to say in the plan: how long a stop will last, what
-// else a restart sets off.
-type Remarker interface {
-	Remarks(ctx context.Context) ([]Remark, error)
-}
-
-// A Remark is something that a person should know before a restart.
-type Remark struct {
-	// Text is a sentence without its end.
-	Text string
-	// About are names that a process which the restart misses has as
-	// Environment.Process, by this driver or another one: where that restarts it,
-	// there is nothing to say.
-	About []string
-	// Workers says that it tells of workers which the restart misses.
-	Workers bool
-	// Caution says that it is about something that the restart misses, which
-	// matters where nobody reads a plan, too.
-	Caution bool
-}
-
-func note(format string, args ...any) Remark { return Remark{Text: fmt.Sprintf(format, args...)} }
 
 // Options is what a driver may need from its surroundings.
 type Options struct {

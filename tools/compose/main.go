@@ -1,6 +1,5 @@
 // Command compose is Docker Compose 2 for the tests, as the plugin that
-// `docker compose` runs: where a machine has only Compose 1, they build this
-// one. It ships in no binary.
+// `docker compose` runs. It ships in no binary.
 //
 // It is upstream's own program but for its version's text and its tracing,
 // and does not promise to answer questions: it asks none, so it must be run

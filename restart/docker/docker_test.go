@@ -1,4 +1,4 @@
-package restart
+package docker
 
 import (
 	"encoding/json"
@@ -8,11 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/blnkctl/blnkctl/restart"
 )
 
-func containerOf(t *testing.T, text string) *container {
+func containerOf(t *testing.T, text string) *Container {
 	t.Helper()
-	c := &container{Name: "/one"}
+	c := &Container{Name: "/one"}
 	if err := json.Unmarshal([]byte(text), c); err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +25,7 @@ func containerOf(t *testing.T, text string) *container {
 func TestStop(t *testing.T) {
 	for _, c := range []struct {
 		container string
-		deaf      bool
+		keeps     bool
 		seconds   int
 	}{
 		{`{"Path":"blnk","Args":["start"]}`, false, 35},
@@ -38,20 +41,20 @@ func TestStop(t *testing.T) {
 		{`{"Path":"/bin/sh","Args":["-c","blnk start"],"Config":{"StopSignal":"SIGKILL"}}`, false, 35},
 	} {
 		got := containerOf(t, c.container)
-		if got.deafShell() != c.deaf || got.stopTimeout() != c.seconds {
-			t.Errorf("%s: deaf %v, %d s; want %v, %d s", c.container, got.deafShell(), got.stopTimeout(), c.deaf, c.seconds)
+		if got.shellKeepsSignals() != c.keeps || got.StopTimeout() != c.seconds {
+			t.Errorf("%s: keeps signals %v, %d s; want %v, %d s", c.container, got.shellKeepsSignals(), got.StopTimeout(), c.keeps, c.seconds)
 		}
 	}
 }
 
-func TestFixedKey(t *testing.T) {
+func TestKeyVariable(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"Path":"blnk","Config":{"Env":["A=b"]}}`:                                                                                "",
 		`{"Path":"blnk","Config":{"Env":["BLNK_SERVER_SECRET_KEY="]}}`:                                                            "BLNK_SERVER_SECRET_KEY",
 		`{"Path":"blnk","Config":{"Env":["BLNK_SERVER_SECRET_KEY=x","BLNK_SERVER_BLNK_SERVER_SECRET_KEY=y"]}}`:                    "BLNK_SERVER_BLNK_SERVER_SECRET_KEY",
 		`{"Path":"/bin/blnkctl","Args":["exec","--store","x","--","blnk","start"],"Config":{"Env":["BLNK_SERVER_SECRET_KEY=x"]}}`: "",
 	} {
-		if got := containerOf(t, text).fixedKey(); got != want {
+		if got := containerOf(t, text).KeyVariable(); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
@@ -120,11 +123,11 @@ func TestContainerReads(t *testing.T) {
 		{"another thing that is not here", `"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"},{"Source":"DIR/gone","Destination":"/data"}]`, "DIR/blnk.json", false},
 	} {
 		text := strings.ReplaceAll(`{"Path":"blnk","Args":["start"],`+c.container+`}`, "DIR", dir)
-		env := containerOf(t, text).environment("it", true)
+		env := containerOf(t, text).Process("it", true)
 		if want := strings.ReplaceAll(c.config, "DIR", dir); env.Config != want || env.Isolated != c.isolated || !env.Server {
 			t.Errorf("%s: %q, isolated %v; want %q, %v", c.what, env.Config, env.Isolated, want, c.isolated)
 		}
-		if env := containerOf(t, text).environment("it", false); env.Config != "" || env.Isolated || len(env.Mounts) > 0 {
+		if env := containerOf(t, text).Process("it", false); env.Config != "" || env.Isolated || len(env.Mounts) > 0 {
 			t.Errorf("%s, on another host: %q, %v", c.what, env.Config, env.Isolated)
 		}
 	}
@@ -142,12 +145,53 @@ func TestContainerReads(t *testing.T) {
 		`{"Source":"DIR/top/../blnk.json","Destination":"/blnk.json"}`: "DIR/blnk.json",
 	} {
 		text := strings.ReplaceAll(`{"Path":"blnk","Args":["start"],"Mounts":[`+mounts+`]}`, "DIR", dir)
-		if env := containerOf(t, text).environment("it", true); filepath.Clean(env.Config) != filepath.Clean(strings.ReplaceAll(want, "DIR", dir)) {
+		if env := containerOf(t, text).Process("it", true); filepath.Clean(env.Config) != filepath.Clean(strings.ReplaceAll(want, "DIR", dir)) {
 			t.Errorf("%s: %q, want %q", mounts, env.Config, want)
 		}
 	}
 	moved := containerOf(t, strings.ReplaceAll(`{"Path":"sh","Args":["-c","cd /x && exec blnk start"],"Mounts":[{"Source":"DIR/blnk.json","Destination":"/blnk.json"}]}`, "DIR", dir))
-	if env := moved.environment("it", true); env.Config != "" || !env.Isolated {
+	if env := moved.Process("it", true); env.Config != "" || !env.Isolated {
 		t.Errorf("another working directory: %q", env.Config)
+	}
+}
+
+func write(t *testing.T, path string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("{}\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// When a container that was started counts as up.
+func TestUp(t *testing.T) {
+	for _, c := range []struct {
+		container string
+		running   time.Duration
+		up        bool
+		fault     string
+	}{
+		{`{"State":{"Running":true}}`, time.Second, false, ""},
+		{`{"State":{"Running":true}}`, 2 * time.Second, true, ""},
+		{`{"State":{"Running":true},"RestartCount":5}`, time.Hour, false, "does not come up: it was started 6 times"},
+		{`{"State":{"Running":true,"Restarting":true}}`, time.Hour, false, ""},
+		{`{"State":{"ExitCode":3}}`, 0, false, "ended right after its start, with exit status 3"},
+		{`{"State":{"Running":true,"Health":{"Status":"starting"}}}`, time.Hour, false, ""},
+		{`{"State":{"Running":true,"Health":{"Status":"healthy"}}}`, 0, true, ""},
+		{`{"State":{"Running":true,"Health":{"Status":"unhealthy"}}}`, time.Hour, false, "is unhealthy after its start"},
+	} {
+		if up, fault := containerOf(t, c.container).up(c.running); up != c.up || fault != c.fault {
+			t.Errorf("%s: %v, %q; want %v, %q", c.container, up, fault, c.up, c.fault)
+		}
+	}
+}
+
+func TestReference(t *testing.T) {
+	for place, fault := range map[string]string{
+		"server,worker": "", "": "an empty name", "a,,b": "an empty name", "--help": "no name", "a b": "no name", "a,b,a": "container a is named twice",
+	} {
+		d, err := open(place, restart.Options{})
+		if fault == "" && (err != nil || d.String() != "docker:"+place) || fault != "" && (err == nil || !strings.Contains(err.Error(), fault)) {
+			t.Errorf("%q: %v, %v; want %q", place, d, err, fault)
+		}
 	}
 }
