@@ -13,7 +13,6 @@
 package reach
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +38,7 @@ type Stores struct {
 	config    []byte   // the text of the first blnk.json; nil without one
 	files     []string // every blnk.json among them, by its path
 	variables []variable
+	keys      []secret.Key // what the files hold
 	// others: there are stores that reach a process in ways that are not known
 	others bool
 }
@@ -62,6 +62,10 @@ func Of(ctx context.Context, stores []store.Store, others bool) Stores {
 			s.variables = append(s.variables, variable{path, name})
 		default:
 			s.others = true
+			continue
+		}
+		if key, _, err := st.Get(ctx); err == nil {
+			s.keys = append(s.keys, key)
 		}
 	}
 	return s
@@ -288,24 +292,22 @@ func (s Stores) check(p restart.Process, complete bool, current secret.Key) (dou
 		return s.withoutFile(p, env, complete)
 	case name == "":
 		return s.checkFile(p, complete)
-	case p.Next != nil:
+	case p.Next != nil && complete && !value.Equal(current) && !current.IsZero() && !slices.ContainsFunc(s.keys, value.Equal):
 		// The tool's own word for what it will start: decided by the value.
-		if complete && !value.Equal(current) && !current.IsZero() {
-			return "", s.shadow(p, name, "would be recreated with another key than the stores have")
-		}
-		return "", nil
+		return "", s.shadow(p, name, value, "would be recreated with another key than the stores have")
 	case s.sets(p, name):
 		return "", nil
 	case s.others || p.Scripted:
 		return fmt.Sprintf("where %s has %s from is not known; what it has after the restart is looked at", p.Name, name), nil
 	}
-	return "", fmt.Errorf("the environment of the server shadows the store: %w", s.shadow(p, name, ""))
+	return "", fmt.Errorf("the environment of the server shadows the store: %w", s.shadow(p, name, value, ""))
 }
 
-// sets says whether a variable of a process stands in one of the stores.
+// sets says whether a variable of a process stands in one of the stores, or may.
+// Compose can take it from one of another name.
 func (s Stores) sets(p restart.Process, name string) bool {
 	return slices.ContainsFunc(s.variables, func(v variable) bool {
-		return v.name == name && (p.EnvFiles == nil || slices.ContainsFunc(p.EnvFiles, func(f string) bool { return textfile.Same(f, v.file) }))
+		return (v.name == name || p.Next != nil) && (p.EnvFiles == nil || slices.ContainsFunc(p.EnvFiles, func(f string) bool { return textfile.Same(f, v.file) }))
 	})
 }
 
@@ -359,7 +361,7 @@ func (s Stores) After(before, after View, key secret.Key) error {
 			text, help := s.unread(p)
 			return hint.Add(errors.New(text+", and has another key than they"), "%s", help)
 		}
-		return s.shadow(p, from, "has another key than the stores after its restart")
+		return s.shadow(p, from, has, "has another key than the stores after its restart")
 	}
 	return nil
 }
@@ -380,10 +382,10 @@ func (s Stores) Why(servers []Server, keys []secret.Key) error {
 			continue
 		}
 		if e, err := blnk.Resolve(s.config, p.Env); err == nil && e.Value(blnk.Secure).Shadowed() && !e.Secure() {
-			return s.shadow(p, e.Value(blnk.Secure).Source, "")
+			return s.shadow(p, e.Value(blnk.Secure).Source, secret.Key{}, "")
 		}
 		if name != "" {
-			return s.shadow(p, name, "")
+			return s.shadow(p, name, value, "")
 		}
 		if p.Config != "" && !slices.ContainsFunc(s.files, func(path string) bool { return mayRead(p, path) }) {
 			text, help := s.unread(p)
@@ -395,25 +397,18 @@ func (s Stores) Why(servers []Server, keys []secret.Key) error {
 
 // shadow is the error for a variable that no store sets; what is a fault that
 // says more than that.
-func (s Stores) shadow(p restart.Process, name, what string) error {
+func (s Stores) shadow(p restart.Process, name string, value secret.Key, what string) error {
 	text := name + " is set in the environment of " + p.Name + ", and wins over blnk.json"
 	if what != "" {
 		text = fmt.Sprintf("%s %s: %s is set in its environment", p.Name, what, name)
 	}
-	file, unread := "", false
-	for _, f := range p.EnvFiles {
-		sets, err := setsVariable(f, name)
-		if sets {
-			file = f
-		}
-		unread = unread || errors.Is(err, fs.ErrPermission)
-	}
+	file, as, unread := envFileOf(p, name, value)
 	help := "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + name + "'; else take it out of the server's environment and restart"
 	switch {
 	case !strings.HasSuffix(name, "_SECRET_KEY"):
 		help = "take " + name + " out of the server's environment, restart it, and run this again"
 	case file != "":
-		help = "rotate its env file too: --store " + hint.Quote("dotenv:"+file+"#"+name)
+		help = "rotate its env file too: --store " + hint.Quote("dotenv:"+file+"#"+as)
 	case p.EnvFiles != nil && !unread:
 		text += "; no env file that a restart reads sets it"
 		help = setInFile(name)
@@ -429,11 +424,9 @@ func (s Stores) EnvFile(v View) string {
 		if p.Next != nil {
 			env = p.Next
 		}
-		name, _ := s.deciding(p, env)
-		for _, file := range p.EnvFiles {
-			if sets, _ := setsVariable(file, name); p.Restarts && name != "" && sets {
-				return p.Name + " has its key from an env file; rotate that: --store " + hint.Quote("dotenv:"+file+"#"+name)
-			}
+		name, value := s.deciding(p, env)
+		if file, as, _ := envFileOf(p, name, value); p.Restarts && file != "" {
+			return p.Name + " has its key from an env file; rotate that: --store " + hint.Quote("dotenv:"+file+"#"+as)
 		}
 	}
 	return ""
@@ -448,24 +441,27 @@ func setInFile(name string) string {
 	return "let an env file set " + name + ", restart with that, and name it with --store 'dotenv:PATH'; or take it out, so that blnk.json counts"
 }
 
-// setsVariable says whether a line of an env file sets a variable. It serves for
-// a hint: what the file really gives is seen in the process.
-func setsVariable(path, name string) (bool, error) {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
-		return false, err
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return false, err
-	}
-	for line := range bytes.Lines(text) {
-		left, _, ok := bytes.Cut(line, []byte("="))
-		if ok && strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(string(left)), "export ")) == name {
-			return true, nil
+// envFileOf finds the line of an env file that gives a process its key: by the
+// name of the variable, or, where Compose takes it from another one, by its value.
+// It serves for a hint: what the files really give is seen in the process. unread:
+// one of them may not be read.
+func envFileOf(p restart.Process, name string, value secret.Key) (file, as string, unread bool) {
+	for _, path := range p.EnvFiles {
+		info, err := os.Stat(path)
+		if name == "" || err == nil && (!info.Mode().IsRegular() || info.Size() > textfile.MaxSize) {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		unread = unread || errors.Is(err, fs.ErrPermission)
+		for line := range strings.Lines(string(text)) {
+			variable, set, ok := strings.Cut(strings.TrimSpace(line), "=")
+			variable = strings.TrimSpace(strings.TrimPrefix(variable, "export "))
+			if ok && (variable == name || as != name && !value.IsZero() && value.Equal(secret.New(set))) {
+				file, as = path, variable
+			}
 		}
 	}
-	return false, nil
+	return file, as, unread
 }
 
 // mayRead says whether a blnk.json is the one that the process reads, or may be.

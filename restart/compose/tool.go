@@ -164,10 +164,13 @@ func (d *driver) nameEnvFiles(ctx context.Context, p *project) {
 		shared = []string{absolute(".env", p.dir)}
 	}
 	for _, s := range p.services {
+		files := slices.Clone(shared)
 		for _, f := range answer.Services[s.name].EnvFile {
-			s.envFiles = append(s.envFiles, absolute(f.Path, p.dir))
+			files = append(files, absolute(f.Path, p.dir))
 		}
-		s.envFiles = slices.DeleteFunc(append(s.envFiles, shared...), func(file string) bool { _, err := os.Stat(file); return err != nil })
+		if !slices.ContainsFunc(files, func(file string) bool { return strings.Contains(file, "$") }) {
+			s.envFiles = slices.DeleteFunc(files, func(file string) bool { _, err := os.Stat(file); return err != nil })
+		}
 	}
 }
 
