@@ -194,13 +194,13 @@ func (r *run) set(ctx context.Context) error {
 // is worse than one too many. In an undo its failure is remembered, and
 // the proof decides.
 func (r *run) restart(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), r.RestartTimeout,
-		fmt.Errorf("not done within %s", r.RestartTimeout))
-	defer cancel()
+	beside := context.WithoutCancel(ctx) // the looks take nothing of the restart's time
 	var look func(context.Context, secret.Key) error
 	if r.env.Observe != nil {
-		look = r.env.Observe(ctx)
+		look = r.env.Observe(beside)
 	}
+	ctx, cancel := context.WithTimeoutCause(beside, r.RestartTimeout, fmt.Errorf("not done within %s", r.RestartTimeout))
+	defer cancel()
 	failed := func(err error) error {
 		switch {
 		case errors.Is(err, ErrAtWork):
@@ -225,7 +225,7 @@ func (r *run) restart(ctx context.Context) error {
 	if err := r.kept(ctx); err != nil || look == nil || r.unproved != nil {
 		return err
 	}
-	return failed(look(ctx, r.rec.goal().key))
+	return failed(look(beside, r.rec.goal().key))
 }
 
 // test proves the wanted key on every server, and that the stores still hold it.

@@ -263,20 +263,20 @@ func (d *driver) recreate(ctx context.Context, p *project, s *service) ([]*docke
 	if err := d.change(ctx, p, append(args, s.name)...); err != nil {
 		return nil, err
 	}
-	rows, err := d.rows(ctx, docker.LabelProject+"="+p.name, labelService+"="+s.name)
+	again, err := d.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var ids []string
-	for _, r := range rows {
-		if ids = append(ids, r.id); slices.Contains(s.ids(), r.id) {
-			return nil, fmt.Errorf("container %s was not recreated", r.id)
+	now := again.services[slices.IndexFunc(again.services, func(o *service) bool { return o.name == s.name })].containers
+	if len(now) != len(s.containers) {
+		return nil, fmt.Errorf("%d containers instead of %d were recreated", len(now), len(s.containers))
+	}
+	for _, c := range now {
+		if slices.Contains(s.ids(), c.ID) {
+			return nil, fmt.Errorf("container %s was not recreated", c.Called())
 		}
 	}
-	if len(ids) != len(s.containers) {
-		return nil, fmt.Errorf("%d containers instead of %d were recreated", len(ids), len(s.containers))
-	}
-	return d.Inspect(ctx, ids...)
+	return now, nil
 }
 
 // Processes are the services as they run, with what Compose will give those that

@@ -77,13 +77,10 @@ func (s *service) stopTimeout() int {
 type row struct{ id, project, dir, files string }
 
 // rows lists the containers of all projects, those that are stopped too.
-func (d *driver) rows(ctx context.Context, filters ...string) (all []row, err error) {
+func (d *driver) rows(ctx context.Context) (all []row, err error) {
 	label := func(name string) string { return `{{"\t"}}{{.Label "` + name + `"}}` }
-	args := []string{"docker", "ps", "-a", "--no-trunc", "--filter", "label=" + docker.LabelProject, "--filter", "label=" + labelOneoff + "=False"}
-	for _, f := range filters {
-		args = append(args, "--filter", "label="+f)
-	}
-	text, err := d.Ask(ctx, append(args, "--format", "{{.ID}}"+label(docker.LabelProject)+label(labelDir)+label(labelFiles))...)
+	text, err := d.Ask(ctx, "docker", "ps", "-a", "--no-trunc", "--filter", "label="+docker.LabelProject, "--filter", "label="+labelOneoff+"=False",
+		"--format", "{{.ID}}"+label(docker.LabelProject)+label(labelDir)+label(labelFiles))
 	if err != nil {
 		if silent := d.Answers(ctx); silent != nil {
 			return nil, silent
