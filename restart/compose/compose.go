@@ -50,7 +50,10 @@ type driver struct {
 	// be forgotten when everything is put back.
 	found   []string
 	program []string // the Compose of this machine; nil before it was looked for
-	held    *os.File // the lock of a restart, nil without one
+	// tellsEnvFiles: its "config --no-interpolate" leaves env files as they are, and
+	// does not put what they set into the environment (since 2.25).
+	tellsEnvFiles bool
+	held          *os.File // the lock of a restart, nil without one
 }
 
 var (

@@ -47,7 +47,7 @@ func (d *driver) findProgram(ctx context.Context) error {
 			continue // docker without the plugin
 		}
 		if major > 2 || major == 2 && minor >= 20 {
-			d.program = args
+			d.program, d.tellsEnvFiles = args, major > 2 || minor >= 25
 			return nil
 		}
 		old = "there is only " + strings.Join(args, " ") + " " + version
@@ -140,15 +140,15 @@ func (d *driver) configure(ctx context.Context, p *project) error {
 			}
 		}
 	}
-	if recreates {
+	if recreates && d.tellsEnvFiles {
 		d.nameEnvFiles(ctx, p)
 	}
 	return nil
 }
 
 // nameEnvFiles asks Compose for the env files of each service, and adds those
-// that it takes variables of the compose files from. An old one (before 2.25) does
-// not tell, and no one tells the path that is a variable.
+// that it takes variables of the compose files from. The path that is a variable
+// it does not tell.
 func (d *driver) nameEnvFiles(ctx context.Context, p *project) {
 	text, err := d.read(ctx, p, "config", "--no-interpolate", "--format", "json")
 	var answer struct {
