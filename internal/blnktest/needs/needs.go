@@ -1,7 +1,8 @@
 // Package needs says what becomes of a test whose tool is missing: it is
 // skipped, with one line that says what to install or to build. Where the
 // variable BLNKCTL_<TOOL> is "required" it fails, so that nothing is skipped
-// unseen (.ci/run). A test builds no such tool itself: that takes minutes.
+// unseen (.ci/run); where it is "no", the tool is left out. A test builds no such
+// tool itself: that takes minutes.
 package needs
 
 import (
@@ -29,6 +30,9 @@ func Tools() []Tool {
 
 // Missing says why the tool cannot be used, and what helps; nil where it can.
 func (t Tool) Missing() error {
+	if t.wish() == "no" {
+		return fmt.Errorf("%s: not wanted", t.name)
+	}
 	if err := t.missing(); err != nil {
 		return fmt.Errorf("%s: %w", t.name, err)
 	}
@@ -36,9 +40,9 @@ func (t Tool) Missing() error {
 }
 
 // Required: its absence is a failure.
-func (t Tool) Required() bool {
-	return os.Getenv("BLNKCTL_"+strings.ToUpper(t.name)) == "required"
-}
+func (t Tool) Required() bool { return t.wish() == "required" }
+
+func (t Tool) wish() string { return os.Getenv("BLNKCTL_" + strings.ToUpper(t.name)) }
 
 // For skips or fails a test for which the tool is missing.
 func (t Tool) For(test testing.TB) {
