@@ -77,7 +77,13 @@ func (u *fakeUnit) save() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(unitsDir(), u.name), data, 0o600)
+	// Somebody else may read it at the same time.
+	path := filepath.Join(unitsDir(), u.name)
+	half := filepath.Join(os.Getenv("RUN"), fmt.Sprintf("unit.%d", os.Getpid()))
+	if err := os.WriteFile(half, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(half, path)
 }
 
 // set takes NAME=VALUE…
