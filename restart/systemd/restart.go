@@ -35,11 +35,8 @@ type unitError struct {
 	hint       string
 }
 
-// Error says how the unit is doing.
 func (e *unitError) Error() string { return e.unit + " " + e.reason }
 
-// Hint says where its cause can be found, and how systemd is allowed to start it
-// again.
 func (e *unitError) Hint() string { return e.hint }
 
 // Restart restarts all units at once, and waits until each runs anew.
@@ -105,7 +102,7 @@ func (d *driver) down(ctx context.Context) (faults []*unitError) {
 // gone is the fault of a unit that does not run.
 func (st unitState) gone() *unitError {
 	text := "did not come back: it is " + st.now()
-	if st.ActiveState == "inactive" && st.Checked == 0 {
+	if st.ActiveState == "inactive" && !st.checked() {
 		text += ": it ended by itself, or a condition of the unit kept it from starting"
 	}
 	return st.fault(text)
@@ -242,5 +239,4 @@ type outcome struct {
 	exit *run.ExitError
 }
 
-// Unwrap returns both.
 func (o *outcome) Unwrap() []error { return []error{o.error, o.exit} }

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,6 @@ const properties = "Id,LoadState,LoadError,ActiveState,SubState,Result,MainPID,N
 // systemd's D-Bus properties (org.freedesktop.systemd1(5)).
 type unitState struct {
 	Id          string // of an alias, the unit's own name
-	LoadState   string // loaded, not-found, masked, bad-setting, error
-	LoadError   string
 	ActiveState string // active, inactive, failed, activating, deactivating, …
 	SubState    string // running, dead, auto-restart, …
 	Result      string // success, exit-code, signal, start-limit-hit, …
@@ -34,19 +33,9 @@ type unitState struct {
 	Started    int64
 	ExitCode   int // how the main process ended: CLD_EXITED (1), CLD_KILLED (2), …
 	ExitStatus int // its exit status, or the signal
-	// ConditionResult is false where a Condition… of the unit kept it from
-	// starting, which is no failure to systemctl; and where Checked, the time
-	// of that check, is 0: it was never started, or it ended well and was
-	// forgotten.
-	ConditionResult  bool
-	Checked          int64
-	NoStart, NoStop  bool
-	NeedDaemonReload bool
 
-	all []property
+	all map[string][]string // every property that is not empty
 }
-
-type property struct{ name, value string }
 
 // show asks how the driver's units are doing, in their order.
 func (d *driver) show(ctx context.Context) ([]unitState, error) { return d.showUnits(ctx, d.units) }
@@ -84,70 +73,48 @@ func (d *driver) ask(ctx context.Context, verb string, args ...string) (string, 
 // parseState reads one block of `systemctl show`: NAME=VALUE, a line each. What
 // an older systemd does not know is left out there.
 func parseState(block string) (unitState, error) {
-	st := unitState{ConditionResult: true}
-	texts := map[string]*string{
-		"Id": &st.Id, "LoadState": &st.LoadState, "LoadError": &st.LoadError,
-		"ActiveState": &st.ActiveState, "SubState": &st.SubState, "Result": &st.Result,
-	}
-	numbers := map[string]*int{
-		"MainPID": &st.MainPID, "NRestarts": &st.NRestarts,
-		"ExecMainCode": &st.ExitCode, "ExecMainStatus": &st.ExitStatus,
-	}
-	times := map[string]*int64{"ExecMainStartTimestampMonotonic": &st.Started, "ConditionTimestampMonotonic": &st.Checked}
-	flags := map[string]*bool{
-		"ConditionResult": &st.ConditionResult, "RefuseManualStart": &st.NoStart, "RefuseManualStop": &st.NoStop,
-		"NeedDaemonReload": &st.NeedDaemonReload,
-	}
+	st := unitState{all: map[string][]string{}}
 	for line := range strings.SplitSeq(block, "\n") {
-		name, value, ok := strings.Cut(line, "=")
-		if !ok {
-			continue
+		if name, value, _ := strings.Cut(line, "="); value != "" {
+			st.all[name] = append(st.all[name], value)
 		}
+	}
+	st.Id, st.ActiveState = st.value("Id"), st.value("ActiveState")
+	st.SubState, st.Result = st.value("SubState"), st.value("Result")
+	if st.Id == "" || st.value("LoadState") == "" || st.ActiveState == "" {
+		return st, errors.New("systemctl show did not tell its state")
+	}
+	var pid, restarts, code, status int64
+	for name, to := range map[string]*int64{
+		"MainPID": &pid, "NRestarts": &restarts, "ExecMainStartTimestampMonotonic": &st.Started,
+		"ExecMainCode": &code, "ExecMainStatus": &status,
+	} {
 		var err error
-		if p, ok := texts[name]; ok {
-			*p = value
-		} else if p, ok := numbers[name]; ok {
-			*p, err = strconv.Atoi(value)
-		} else if p, ok := flags[name]; ok {
-			*p = value == "yes"
-		} else if p, ok := times[name]; ok {
-			*p, err = strconv.ParseInt(value, 10, 64)
-		} else {
-			st.all = append(st.all, property{name, value})
-		}
-		if err != nil {
+		if *to, err = strconv.ParseInt(cmp.Or(st.value(name), "0"), 10, 64); err != nil {
 			return st, fmt.Errorf("systemctl show: %s is no number", name)
 		}
 	}
-	if st.Id == "" || st.LoadState == "" || st.ActiveState == "" {
-		return st, errors.New("systemctl show did not tell its state")
-	}
+	st.MainPID, st.NRestarts, st.ExitCode, st.ExitStatus = int(pid), int(restarts), int(code), int(status)
 	return st, nil
 }
 
-// values returns what stands behind a property, which may come several times.
-func (st unitState) values(name string) (values []string) {
-	for _, p := range st.all {
-		if p.name == name && p.value != "" {
-			values = append(values, p.value)
-		}
-	}
-	return values
-}
+// value is what stands behind a property the first time; "" for none.
+func (st unitState) value(name string) string { return append(st.all[name], "")[0] }
 
-// value is the first of values, or "".
-func (st unitState) value(name string) string {
-	return append(st.values(name), "")[0]
+// checked says whether systemd looked at the Condition… of the unit; if not, it
+// was never started, or it ended well and was forgotten.
+func (st unitState) checked() bool {
+	return cmp.Or(st.value("ConditionTimestampMonotonic"), "0") != "0"
 }
 
 // restartable says why systemd would not restart the unit.
 func (st unitState) restartable() error {
-	switch {
-	case st.LoadState == "masked":
+	switch load := st.value("LoadState"); {
+	case load == "masked":
 		return fmt.Errorf("%s is masked", st.Id)
-	case st.LoadState != "loaded":
-		return fmt.Errorf("%s could not be loaded (%s): %s", st.Id, st.LoadState, st.LoadError)
-	case st.NoStart || st.NoStop:
+	case load != "loaded":
+		return fmt.Errorf("%s could not be loaded (%s): %s", st.Id, load, st.value("LoadError"))
+	case st.value("RefuseManualStart") == "yes" || st.value("RefuseManualStop") == "yes":
 		return fmt.Errorf("%s may not be started and stopped by hand (RefuseManualStart=, RefuseManualStop=)", st.Id)
 	}
 	return nil
@@ -160,7 +127,8 @@ func (st unitState) now() string {
 		what += " (" + st.SubState + ")"
 	}
 	switch {
-	case !st.ConditionResult && st.Checked > 0 && st.ActiveState == "inactive":
+	case st.value("ConditionResult") == "no" && st.checked() && st.ActiveState == "inactive":
+		// Which is no failure to systemctl.
 		return what + ": a condition of the unit is not met"
 	case st.Result == "" || st.Result == "success":
 		return what

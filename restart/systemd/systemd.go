@@ -139,7 +139,7 @@ func (d *driver) Check(ctx context.Context) error {
 		return err
 	}
 	for _, st := range states {
-		if st.LoadState == "not-found" {
+		if st.value("LoadState") == "not-found" {
 			return hint.Add(fmt.Errorf("there is no unit %s", st.Id), "see what there is: %s", d.byHand("list-units", "--all", "--type=service"))
 		}
 		if err := st.restartable(); err != nil {
@@ -178,7 +178,7 @@ func (d *driver) Processes(ctx context.Context) ([]restart.Process, error) {
 	for _, st := range states {
 		p := st.process()
 		p.Restarts = true
-		if st.NeedDaemonReload {
+		if st.value("NeedDaemonReload") == "yes" {
 			p.Remarks = append(p.Remarks, st.Id+" was changed on the disk, and `systemctl daemon-reload` is pending: the restart takes it as it was loaded before")
 		}
 		if limit := st.value("TimeoutStopUSec"); p.Workers && shorter(limit, workerStops) {
@@ -203,13 +203,13 @@ func (st unitState) process() restart.Process {
 	} else {
 		p.Start = ""
 	}
-	role := restart.RoleOf(st.values("ExecStart")...)
+	role := restart.RoleOf(st.all["ExecStart"]...)
 	p.Server, p.Workers, p.ExecStore = p.Server || role.Server, p.Workers || role.Workers, p.ExecStore || role.ExecStore
-	for _, command := range st.values("ExecStart") { // "{ path=/usr/bin/blnk ; argv[]=…"
+	for _, command := range st.all["ExecStart"] { // "{ path=/usr/bin/blnk ; argv[]=…"
 		path, _, _ := strings.Cut(strings.TrimPrefix(command, "{ path="), " ")
 		p.Scripted = p.Scripted || filepath.Base(path) != "blnk"
 	}
-	for _, command := range st.values("ExecStartPre") {
+	for _, command := range st.all["ExecStartPre"] {
 		p.Scripted = p.Scripted || !restart.RoleOf(command).Migrates
 	}
 	return p
@@ -221,7 +221,7 @@ func (st unitState) process() restart.Process {
 // it is stopped.
 func (st unitState) envFiles() (files []string, err error) {
 	files = []string{} // none, which is known
-	for _, place := range st.values("EnvironmentFiles") {
+	for _, place := range st.all["EnvironmentFiles"] {
 		path, optional := strings.CutSuffix(place, " (ignore_errors=yes)")
 		path = strings.TrimSuffix(path, " (ignore_errors=no)")
 		found, err := filepath.Glob(path)
