@@ -38,6 +38,7 @@ import (
 // load for a secret manager, and no gain.
 const MinInterval = time.Second
 
+// Why a program cannot be started.
 var (
 	ErrNotFound      = errors.New("there is no such program")
 	ErrNotExecutable = errors.New("it cannot be executed")
