@@ -3,23 +3,22 @@
 // Every question goes over a connection of its own: a server that is shutting
 // down still answers on open connections as its old self. The key goes to the
 // server that was named and to nobody else: no redirect is followed, and what
-// package https promises holds. No error holds the key, nor any text that a
-// server sent, since that could be the key again. What a cache answers counts
-// for nothing.
+// package https promises holds. What a cache answers counts for nothing.
 //
 // It does not promise that two questions reach the same process: one address
-// may be a balancer. It does not repeat a question either; who waits for a
-// server asks again.
+// may be a balancer. It repeats no question.
 package probe
 
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,21 +38,18 @@ const maxBody = 1 << 20
 // ever use it. The server was not asked.
 var ErrUnsendable = errors.New("an HTTP header cannot carry this key (white space at an end, or a control character)")
 
-// Options is how a server may be reached; the Timeout of one question is
-// DefaultTimeout where it is 0.
+// Options is how a server may be reached; a Timeout of 0 is DefaultTimeout.
 type Options = https.Options
 
-// A Server is one address that is asked. It may be used by several goroutines
-// at once.
+// A Server is one address, for any number of goroutines.
 type Server struct {
 	base      *url.URL
 	transport *http.Transport // without an http.Client, which would follow redirects
 	timeout   time.Duration
 }
 
-// New takes rawURL as http(s)://HOST[:PORT][/BASE]. It reads the CACert file
-// but does not reach for the server. https.ErrPlaintext (wrapped) where the key
-// would travel in clear.
+// New takes rawURL as http(s)://HOST[:PORT][/BASE], and does not reach for the
+// server. https.ErrPlaintext (wrapped) where the key would travel in clear.
 func New(rawURL string, opt Options) (*Server, error) {
 	base, err := https.ParseURL(rawURL)
 	if err != nil {
@@ -71,13 +67,10 @@ func New(rawURL string, opt Options) (*Server, error) {
 	return &Server{base: base, transport: transport, timeout: opt.Timeout}, nil
 }
 
-// String returns the URL without a trailing slash.
 func (s *Server) String() string { return s.base.String() }
 
-// Loopback says whether the address names this machine itself.
 func (s *Server) Loopback() bool { return https.Loopback(s.base) }
 
-// Port returns the TCP port, the scheme's own where the URL names none.
 func (s *Server) Port() int { return https.Port(s.base) }
 
 // Ask sends key to the oracle once, on a fresh connection, and says what the
@@ -175,4 +168,49 @@ func (s *Server) redirectTarget(location string) string {
 		return "another place"
 	}
 	return u.Scheme + "://" + s.base.Hostname()
+}
+
+// A Hook is a webhook receiver that the server knows: somebody else who holds
+// the key, since it signs what the hook is sent (Blnk internal/hooks).
+type Hook struct {
+	ID, Name string
+	Type     string // when it is called: PRE_TRANSACTION or POST_TRANSACTION
+	URL      string // without user name, query and fragment, which may hold a secret of the receiver
+}
+
+// Hooks lists the transaction hooks of the server. It needs the live master
+// key; any other answer is an error. It does not know the global webhook,
+// which stands in the server's configuration.
+func (s *Server) Hooks(ctx context.Context, key secret.Key) ([]Hook, error) {
+	var hooks []Hook
+	// Without a type the list is empty up to Blnk 0.15.2, whatever there is.
+	for _, kind := range []string{"PRE_TRANSACTION", "POST_TRANSACTION"} {
+		answer, body, err := s.ask(ctx, key, url.Values{"type": {kind}})
+		if err != nil {
+			return nil, err
+		}
+		if answer != blnk.Live {
+			return nil, fmt.Errorf("list hooks of %s: key %s", s, answer)
+		}
+		var listed []Hook
+		if err := json.Unmarshal(body, &listed); err != nil {
+			return nil, fmt.Errorf("list hooks of %s: the answer is not a list of hooks", s)
+		}
+		for _, h := range listed {
+			if h.URL = publicURL(h.URL); !slices.Contains(hooks, h) {
+				hooks = append(hooks, h)
+			}
+		}
+	}
+	return hooks, nil
+}
+
+// publicURL leaves what may be shown.
+func publicURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(not a URL)"
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	return u.String()
 }

@@ -30,26 +30,19 @@ import (
 
 // Errors that a caller takes a decision on.
 var (
-	// ErrPlaintext: the address would carry the key in clear over a network.
 	ErrPlaintext = hint.Add(errors.New("plain http to another machine would show the key to the network"),
 		"use https, or --allow-plaintext where the network is trusted")
-	// ErrTLS: nobody can be sure to talk to the right server.
-	ErrTLS = errors.New("TLS")
-	// ErrUntrusted and ErrNotTLS are ErrTLS.
+	// ErrTLS: nobody can be sure to talk to the right server. Two others are ErrTLS.
+	ErrTLS       = errors.New("TLS")
 	ErrUntrusted = fmt.Errorf("%w: the certificate was signed by an unknown authority", ErrTLS)
 	ErrNotTLS    = fmt.Errorf("%w: the server does not speak TLS on this port", ErrTLS)
-	// ErrTooLarge: Limit cut an answer.
-	ErrTooLarge = errors.New("the answer is larger than")
+	ErrTooLarge  = errors.New("the answer is larger than")
 )
 
 // Options is how a server may be reached.
 type Options struct {
-	// CACert is a file of PEM certificates that are trusted instead of the
-	// system's.
-	CACert string
-	// Proxy is the URL of a proxy (http, https or socks5), for a server that
-	// is not on this machine. "" uses none.
-	Proxy          string
+	CACert         string        // a file of PEM certificates, instead of the system's
+	Proxy          string        // URL of a proxy (http, https or socks5), for other machines
 	AllowPlaintext bool          // plain http to another machine
 	Timeout        time.Duration // of one question; 0 is the default of who asks
 }
@@ -167,8 +160,7 @@ func readRoots(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Limit lets no more than so many bytes of an answer through; reading more is
-// an error that Reason knows.
+// Limit lets so many bytes of an answer through; more is ErrTooLarge to Reason.
 func Limit(body io.ReadCloser, bytes int64) io.ReadCloser {
 	return http.MaxBytesReader(nil, body, bytes)
 }
