@@ -137,6 +137,23 @@ type request struct {
 // A call asks through Vault's client.
 type call func(context.Context, *api.Client) error
 
+// logical reads a path of the API, or with a body writes to it. got stays empty
+// where there is no answer.
+func logical(path string, body map[string]any, got *api.Secret) call {
+	return func(ctx context.Context, v *api.Client) (err error) {
+		var answer *api.Secret
+		if body == nil {
+			answer, err = v.Logical().ReadWithContext(ctx, path)
+		} else {
+			answer, err = v.Logical().WriteWithContext(ctx, path, body)
+		}
+		if answer != nil {
+			*got = *answer
+		}
+		return err
+	}
+}
+
 // unknown marks the error of a write that may have been done all the same.
 type unknown struct{ error }
 
@@ -199,7 +216,7 @@ func (c *conn) ask(ctx context.Context, r request, call call) (status int, err e
 		err = ctx.Err()
 	case status >= 300 && status < 400:
 		err = fmt.Errorf("%w: HTTP %d, a redirect that is not followed", ErrOdd, status)
-	case err == nil || absent || errors.Is(err, ErrOdd):
+	case err == nil || absent:
 		err = fmt.Errorf("%w: HTTP %d", ErrOdd, status)
 	default:
 		err = c.explain(ctx, r, status, err)

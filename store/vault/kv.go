@@ -40,25 +40,20 @@ func (s *Store) findMount(ctx context.Context) (mount, error) {
 		return *s.mount, nil
 	}
 	r := request{act: "find the mount of " + s.place, path: "sys/internal/ui/mounts/" + s.place, needs: "read"}
-	var found map[string]any
-	err := s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
-		got, err := v.Logical().ReadWithContext(ctx, r.path)
-		if got != nil {
-			found = got.Data
-		}
-		return err
-	})
-	if errors.Is(err, ErrDenied) {
+	got := &api.Secret{}
+	switch err := s.conn.do(ctx, r, logical(r.path, nil, got)); {
+	case errors.Is(err, ErrDenied):
 		return mount{}, s.conn.because(r, s.noMount(ctx))
-	}
-	if err != nil {
+	case err != nil:
 		return mount{}, err
 	}
+	found := got.Data
 	path, _ := found["path"].(string)
 	kind, _ := found["type"].(string)
 	options, _ := found["options"].(map[string]any)
 	path = strings.Trim(path, "/")
 	rest, below := strings.CutPrefix(s.place, path+"/")
+	var err error
 	switch {
 	case path == "" || kind == "":
 		err = ErrOdd

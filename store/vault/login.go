@@ -54,17 +54,14 @@ func (c *conn) login(ctx context.Context) error {
 	if role := c.given.Get("role"); role != "" {
 		body["role"] = role
 	}
-	var got *api.Secret
-	status, err := c.ask(ctx, r, func(ctx context.Context, v *api.Client) (err error) {
-		got, err = v.Logical().WriteWithContext(ctx, r.path, body)
-		return err
-	})
+	got := &api.Secret{}
+	status, err := c.ask(ctx, r, logical(r.path, body, got))
 	switch {
 	case status == http.StatusForbidden: // Vault says the same where nothing is mounted there
 		return c.because(r, fmt.Errorf("%w, or has no such login", ErrLogin))
 	case err != nil:
 		return err
-	case got == nil || got.Auth == nil:
+	case got.Auth == nil:
 		return c.because(r, ErrOdd)
 	case got.Auth.ClientToken == "":
 		return c.because(r, fmt.Errorf("%w: it wants a second factor", ErrLogin))
@@ -101,17 +98,12 @@ func (c *conn) alive(ctx context.Context) (bool, error) {
 	if got, err := c.lookUp(ctx); got != nil || err != nil {
 		return err == nil, err
 	}
-	var engines map[string]any // whoever comes without a good token gets the same list, but empty
-	status, err := c.ask(ctx, request{act: "look up the mounts"}, func(ctx context.Context, v *api.Client) error {
-		got, err := v.Logical().ReadWithContext(ctx, "sys/internal/ui/mounts")
-		if got != nil {
-			engines, _ = got.Data["secret"].(map[string]any)
-		}
-		return err
-	})
+	got := &api.Secret{}
+	status, err := c.ask(ctx, request{act: "look up the mounts"}, logical("sys/internal/ui/mounts", nil, got))
 	if status == http.StatusForbidden {
 		err = nil
 	}
+	engines, _ := got.Data["secret"].(map[string]any) // empty for whoever comes without a good token
 	return len(engines) > 0, err
 }
 
@@ -135,12 +127,9 @@ func (c *conn) githubToken(ctx context.Context) (secret.Key, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, usualTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
-	if err != nil {
-		return secret.Key{}, errors.New("ask GitHub for an ID token: the URL is not valid")
-	}
-	request.Header.Set("Authorization", "Bearer "+bearer)
-	request.Header.Set("Accept", "application/json; api-version=2.0")
+	request := (&http.Request{Method: http.MethodGet, URL: u, Header: http.Header{
+		"Authorization": {"Bearer " + bearer}, "Accept": {"application/json; api-version=2.0"},
+	}}).WithContext(ctx)
 	transport, err := https.New(u, https.Options{Proxy: c.proxy, Timeout: usualTimeout})
 	if err != nil {
 		return secret.Key{}, err

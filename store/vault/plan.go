@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,20 +90,17 @@ func lacks(capability, path string) error {
 // capabilities asks what the token may do with a path.
 func (s *Store) capabilities(ctx context.Context, path string) (map[string]bool, error) {
 	r := request{act: "ask for the rights on " + s.place, path: "sys/capabilities-self", needs: "update"}
-	granted := map[string]bool{}
-	err := s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
-		got, err := v.Logical().WriteWithContext(ctx, r.path, map[string]any{"paths": []string{path}})
-		if err != nil || got == nil {
-			return cmp.Or(err, ErrOdd)
+	got, granted := &api.Secret{}, map[string]bool{}
+	err := s.conn.do(ctx, r, logical(r.path, map[string]any{"paths": []string{path}}, got))
+	if err == nil && got.Data == nil {
+		err = s.conn.because(r, fmt.Errorf("%w: HTTP %d", ErrOdd, s.conn.status))
+	}
+	list, _ := got.Data[path].([]any)
+	for _, c := range list {
+		if name, _ := c.(string); name != "" && name != "deny" {
+			granted[name] = true
 		}
-		list, _ := got.Data[path].([]any)
-		for _, c := range list {
-			if name, _ := c.(string); name != "" && name != "deny" {
-				granted[name] = true
-			}
-		}
-		return nil
-	})
+	}
 	return granted, err
 }
 

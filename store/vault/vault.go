@@ -15,9 +15,8 @@
 //
 // More than half of the package is five ways to get a token, and what Vault, a
 // standby, a proxy or a network answer instead of the secret: each named, with
-// what helps. It does not promise that Vault keeps what it took: that is its storage's and
-// its replication's business. It does not renew a token, and does not log out:
-// a token that it got from a login lives until Vault ends it.
+// what helps. It does not promise that Vault keeps what it took. It does not
+// renew a token, nor log out: a token of a login lives until Vault ends it.
 package vault
 
 import (
@@ -29,6 +28,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -40,6 +40,26 @@ const Scheme = "vault"
 // DefaultField is the field of the secret that holds the key where neither the
 // reference nor the options name one.
 const DefaultField = "secret_key"
+
+// Errors that a caller takes a decision on, with what helps. No error of this
+// package holds a key, a token, or what was sent to Vault.
+var (
+	ErrSealed      = hint.Add(errors.New("the Vault server is sealed"), "unseal it first: vault operator unseal")
+	ErrStandby     = hint.Add(errors.New("no Vault server is active"), "name an active server with VAULT_ADDR")
+	ErrElsewhere   = hint.Add(errors.New("Vault sends to another address, where the token does not go"), "name the active server with VAULT_ADDR: vault status")
+	ErrNoToken     = hint.Add(errors.New("no Vault token"), "vault login, or set VAULT_TOKEN, or name a login: 'vault:PATH?auth=approle&…'")
+	ErrToken       = hint.Add(errors.New("the token is not taken by Vault"), "get a new one: vault login")
+	ErrLogin       = hint.Add(errors.New("the login is refused by Vault"), "look at what the login in the reference shows to Vault: docs/vault-store.md")
+	ErrDenied      = hint.Add(errors.New("permission denied"), "blnkctl config policy prints the policy that a rotation needs")
+	ErrNoMount     = hint.Add(errors.New("no secrets engine is mounted there"), "look at the mounts: vault secrets list")
+	ErrNotKV       = hint.Add(errors.New("not a KV secrets engine"), "name a path in a KV secrets engine: vault secrets list")
+	ErrThrottled   = hint.Add(errors.New("a rate limit of Vault is reached"), "wait, and run this again")
+	ErrUnreachable = hint.Add(errors.New("no answer from Vault"), "is VAULT_ADDR right, and does the Vault server run?")
+	ErrTLS         = hint.Add(errors.New("no safe connection to Vault"), "name the CA with VAULT_CACERT")
+	ErrOdd         = errors.New("what answered does not speak as Vault does")
+	ErrRefused     = errors.New("the request is refused by Vault")
+	ErrHidden      = errors.New("versions that are deleted, but not destroyed, are left")
+)
 
 // A Store is one field of one secret.
 type Store struct {
@@ -118,8 +138,6 @@ func hasControl(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// String is the reference with the field, Vault's address and everything that
-// the reference itself said.
 func (s *Store) String() string { return s.ref.String() }
 
 // Identity tells places apart by Vault's address, the namespace, the path and
@@ -153,9 +171,8 @@ const putTries = 4
 
 // Put writes next if the key is still that of version at. The number of a
 // secret's version is for the check-and-set of each try alone: it also grows
-// where somebody changes another field. A write whose answer was lost is looked at before it is repeated. An error
-// may still mean that the write was done: where Vault was sealed in the middle
-// of it, say.
+// where somebody changes another field. A write whose answer was lost is looked at
+// before it is repeated. An error may still mean that the write was done.
 func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (store.Version, error) {
 	if next.IsZero() || !utf8.ValidString(next.Reveal()) {
 		return "", fmt.Errorf("write %s: the new key is empty or not valid UTF-8", s.place)
