@@ -115,9 +115,7 @@ func (v *View) Listening(servers []Server) {
 	for _, server := range servers {
 		unknown := func(why string) {
 			text := fmt.Sprintf("the environment of %s is not known (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server.URL, why)
-			if !slices.Contains(v.Unknown, text) {
-				v.Unknown = append(v.Unknown, text)
-			}
+			v.Unknown = appendOnce(v.Unknown, []string{text})
 		}
 		if server.Port == 0 {
 			unknown("it is not on this host")
@@ -153,14 +151,16 @@ func isRelay(exe string) bool {
 // also in its result.
 type Findings struct{ Remarks, Cautions []string }
 
-func (f *Findings) remark(text string)  { f.Remarks = appendOnce(f.Remarks, text) }
-func (f *Findings) caution(text string) { f.Cautions = appendOnce(f.Cautions, text) }
+func (f *Findings) remark(texts ...string)  { f.Remarks = appendOnce(f.Remarks, texts) }
+func (f *Findings) caution(texts ...string) { f.Cautions = appendOnce(f.Cautions, texts) }
 
-func appendOnce(list []string, text string) []string {
-	if text == "" || slices.Contains(list, text) {
-		return list
+func appendOnce(list, texts []string) []string {
+	for _, text := range texts {
+		if text != "" && !slices.Contains(list, text) {
+			list = append(list, text)
+		}
 	}
-	return append(list, text)
+	return list
 }
 
 // Before refuses what is certain: a process that a restart would not bring the
@@ -170,12 +170,8 @@ func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
 		if !p.Restarts && v.restarts(append(p.Aliases, p.Name)...) {
 			continue // another driver restarts it
 		}
-		for _, text := range p.Remarks {
-			found.remark(text)
-		}
-		for _, text := range p.Cautions {
-			found.caution(text)
-		}
+		found.remark(p.Remarks...)
+		found.caution(p.Cautions...)
 		if !p.Restarts {
 			s.beside(p, v.Complete, current, &found)
 			continue
@@ -189,10 +185,8 @@ func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
 		}
 		found.remark(doubt)
 	}
-	for _, text := range v.Unknown {
-		if len(s.files)+len(s.variables) > 0 {
-			found.remark(text)
-		}
+	if len(s.files)+len(s.variables) > 0 {
+		found.remark(v.Unknown...)
 	}
 	v.withoutWorkers(&found)
 	return found, nil
@@ -316,11 +310,10 @@ func (s Stores) checkFile(p restart.Process, complete bool) (doubt string, err e
 	if !p.Server && !p.Workers || slices.ContainsFunc(s.files, func(path string) bool { return mayRead(p, path) }) {
 		return "", nil
 	}
-	text, help := s.unread(p)
 	if s.others || p.Scripted || !complete {
-		return text + ": unless something else brings it the new key, a restart does not", nil
+		return s.unread(p, ": unless something else brings it the new key, a restart does not").Error(), nil
 	}
-	return "", hint.Add(fmt.Errorf("%s: a restart would not bring it the new key", text), "%s", help)
+	return "", s.unread(p, ": a restart would not bring it the new key")
 }
 
 // withoutFile judges a process without a variable of the key, where no blnk.json
@@ -333,8 +326,7 @@ func (s Stores) withoutFile(p restart.Process, env map[string]string, complete b
 	certain := complete && !s.others && !p.Scripted
 	switch {
 	case err == nil && !effective.SecretKey().IsZero() && certain:
-		text, help := s.unread(p)
-		return "", hint.Add(fmt.Errorf("%s: a restart would not bring it the new key", text), "%s", help)
+		return "", s.unread(p, ": a restart would not bring it the new key")
 	case p.Next != nil && certain:
 		return "", hint.Add(fmt.Errorf("%s would be recreated without any key", p.Name), "%s", setInFile("BLNK_SERVER_SECRET_KEY"))
 	}
@@ -358,8 +350,7 @@ func (s Stores) After(before, after View, key secret.Key) error {
 			continue
 		}
 		if from == p.Config {
-			text, help := s.unread(p)
-			return hint.Add(errors.New(text+", and has another key than they"), "%s", help)
+			return s.unread(p, ", and has another key than they")
 		}
 		return s.shadow(p, from, has, "has another key than the stores after its restart")
 	}
@@ -388,8 +379,7 @@ func (s Stores) Why(servers []Server, keys []secret.Key) error {
 			return s.shadow(p, name, value, "")
 		}
 		if p.Config != "" && !slices.ContainsFunc(s.files, func(path string) bool { return mayRead(p, path) }) {
-			text, help := s.unread(p)
-			return hint.Add(errors.New(text), "%s", help)
+			return s.unread(p, "")
 		}
 	}
 	return nil
@@ -413,7 +403,7 @@ func (s Stores) shadow(p restart.Process, name string, value secret.Key, what st
 		text += "; no env file that a restart reads sets it"
 		help = setInFile(name)
 	}
-	return hint.Add(&shadowError{text}, "%s", help)
+	return hint.Add(errors.New(text), "%s", help)
 }
 
 // EnvFile is a hint where the environment of a process names an env file that
@@ -431,11 +421,6 @@ func (s Stores) EnvFile(v View) string {
 	}
 	return ""
 }
-
-// A shadowError says which variable wins over the stores.
-type shadowError struct{ text string }
-
-func (e *shadowError) Error() string { return e.text }
 
 func setInFile(name string) string {
 	return "let an env file set " + name + ", restart with that, and name it with --store 'dotenv:PATH'; or take it out, so that blnk.json counts"
@@ -476,18 +461,20 @@ func mayRead(p restart.Process, path string) bool {
 	}
 }
 
-// unread says why a process does not read the stores' blnk.json, and what to do.
-func (s Stores) unread(p restart.Process) (text, help string) {
-	help = "rotate that, too: --store " + hint.Quote(blnkjson.Scheme+":"+p.Config)
-	if len(s.files) == 0 {
-		return fmt.Sprintf("%s has its key from %s, which is none of the stores", p.Name, p.Config), help
+// unread says why a process does not read the stores' blnk.json, what comes of
+// that, and what helps.
+func (s Stores) unread(p restart.Process, then string) error {
+	text, help := p.Name+" reads "+p.Config+", which is none of the stores", "rotate that, too: --store "+hint.Quote(blnkjson.Scheme+":"+p.Config)
+	switch {
+	case len(s.files) == 0:
+		text = p.Name + " has its key from " + p.Config + ", which is none of the stores"
+	case p.Config == "":
+		text = p.Name + " does not see " + s.files[0] + ": nothing that is mounted in it has that"
+		help = "mount " + s.files[0] + " where it reads its blnk.json, and recreate it"
+	default:
+		help += "; or let it read " + s.files[0]
 	}
-	path := s.files[0]
-	if p.Config == "" {
-		return fmt.Sprintf("%s does not see %s: nothing that is mounted in it has that", p.Name, path),
-			"mount " + path + " where it reads its blnk.json, and recreate it"
-	}
-	return fmt.Sprintf("%s reads %s, which is none of the stores", p.Name, p.Config), help + "; or let it read " + path
+	return hint.Add(errors.New(text+then), "%s", help)
 }
 
 // within says whether a path is a file or folder, or lies below it: by its own
@@ -498,14 +485,12 @@ func within(path, top string) bool {
 }
 
 func below(path, top string) bool {
-	for {
-		if textfile.Same(path, top) {
-			return true
-		}
+	for !textfile.Same(path, top) {
 		parent := filepath.Dir(path)
 		if parent == path {
 			return false
 		}
 		path = parent
 	}
+	return true
 }
