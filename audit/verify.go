@@ -53,7 +53,7 @@ func (l *Log) Verify() (Report, error) {
 	}
 	// A record, or the first anchor, may be being written at this moment: look
 	// again when nobody writes.
-	unlock, err := flock.Lock(context.Background(), l.Path(), time.Second)
+	unlock, err := flock.Lock(context.Background(), l.Path(), lockWait)
 	if err != nil {
 		return report, nil // the first look stands
 	}
