@@ -24,56 +24,38 @@ import (
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 )
 
-// Name is what the file is called.
-const Name = "blnkctl.yaml"
-
-// SystemFile is where it is looked for last.
-const SystemFile = "/etc/blnkctl/" + Name
+// Name is what the file is called; SystemFile is where it is looked for last.
+const (
+	Name       = "blnkctl.yaml"
+	SystemFile = "/etc/blnkctl/" + Name
+)
 
 // Errors that a caller takes a decision on. All mean that the file is not used.
 var (
-	// ErrUnsafe: somebody else owns the file or may write it.
-	ErrUnsafe = errors.New("the configuration file is not safe")
-	// ErrInvalid: the file is not what it should be.
+	ErrUnsafe  = errors.New("the configuration file is not safe")
 	ErrInvalid = errors.New("the configuration file is not valid")
-	// ErrUnread: the file that was named cannot be read.
-	ErrUnread = errors.New("read the configuration file")
+	ErrUnread  = errors.New("read the configuration file")
 )
 
 // A File is what blnkctl.yaml says. The zero File is that there is none.
 type File struct {
-	// Path is where it was found, absolute; Dir its folder, where relative
-	// paths in it start.
-	Path, Dir string
-	// Stores, Restart and Servers are references and URLs, as on the command
-	// line.
-	Stores, Restart, Servers []string
-	// StateDir is absolute, or "".
-	StateDir string
-	// Commands are what command:NAME stands for.
-	Commands map[string]Command
+	Path, Dir                string             // absolute; relative paths in it start in Dir
+	Stores, Restart, Servers []string           // references and URLs, as on the command line
+	StateDir                 string             // absolute, or ""
+	Commands                 map[string]Command // what command:NAME stands for
 }
 
-// A Command is a program with its arguments for each thing that it can do.
-type Command struct {
-	// Read, Write and Exists serve a store, Run a restart.
-	Read, Write, Exists, Run []string
-}
+// A Command is a program with its arguments for each thing that it can do: Read,
+// Write and Exists serve a store, Run a restart.
+type Command struct{ Read, Write, Exists, Run []string }
 
 // Setting is what the file says of a flag of the command line: none, one value, or
 // a list.
 func (f File) Setting(flag string) []string {
-	switch {
-	case flag == "store":
-		return f.Stores
-	case flag == "restart":
-		return f.Restart
-	case flag == "server":
-		return f.Servers
-	case flag == "state-dir" && f.StateDir != "":
+	if flag == "state-dir" && f.StateDir != "" {
 		return []string{f.StateDir}
 	}
-	return nil
+	return map[string][]string{"store": f.Stores, "restart": f.Restart, "server": f.Servers}[flag]
 }
 
 // Command returns a command of the file.
@@ -112,8 +94,7 @@ func Find(explicit string, getwd func() (string, error)) (File, error) {
 	return File{}, nil
 }
 
-// Load reads the file at path, which must be absolute. An error names the file
-// and, where it is about its text, the line.
+// Load reads the file at path, which must be absolute.
 func Load(path string) (File, error) {
 	data, err := read(path)
 	switch {

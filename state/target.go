@@ -66,20 +66,15 @@ func (d *Dir) Target(ref string) *Target {
 func slug(ref string) string {
 	const longest = 60
 	clean := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '.', r == '_':
+		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789._", r) {
 			return r
-		case r >= 'A' && r <= 'Z':
-			return r + ('a' - 'A')
-		default:
-			return '-'
 		}
-	}, ref)
-	clean = clean[max(0, len(clean)-longest):]
-	return strings.Trim(clean, "-.")
+		return '-'
+	}, strings.ToLower(ref))
+	return strings.Trim(clean[max(0, len(clean)-longest):], "-.")
 }
 
-// Path is the absolute path of the target's folder, which may not exist.
+// Path is the target's folder, which may not exist.
 func (t *Target) Path() string { return t.path }
 
 // RestartLock is the path of a file for flock.Share: the commands that restart
@@ -109,38 +104,25 @@ func (t *Target) Check() error { return checkWritable(t.path) }
 // journal to write. A target of which nothing was saved, as where its reference
 // was mistyped, is gone again after unlock.
 func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
-	release, err := t.makeAndLock(ctx, wait)
-	if err != nil {
-		return nil, err
+	release, err := func() {}, fs.ErrNotExist
+	for errors.Is(err, fs.ErrNotExist) { // whoever had the lock took the folder with it
+		if err := t.make(); err != nil {
+			return nil, err
+		}
+		release, err = flock.Lock(ctx, t.file(lockName), wait)
 	}
-	if err := atomicfile.Discard(t.file(journalName)); err != nil {
-		release()
+	if err == nil {
+		if err = atomicfile.Discard(t.file(journalName)); err != nil {
+			release()
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("lock target: %w", err)
 	}
 	return func() {
 		t.removeUnused()
 		release()
 	}, nil
-}
-
-func (t *Target) makeAndLock(ctx context.Context, wait time.Duration) (func(), error) {
-	for {
-		if err := t.make(); err != nil {
-			return nil, err
-		}
-		release, err := t.lock(ctx, wait)
-		if !errors.Is(err, fs.ErrNotExist) { // whoever had the lock took the folder with it
-			return release, err
-		}
-	}
-}
-
-func (t *Target) lock(ctx context.Context, wait time.Duration) (func(), error) {
-	unlock, err := flock.Lock(ctx, t.file(lockName), wait)
-	if err != nil {
-		return nil, fmt.Errorf("lock target: %w", err)
-	}
-	return unlock, nil
 }
 
 // removeUnused removes the target's folder where it holds nothing but the lock,
@@ -157,9 +139,9 @@ func (t *Target) removeUnused() {
 // LockExisting is Lock for who may change nothing: where the target has never
 // been locked there is nobody to keep away, and nothing is made.
 func (t *Target) LockExisting(ctx context.Context, wait time.Duration) (unlock func(), err error) {
-	_, err = os.Lstat(t.file(lockName))
-	if err == nil {
-		unlock, err = t.lock(ctx, wait)
+	unlock = func() {}
+	if _, err = os.Lstat(t.file(lockName)); err == nil {
+		unlock, err = flock.Lock(ctx, t.file(lockName), wait)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
