@@ -23,6 +23,7 @@ const (
 	wantedKeygen   = 1.75                  // times age-keygen; 1.5 before Vault's client came in
 	wantedSize     = 10.0                  // MB, stripped
 	wantedOverhead = 30 * time.Millisecond // of a rotation over the bare restart
+	wantedRotation = 1.5                   // times the bare restart
 )
 
 func main() {
@@ -107,6 +108,7 @@ func whole(table *tabwriter.Writer, p programs, dir string, runs int) error {
 	overhead := rotation[0] - rotation[1]
 	fmt.Fprintf(table, "rotation\t%s\t%s bare restart\t%s more\t< %s more\t%s\n", ms(rotation[0]), ms(rotation[1]),
 		ms(overhead), ms(wantedOverhead), mark(overhead < wantedOverhead))
+	fmt.Fprintf(table, "\t\t\t%.2f times\t≤ %.1f times\t%s\n", ratio(rotation), wantedRotation, mark(ratio(rotation) <= wantedRotation))
 	return nil
 }
 

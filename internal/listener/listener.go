@@ -18,9 +18,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrElsewhere: a process sees other file systems than this one.
@@ -73,23 +77,41 @@ func Find(port int) (found []Process, err error) {
 	if err != nil || len(sockets) == 0 {
 		return nil, err
 	}
+	var mu sync.Mutex
 	var closed error // of a process that may not be looked at
 	seen := map[string]bool{}
-	for _, pid := range processes() {
+	look := func(pid int) {
 		held, err := heldBy(pid, sockets)
+		var p Process
+		ok := false
+		if len(held) > 0 { // of few: looking at one costs more than at its descriptors
+			p, ok = Look(pid)
+		}
+		mu.Lock()
+		defer mu.Unlock()
 		if errors.Is(err, fs.ErrPermission) {
 			closed = fmt.Errorf("find who listens on port %d: %w", port, err)
 		}
 		for _, link := range held {
 			seen[link] = true
 		}
-		if len(held) == 0 {
-			continue // most processes: looking at one costs more than at its descriptors
-		}
-		if p, ok := Look(pid); ok {
+		if ok {
 			found = append(found, p)
 		}
 	}
+	// A host has hundreds: they are shared out, since the kernel takes its time for
+	// each.
+	pids := processes()
+	var workers sync.WaitGroup
+	for first, step := 0, min(runtime.GOMAXPROCS(0), 4); first < step; first++ {
+		workers.Go(func() {
+			for i := first; i < len(pids); i += step {
+				look(pids[i])
+			}
+		})
+	}
+	workers.Wait()
+	slices.SortFunc(found, func(a, b Process) int { return a.PID - b.PID })
 	if len(seen) == len(sockets) {
 		closed = nil
 	}
@@ -129,7 +151,7 @@ func listening(port int) (map[string]bool, error) {
 	return sockets, nil
 }
 
-// processes are the IDs of all processes, in their order.
+// processes are the IDs of all processes.
 func processes() (pids []int) {
 	names, _ := os.ReadDir("/proc") // where there is none, there is nothing to see
 	for _, name := range names {
@@ -137,21 +159,27 @@ func processes() (pids []int) {
 			pids = append(pids, pid)
 		}
 	}
-	slices.Sort(pids)
 	return pids
 }
 
-// heldBy returns those of the sockets that the process has open.
+// heldBy returns those of the sockets that the process has open. Links are read
+// below the opened folder: a host has thousands, and to walk to each by its path
+// takes twice as long.
 func heldBy(pid int, sockets map[string]bool) (held []string, err error) {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	fds, err := os.ReadDir(dir)
-	for _, fd := range fds {
-		link, err := os.Readlink(filepath.Join(dir, fd.Name()))
+	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	names, err := dir.Readdirnames(-1)
+	var link [64]byte // longer than that of any socket
+	for _, name := range names {
+		n, err := unix.Readlinkat(int(dir.Fd()), name, link[:])
 		if errors.Is(err, fs.ErrPermission) {
 			return held, err // it is the same for all of them
 		}
-		if sockets[link] {
-			held = append(held, link)
+		if err == nil && sockets[string(link[:n])] {
+			held = append(held, string(link[:n]))
 		}
 	}
 	return held, err
