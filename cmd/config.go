@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -25,8 +26,7 @@ func newConfigCmd(a *app) *cobra.Command {
 }
 
 func newConfigShowCmd(a *app) *cobra.Command {
-	var stores storeFlags
-	var restart, servers []string
+	var p places
 	cmd := &cobra.Command{
 		Use:   "show [flags]",
 		Short: "Show what is in force, and where each value comes from",
@@ -37,9 +37,9 @@ start in the file's folder.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runConfigShow(cmd, a) },
 	}
-	stores.add(cmd, "`REF` of a place that holds the key")
-	cmd.Flags().StringArrayVar(&restart, "restart", nil, "`REF` of what restarts server and workers")
-	cmd.Flags().StringArrayVar(&servers, "server", nil, "`URL` of a server")
+	p.addStores(cmd, "`REF` of a place that holds the key")
+	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF` of what restarts server and workers")
+	cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, "`URL` of a server")
 	configured(cmd, "store", "restart", "server")
 	a.exits[cmd] = exits{exitOK: "the configuration is shown", exitFailed: "it could not be read", exitUsage: ""}
 	return cmd
@@ -125,6 +125,7 @@ func valuesOf(f *pflag.Flag) []string {
 }
 
 func newConfigPolicyCmd(a *app) *cobra.Command {
+	p := &places{}
 	cmd := &cobra.Command{
 		Use:     "policy STORE",
 		Short:   "Print the smallest policy that a rotation needs in a store",
@@ -136,24 +137,28 @@ func newConfigPolicyCmd(a *app) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return runConfigPolicy(cmd, a, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p.spec.Stores = args
+			return runConfigPolicy(cmd.Context(), a, p)
+		},
 	}
-	addNetwork(cmd)
+	p.cmd = cmd
+	p.addNetwork()
 	configured(cmd)
 	a.exits[cmd] = exits{exitOK: "the policy is printed", exitFailed: "the store could not be asked", exitUsage: ""}
 	return cmd
 }
 
-func runConfigPolicy(cmd *cobra.Command, a *app, ref string) error {
-	stores, err := (&storeFlags{refs: []string{ref}, cmd: cmd}).open(a, nil)
+func runConfigPolicy(ctx context.Context, a *app, p *places) error {
+	stores, err := a.openStores(p)
 	if err != nil {
 		return err
 	}
-	p, ok := stores[0].(store.Policied)
+	policied, ok := stores[0].(store.Policied)
 	if !ok {
 		return usage("", "%s: this kind of store has no policies", stores[0])
 	}
-	policy := p.Policy(cmd.Context())
+	policy := policied.Policy(ctx)
 	if a.json() {
 		return a.printJSON(map[string]any{"store": stores[0].String(), "policy": policy})
 	}

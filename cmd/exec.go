@@ -30,7 +30,7 @@ type exitStatus int
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 type execOptions struct {
-	stores   storeFlags
+	stores   places
 	variable string
 	watch    bool
 	interval time.Duration
@@ -38,7 +38,7 @@ type execOptions struct {
 }
 
 func newExecCmd(a *app) *cobra.Command {
-	opt := &execOptions{stores: storeFlags{reads: true}}
+	opt := &execOptions{stores: places{reads: true}}
 	cmd := &cobra.Command{
 		Use:   "exec [flags] -- COMMAND [ARG...]",
 		Short: "Run a command with the key in its environment",
@@ -77,12 +77,12 @@ passes SIGTERM on, and once is enough.`, restart.ExecMark),
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return execFailure(flagError(cmd, err)) })
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags behind COMMAND are its own
-	opt.stores.add(cmd, "`place` that holds the key, as blnkjson:./blnk.json")
+	opt.stores.addStores(cmd, "`place` that holds the key, as blnkjson:./blnk.json")
 	flags.StringVar(&opt.variable, "env", "BLNK_SERVER_SECRET_KEY", "`name` of the variable that gets the key")
 	flags.BoolVar(&opt.watch, "watch", false, "start the command again when the key has changed")
 	flags.DurationVar(&opt.interval, "interval", 30*time.Second, "how often to read the store, `time` of 1s or more; a tenth is left to chance")
 	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "with --watch, how much `time` the command has to end before it is killed (a Blnk worker may need 95s)")
-	addNetwork(cmd)
+	opt.stores.addNetwork()
 	configured(cmd, "store")
 	a.exits[cmd] = exits{
 		exitOK:            "that of the command; 128+n where signal n ended it",
@@ -98,9 +98,9 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 	switch {
 	case len(args) == 0 || args[0] == "":
 		return usage(helpHint(cmd), "no command to run")
-	case len(opt.stores.refs) == 0:
+	case len(opt.stores.spec.Stores) == 0:
 		return usage("name the place that holds the key, as --store 'blnkjson:./blnk.json'", "--store is required")
-	case len(opt.stores.refs) > 1 && typed(cmd, "store"):
+	case len(opt.stores.spec.Stores) > 1 && typed(cmd, "store"):
 		return usage("name the source of truth alone", "--store is given twice: a command gets one key")
 	case !run.IsVariable(opt.variable):
 		return usage("", "--env%s: want a name of letters, digits and underscores", shown(opt.variable))
@@ -119,8 +119,8 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 }
 
 func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error {
-	opt.stores.refs = opt.stores.refs[:1] // of a list, the source of truth
-	stores, err := opt.stores.open(a, nil)
+	opt.stores.spec.Stores = opt.stores.spec.Stores[:1] // of a list, the source of truth
+	stores, err := a.openStores(&opt.stores)
 	if err != nil {
 		return err
 	}
@@ -164,9 +164,5 @@ func execFailure(err error) error {
 	case code != exitInterrupted:
 		code = exitExecFailed
 	}
-	failed := &exitError{code: code, err: err, hint: hint}
-	if e, ok := errors.AsType[*exitError](err); ok {
-		failed.details = e.details
-	}
-	return failed
+	return fail(code, err, hint)
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -67,10 +66,10 @@ func (e exits) write(b *strings.Builder) {
 // An exitError attaches to an error what only the command line knows: an exit
 // code, details worth a line each, and what to do next.
 type exitError struct {
-	code    int // 0: exitRules decide by err
+	code    int // 0: exitCodes decide by err
 	err     error
 	details []string
-	hint    string
+	hint    string // "": the error's own
 }
 
 // Error is the error's own text.
@@ -79,55 +78,72 @@ func (e *exitError) Error() string { return e.err.Error() }
 // Unwrap returns the error itself.
 func (e *exitError) Unwrap() error { return e.err }
 
+// Lines adds the details to those that the error has itself.
+func (e *exitError) Lines() (head string, more []string) {
+	head, more = linesOf(e.err)
+	return head, append(slices.Clone(e.details), more...)
+}
+
+// linesOf is an error for a person: a text, and below it further ones.
+func linesOf(err error) (head string, more []string) {
+	type liner interface {
+		error
+		Lines() (head string, more []string)
+	}
+	if l, ok := errors.AsType[liner](err); ok {
+		return l.Lines()
+	}
+	return err.Error(), nil
+}
+
 // fail is an error with an exit code and a hint; code 0 leaves the code to
-// exitRules, hint "" is none.
-func fail(code int, err error, hint string) error {
-	return &exitError{code: code, err: err, hint: hint}
+// exitCodes, help "" the hint to the error.
+func fail(code int, err error, help string) error {
+	return &exitError{code: code, err: err, hint: help}
 }
 
 // usage is an error of what was typed: exit 2.
-func usage(hint, format string, args ...any) error {
-	return fail(exitUsage, fmt.Errorf(format, args...), hint)
+func usage(help, format string, args ...any) error {
+	return fail(exitUsage, fmt.Errorf(format, args...), help)
 }
 
 // helpHint is the hint where there is nothing better.
 func helpHint(cmd *cobra.Command) string { return "see `" + cmd.CommandPath() + " --help`" }
 
-// An exitRule gives the errors that match a code. Its hint is for errors that
-// carry none.
+// exitCodes is the one table from errors to exit codes; the first that matches
+// counts. What matches none is exitFailed.
+func exitCodes() []exitRule {
+	return []exitRule{
+		// How a rotation ended counts before why.
+		{is(rotate.ErrUndone), exitPutBack},
+		{is(rotate.ErrStuck), exitStuck},
+		{is(rotate.ErrUnrecorded), exitStuck},
+		{is(rotate.ErrJournal), exitStuck},
+		{is(rotate.ErrOtherStores), exitUsage},
+		{is(rotate.ErrOverlap), exitUsage},
+		{is(store.ErrDrift), exitCheck},
+		{is(store.ErrWeak), exitCheck},
+		{as[*store.HalfError], exitStuck},
+		{is(rotate.ErrNotLive), exitCheck},
+		{is(rotate.ErrSourceNotLive), exitCheck},
+		{is(rotate.ErrInterrupted), exitInterrupted},
+		{as[*interruptError], exitInterrupted},
+		{is(context.Canceled), exitInterrupted}, // also while it waited for a lock
+		{as[*flock.HeldError], exitHeld},
+		{is(target.ErrSpec), exitUsage},
+		{is(https.ErrPlaintext), exitUsage},
+		{is(state.ErrUnsafe), exitUsage},
+		{is(state.ErrNowhere), exitUsage},
+		{is(config.ErrUnsafe), exitUsage},
+		{is(config.ErrInvalid), exitUsage},
+		{is(config.ErrUnread), exitUsage},
+	}
+}
+
+// An exitRule gives the errors that match a code.
 type exitRule struct {
 	match func(error) bool
 	code  int
-	hint  string
-}
-
-// exitRules is the one table from errors to exit codes; the first that matches
-// counts. What matches none is exitFailed.
-func exitRules() []exitRule {
-	return []exitRule{
-		// How a rotation ended counts before why.
-		{is(rotate.ErrUndone), exitPutBack, ""},
-		{is(rotate.ErrStuck), exitStuck, ""},
-		{is(rotate.ErrUnrecorded), exitStuck, ""},
-		{is(rotate.ErrJournal), exitStuck, ""},
-		{is(rotate.ErrOtherStores), exitUsage, ""},
-		{is(store.ErrDrift), exitCheck, ""},
-		{is(rotate.ErrNotLive), exitCheck, ""},
-		{is(rotate.ErrSourceNotLive), exitCheck, "find out which one is right (blnkctl verify), and name it with --from"},
-		{is(rotate.ErrInterrupted), exitInterrupted, ""},
-		{as[*interruptError], exitInterrupted, ""},
-		{is(context.Canceled), exitInterrupted, ""}, // also while it waited for a lock
-		{as[*flock.HeldError], exitHeld, ""},
-		{is(target.ErrSpec), exitUsage, ""},
-		{is(https.ErrPlaintext), exitUsage, ""},
-		{is(state.ErrUnsafe), exitUsage, ""},
-		{is(state.ErrNowhere), exitUsage, ""},
-		{is(config.ErrUnsafe), exitUsage, ""},
-		{is(config.ErrInvalid), exitUsage, ""},
-		{is(config.ErrUnread), exitUsage, ""},
-		{is(textfile.ErrTorn), exitFailed, "blnkctl rotate or keygen puts it right, run with the same --state-dir"},
-		{is(fs.ErrPermission), exitFailed, "run with sudo, or as the user that owns it"},
-	}
 }
 
 func is(target error) func(error) bool {
@@ -141,34 +157,31 @@ func as[E error](err error) bool {
 
 // judge finds the code and the hint of an error.
 func judge(err error) (code int, help string) {
-	if e, ok := errors.AsType[*exitError](err); ok {
-		code, help = e.code, e.hint
+	for e, ok := errors.AsType[*exitError](err); ok && code == 0; e, ok = errors.AsType[*exitError](e.err) {
+		code, help = e.code, cmp.Or(help, e.hint)
 	}
 	help = cmp.Or(help, hint.Of(err))
-	for _, rule := range exitRules() {
-		if !rule.match(err) {
-			continue
+	for _, rule := range exitCodes() {
+		if code == 0 && rule.match(err) {
+			code = rule.code
 		}
-		if code = cmp.Or(code, rule.code); code == rule.code {
-			help = cmp.Or(help, rule.hint)
-		}
-		break
 	}
-	return cmp.Or(code, exitFailed), help
+	if code = cmp.Or(code, exitFailed); code == exitFailed && errors.Is(err, fs.ErrPermission) {
+		help = cmp.Or(help, "run with sudo, or as the user that owns it")
+	}
+	return code, help
 }
 
 // report prints the error, its details and its hint, and returns its code.
 func (a *app) report(ctx context.Context, err error) int {
 	code, help := judge(err)
-	text := err.Error()
+	text, details := linesOf(err)
 	if stop, ok := errors.AsType[*interruptError](context.Cause(ctx)); ok && code == exitInterrupted {
 		text = stop.Error() // what it was in the middle of is beside the point
 	}
 	a.talk(red, "error:", text)
-	if e, ok := errors.AsType[*exitError](err); ok {
-		for _, d := range e.details {
-			a.talk(plain, " ", d)
-		}
+	for _, d := range details {
+		a.talk(plain, " ", d)
 	}
 	if help != "" {
 		a.talk(bold, "hint:", help)

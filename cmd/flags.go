@@ -12,6 +12,7 @@ import (
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/command"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // globalFlags belong to every command.
@@ -53,105 +54,50 @@ func (a *app) openState() (*state.Dir, error) {
 	return state.Open(dir)
 }
 
-// storeFlags name places that hold the key.
-type storeFlags struct {
-	refs []string
+// defaultStore is the place of a Blnk configuration where nobody names one.
+const defaultStore = "blnkjson:./blnk.json"
+
+// places are what a command's flags name, as the plain data that a target is
+// opened from.
+type places struct {
 	cmd  *cobra.Command
+	spec target.Spec
+	// field replaces the schemes' own default fields; nil leaves them.
+	field func(scheme string) string
 	// reads says that nothing is ever written, so that the state folder may be
 	// that of another user: a service reads the key that root rotates.
 	reads bool
 }
 
-func (f *storeFlags) add(cmd *cobra.Command, text string) {
-	f.cmd = cmd
-	cmd.Flags().StringArrayVar(&f.refs, "store", nil, text)
+func (p *places) addStores(cmd *cobra.Command, text string) {
+	p.cmd = cmd
+	cmd.Flags().StringArrayVar(&p.spec.Stores, "store", nil, text)
 	complete(cmd, "store", storeSchemeNames)
 }
 
-// open opens the stores and refuses one that is named twice, by whatever path.
-// field replaces the schemes' own default fields; "" leaves them.
-func (f *storeFlags) open(a *app, field func(scheme string) string) ([]store.Store, error) {
-	stores, copies, err := f.openPlaces(a, field)
+// addServers adds the flags that say where the servers are and how they are reached.
+func (p *places) addServers(text string) {
+	flags := p.cmd.Flags()
+	flags.StringArrayVar(&p.spec.Servers, "server", nil, text)
+	flags.StringVar(&p.spec.CACert, "ca-cert", "", "PEM `file` of the CAs to trust for https, instead of the system's")
+	_ = p.cmd.MarkFlagFilename("ca-cert")
+	p.addNetwork()
+}
+
+// addNetwork adds the flags of a command that may ask a store over a network.
+func (p *places) addNetwork() {
+	flags := p.cmd.Flags()
+	flags.StringVar(&p.spec.Proxy, "proxy", "", "`URL` of a proxy; those of the environment are not used for a key")
+	flags.BoolVar(&p.spec.AllowPlaintext, "allow-plaintext", false, "send the key over plain http to another machine")
+}
+
+// openStores opens the stores; a copy that cannot be read is none.
+func (a *app) openStores(p *places) (store.Set, error) {
+	set, copies, err := target.OpenStores(&p.spec, target.Openers{Store: a.storeOpener(p)})
 	if err == nil && len(copies) > 0 {
-		return nil, usage("", "--store: %s: %w", copies[0], command.ErrWriteOnly)
+		err = usage("", "--store: %s: %w", copies[0], command.ErrWriteOnly)
 	}
-	return stores, err
-}
-
-// openPlaces is open for who has a use for write-only copies.
-func (f *storeFlags) openPlaces(a *app, field func(scheme string) string) (stores []store.Store, copies []*command.Copy, err error) {
-	opt, err := f.options(a)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, text := range f.refs {
-		s, c, err := a.openPlace(text, opt, field)
-		if err != nil {
-			return nil, nil, err
-		}
-		if c != nil {
-			copies = append(copies, c)
-		} else {
-			stores = append(stores, s)
-		}
-	}
-	return stores, copies, refuseSamePlace(stores)
-}
-
-// openPlace opens a store, or a copy that can only be written.
-func (a *app) openPlace(text string, opt store.Options, field func(scheme string) string) (store.Store, *command.Copy, error) {
-	if scheme, _, ok := strings.Cut(text, ":"); ok && field != nil {
-		opt.DefaultField = field(scheme)
-	}
-	s, err := a.storeSchemes().Open(text, opt)
-	if errors.Is(err, command.ErrWriteOnly) {
-		c, err := a.openCopy(text)
-		return nil, c, err
-	}
-	if err != nil {
-		return nil, nil, fail(exitUsage, err, "")
-	}
-	return s, nil, nil
-}
-
-// options is what opening a store may need.
-func (f *storeFlags) options(a *app) (store.Options, error) {
-	dir, err := a.dirOf(f.cmd, "store")
-	if err != nil {
-		return store.Options{}, err
-	}
-	opt := store.Options{Dir: dir, Env: a.env.Environ, Stdin: a.env.Stdin}
-	private, err := a.openState()
-	switch {
-	case err == nil:
-		opt.CopyDir = private.CopyDir()
-	case !f.reads || a.global.stateDir != "":
-		return store.Options{}, err
-	}
-	if proxy := f.cmd.Flags().Lookup("proxy"); proxy != nil {
-		opt.Proxy = proxy.Value.String()
-	}
-	if plain := f.cmd.Flags().Lookup("allow-plaintext"); plain != nil {
-		opt.AllowPlaintext = plain.Value.String() == "true"
-	}
-	return opt, nil
-}
-
-// addNetwork adds the flags of a command that asks no Blnk server, but may ask
-// a store over a network.
-func addNetwork(cmd *cobra.Command) {
-	cmd.Flags().String("proxy", "", "`URL` of a proxy; those of the environment are not used for a key")
-	cmd.Flags().Bool("allow-plaintext", false, "send the key over plain http to another machine")
-}
-
-func refuseSamePlace(stores []store.Store) error {
-	if first, second := store.Set(stores).SamePlace(); first != "" {
-		if first == second {
-			return usage("name it once", "--store: %s is given twice", first)
-		}
-		return usage("name it once", "--store: %s and %s are the same place", first, second)
-	}
-	return nil
+	return set, err
 }
 
 // A choice is the value of a flag that takes one of a few words.

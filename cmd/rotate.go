@@ -3,43 +3,48 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/reach"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/target"
 )
 
-// rotateOptions are the flags of rotate.
+// rotateOptions are the flags of rotate and sync, in the types that the engine
+// takes.
 type rotateOptions struct {
-	stores   storeFlags
-	restart  []string
-	servers  []string
-	reach    serverFlags
-	age      time.Duration
-	unknown  choice
-	dryRun   bool
-	timeout  time.Duration
-	restartT time.Duration
-	lockT    time.Duration
-	format   choice
-	bits     int
-	yes      bool
-	reason   string
+	places
+	intent rotate.Intent
+	from   string // of sync
 
-	compromised, serverDown bool
-	abort, abandon          bool
+	unknown, format        choice
+	bits                   int
+	lockTimeout            time.Duration
+	dryRun, abort, abandon bool
+	yes                    bool
 }
-
-const defaultStore = "blnkjson:./blnk.json"
 
 func newRotateCmd(a *app) *cobra.Command {
 	o := &rotateOptions{
+		intent:  rotate.Intent{Event: rotate.Rotate},
 		unknown: newChoice("adopt", "rotate", "fail"),
 		format:  newChoice("prefixed", "base62", "base64url", "hex"),
 	}
@@ -58,10 +63,27 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
   blnkctl rotate --if-older-than 90d --restart 'sh:…'   # for cron
   blnkctl rotate --abort                                # undo an open rotation`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runRotate(cmd, a, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(a); err != nil {
+				return err
+			}
+			return a.runRotation(cmd.Context(), o)
+		},
 	}
-	o.add(cmd)
-	configured(cmd, "store", "restart", "server")
+	o.addPlaces(cmd)
+	f := cmd.Flags()
+	f.Func("if-older-than", "change nothing unless the last proved rotation is older than this `age`, e.g. 90d", func(text string) (err error) {
+		o.intent.IfOlderThan, err = config.ParseAge(text)
+		return err
+	})
+	f.Var(&o.unknown, "if-unknown", "what to do with a key never seen before")
+	f.Var(&o.format, "format", "form of the new key")
+	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
+	f.BoolVar(&o.intent.Compromised, "compromised", false, "others know the old key: there is no way back to it")
+	f.BoolVar(&o.intent.ServerDown, "server-down", false, "no proof of the old key beforehand: the servers are stopped, or the key is lost")
+	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
+	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation, after a person repaired things")
+	actions(cmd, "compromised", "server-down", "abort", "abandon")
 	a.exits[cmd] = exits{
 		exitOK: "", exitFailed: "", exitUsage: "", exitPutBack: "", exitHeld: "", exitAround: "",
 		exitStuck:       "a person is needed; the journal is kept; `rotate` continues, `rotate --abort` goes back",
@@ -71,125 +93,439 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
 	return cmd
 }
 
+func newSyncCmd(a *app) *cobra.Command {
+	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Sync}}
+	cmd := &cobra.Command{
+		Use:   "sync --store REF --store REF… --restart REF [flags]",
+		Short: "Copy the key from its source of truth to the copies and the servers",
+		Long: `Copies the key from its source of truth (the first --store) to the other stores,
+and brings it to servers that run with another key: restart and proof, as in a
+rotation, or everything is put back. Where nothing differs it changes nothing,
+restarts nothing and exits 0.
+
+Where the servers run with the key of a copy and not with the source's, it is
+not clear which one is right: that is refused, unless --from names the store to
+copy from. So a host that follows a key which others rotate in Vault says
+--from, and runs this from cron.`,
+		Example: `  blnkctl sync --store vault:secret/blnk --store blnkjson:./blnk.json \
+    --restart systemd:blnk,blnk-worker
+  blnkctl sync -q --from vault:secret/blnk --store blnkjson:./blnk.json \
+    --restart systemd:blnk,blnk-worker   # for cron`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.checkTimes(); err != nil {
+				return err
+			}
+			if err := o.takeFrom(a); err != nil {
+				return err
+			}
+			if len(o.spec.Stores) < 2 {
+				return usage("name the source of truth first: blnkctl sync --store REF --store REF…", "sync needs two stores at least")
+			}
+			return a.runRotation(cmd.Context(), o)
+		},
+	}
+	o.addPlaces(cmd)
+	cmd.Flags().StringVar(&o.from, "from", "", "`REF` to copy from, whatever key is live (default: the first --store)")
+	complete(cmd, "from", storeSchemeNames)
+	a.exits[cmd] = exits{
+		exitOK: "every store and server has the key, or had it before", exitFailed: "", exitUsage: "", exitPutBack: "",
+		exitHeld: "", exitAround: "",
+		exitStuck:       "a person is needed; the journal is kept; `sync` continues, `rotate --abort` goes back",
+		exitCheck:       "the source of truth is not the live key, and a copy is",
+		exitInterrupted: "interrupted; before the first effect nothing is changed",
+	}
+	return cmd
+}
+
 // addPlaces adds the flags that say where the key is and how long to wait: those
 // that rotate and sync share.
 func (o *rotateOptions) addPlaces(cmd *cobra.Command) {
-	o.stores.add(cmd, "`REF` of a place that holds the key; the first is the source of truth (default "+defaultStore+")")
+	o.field = keygen.SecretKey.Field
+	o.addStores(cmd, "`REF` of a place that holds the key; the first is the source of truth (default "+defaultStore+")")
 	f := cmd.Flags()
-	f.StringArrayVar(&o.restart, "restart", nil, "`REF` of what restarts server and workers: "+strings.Join(restartSchemeNames(), ", "))
+	f.StringArrayVar(&o.spec.Restart, "restart", nil, "`REF` of what restarts server and workers: "+strings.Join(restartSchemeNames(), ", "))
 	complete(cmd, "restart", restartSchemeNames)
-	f.StringArrayVar(&o.servers, "server", nil, "`URL` of a server, one per replica (default: the port in blnk.json)")
-	o.reach.add(cmd)
+	o.addServers("`URL` of a server, one per replica (default: the port in blnk.json)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "run every check, show the plan, change nothing")
-	f.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long the servers may take to answer as they should (manual: 15m)")
-	f.DurationVar(&o.restartT, "restart-timeout", 3*time.Minute, "how long the restart itself may take")
-	f.DurationVar(&o.lockT, "lock-timeout", 0, "how long to wait for another rotation")
+	f.DurationVar(&o.spec.Timeout, "timeout", target.UsualTimeout, "how long the servers may take to answer as they should (manual: 15m)")
+	f.DurationVar(&o.spec.RestartTimeout, "restart-timeout", 3*time.Minute, "how long the restart itself may take")
+	f.DurationVar(&o.lockTimeout, "lock-timeout", 0, "how long to wait for another rotation")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
-	f.StringVar(&o.reason, "reason", "", "`text` for the audit log")
+	f.StringVar(&o.intent.Reason, "reason", "", "`text` for the audit log")
 	actions(cmd, "dry-run", "yes")
+	configured(cmd, "store", "restart", "server")
 }
 
-func (o *rotateOptions) add(cmd *cobra.Command) {
-	o.addPlaces(cmd)
-	f := cmd.Flags()
-	f.Func("if-older-than", "change nothing unless the last proved rotation is older than this `age`, e.g. 90d", func(text string) (err error) {
-		o.age, err = config.ParseAge(text)
-		return err
-	})
-	f.Var(&o.unknown, "if-unknown", "what to do with a key never seen before")
-	f.Var(&o.format, "format", "form of the new key")
-	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
-	f.BoolVar(&o.compromised, "compromised", false, "others know the old key: there is no way back to it")
-	f.BoolVar(&o.serverDown, "server-down", false, "no proof of the old key beforehand: the servers are stopped, or the key is lost")
-	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
-	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation, after a person repaired things")
-	actions(cmd, "compromised", "server-down", "abort", "abandon")
-}
-
-func runRotate(cmd *cobra.Command, a *app, o *rotateOptions) error {
-	if err := o.check(cmd, a); err != nil {
+// check refuses what can be seen to be wrong in the flags of rotate alone.
+func (o *rotateOptions) check(a *app) error {
+	if err := refuseTogether(o.cmd, "abort", "abandon", "dry-run"); err != nil {
 		return err
 	}
-	s, err := a.openRotation(cmd, o)
-	if err != nil {
-		return a.reportRefused(err)
-	}
-	ctx := cmd.Context()
-	switch {
-	case o.dryRun:
-		return s.dryRun(ctx)
-	case o.abort:
-		res, err := rotate.Abort(ctx, s.target, s.intent, s.env)
-		return s.report(ctx, res, err)
-	case o.abandon:
-		res, err := rotate.Abandon(ctx, s.target, s.intent, s.env, s.confirmAbandon(ctx))
-		return s.report(ctx, res, err)
-	default:
-		res, err := rotate.Run(ctx, s.target, s.intent, s.env)
-		return s.report(ctx, res, err)
-	}
-}
-
-// check refuses what can be seen to be wrong in the flags alone.
-func (o *rotateOptions) check(cmd *cobra.Command, a *app) error {
-	if err := refuseTogether(cmd, "abort", "abandon", "dry-run"); err != nil {
-		return err
-	}
-	if err := refuseTogether(cmd, "abort", "compromised"); err != nil {
-		return err
-	}
-	if err := o.checkTimes(); err != nil {
+	if err := refuseTogether(o.cmd, "abort", "compromised"); err != nil {
 		return err
 	}
 	if o.bits < secret.MinBits || o.bits > keygen.MaxBits {
-		return usage("see `blnkctl rotate --help`", "--bits %d: want %d to %d", o.bits, secret.MinBits, keygen.MaxBits)
+		return usage(helpHint(o.cmd), "--bits %d: want %d to %d", o.bits, secret.MinBits, keygen.MaxBits)
 	}
-	if o.age > 0 && a.env.Getenv("CI") != "" && !given(cmd, "if-unknown") && !given(cmd, "state-dir") {
+	if o.intent.IfOlderThan > 0 && a.env.Getenv("CI") != "" && !given(o.cmd, "if-unknown") && !given(o.cmd, "state-dir") {
 		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",
 			"--if-older-than: in CI the age of the key is forgotten from one job to the next")
+	}
+	return o.checkTimes()
+}
+
+func (o *rotateOptions) checkTimes() error {
+	for flag, given := range map[string]time.Duration{"timeout": o.spec.Timeout, "restart-timeout": o.spec.RestartTimeout} {
+		if given <= 0 {
+			return usage("", "--%s: want more than 0s", flag)
+		}
+	}
+	if o.lockTimeout < 0 {
+		return usage("", "--lock-timeout: want 0s or more")
 	}
 	return nil
 }
 
-func (o *rotateOptions) checkTimes() error {
-	switch {
-	case o.timeout <= 0:
-		return usage("", "--timeout: want more than 0s")
-	case o.restartT <= 0:
-		return usage("", "--restart-timeout: want more than 0s")
-	case o.lockT < 0:
-		return usage("", "--lock-timeout: want 0s or more")
-	default:
+// takeFrom makes the store that --from names the source, whatever key is live. One
+// that is not among the stores becomes the first: the target of a sync is that of
+// the rotations, named after the first store.
+func (o *rotateOptions) takeFrom(a *app) error {
+	if o.from == "" {
 		return nil
 	}
+	spec := o.spec
+	set, _, err := target.OpenStores(&spec, target.Openers{Store: a.storeOpener(&o.places)})
+	if err != nil {
+		return err
+	}
+	source, err := a.openStores(&places{cmd: o.cmd, spec: target.Spec{Stores: []string{o.from}, Proxy: spec.Proxy, AllowPlaintext: spec.AllowPlaintext}, field: o.field})
+	if err != nil {
+		return err
+	}
+	o.intent.Trust = true
+	same := func(s store.Store) bool { return store.Identity(s) == store.Identity(source[0]) }
+	if o.intent.Source = slices.IndexFunc(set, same); o.intent.Source < 0 {
+		o.intent.Source = 0
+		o.spec.Stores = slices.Insert(o.spec.Stores, 0, o.from)
+	}
+	return nil
+}
+
+// A work is what a run of rotate or sync works on, and with.
+type work struct {
+	*app
+	*rotateOptions
+	look     reach.Look // at the processes of the target
+	state    *state.Dir
+	folder   *state.Target // of this target
+	target   *target.Target
+	open     *rotate.Open // the rotation that the journal says is open, or nil
+	keys     *keyring
+	progress *progress
+}
+
+// runRotation is rotate and sync: what the flags name is opened, the engine runs,
+// and its report is rendered.
+func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
+	w := &work{app: a, rotateOptions: o, keys: &keyring{}, progress: &progress{app: a}}
+	if err := w.openTarget(ctx); err != nil {
+		return w.renderUnopened(err)
+	}
+	intent, env := w.surroundings()
+	var report rotate.Report
+	var err error
+	switch {
+	case o.dryRun:
+		var plan rotate.Plan
+		if plan, err = rotate.Check(ctx, w.target, intent, env); err == nil {
+			return w.renderPlan(ctx, plan)
+		}
+		report = rotate.Report{Outcome: rotate.Refused, Rotation: openID(plan.Open), Old: plan.Old}
+	case o.abort:
+		report, err = rotate.Abort(ctx, w.target, intent, env)
+	case o.abandon:
+		report, err = rotate.Abandon(ctx, w.target, intent, env, w.confirmAbandon(ctx))
+	default:
+		report, err = rotate.Run(ctx, w.target, intent, env)
+	}
+	if err == nil && report.Compromised && report.Rotation != "" {
+		live, _, _ := w.target.Set[0].Get(ctx)
+		report.Warnings = append(report.Warnings, w.look.LeftBehind(ctx, live)...)
+	}
+	if errors.Is(err, store.ErrNotFound) && hint.Of(err) == "" {
+		if help := w.look.EnvFile(ctx); help != "" {
+			err = hint.Add(err, "%s", help)
+		} else {
+			err = hint.Add(err, "make one: blnkctl keygen%s", env.Stores)
+		}
+	}
+	return w.renderReport(report, err)
+}
+
+// openTarget opens everything that the flags name, and where a rotation is open,
+// what its journal names.
+func (w *work) openTarget(ctx context.Context) (err error) {
+	if len(w.spec.Stores) == 0 {
+		w.spec.Stores = []string{defaultStore}
+	}
+	spec := w.spec
+	if !given(w.cmd, "timeout") {
+		spec.Timeout = 0
+	}
+	if spec.Dir, err = w.dirOf(w.cmd, "ca-cert"); err != nil {
+		return err
+	}
+	spec.Absolute(spec.Dir)
+	if spec.Dir, err = w.dirOf(w.cmd, "restart"); err != nil {
+		return err
+	}
+	open := target.Openers{Store: w.openMaster, Restart: w.openRestart, Server: openServer}
+	set, _, err := target.OpenStores(&spec, open)
+	if err != nil {
+		return err
+	}
+	if w.state, err = w.openState(); err != nil {
+		return err
+	}
+	w.folder = w.state.Target(set[0].String())
+	if w.open, err = rotate.Load(w.folder, w.named()); err != nil && !w.abandon {
+		return err
+	}
+	switch {
+	case w.open != nil:
+		w.keys.add(w.open.Keys...)
+		spec = spec.Over(w.open.Target, func(flag string) bool { return given(w.cmd, flag) })
+	case (w.abort || w.abandon) && !given(w.cmd, "store"):
+		if err := w.refuseOtherEnd(set[0]); err != nil {
+			return err
+		}
+	}
+	if len(spec.Restart) == 0 && !w.abandon && !w.abort {
+		return usage("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
+	}
+	if w.target, err = target.Open(spec, open); err != nil {
+		return err
+	}
+	w.target.State = w.folder
+	var repair func() error
+	if !w.dryRun {
+		repair = func() error {
+			unlock, err := w.target.Set.Lock(ctx, w.lockTimeout)
+			if err != nil {
+				return err
+			}
+			defer unlock()
+			return w.target.Set.Repair(ctx)
+		}
+	}
+	if err := w.target.Locate(ctx, open, repair); err != nil {
+		return err
+	}
+	w.look = reach.Look{Set: w.target.Set, Others: len(w.target.Copies) > 0, Servers: probes(w.target.Servers)}
+	for _, d := range w.target.Drivers {
+		w.look.Drivers = append(w.look.Drivers, d.Restarter)
+	}
+	return nil
+}
+
+// named is what names the target on a command line: its first store.
+func (w *work) named() string {
+	if w.spec.Stores[0] == defaultStore {
+		return ""
+	}
+	return target.FlagArgs("--store", w.spec.Stores[:1])
+}
+
+// refuseOtherEnd refuses to say that there is nothing to end where the store was
+// not typed, and a rotation of another one is open.
+func (w *work) refuseOtherEnd(own store.Store) error {
+	others, err := rotate.Elsewhere(w.state, w.folder)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	flag := "--abort"
+	if w.abandon {
+		flag = "--abandon"
+	}
+	o := others[0]
+	return usage("name its first store: blnkctl rotate "+flag+target.FlagArgs("--store", o.Target.Stores[:1]),
+		"no rotation of %s is open; one of %s is: %s, %s", own, o.Target.Stores[0], o.Rotation, o.Begun())
+}
+
+// openMaster opens a store of the master key. Every other secret of blnk.json needs
+// more than a restart to be replaced.
+func (w *work) openMaster(ref string, spec target.Spec) (store.Store, store.Copy, error) {
+	one, writeOnly, err := w.storeOpener(&w.places)(ref, spec)
+	if _, ok := one.(*blnkjson.Store); ok {
+		_, field, _ := strings.Cut(one.String(), "#")
+		if !strings.EqualFold(field, w.field(blnkjson.Scheme)) {
+			err = usage("", "%s: rotate replaces the master key only, server.secret_key", one)
+		}
+	}
+	return one, writeOnly, err
+}
+
+func (w *work) openRestart(ref string, spec target.Spec) (target.Driver, error) {
+	return w.openDriver(ref, restart.Options{
+		Dir: spec.Dir, Mask: w.keys.all, Say: w.progress.instruct, Lock: w.folder.RestartLock(),
+	})
+}
+
+// surroundings are what the engine needs besides the target.
+func (w *work) surroundings() (rotate.Intent, rotate.Env) {
+	log := audit.Open(w.state.Path(), w.env.Now)
+	env := rotate.Env{
+		Lock: w.lock, Recorder: log, Now: w.env.Now, Host: hostName(), User: userName(w.env.UID),
+		Named: w.named(), Stores: target.FlagArgs("--store", w.spec.Stores),
+		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
+			return w.before(ctx, log, current)
+		},
+		Why:     func(ctx context.Context) error { return w.look.Why(ctx, w.keys.all()) },
+		Observe: w.look.Restart, Progress: w.progress.event,
+	}
+	intent := w.intent
+	if intent.Event == rotate.Rotate {
+		intent.NewKey, intent.Weak, intent.IfUnknown = w.newKey, keygen.SecretKey.Weakness, rotate.IfUnknown(w.unknown.value)
+	}
+	if w.canAsk() && !w.yes {
+		env.Confirm = w.confirmPlan
+	}
+	return intent, env
+}
+
+// lock keeps away other rotations of the target, and everybody who works on
+// the same files whatever state folder they have. A dry run makes no lock file.
+// Under the lock, no other target's rotation can begin that has one of the stores.
+func (w *work) lock(ctx context.Context) (unlock func(), err error) {
+	take := w.folder.Lock
+	if w.dryRun {
+		take = w.folder.LockExisting
+	}
+	folder, err := take(ctx, w.lockTimeout)
+	if err != nil {
+		return nil, waitLonger(err)
+	}
+	places, err := w.target.Set.Lock(ctx, w.lockTimeout)
+	if err != nil {
+		folder()
+		return nil, waitLonger(err)
+	}
+	unlock = func() { places(); folder() }
+	if w.open == nil && !w.abandon {
+		if err := w.refuseOverlap(&w.places, w.state, w.folder, w.target.Set); err != nil {
+			unlock()
+			return nil, err
+		}
+	}
+	return unlock, nil
+}
+
+func waitLonger(err error) error {
+	if as[*flock.HeldError](err) {
+		return hint.Add(err, "--lock-timeout 5m waits that long for it")
+	}
+	return err
+}
+
+// refuseOverlap refuses stores that belong to the open rotation of another target.
+func (a *app) refuseOverlap(p *places, dir *state.Dir, own *state.Target, set store.Set) error {
+	open := a.storeOpener(p)
+	return rotate.RefuseOverlap(dir, own, set, func(ref string) (store.Store, error) {
+		one, _, err := open(ref, p.spec)
+		return one, err
+	})
+}
+
+// before checks what the engine leaves to its caller: the restart, the records, and
+// whether the stores reach the processes. What is stopped is no fault where the
+// person said so: the restart starts it.
+func (w *work) before(ctx context.Context, log *audit.Log, current secret.Key) (found rotate.Findings, err error) {
+	w.keys.add(current)
+	err = w.target.CheckDrivers(ctx, func(err error) bool {
+		stopped := errors.Is(err, restart.ErrStopped) && w.intent.ServerDown
+		if stopped {
+			found.Remarks = append(found.Remarks, err.Error()+"; the restart starts it")
+		}
+		return stopped
+	})
+	for _, c := range w.target.Copies {
+		if err == nil {
+			err = c.Check(ctx)
+		}
+	}
+	if err == nil {
+		err = w.folder.Check()
+	}
+	if err == nil {
+		err = log.Check()
+	}
+	if err != nil {
+		return found, err
+	}
+	seen, err := w.look.Before(ctx, current)
+	found.Remarks, found.Cautions = append(found.Remarks, seen.Remarks...), seen.Cautions
+	return found, err
+}
+
+func (w *work) newKey() (secret.Key, error) {
+	key, err := keygen.ForUse(keygen.SecretKey, keygen.Format(w.format.value), w.bits)
+	w.keys.add(key)
+	return key, err
 }
 
 // errDeclined: a person answered the plan with no.
-var errDeclined = errors.New("not confirmed")
+var errDeclined = errors.New("not confirmed; nothing is changed")
 
-// confirm shows the plan to the person at the terminal and asks.
-func (s *session) confirm(ctx context.Context, p rotate.Plan) error {
-	s.progress.pause()
-	_, _ = fmt.Fprint(s.app.env.Stderr, s.planText(ctx, p, s.app.env.StderrTTY))
-	yes, err := s.app.confirm(ctx, "Rotate the key now?", "--yes")
+// confirmAbandon lets a person at the terminal decide what the servers cannot
+// prove. --yes does not: it was typed before anybody knew why.
+func (w *work) confirmAbandon(ctx context.Context) func(error) error {
+	if !w.canAsk() {
+		return nil
+	}
+	return func(why error) error {
+		w.warn("%v", why)
+		return w.mustConfirm(ctx, "Forget the open rotation all the same?", "a terminal")
+	}
+}
+
+func (w *work) mustConfirm(ctx context.Context, question, flag string) error {
+	yes, err := w.confirm(ctx, question, flag)
 	if err == nil && !yes {
 		err = errDeclined
 	}
 	return err
 }
 
-// confirmAbandon lets a person at the terminal decide what the servers cannot
-// prove. --yes does not: it was typed before anybody knew why.
-func (s *session) confirmAbandon(ctx context.Context) func(error) error {
-	if !s.app.canAsk() {
-		return nil
+// A keyring holds the keys that must not show in the output of commands.
+type keyring struct {
+	mu   sync.Mutex
+	keys []secret.Key
+}
+
+func (k *keyring) add(keys ...secret.Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys = append(k.keys, keys...)
+}
+
+func (k *keyring) all() []secret.Key {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.keys)
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown host"
 	}
-	return func(why error) error {
-		s.app.warn("%v", why)
-		yes, err := s.app.confirm(ctx, "Forget the open rotation all the same?", "a terminal")
-		if err == nil && !yes {
-			err = errDeclined
-		}
-		return err
+	return name
+}
+
+func userName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
 	}
+	return "user " + strconv.Itoa(uid)
 }

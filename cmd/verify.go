@@ -4,13 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
-	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
@@ -18,9 +24,7 @@ import (
 )
 
 type verifyOptions struct {
-	stores  storeFlags
-	servers []string
-	reach   serverFlags
+	places
 	keyFile string
 	expect  choice
 }
@@ -50,11 +54,10 @@ seen.`, proof.Agreeing),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), a, opt) },
 	}
 	flags := cmd.Flags()
-	opt.stores.add(cmd, "`place` that holds a key, as blnkjson:./blnk.json (repeatable)")
-	flags.StringArrayVar(&opt.servers, "server", nil, "`URL` of a server, one per replica (repeatable; default: on this machine, with the port of the first blnkjson: store)")
+	opt.addStores(cmd, "`place` that holds a key, as blnkjson:./blnk.json (repeatable)")
+	opt.addServers("`URL` of a server, one per replica (repeatable; default: on this machine, with the port of the first blnkjson: store)")
 	flags.StringVar(&opt.keyFile, "key-file", "", "`file` with a key, - for stdin")
 	flags.Var(&opt.expect, "expect", "what the servers should do with the keys: "+opt.expect.words("or"))
-	opt.reach.add(cmd)
 	_ = cmd.MarkFlagFilename("key-file")
 	completeChoice(cmd, "expect", opt.expect)
 	configured(cmd, "store", "server")
@@ -69,170 +72,263 @@ seen.`, proof.Agreeing),
 }
 
 func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
-	var stores []store.Store
+	var set store.Set
 	var err error
-	if len(opt.stores.refs) > 0 { // else the state folder does not matter
-		if stores, err = opt.stores.open(a, nil); err != nil {
+	if len(opt.spec.Stores) > 0 { // else the state folder does not matter
+		if set, err = a.openStores(&opt.places); err != nil {
 			return err
 		}
 	}
-	urls := opt.servers
-	if len(urls) == 0 {
-		url, err := target.LocalServer(ctx, stores)
-		if errors.Is(err, target.ErrNoServer) {
-			err = fail(exitUsage, err, "where the server's blnk.json is here: --store "+quoted(defaultStore))
-		}
-		if err != nil {
-			return err
-		}
-		urls = []string{url}
+	t := &target.Target{Spec: opt.spec, Set: set}
+	err = t.Locate(ctx, target.Openers{Server: openServer}, nil)
+	if errors.Is(err, target.ErrNoServer) {
+		err = hint.Add(err, "where the server's blnk.json is here: --store %s", hint.Quote(defaultStore))
 	}
-	servers, err := opt.reach.openAll(urls)
 	if err != nil {
 		return err
 	}
-	suspected := stores
-	if opt.keyFile != "" && fromFile(opt.stores.cmd, "store") {
-		suspected = nil // they say where the server is; the question is about another key
+	v := &verdict{Set: set, expect: opt.expect.value, want: proof.Live}
+	if v.expect == "rejected" {
+		v.want = proof.Rejected
 	}
-	keys, err := readSuspects(ctx, a, opt, suspected)
-	if err != nil {
+	if err := v.readKeys(ctx, a, opt); err != nil {
 		return err
 	}
-	surveys := surveyAll(ctx, servers, keys.keys())
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	v := verdict{expect: opt.expect.value, keys: keys, surveys: surveys}
-	v.judge()
-	v.explain(ctx, stores)
-	if err := v.print(a); err != nil {
+	if err := v.ask(ctx, t.Servers); err != nil {
 		return err
 	}
-	return v.err()
+	if err := v.render(a); err != nil || v.failed == 0 {
+		return err
+	}
+	err = fmt.Errorf("%d of %d servers did not answer as expected (keys %s)", v.failed, len(v.answers), v.expect)
+	return &exitError{code: exitCheck, err: err, details: v.faults, hint: v.hint}
 }
 
 // A verdict is whether the servers do what is expected of them.
 type verdict struct {
+	store.Set
 	expect  string
-	keys    suspects
-	surveys []survey
+	want    proof.Verdict
+	keys    []secret.Key // in question
+	from    [][]string   // where each was found
+	answers []*proof.Answers
 	failed  int      // servers
-	details []string // why they failed
+	faults  []string // why
 	hint    string
 }
 
-// A survey is what one server says, and where it is.
-type survey struct {
-	*proof.Answers
-	server *probe.Server
-}
-
-// surveyAll asks all servers at once.
-func surveyAll(ctx context.Context, servers []*probe.Server, keys []secret.Key) []survey {
-	surveys := make([]survey, len(servers))
-	var group sync.WaitGroup
-	for i, server := range servers {
-		group.Go(func() {
-			surveys[i] = survey{proof.NewServer(server, !server.Loopback()).AskAll(ctx, keys), server}
-		})
+// add adds a key; one that several places hold is one key.
+func (v *verdict) add(key secret.Key, from string) {
+	if i := slices.IndexFunc(v.keys, key.Equal); i >= 0 {
+		v.from[i] = append(v.from[i], from)
+		return
 	}
-	group.Wait()
-	return surveys
+	v.keys, v.from = append(v.keys, key), append(v.from, []string{from})
 }
 
-// judge finds the servers that fail, and says why.
-func (v *verdict) judge() {
-	for _, s := range v.surveys {
-		before := len(v.details)
+// readKeys reads the keys of the stores and of --key-file; with neither it asks for
+// one. Stores of blnkctl.yaml say where the server is, where another key is asked for.
+func (v *verdict) readKeys(ctx context.Context, a *app, opt *verifyOptions) error {
+	stores := v.Set
+	if opt.keyFile != "" && fromFile(opt.cmd, "store") {
+		stores = nil
+	}
+	for _, s := range stores {
+		key, _, err := s.Get(ctx)
 		switch {
-		case s.Open():
-			v.detail(s, "secure mode is off: a random key is let in")
-		case s.Err != nil:
-			v.details = append(v.details, s.Err.Error()) // it names the server
-		default:
-			for i, k := range v.keys {
-				if got := s.Key(i); got != v.wanted() {
-					v.detail(s, fmt.Sprintf("the key from %s is %s", k.from[0], phrase(got)))
-				}
-			}
+		case errors.Is(err, store.ErrNotFound):
+			return fail(exitCheck, err, "")
+		case err != nil:
+			return err
+		case !blnk.Sendable(key):
+			return fail(exitCheck, fmt.Errorf("key in %s: %w", s, probe.ErrUnsendable), "")
 		}
-		if len(v.details) > before {
+		v.add(key, s.String())
+	}
+	if opt.keyFile == "" && len(stores) > 0 {
+		return nil
+	}
+	key, from, err := a.readKey(ctx, opt.keyFile)
+	if errors.Is(err, keygen.ErrNoKey) {
+		err = fail(exitUsage, fmt.Errorf("key from %s: %w", from, err), "")
+	} else if err != nil && from != "" && ctx.Err() == nil {
+		err = fmt.Errorf("read the key from %s: %w", from, err)
+	}
+	if err == nil {
+		v.add(key, from)
+	}
+	return err
+}
+
+// readKey reads a key from a file, from stdin ("-") or, without either, from a
+// person at the terminal. It says where the key came from.
+func (a *app) readKey(ctx context.Context, file string) (key secret.Key, from string, err error) {
+	switch {
+	case file == "" && !a.canAsk():
+		return key, "", usage("read it from a file or a pipe with --key-file FILE or --key-file -",
+			"no --store and no --key-file, and no terminal to ask for a key")
+	case file == "", file == "-" && a.canAsk():
+		text, err := a.askHidden(ctx, "Key (it is not shown): ")
+		if err != nil {
+			return key, "", err
+		}
+		key, err = keygen.Parse(text)
+		return key, "the terminal", err
+	case file == "-":
+		key, err = await(ctx, func() (secret.Key, error) { return keygen.Read(a.env.Stdin) })
+		return key, "stdin", err
+	}
+	path, err := a.abs(file)
+	if err != nil {
+		return key, "", err
+	}
+	key, err = await(ctx, func() (secret.Key, error) { // opening a FIFO waits for who writes into it
+		f, err := os.Open(path)
+		if err != nil {
+			return secret.Key{}, err
+		}
+		defer f.Close()
+		return keygen.Read(f)
+	})
+	if opening, ok := errors.AsType[*fs.PathError](err); ok && opening.Op == "open" {
+		if shown(file) == "" { // somebody may have taken the flag for the key itself
+			err = errors.New("no such file (the flag wants the name of a file, not a key)")
+		}
+		return key, "", fail(exitUsage, fmt.Errorf("--key-file: %w", err), "")
+	}
+	return key, file, err
+}
+
+// ask asks all servers at once, and finds those that fail. Where the key of a
+// blnk.json is refused, the usual reasons are named: no restart, or, on this
+// machine, a variable of the server's environment that wins over the file.
+func (v *verdict) ask(ctx context.Context, servers []*proof.Server) error {
+	v.answers = make([]*proof.Answers, len(servers))
+	proof.Each(servers, func(i int, s *proof.Server) (proof.Verdict, error) {
+		v.answers[i] = s.AskAll(ctx, v.keys)
+		return "", nil
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var first []string
+	for _, from := range v.from {
+		first = append(first, from[0])
+	}
+	for _, answers := range v.answers {
+		if faults := answers.Faults(v.want, first); len(faults) > 0 {
 			v.failed++
+			v.faults = append(v.faults, faults...)
 		}
 	}
-}
-
-func (v *verdict) wanted() proof.Verdict {
-	if v.expect == "rejected" {
-		return proof.Rejected
+	if len(v.Set) == 0 || v.want != proof.Live {
+		return nil
 	}
-	return proof.Live
-}
-
-func (v *verdict) detail(s survey, text string) {
-	v.details = append(v.details, s.server.String()+": "+text)
-}
-
-// phrase says in a sentence what is proved about a key.
-func phrase(s proof.Verdict) string {
-	switch s {
-	case proof.Live:
-		return "the live master key"
-	case proof.Scoped:
-		return "let in, but not as the master key: it lives as a scoped key"
-	case proof.Mixed:
-		return "accepted on some connections and not on others: several servers with different keys stand behind the address"
-	default:
-		return string(s)
-	}
-}
-
-// explain names, where the key of a blnk.json is refused, the usual reasons: no
-// restart, or, on this machine, a variable of the server's environment that
-// wins over the file.
-func (v *verdict) explain(ctx context.Context, stores []store.Store) {
-	if v.wanted() != proof.Live || len(stores) == 0 {
-		return
-	}
-	file, ok := stores[0].(*blnkjson.Store)
-	if !ok {
-		return
-	}
-	for _, s := range v.surveys {
-		if s.Key(0) != proof.Rejected {
+	file, ok := v.Set[0].(*blnkjson.Store)
+	for i, server := range probes(servers) {
+		if !ok || v.answers[i].Key(0) != proof.Rejected {
 			continue
 		}
 		v.hint = "a server reads its key once, at its start: was it restarted since the key was changed?"
-		if !s.server.Loopback() {
-			continue
-		}
-		config, err := file.Config(ctx)
-		if err != nil {
-			return
-		}
-		processes, err := listener.Find(s.server.Port())
-		if err != nil {
-			return // a guess less; the verdict stands
-		}
-		for _, p := range processes {
-			if name := shadowedBy(config, p.Env); name != "" {
-				v.detail(s, fmt.Sprintf("%s in the environment of %s wins over %s", name, p, file.Path()))
-				v.hint = "take " + name + " out of the server's environment and restart it"
-			}
+		for _, shadow := range (reach.Look{Set: v.Set}).Shadows(ctx, server) {
+			v.faults = append(v.faults, fmt.Sprintf("%s: %s in the environment of %s wins over %s", server, shadow.Variable, shadow.Process, file.Path()))
+			v.hint = "take " + shadow.Variable + " out of the server's environment and restart it"
 		}
 	}
+	return nil
 }
 
-// err is the exit code 6 of a verdict that is not as expected.
-func (v *verdict) err() error {
-	if v.failed == 0 {
-		return nil
+// The document of verify -o json.
+type (
+	verifyJSON struct {
+		Result  string             `json:"result"` // passed, failed
+		Expect  string             `json:"expect"`
+		Keys    []verifyKeyJSON    `json:"keys"`
+		Servers []verifyServerJSON `json:"servers"`
 	}
-	return &exitError{
-		code:    exitCheck,
-		err:     fmt.Errorf("%d of %d servers did not answer as expected (keys %s)", v.failed, len(v.surveys), v.expect),
-		details: v.details,
-		hint:    v.hint,
+	verifyKeyJSON struct {
+		Fingerprint string   `json:"fingerprint"` // "" for a weak key
+		From        []string `json:"from"`
 	}
+	verifyServerJSON struct {
+		URL string `json:"url"`
+		// Keys says what is proved about each key, in the order of verifyJSON.Keys:
+		// live, rejected, scoped, mixed or unknown.
+		Keys          []proof.Verdict `json:"keys"`
+		RandomRefused *bool           `json:"random_refused"` // null: not known
+		Secure        *bool           `json:"secure"`         // null: not known
+		Connections   int             `json:"connections"`    // answers to each key
+		Sampled       bool            `json:"sampled"`
+		Error         string          `json:"error,omitempty"`
+	}
+)
+
+func (v *verdict) render(a *app) error {
+	doc := verifyJSON{Result: "passed", Expect: v.expect}
+	if v.failed > 0 {
+		doc.Result = "failed"
+	}
+	for i, key := range v.keys {
+		doc.Keys = append(doc.Keys, verifyKeyJSON{key.Fingerprint(), v.from[i]})
+	}
+	for _, s := range v.answers {
+		one := verifyServerJSON{URL: s.String(), Connections: s.Connections(), Sampled: s.Sampled()}
+		for i := range v.keys {
+			one.Keys = append(one.Keys, s.Key(i))
+		}
+		if s.Open() || s.Closed() {
+			on := !s.Open()
+			one.Secure, one.RandomRefused = &on, &on
+		}
+		if s.Err != nil {
+			one.Error = s.Err.Error()
+		}
+		doc.Servers = append(doc.Servers, one)
+	}
+	if a.json() {
+		return a.printJSON(doc)
+	}
+	return v.renderText(a, doc)
+}
+
+func (v *verdict) renderText(a *app, doc verifyJSON) error {
+	header := []string{"SERVER", "SECURE MODE", "RANDOM KEY", "CONNECTIONS", "KEY"}
+	for i := range v.keys {
+		if len(v.keys) > 1 {
+			header = append(header[:4+i], "KEY "+strconv.Itoa(i+1))
+		}
+	}
+	rows := [][]string{header}
+	for _, s := range doc.Servers {
+		row := []string{s.URL, "unknown", "unknown", strconv.Itoa(s.Connections)}
+		switch {
+		case s.Secure == nil:
+		case *s.Secure:
+			row[1], row[2] = "on", "refused"
+		default:
+			row[1], row[2] = "off", "let in"
+		}
+		if s.Sampled {
+			row[3] += " (sampled)"
+		}
+		for _, key := range s.Keys {
+			row = append(row, string(key))
+		}
+		rows = append(rows, row)
+	}
+	if err := a.printTable(rows); err != nil {
+		return err
+	}
+	rows = [][]string{{"KEY", "FINGERPRINT", "FROM"}}
+	for i, key := range v.keys {
+		number, name := strconv.Itoa(i+1), key.Name()
+		for _, from := range v.from[i] {
+			rows = append(rows, []string{number, name, from})
+			number, name = "", ""
+		}
+	}
+	if err := a.print("\n"); err != nil {
+		return err
+	}
+	return a.printTable(rows)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -54,31 +55,14 @@ func TestVerdictOfScopedKey(t *testing.T) {
 		}
 		return reply{401, unknown}
 	})
-	keys := suspects{{key: secret.New("scoped"), from: []string{"alert.txt"}}}
-	for _, expect := range []string{"accepted", "rejected"} {
-		v := verdict{expect: expect, keys: keys, surveys: surveyAll(context.Background(), []*probe.Server{server}, keys.keys())}
-		v.judge()
-		if code, _ := judge(v.err()); code != exitCheck {
-			t.Errorf("%s: exit status %d", expect, code)
+	for expect, want := range map[string]proof.Verdict{"accepted": proof.Live, "rejected": proof.Rejected} {
+		v := verdict{expect: expect, want: want}
+		v.add(secret.New("scoped"), "alert.txt")
+		if err := v.ask(context.Background(), []*proof.Server{proof.NewServer(server, false)}); err != nil {
+			t.Fatal(err)
 		}
-		if text := strings.Join(v.details, "\n"); !strings.Contains(text, "it lives as a scoped key") {
-			t.Errorf("%s: %s", expect, text)
-		}
-	}
-}
-
-func TestParseKey(t *testing.T) {
-	for text, want := range map[string]string{
-		"key": "key", "key\n": "key", "key\r\n": "key", "k:$#\"'": "k:$#\"'",
-		"": "", "\n": "", "\r\n": "", "key\n\n": "", "\nkey": "", " key": "", "key ": "", "a b": "",
-		"a\tb": "", "a\x00b": "", "a\u00a0b": "", "a\u2028b": "", "key\r": "key",
-	} {
-		key, err := parseKey(text)
-		if (err == nil) != (want != "") || key.Reveal() != want {
-			t.Errorf("parseKey(%q) = %q, %v; want %q", text, key.Reveal(), err, want)
-		}
-		if err != nil && text != "" && strings.Contains(err.Error(), strings.TrimSpace(text)) && strings.TrimSpace(text) != "" {
-			t.Errorf("the error shows the text: %v", err)
+		if text := strings.Join(v.faults, "\n"); v.failed != 1 || !strings.Contains(text, "it lives as a scoped key") {
+			t.Errorf("%s: %d failed: %s", expect, v.failed, text)
 		}
 	}
 }

@@ -1,10 +1,15 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
+	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/restart"
 	restartcommand "github.com/blnkctl/blnkctl/restart/command"
 	"github.com/blnkctl/blnkctl/restart/compose"
@@ -16,22 +21,29 @@ import (
 	"github.com/blnkctl/blnkctl/store/command"
 	"github.com/blnkctl/blnkctl/store/dotenv"
 	"github.com/blnkctl/blnkctl/store/vault"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // storeSchemes is every kind of place that can hold a key.
 func (a *app) storeSchemes() store.Schemes {
 	return store.Schemes{
 		blnkjson.Scheme: blnkjson.Open,
-		command.Scheme:  a.openCommandStore,
-		dotenv.Scheme:   dotenv.Open,
-		vault.Scheme:    vault.Open,
+		command.Scheme: func(ref store.Ref, opt store.Options) (store.Store, error) {
+			specs, err := a.commandSpecs()
+			if err != nil {
+				return nil, err
+			}
+			return specs.Open(ref, opt)
+		},
+		dotenv.Scheme: dotenv.Open,
+		vault.Scheme:  vault.Open,
 	}
 }
 
 // restartSchemes is every way to restart a Blnk server.
 func (a *app) restartSchemes() restart.Schemes {
 	return restart.Schemes{
-		command.Scheme: restartcommand.Named(a.runOf),
+		command.Scheme: restartcommand.Named(a.restartCommand),
 		"compose":      compose.Scheme(),
 		"docker":       docker.Scheme(),
 		"manual":       wait.Manual(),
@@ -39,28 +51,6 @@ func (a *app) restartSchemes() restart.Schemes {
 		"systemd":      systemd.Scheme(),
 		"wait":         wait.Scheme(),
 	}
-}
-
-// openRestart opens a restart driver. opt.Dir and opt.Env are those of this
-// process where they are not set.
-func openRestart(a *app, ref string, opt restart.Options) (restart.Scheme, restart.Driver, error) {
-	scheme, place, err := a.restartSchemes().Find(ref)
-	if err != nil {
-		return restart.Scheme{}, nil, fail(exitUsage, err, "")
-	}
-	if opt.Dir == "" {
-		if opt.Dir, err = a.env.Getwd(); err != nil {
-			return restart.Scheme{}, nil, fmt.Errorf("find the working directory: %w", err)
-		}
-	}
-	if opt.Env == nil {
-		opt.Env = a.env.Environ
-	}
-	driver, err := scheme.Open(place, opt)
-	if err != nil {
-		return restart.Scheme{}, nil, fail(exitUsage, err, "")
-	}
-	return scheme, driver, nil
 }
 
 func storeSchemeNames() []string   { return schemeNames((&app{}).storeSchemes()) }
@@ -73,4 +63,123 @@ func schemeNames[V any](table map[string]V) []string {
 		names = append(names, name+":")
 	}
 	return names
+}
+
+// commandSpecs are the stores and copies that blnkctl.yaml has commands for.
+func (a *app) commandSpecs() (command.Specs, error) {
+	file, err := a.configFile()
+	specs := command.Specs{}
+	for name, c := range file.Commands {
+		if len(c.Read)+len(c.Write) > 0 { // else it restarts something
+			specs[name] = command.Spec{Read: c.Read, Write: c.Write, Exists: c.Exists, Dir: file.Dir, Env: a.env.Environ}
+		}
+	}
+	return specs, err
+}
+
+// restartCommand is the program that a command of blnkctl.yaml restarts with.
+func (a *app) restartCommand(name string) ([]string, error) {
+	file, err := a.configFile()
+	if err != nil {
+		return nil, err
+	}
+	c, err := file.Command(name)
+	if err != nil {
+		return nil, fmt.Errorf("restart reference %q: %w", "command:"+name, err)
+	}
+	return c.Run, nil
+}
+
+// storeOpener opens a store, or a copy that can only be written. What is wrong with
+// a reference is an error of usage.
+func (a *app) storeOpener(p *places) func(string, target.Spec) (store.Store, store.Copy, error) {
+	return func(ref string, spec target.Spec) (store.Store, store.Copy, error) {
+		opt, err := a.storeOptions(p, spec)
+		if err != nil {
+			return nil, nil, err
+		}
+		if scheme, _, ok := strings.Cut(ref, ":"); ok && p.field != nil {
+			opt.DefaultField = p.field(scheme)
+		}
+		one, err := a.storeSchemes().Open(ref, opt)
+		if errors.Is(err, command.ErrWriteOnly) {
+			return a.openCopy(ref)
+		}
+		if err != nil {
+			return nil, nil, fail(exitUsage, err, "")
+		}
+		return one, nil, nil
+	}
+}
+
+func (a *app) storeOptions(p *places, spec target.Spec) (opt store.Options, err error) {
+	opt = store.Options{Env: a.env.Environ, Stdin: a.env.Stdin, Proxy: spec.Proxy, AllowPlaintext: spec.AllowPlaintext}
+	if opt.Dir, err = a.dirOf(p.cmd, "store"); err != nil {
+		return opt, err
+	}
+	private, err := a.openState()
+	switch {
+	case err == nil:
+		opt.CopyDir = private.CopyDir()
+	case p.reads && a.global.stateDir == "":
+		err = nil
+	}
+	return opt, err
+}
+
+func (a *app) openCopy(text string) (store.Store, store.Copy, error) {
+	ref, err := store.ParseRef(text)
+	if err != nil {
+		return nil, nil, fail(exitUsage, err, "")
+	}
+	specs, err := a.commandSpecs()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := specs.OpenCopy(ref)
+	if err != nil {
+		return nil, nil, fail(exitUsage, err, "")
+	}
+	return nil, c, nil
+}
+
+// openDriver opens a restart driver. What is wrong with a reference is an error of
+// usage.
+func (a *app) openDriver(ref string, opt restart.Options) (target.Driver, error) {
+	opt.Env = a.env.Environ
+	scheme, place, err := a.restartSchemes().Find(ref)
+	var driver restart.Driver
+	if err == nil {
+		driver, err = scheme.Open(place, opt)
+	}
+	if err != nil {
+		return target.Driver{}, fail(exitUsage, err, "")
+	}
+	return target.Driver{
+		Restarter: driver, WorkersProved: scheme.WorkersProved, Polls: scheme.Polls, AtWork: restart.ErrAtWork,
+	}, nil
+}
+
+// openServer takes the address of a server. What is wrong with it is an error of
+// usage.
+func openServer(url string, spec target.Spec) (*proof.Server, error) {
+	opt := probe.Options{CACert: spec.CACert, Proxy: spec.Proxy, AllowPlaintext: spec.AllowPlaintext}
+	if spec.Timeout > 0 { // a connection that hangs leaves time for others
+		opt.Timeout = min(probe.DefaultTimeout, max(spec.Timeout/4, time.Second))
+	}
+	server, err := probe.New(url, opt)
+	if err != nil {
+		return nil, fail(exitUsage, err, "")
+	}
+	return proof.NewServer(server, !server.Loopback()), nil
+}
+
+// probes are servers that openServer opened, as what they are.
+func probes(servers []*proof.Server) (all []*probe.Server) {
+	for _, s := range servers {
+		if p, ok := s.Asker.(*probe.Server); ok {
+			all = append(all, p)
+		}
+	}
+	return all
 }

@@ -31,6 +31,20 @@ type Finding struct {
 	Text     string
 }
 
+// Weakness says why a key that is in use should be replaced; "" where it should
+// not.
+func (u Use) Weakness(k secret.Key) string {
+	check := Check
+	if u == Tokenization {
+		check = CheckTokenization
+	}
+	found := check(k) // the worst comes first
+	if Worst(found) < Weak {
+		return ""
+	}
+	return found[0].Text
+}
+
 // Worst is the severity of the worst finding, Fine where there is none.
 func Worst(findings []Finding) Severity {
 	worst := Fine

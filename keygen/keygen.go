@@ -137,6 +137,10 @@ const (
 // tokenization secret (Blnk 0.15 config: anything else turns it off).
 const TokenizationLength = 32
 
+// TokenizationBits is the entropy of the base62 characters that ForUse makes:
+// 32 * log2(62), rounded down.
+const TokenizationBits = 190
+
 // fields are where a store of a scheme keeps the key of a use: Blnk's own names
 // (Blnk 0.15 config/config.go), for vault the last part of them.
 var fields = map[Use]map[string]string{

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -84,7 +85,8 @@ func (s *Server) Ask(ctx context.Context, key secret.Key) (blnk.Answer, error) {
 
 func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (blnk.Answer, []byte, error) {
 	if !key.IsZero() && !blnk.Sendable(key) {
-		return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, ErrUnsendable)
+		return blnk.Nothing, nil, hint.Add(fmt.Errorf("ask %s: %w", s, ErrUnsendable),
+			"no client can use this key; rotate --server-down replaces it without asking for it")
 	}
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -93,7 +95,9 @@ func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (bln
 	case ctx.Err() != nil:
 		err = ctx.Err() // the caller's own end, not the server's slowness
 	case err != nil:
-		err = https.Reason(err, s.timeout)
+		if err = https.Reason(err, s.timeout); errors.Is(err, https.ErrUntrusted) {
+			err = hint.Add(err, "name the file of the CA that signed it with --ca-cert")
+		}
 	default:
 		answer := blnk.Judge(response.StatusCode, body)
 		if err = s.odd(response, body, answer); err == nil {

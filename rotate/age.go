@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 )
@@ -60,6 +61,6 @@ func (a age) due(name string, in Intent) (Due, error) {
 	case in.IfUnknown == AdoptUnknown:
 		return Due{Adopt: true, Why: name + " was never seen before: its clock starts now"}, nil
 	default:
-		return Due{}, fmt.Errorf("%w: %s was never seen before", ErrUnknownAge, name)
+		return Due{}, hint.Add(fmt.Errorf("%w: %s was never seen before", ErrUnknownAge, name), "say --if-unknown adopt or --if-unknown rotate")
 	}
 }

@@ -11,7 +11,9 @@ import (
 // A busy restarter finds that a command of an earlier run still works.
 type busy struct{ *world }
 
-func (busy) Restart(context.Context) error { return fmt.Errorf("PID 4711: %w", ErrAtWork) }
+var errBusy = errors.New("a command is at work")
+
+func (busy) Restart(context.Context) error { return fmt.Errorf("PID 4711: %w", errBusy) }
 
 // While somebody else still restarts, nothing that is seen would last: no way is
 // gone to its end, neither on nor back, and the journal stays.
@@ -29,8 +31,9 @@ func TestSomebodyElseRestarts(t *testing.T) {
 				w := resumable(t, Intent{})
 				r := w.process(Intent{})
 				r.drive(busy{w})
+				r.Drivers[0].AtWork = errBusy
 				res, err := c.do(r)
-				if !errors.Is(err, ErrStuck) || !errors.Is(err, ErrAtWork) || res.Outcome != Stuck || w.journal == nil {
+				if !errors.Is(err, ErrStuck) || !errors.Is(err, errBusy) || res.Outcome != Stuck || w.journal == nil {
 					t.Fatalf("%+v, %v, journal %v; want stuck", res, err, w.journal != nil)
 				}
 				if w.keys[0].Reveal() != c.keys || w.keys[1].Reveal() != c.keys {

@@ -30,10 +30,6 @@ var (
 	ErrOtherStores = errors.New("an open rotation has other stores")
 	// ErrJournal: the journal cannot be read: damaged, or another version's.
 	ErrJournal = errors.New("the journal cannot be used")
-	// ErrAtWork: a restart command that an earlier run began has not ended. What
-	// it will do to the servers is not known, so nothing is written or proved
-	// before it has; in an undo, too, a person is needed (ErrStuck).
-	ErrAtWork = errors.New("a restart command of an earlier run is still at work")
 	// ErrInterrupted: a signal came before the first effect.
 	ErrInterrupted = errors.New("interrupted")
 	// ErrTooLate: Abort of a rotation that had been proved and only lacked its
@@ -55,6 +51,9 @@ type EndError struct {
 	State   error
 	Cause   error
 	Details []string
+	// Advice is what else a person should know, and Help what to do next.
+	Advice []string
+	Help   string
 }
 
 // Error gives the cause; the state is for the caller to phrase.

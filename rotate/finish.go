@@ -63,7 +63,7 @@ func (r *run) finish(ctx context.Context) error {
 // unrecorded: the key is live and proved, but a record of it is missing.
 func (r *run) unrecorded(err error) error {
 	r.report.Outcome = Stuck
-	return &EndError{State: ErrUnrecorded, Cause: err}
+	return r.end(ErrUnrecorded, err)
 }
 
 // writeCopies writes a key into write-only copies, and returns the references of
@@ -76,7 +76,10 @@ func (r *run) writeCopies(ctx context.Context, copies []store.Copy, key secret.K
 			failed = append(failed, c.String())
 		}
 	}
-	r.report.Unwritten = failed
+	if r.report.Unwritten = failed; len(failed) > 0 {
+		r.report.Help = "when it can be written: blnkctl sync" + r.env.Stores + target.FlagArgs("--restart", r.Spec.Restart) +
+			" (it restarts nothing where only copies are behind)"
+	}
 	return failed
 }
 
@@ -144,6 +147,7 @@ func digest(spec target.Spec) string {
 
 // refuse ends a run in which nothing was changed.
 func (r *run) refuse(ctx context.Context, err error) error {
+	err = r.advised(ctx, err)
 	r.report.Outcome = Refused
 	r.record(ctx, Refused, err)
 	return err

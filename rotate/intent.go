@@ -82,6 +82,9 @@ type Env struct {
 	Now      func() time.Time
 	// Host and User stand in journal and audit log.
 	Host, User string
+	// Named and Stores are what names the target, and all its stores, on the command
+	// line of a hint.
+	Named, Stores string
 
 	// Before checks what the engine cannot know, before the first effect: whether
 	// the restart can work, whether the stores reach the servers. It runs beside
@@ -92,6 +95,9 @@ type Env struct {
 	// look afterwards: an error where one has another key than that, or was not
 	// started anew. It fails the restart. nil: nobody looks.
 	Observe func(ctx context.Context) func(ctx context.Context, key secret.Key) error
+	// Why looks for what makes the servers answer other than the stores would; nil
+	// where nothing is seen.
+	Why func(ctx context.Context) error
 	// Confirm shows the plan to a person, and returns an error where the answer
 	// is no.
 	Confirm func(ctx context.Context, p Plan) error
@@ -169,6 +175,11 @@ type Report struct {
 	// Unwritten are the write-only copies that could not be written.
 	Unwritten []string
 	Due       Due
+	// Outputs are what commands printed that failed. Compromised says that the old
+	// key was known to others. Help is what to do where the report is Incomplete.
+	Outputs     []string
+	Compromised bool
+	Help        string
 }
 
 // A ServerState is what one server accepted in the end.

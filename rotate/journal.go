@@ -76,17 +76,6 @@ type record struct {
 	Cautions []string `json:"cautions,omitempty"`
 }
 
-// ReadJournal reads the bytes of a journal. A damaged one, or one of a version
-// that this program does not know, is ErrJournal. nil bytes are no rotation:
-// nil, nil.
-func ReadJournal(data []byte) (*Open, error) {
-	rec, err := parseRecord(data)
-	if rec == nil {
-		return nil, err
-	}
-	return rec.open(), nil
-}
-
 func (r *record) open() *Open {
 	o := r.Open
 	o.Undoing, o.Keys = r.Direction == undo, []secret.Key{r.live(), r.next()}
@@ -172,7 +161,7 @@ func (r *record) noUndo() string {
 func (r *run) adopt(rec *record) {
 	r.rec = rec
 	rec.Compromised = rec.Compromised || r.in.Compromised && !r.undoing()
-	r.report.Rotation = rec.Rotation
+	r.report.Rotation, r.report.Compromised = rec.Rotation, rec.Compromised
 	r.report.Old, r.report.New = rec.live().Fingerprint(), rec.next().Fingerprint()
 	for _, s := range r.Servers {
 		if slices.Contains(rec.Mixed, s.String()) {

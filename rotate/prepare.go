@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -27,13 +28,14 @@ func Check(ctx context.Context, t *target.Target, in Intent, env Env) (Plan, err
 	}
 	defer unlock()
 	if r.rec == nil {
-		return r.prepare(ctx, false)
+		p, err := r.prepare(ctx, false)
+		return p, r.advised(ctx, err)
 	}
 	p := r.plan(r.Copies)
 	p.Open, p.Due.Yes = r.rec.open(), true
 	if r.rec.Row != rowFinish {
 		if _, err := r.inspect(ctx); err != nil {
-			return p, &EndError{State: ErrStuck, Cause: err}
+			return p, r.end(ErrStuck, err)
 		}
 	}
 	return p, nil
@@ -167,7 +169,7 @@ func (r *run) findDifference(ctx context.Context, p *Plan) error {
 	p.next = keys[r.in.Source]
 	p.Stores = r.Set.SwappersFirst().Names()
 	if !blnk.Sendable(p.next) {
-		return fmt.Errorf("%s: its key cannot be sent to a server: %w", source, ErrNotLive)
+		return hint.Add(fmt.Errorf("%s: its key cannot be sent to a server: %w", source, ErrNotLive), putLive)
 	}
 	if err := r.findLive(ctx, p, keys); err != nil {
 		return err
@@ -212,8 +214,9 @@ func (r *run) findLive(ctx context.Context, p *Plan, keys []secret.Key) error {
 		}
 	}
 	if anyOther && !anySource && !r.in.Trust {
-		return fmt.Errorf("%w: %s has %s, the servers run with %s", ErrSourceNotLive,
-			r.Set[r.in.Source], p.next.Name(), p.Current.Name())
+		return hint.Add(fmt.Errorf("%w: %s has %s, the servers run with %s", ErrSourceNotLive,
+			r.Set[r.in.Source], p.next.Name(), p.Current.Name()),
+			"find out which one is right (blnkctl verify), and name it with --from")
 	}
 	if anySource && len(p.Differs) == 0 {
 		p.Current = p.next

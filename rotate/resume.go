@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -145,6 +146,8 @@ func (r *run) forget(ctx context.Context) error {
 	}
 	if err != nil && r.in.confirm != nil {
 		err = r.in.confirm(err)
+	} else if err != nil && r.rec != nil {
+		err = hint.Add(err, "blnkctl rotate%[1]s continues it, blnkctl rotate --abort%[1]s goes back; on a terminal --abandon asks", r.env.Named)
 	}
 	if err != nil {
 		r.report.Outcome = Refused
@@ -224,7 +227,7 @@ func (r *run) undo(ctx context.Context, from string, cause error) error {
 	case r.rec.Aborted:
 		return nil
 	default:
-		return &EndError{State: ErrUndone, Cause: cause}
+		return r.end(ErrUndone, cause)
 	}
 }
 
@@ -251,8 +254,8 @@ func (r *run) touched(ctx context.Context) bool {
 // getStuck ends a run that a person has to look at. The journal stays.
 func (r *run) getStuck(ctx context.Context, cause error) error {
 	r.report.Outcome = Stuck
-	end := &EndError{State: ErrStuck, Cause: cause, Details: r.stuck}
-	if r.rec.FirstError == "" {
+	end := r.end(ErrStuck, cause)
+	if r.rec != nil && r.rec.FirstError == "" {
 		r.rec.FirstError = oneLine(end.Error())
 		_ = r.save()
 	}

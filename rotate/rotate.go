@@ -10,7 +10,6 @@ import (
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
-	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
 )
@@ -32,6 +31,10 @@ type run struct {
 	// stuck collects what keeps an undo from being complete; the run goes on
 	// and says it in the end.
 	stuck []string
+	// atWork: a restart command of an earlier run has not ended.
+	atWork bool
+	// why is what Env.Why found when a proof failed.
+	why error
 	// unproved is the restart error of an undo that went on all the same.
 	unproved error
 }
@@ -79,18 +82,11 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 		return nil, nil, err
 	}
 	r := &run{Target: t, in: in, env: env}
-	data, err := t.State.LoadJournal()
-	if errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion) {
-		err = fmt.Errorf("%w: %w", ErrJournal, err)
-	}
-	var rec *record
-	if err == nil {
-		rec, err = parseRecord(data)
-	}
+	rec, err := load(t.State, env.Named)
 	r.damaged = errors.Is(err, ErrJournal)
 	switch {
 	case rec != nil && in.end != abandoned && !rec.Target.SameStores(t.Spec):
-		err = ErrOtherStores
+		err = hint.Add(fmt.Errorf("%w: it was begun with%s", ErrOtherStores, rec.Target.Args()), "blnkctl rotate%s finishes it as it was begun", env.Named)
 	case r.damaged && in.end == abandoned:
 		err = nil
 	case rec != nil:
@@ -202,8 +198,9 @@ func (r *run) restart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(beside, r.RestartTimeout, fmt.Errorf("not done within %s", r.RestartTimeout))
 	defer cancel()
 	failed := func(err error) error {
+		r.keepOutput(err)
 		switch {
-		case errors.Is(err, ErrAtWork):
+		case r.atWork:
 			// It may start a server with either key at any time, so no proof would
 			// last.
 			return r.getStuck(ctx, err)
@@ -216,6 +213,7 @@ func (r *run) restart(ctx context.Context) error {
 	for _, d := range r.Drivers {
 		err := d.Restart(ctx)
 		if err != nil {
+			r.atWork = d.AtWork != nil && errors.Is(err, d.AtWork)
 			err = failed(fmt.Errorf("restart with '%s': %w", d, err))
 		}
 		if err != nil {
@@ -238,6 +236,9 @@ func (r *run) test(ctx context.Context) error {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return interrupted(ctx)
+	case err != nil && r.env.Why != nil:
+		r.why = r.env.Why(ctx) // as they are now: an undo replaces them
+		return err
 	case err != nil:
 		return err
 	case r.undoing() && len(r.stuck) > 0:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -54,14 +55,17 @@ func notLive(s *proof.Server, v proof.Verdict, reason error, of string) error {
 	case proof.Live:
 		return nil
 	case proof.Open:
-		return fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen)
+		return hint.Add(fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen),
+			`set "secure": true under "server" in blnk.json and restart; until then anybody may do anything there`)
 	case proof.Mixed:
-		return fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive)
+		return hint.Add(fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive), putLive)
 	case proof.Rejected:
-		return fmt.Errorf("%s: %w: it refuses the key of %s", s, ErrNotLive, of)
+		return hint.Add(fmt.Errorf("%s: %w: it refuses the key of %s", s, ErrNotLive, of), putLive)
 	}
-	return silent(s, reason)
+	return unasked(s, reason)
 }
+
+const putLive = "put the live key into the store; where it is lost, --server-down rotates without it"
 
 func silent(s *proof.Server, reason error) error {
 	if reason == nil {
@@ -74,21 +78,24 @@ func silent(s *proof.Server, reason error) error {
 // lives by, what a person who waits would like to know, and what it lacks.
 func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, seen string, lacks error) {
 	g := r.rec.goal()
+	wins := func(variable string, err error) error {
+		return hint.Add(err, "look for %s where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json", variable)
+	}
 	switch v {
 	case proof.Live, proof.OtherScoped:
 		return g.name, "", nil
 	case proof.OtherLive:
 		seen = fmt.Sprintf("%s still takes the %s key", s, g.otherNamed)
-		return g.otherNamed, seen, fmt.Errorf("%s and refuses the %s one: %w", seen, g.name, ErrStale)
+		return g.otherNamed, seen, wins("BLNK_SERVER_SECRET_KEY", fmt.Errorf("%s and refuses the %s one: %w", seen, g.name, ErrStale))
 	case proof.Mixed:
 		seen = s.String() + " answers differently from one connection to the next"
 		return "mixed", seen, errors.New(seen + ": several servers with different keys stand behind it")
 	case proof.Open:
-		return "open", "", fmt.Errorf("%s lets a random key in: %w", s, ErrOpen)
+		return "open", "", wins("BLNK_SERVER_SECURE", fmt.Errorf("%s lets a random key in: %w", s, ErrOpen))
 	case proof.Rejected:
-		return "other", "", fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, g.name, g.otherNamed, ErrElsewhere)
+		return "other", "", wins("BLNK_SERVER_SECRET_KEY", fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, g.name, g.otherNamed, ErrElsewhere))
 	}
-	return "down", "", silent(s, reason)
+	return "down", "", hint.Add(silent(s, reason), "the server's log says why it did not come back; then run this again")
 }
 
 // ask asks every server once for the journaled keys.

@@ -51,6 +51,46 @@ type Spec struct {
 	RestartTimeout time.Duration `json:"restart_timeout_ns"`
 }
 
+// Args are the references, as a command line has them.
+func (s Spec) Args() string {
+	args := FlagArgs("--store", s.Stores) + FlagArgs("--restart", s.Restart)
+	for _, url := range s.Servers {
+		args += " --server " + hint.Command(url)
+	}
+	return args
+}
+
+// FlagArgs are references behind a flag each, ready for a shell.
+func FlagArgs(flag string, refs []string) (args string) {
+	for _, ref := range refs {
+		args += " " + flag + " " + hint.Quote(ref)
+	}
+	return args
+}
+
+// Over is an earlier spec with what was given, by the name of its flag, in place of
+// what it says. Its stores are found by the first alone.
+func (s Spec) Over(earlier Spec, given func(flag string) bool) Spec {
+	spec := earlier
+	if len(s.Stores) > 1 || s.Stores[0] != spec.Stores[0] {
+		spec.Stores = s.Stores
+	}
+	for flag, take := range map[string]func(){
+		"restart":         func() { spec.Restart, spec.Dir = s.Restart, s.Dir },
+		"server":          func() { spec.Servers = s.Servers },
+		"ca-cert":         func() { spec.CACert = s.CACert },
+		"proxy":           func() { spec.Proxy = s.Proxy },
+		"allow-plaintext": func() { spec.AllowPlaintext = s.AllowPlaintext },
+		"timeout":         func() { spec.Timeout = s.Timeout },
+		"restart-timeout": func() { spec.RestartTimeout = s.RestartTimeout },
+	} {
+		if given(flag) {
+			take()
+		}
+	}
+	return spec
+}
+
 // SameStores says whether two specs are of the same places: the order of all but
 // the first carries no meaning.
 func (s Spec) SameStores(other Spec) bool {
@@ -90,6 +130,10 @@ type Driver struct {
 	// Polls is how long the servers may take to answer as they should, unless the
 	// person says otherwise; 0 is the usual time.
 	Polls time.Duration
+	// AtWork is the error of a Restart that did nothing, because a command of an
+	// earlier run has not ended: what it will do to the servers is not known, so
+	// that nothing is written or proved before it has.
+	AtWork error
 }
 
 // A locator is a Restarter that knows where the restarted server can be asked:

@@ -106,6 +106,17 @@ type ExitError struct {
 
 func (e *ExitError) Error() string { return "run " + e.Name + ": " + e.reason }
 
+// Tail is the end of the output, no longer than fits on a screen: a command that
+// fails says why at its end.
+func (e *ExitError) Tail() string {
+	const most = 20
+	lines := strings.Split(strings.TrimRight(e.Result.Output, " \t\r\n"), "\n")
+	if n := len(lines) - most; n > 0 {
+		lines = append([]string{fmt.Sprintf("(%d lines before these are left out)", n)}, lines[n:]...)
+	}
+	return strings.Join(lines, "\n")
+}
+
 func (e *ExitError) Unwrap() error { return e.Err }
 
 // Run runs the command and waits for it, not for what it leaves behind. The

@@ -32,6 +32,7 @@ import (
 	"syscall"
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 )
 
@@ -49,7 +50,7 @@ var (
 	ErrChanged = errors.New("file changed meanwhile")
 	// ErrTorn: an earlier write in place was cut short and has to be put
 	// right by Repair, or is going on at this moment.
-	ErrTorn = errors.New("file is half written")
+	ErrTorn = hint.Add(errors.New("file is half written"), "blnkctl rotate or keygen puts it right, run with the same --state-dir")
 	// ErrUnwritable: the file can neither be replaced nor written in place.
 	ErrUnwritable = errors.New("cannot be written")
 )

@@ -87,8 +87,11 @@ func (s Specs) OpenCopy(ref store.Ref) (*Copy, error) {
 
 func (s Specs) place(ref store.Ref) (place, error) {
 	spec, ok := s[ref.Place]
+	if err := ref.NoOptions(); err != nil {
+		return place{}, err
+	}
 	switch {
-	case ref.Field != "" || len(ref.Options) > 0:
+	case ref.Field != "":
 		return place{}, fmt.Errorf("reference %q: want command:NAME and nothing behind it", ref)
 	case !ok:
 		return place{}, fmt.Errorf("reference %q: no such command in the configuration", ref)

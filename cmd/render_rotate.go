@@ -1,0 +1,347 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/rotate"
+)
+
+// What rotate and sync print: the plan, the progress, and the report. Text, JSON
+// and exit code are made of the engine's Plan and Report alone.
+
+// planJSON is the document of --dry-run -o json.
+type planJSON struct {
+	DryRun  bool     `json:"dry_run"`
+	Would   string   `json:"would"` // rotate, sync, nothing, finish
+	Why     string   `json:"why"`
+	Old     string   `json:"old"`
+	Open    string   `json:"open,omitempty"` // ID of the rotation that would be finished
+	Stores  []string `json:"stores"`
+	Restart []string `json:"restart"`
+	Servers []string `json:"servers"`
+	Holders []string `json:"holders"`
+	Remarks []string `json:"remarks"`
+	// Warnings are those that the result would have, too.
+	Warnings []string `json:"warnings"`
+}
+
+// renderPlan is the end of a dry run.
+func (w *work) renderPlan(ctx context.Context, p rotate.Plan) error {
+	if !w.json() {
+		return w.print(w.planText(ctx, p, w.env.StdoutTTY) + "Dry run: nothing was changed.\n")
+	}
+	doc := planJSON{
+		DryRun: true, Would: w.intent.Event, Why: p.Due.Why, Old: p.Old, Open: openID(p.Open),
+		Stores: p.Stores, Restart: p.Restart, Servers: p.Servers,
+		Holders: []string{}, Remarks: append([]string{}, p.Remarks...),
+		Warnings: append([]string{}, p.Cautions...),
+	}
+	switch {
+	case p.Open != nil:
+		doc.Would = "finish"
+	case !p.Due.Yes:
+		doc.Would = "nothing"
+	default:
+		for _, r := range w.look.Receivers(ctx, p.Current) {
+			doc.Holders = append(doc.Holders, r.URL)
+		}
+	}
+	return w.printJSON(doc)
+}
+
+func openID(o *rotate.Open) string {
+	if o == nil {
+		return ""
+	}
+	return o.Rotation
+}
+
+// confirmPlan shows the plan to the person at the terminal and asks.
+func (w *work) confirmPlan(ctx context.Context, p rotate.Plan) error {
+	w.progress.pause()
+	_, _ = fmt.Fprint(w.env.Stderr, w.planText(ctx, p, w.env.StderrTTY))
+	question := "Rotate the key now?"
+	if w.intent.Event == rotate.Sync {
+		question = "Sync now?"
+	}
+	return w.mustConfirm(ctx, question, "--yes")
+}
+
+// planText is the plan for people, 80 columns wide as far as the names allow;
+// only for a terminal are the notes wrapped, since elsewhere a line is easier to
+// search for.
+func (w *work) planText(ctx context.Context, p rotate.Plan, terminal bool) string {
+	var b strings.Builder
+	switch {
+	case p.Open != nil:
+		how := "finished"
+		if p.Open.Undoing {
+			how = "undone"
+		}
+		fmt.Fprintf(&b, "Rotation %s is open, %s.\nIt would be %s from step %q on, and no other one begun.\n",
+			p.Open.Rotation, cleanLine(p.Open.Begun()), how, p.Open.Row)
+		if p.Open.FirstError != "" {
+			fmt.Fprintf(&b, "It stopped because: %s\n", cleanLine(p.Open.FirstError))
+		}
+		return b.String()
+	case !p.Due.Yes:
+		return "Nothing to do: " + cleanLine(p.Due.Why) + "\n"
+	case w.intent.Event == rotate.Sync:
+		fmt.Fprintf(&b, "Copy the key: %s\n\n", p.Due.Why)
+		steps(&b, "differs", "%s", p.Differs)
+		steps(&b, "write", copyFormat, p.Copies)
+		steps(&b, "restart", "%s", p.Restart)
+		steps(&b, "test", "%s: this key taken, the one before and random ones refused", p.Servers)
+	default:
+		w.rotationText(ctx, &b, p)
+	}
+	if len(p.Remarks)+len(p.Cautions) > 0 {
+		b.WriteByte('\n')
+	}
+	notes(&b, "Note: ", p.Remarks, terminal)
+	notes(&b, "Warning: ", p.Cautions, terminal)
+	b.WriteByte('\n')
+	return b.String()
+}
+
+const copyFormat = "%s (write-only: last, and not read back)"
+
+func (w *work) rotationText(ctx context.Context, b *strings.Builder, p rotate.Plan) {
+	which := " " + p.Old
+	if p.Old == "" {
+		which = ", which is weak"
+	}
+	b.WriteString("Rotate the master key" + which)
+	if w.intent.IfOlderThan > 0 && p.Due.Why != "" {
+		fmt.Fprintf(b, "\n(%s)", p.Due.Why)
+	}
+	b.WriteString("\n\n")
+	steps(b, "1 set", "%s", p.Stores)
+	steps(b, "", copyFormat, p.Copies)
+	steps(b, "2 restart", "%s", p.Restart)
+	steps(b, "3 test", "%s: new key taken, old and random ones refused", p.Servers)
+	steps(b, "4 finish", "state and audit log in %s", []string{w.state.Path()})
+	if w.intent.Compromised {
+		b.WriteString("\nThere is no way back to the old key: after a failure a person is needed.\n")
+	} else {
+		b.WriteString("\nAfter a failure the old key is put back, restarted with, and proved.\n")
+	}
+	b.WriteString("\nWho holds the key besides the server:\n")
+	workers := "restarted by what --restart names"
+	switch {
+	case len(p.Cautions) > 0:
+		workers = "see the warning below"
+	case !w.target.WorkersProved:
+		workers = "not proved: restart them too, they read the key at start"
+	}
+	steps(b, "workers", "sign webhooks with it; %s", []string{workers})
+	hooks := []string{"receivers must accept signatures of both keys meanwhile:"}
+	for _, r := range w.look.Receivers(ctx, p.Current) {
+		hooks = append(hooks, r.URL+" ("+r.What+")")
+	}
+	if len(hooks) == 1 {
+		hooks = []string{"none known to the server or to blnk.json"}
+	}
+	steps(b, "webhooks", "%s", hooks)
+	steps(b, "jobs", "%s", []string{"that use the master key (hooks, API keys, SDKs, Blnk Cloud)"})
+	b.WriteString("Scoped API keys are not touched, nor is any other secret.\n")
+}
+
+// steps writes items behind a name.
+func steps(b *strings.Builder, name, format string, items []string) {
+	for _, item := range items {
+		fmt.Fprintf(b, "  %-10s %s\n", name, cleanLine(fmt.Sprintf(format, item)))
+		name = ""
+	}
+}
+
+// notes writes what is to be known of a plan, one to a line or wrapped.
+func notes(b *strings.Builder, name string, texts []string, wrapped bool) {
+	for _, text := range texts {
+		if text = cleanLine(text); wrapped {
+			text = wrap(text, helpWidth-len(name), len(name))
+		}
+		b.WriteString(name + text + "\n")
+	}
+}
+
+// A progress shows the steps on stderr while they happen: on a terminal a line
+// that grows, elsewhere plain lines when something is known.
+type progress struct {
+	app *app
+	mu  sync.Mutex
+	// pending is the step whose line has begun and lacks its end.
+	pending string
+}
+
+// event takes what the engine tells.
+func (p *progress) event(e rotate.Progress) {
+	name := e.Step
+	if e.Undo {
+		name = "undo " + e.Step
+	}
+	terminal := p.app.env.StderrTTY && p.app.env.Getenv("TERM") != "dumb"
+	switch {
+	case p.app.global.quiet:
+	case e.Kind == rotate.Started && terminal:
+		p.line("", name)
+	case e.Kind == rotate.Done:
+		p.line(fmt.Sprintf("  %-12s %s\n", name, shortTime(e.Duration)), "")
+	case e.Kind == rotate.Failed:
+		p.line(fmt.Sprintf("  %-12s %s after %s\n", name, p.app.paint(red, "failed"), shortTime(e.Duration)), "")
+	case e.Kind == rotate.Note:
+		p.line("  "+clean(e.Text)+"\n", p.pending)
+	}
+}
+
+// line prints text in place of the pending line, and behind it one that is pending.
+func (p *progress) line(text, pending string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending != "" {
+		text = "\r\x1b[K" + text
+	}
+	if p.pending = pending; pending != "" {
+		text += fmt.Sprintf("  %-12s …", pending)
+	}
+	_, _ = fmt.Fprint(p.app.env.Stderr, text)
+}
+
+// pause clears the line for something else on the terminal.
+func (p *progress) pause() { p.line("", "") }
+
+// instruct tells a person what to do; -q does not silence it, for nothing goes
+// on until it is done.
+func (p *progress) instruct(line string) {
+	p.line(p.app.paint(bold, "now:")+" "+clean(line)+"\n", p.pending)
+}
+
+// shortTime shows a time as people compare them.
+func shortTime(d time.Duration) string {
+	if d < time.Second {
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
+
+// rotateJSON is the document of -o json.
+type rotateJSON struct {
+	Result   rotate.Outcome       `json:"result"`
+	Rotation string               `json:"rotation"`
+	Old      string               `json:"old"`
+	New      string               `json:"new"`
+	Servers  []rotate.ServerState `json:"servers"`
+	Steps    []stepJSON           `json:"steps"`
+	Warnings []string             `json:"warnings"`
+	Error    string               `json:"error,omitempty"`
+	Why      string               `json:"why,omitempty"` // of not_due and adopted
+}
+
+type stepJSON struct {
+	Name string  `json:"name"`
+	MS   float64 `json:"ms"`
+}
+
+func toJSON(r rotate.Report, err error) rotateJSON {
+	doc := rotateJSON{
+		Result: r.Outcome, Rotation: r.Rotation, Old: r.Old, New: r.New, Why: r.Due.Why,
+		Servers: append([]rotate.ServerState{}, r.Servers...), Warnings: append([]string{}, r.Warnings...), Steps: []stepJSON{},
+	}
+	for _, s := range r.Steps {
+		doc.Steps = append(doc.Steps, stepJSON{s.Name, float64(s.Duration.Microseconds()) / 1000})
+	}
+	if err != nil {
+		doc.Error = err.Error()
+	}
+	return doc
+}
+
+// renderUnopened prints the document of a rotation that could not be opened. An
+// error of usage has none, here as in every command.
+func (w *work) renderUnopened(err error) error {
+	if code, _ := judge(err); w.json() && code != exitUsage && w.intent.Event == rotate.Rotate {
+		_ = w.printJSON(toJSON(rotate.Report{Outcome: rotate.Refused}, err)) // err matters more
+	}
+	return err
+}
+
+// renderReport prints what came of a run, and turns its error into an exit code.
+func (w *work) renderReport(r rotate.Report, err error) error {
+	if w.json() {
+		_ = w.printJSON(toJSON(r, err)) // lostOutput says it, with the right code
+	} else if nothing := r.Outcome == rotate.NotDue || r.Outcome == rotate.InSync; !nothing || !w.global.quiet {
+		_ = w.print(clean(resultText(r))) // with -q, cron sends no mail where there was nothing to do
+	}
+	for _, text := range r.Warnings {
+		w.warn("%s", text)
+	}
+	if exit, ok := errors.AsType[*run.ExitError](err); ok && len(r.Outputs) == 0 && exit.Tail() != "" {
+		r.Outputs = []string{exit.Tail()} // of a check
+	}
+	for i, text := range r.Outputs {
+		r.Outputs[i] = "the output of the restart:\n  " + strings.ReplaceAll(text, "\n", "\n  ")
+		if err == nil {
+			w.warn("%s", r.Outputs[i])
+		}
+	}
+	switch {
+	case err != nil:
+		return &exitError{err: err, details: r.Outputs}
+	case r.Incomplete:
+		return fail(exitAround, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
+	default:
+		return nil
+	}
+}
+
+// resultText is the result for people; "" where an error says it all.
+func resultText(r rotate.Report) string {
+	named := func(fingerprint string) string {
+		if fingerprint == "" {
+			return "a weak key"
+		}
+		return fingerprint
+	}
+	switch r.Outcome {
+	case rotate.Rotated, rotate.Resumed:
+		return fmt.Sprintf("rotated %s -> %s\n%s", named(r.Old), named(r.New), serverLines(r, "the new key is live, the old one is dead"))
+	case rotate.RolledBack:
+		return fmt.Sprintf("put back: %s is in force again\n%s", named(r.Old), serverLines(r, "the old key is live, the new one is dead"))
+	case rotate.Synced:
+		return fmt.Sprintf("synced to %s\n%s", named(r.New), serverLines(r, "this key is live"))
+	case rotate.InSync:
+		return "in sync: " + r.Due.Why + "\n"
+	case rotate.NotDue:
+		return "not due: " + r.Due.Why + "\n"
+	case rotate.Adopted:
+		return "adopted: " + r.Due.Why + "\n"
+	case rotate.Abandoned:
+		return "abandoned: the open rotation is forgotten\n"
+	case rotate.None:
+		return "there is no open rotation\n"
+	default:
+		return ""
+	}
+}
+
+func serverLines(r rotate.Report, proof string) string {
+	var b strings.Builder
+	for _, s := range r.Servers {
+		word, proof := "proved", proof
+		if s.Sampled {
+			word = "sampled"
+		}
+		if s.OldScoped {
+			proof = "the new key is live, the old one is let in as a scoped API key"
+		}
+		fmt.Fprintf(&b, "  %s on %s: %s\n", word, s.URL, proof)
+	}
+	return b.String()
+}

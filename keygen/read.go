@@ -1,0 +1,47 @@
+package keygen
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// ErrNoKey: a text is no key that was copied whole. Its errors never show the text.
+var ErrNoKey = errors.New("no key")
+
+type noKey string
+
+func (e noKey) Error() string        { return string(e) }
+func (e noKey) Is(target error) bool { return target == ErrNoKey }
+
+// Read reads a key as Parse does. What is longer than any header line is not read
+// to its end.
+func Read(r io.Reader) (secret.Key, error) {
+	const limit = 64 << 10
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil:
+		return secret.Key{}, err
+	case len(data) > limit:
+		return secret.Key{}, errors.New("too long for a key")
+	}
+	return Parse(string(data))
+}
+
+// Parse takes a text for a key, without the one line end that editors and echo
+// leave. Other control characters and white space are ErrNoKey.
+func Parse(text string) (secret.Key, error) {
+	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	switch {
+	case text == "":
+		return secret.Key{}, noKey("it is empty")
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return secret.Key{}, noKey("it holds a line break or another control character")
+	case strings.ContainsFunc(text, unicode.IsSpace):
+		return secret.Key{}, noKey("it holds white space")
+	}
+	return secret.New(text), nil
+}

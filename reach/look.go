@@ -1,0 +1,131 @@
+package reach
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// A Look is what a rotation looks at: its stores and, by its drivers and servers,
+// the processes that are to have their key.
+type Look struct {
+	Set     store.Set
+	Others  bool // there are more stores, which only take the key
+	Drivers []restart.Driver
+	Servers []*probe.Server
+}
+
+func (l Look) stores(ctx context.Context) Stores { return Of(ctx, l.Set, l.Others) }
+
+func (l Look) addresses() (all []Server) {
+	for _, server := range l.Servers {
+		a := Server{URL: server.String()}
+		if server.Loopback() {
+			a.Port = server.Port()
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// Before looks at the processes as they are, and refuses what is certain.
+func (l Look) Before(ctx context.Context, current secret.Key) (Findings, error) {
+	seen, err := Observe(ctx, l.Drivers, l.addresses())
+	if err != nil {
+		return Findings{}, err
+	}
+	return l.stores(ctx).Before(seen, current)
+}
+
+// Restart looks at the processes before a restart, and returns the look afterwards.
+// What cannot be seen is left to the servers' proof.
+func (l Look) Restart(ctx context.Context) func(context.Context, secret.Key) error {
+	before, _ := Observe(ctx, l.Drivers, nil)
+	return func(ctx context.Context, key secret.Key) error {
+		after, err := Observe(ctx, l.Drivers, nil)
+		if err != nil {
+			return nil
+		}
+		return l.stores(ctx).After(before, after, key)
+	}
+}
+
+// Why says what makes the servers answer other than the stores would; nil where
+// that is not seen.
+func (l Look) Why(ctx context.Context, keys []secret.Key) error {
+	return l.stores(ctx).Why(l.addresses(), keys)
+}
+
+// EnvFile is what helps where no store holds a key, and an env file does.
+func (l Look) EnvFile(ctx context.Context) string {
+	seen, _ := Observe(ctx, l.Drivers, nil) // a hint less
+	return l.stores(ctx).EnvFile(seen)
+}
+
+// A Receiver gets webhooks that the key signs.
+type Receiver struct{ URL, What string }
+
+// Receivers are the places that check signatures of the key: the webhook of
+// blnk.json and the hooks that the servers know.
+func (l Look) Receivers(ctx context.Context, live secret.Key) (list []Receiver) {
+	if e, err := blnk.Resolve(l.stores(ctx).config, nil); err == nil {
+		if u, err := url.Parse(e.Value(blnk.WebhookURL).Text.Reveal()); err == nil && u.Host != "" {
+			shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path} // the rest may be a secret of the receiver
+			list = append(list, Receiver{shown.String(), "notification.webhook.url"})
+		}
+	}
+	for _, server := range l.Servers {
+		hooks, err := server.Hooks(ctx, live)
+		if err != nil {
+			continue
+		}
+		for _, h := range hooks {
+			list = append(list, Receiver{h.URL, "hook " + h.Name})
+		}
+		break // they stand in the database, the same for all replicas
+	}
+	return list
+}
+
+// LeftBehind is what somebody who held the old key may have left behind; live is
+// the new one.
+func (l Look) LeftBehind(ctx context.Context, live secret.Key) []string {
+	list := []string{"who held the old key could make API keys, and they live on: look through GET /api-keys?owner=OWNER for each owner"}
+	for _, r := range l.Receivers(ctx, live) {
+		list = append(list, "is this webhook yours? "+r.URL+" ("+r.What+")")
+	}
+	config := l.stores(ctx).config
+	e, err := blnk.Resolve(config, nil)
+	if config == nil || err != nil {
+		return list
+	}
+	for _, name := range []blnk.Name{blnk.Database, blnk.Redis, blnk.TokenizationSecret, blnk.MetricsToken} {
+		if !e.Value(name).Text.IsZero() {
+			list = append(list, "who could read blnk.json has this too: "+string(name))
+		}
+	}
+	return list
+}
+
+// A Shadow is a variable of a process that wins over blnk.json.
+type Shadow struct{ Variable, Process string }
+
+// Shadows are those of the processes behind one server's port on this host.
+func (l Look) Shadows(ctx context.Context, server *probe.Server) (list []Shadow) {
+	s, v := l.stores(ctx), View{}
+	if s.config == nil || !server.Loopback() {
+		return nil
+	}
+	v.Listening([]Server{{URL: server.String(), Port: server.Port()}})
+	for _, p := range v.Processes {
+		if name, _ := s.deciding(p, p.Env); name != "" {
+			list = append(list, Shadow{name, p.Name})
+		}
+	}
+	return list
+}

@@ -1,0 +1,208 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
+)
+
+// What a person can do about an error, and which rotations are open elsewhere.
+
+// Lines are the error for a person, one thing to a line.
+func (e *EndError) Lines() (head string, details []string) {
+	head = cmp.Or(e.Cause, e.State).Error()
+	for _, d := range slices.Concat(e.Details, e.Advice) {
+		if d != head { // a rotation that is stuck has often failed twice, for the same reason
+			details = append(details, d)
+		}
+	}
+	return head, details
+}
+
+// Hint is Help.
+func (e *EndError) Hint() string { return e.Help }
+
+// end is what a rotation ends with that had an effect.
+func (r *run) end(state, cause error) *EndError {
+	e := &EndError{State: state, Cause: cause, Details: r.stuck}
+	again, help := "blnkctl rotate"+r.env.Named, hint.Of(cause)
+	if r.why != nil {
+		e.Advice = append(e.Advice, r.why.Error())
+	}
+	switch {
+	case state == ErrUnrecorded:
+		e.Cause = fmt.Errorf("the key is live and proved, but that could not be recorded: %w", cause)
+		e.Help = "once that is mended: " + again + " (it only records)"
+		return e
+	case state == ErrUndone:
+		e.Advice = append(e.Advice, "everything was put back: "+r.rec.live().Name()+" is in force, and that was proved")
+		if e.Help = help; r.why != nil {
+			e.Help = hint.Of(r.why)
+		}
+		return e
+	case help != "":
+		e.Advice = append(e.Advice, help)
+	}
+	again = "when the cause is mended: " + again
+	if r.atWork {
+		again = "let that process end, or end it; then blnkctl rotate" + r.env.Named
+	}
+	switch {
+	case r.rec == nil: // the journal cannot be read
+		e.Help = again
+		return e
+	case r.rec.Compromised && !r.undoing():
+		e.Advice = append(e.Advice, "the stores hold the new key, and there is no way back to the compromised one")
+		e.Help = again + " finishes it"
+	case r.undoing():
+		e.Help = again + " goes on putting the old key back"
+	default:
+		e.Help = again + " continues, blnkctl rotate --abort" + r.env.Named + " goes back"
+	}
+	e.Advice = append(e.Advice, "the journal of "+r.rec.Rotation+" is kept in "+folder(r.State))
+	return e
+}
+
+// folder is where a state is kept.
+func folder(s target.State) string {
+	if f, ok := s.(interface{ Path() string }); ok {
+		return f.Path()
+	}
+	return "the state folder"
+}
+
+// A causedError is an error whose cause was seen elsewhere: in the environment of
+// a process, say.
+type causedError struct {
+	error
+	cause error
+}
+
+func (e *causedError) Lines() (string, []string) { return e.Error(), []string{e.cause.Error()} }
+func (e *causedError) Hint() string              { return hint.Of(e.cause) }
+func (e *causedError) Unwrap() error             { return e.error }
+
+// advised adds to an error before the first effect what helps.
+func (r *run) advised(ctx context.Context, err error) error {
+	switch {
+	case r.env.Why != nil && (errors.Is(err, ErrNotLive) || errors.Is(err, ErrOpen)):
+		if why := r.env.Why(ctx); why != nil {
+			return &causedError{err, why}
+		}
+	case hint.Of(err) != "":
+	case errors.Is(err, store.ErrConflict):
+		return hint.Add(err, "nothing was changed here; find out who else writes it, and run this again")
+	case errors.Is(err, store.ErrDrift):
+		return hint.Add(err, "ask the servers which one is live: blnkctl verify%s; blnkctl sync copies the first one's to the others", r.env.Stores)
+	case errors.Is(err, store.ErrNotFound):
+		// Where another store holds a key, that is the one to copy: a new one would lock
+		// out whoever holds it.
+		for _, s := range r.Set {
+			if key, _, failed := s.Get(ctx); failed == nil && !key.IsZero() {
+				return hint.Add(err, "copy the key there: blnkctl sync --from %s%s --restart …", hint.Quote(s.String()), r.env.Stores)
+			}
+		}
+	}
+	return err
+}
+
+// unasked is the error for a server that proves nothing before the first effect.
+func unasked(s *proof.Server, reason error) error {
+	help := cmp.Or(hint.Of(reason), "is --server right? --server-down rotates without asking beforehand")
+	if errors.Is(reason, syscall.ECONNREFUSED) {
+		help = "start the server first; where it is stopped on purpose, add --server-down"
+	}
+	return hint.Add(silent(s, reason), "%s", help)
+}
+
+// keepOutput remembers what a command printed that failed: its error names only how
+// it ended. An undo often fails with the same words.
+func (r *run) keepOutput(err error) {
+	type printer interface {
+		error
+		Tail() string
+	}
+	if p, ok := errors.AsType[printer](err); ok && p.Tail() != "" && !slices.Contains(r.report.Outputs, p.Tail()) {
+		r.report.Outputs = append(r.report.Outputs, p.Tail())
+	}
+}
+
+// Load reads the journal of a target, without its lock; nil where no rotation is
+// open. A damaged one, or one of a version that this program does not know, is
+// ErrJournal. named is as Env has it.
+func Load(s target.State, named string) (*Open, error) {
+	rec, err := load(s, named)
+	if rec == nil {
+		return nil, err
+	}
+	return rec.open(), nil
+}
+
+func load(s target.State, named string) (rec *record, err error) {
+	data, err := s.LoadJournal()
+	switch {
+	case errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion):
+		err = fmt.Errorf("%w: %w", ErrJournal, err)
+	case err != nil:
+		return nil, err
+	default:
+		if rec, err = parseRecord(data); err != nil {
+			err = fmt.Errorf("in %s: %w", folder(s), err)
+		}
+	}
+	help := "after a person repaired things: blnkctl rotate --abandon" + named
+	if errors.Is(err, state.ErrOtherVersion) {
+		help = "finish it with the blnkctl that began it; or, " + help
+	}
+	return rec, hint.Add(err, "%s", help)
+}
+
+// Elsewhere are the open rotations of other targets than own (nil for none). A
+// journal that cannot be read is its own target's to tell.
+func Elsewhere(dir *state.Dir, own *state.Target) (all []*Open, err error) {
+	targets, err := dir.OpenTargets()
+	for _, t := range targets {
+		if own != nil && t.Path() == own.Path() {
+			continue
+		}
+		if open, err := Load(t, ""); err == nil && open != nil {
+			all = append(all, open)
+		}
+	}
+	return all, err
+}
+
+// ErrOverlap: a place belongs to the open rotation of another target.
+var ErrOverlap = errors.New("part of an open rotation")
+
+// RefuseOverlap is ErrOverlap where a store belongs to an open rotation of another
+// target than own: of two journals, one would end with a key that the other knows
+// nothing of. A target is named after its first store as it is spelled, and a place
+// can be named in other ways, or second: open tells by the place, where it can.
+func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, open func(ref string) (store.Store, error)) error {
+	others, err := Elsewhere(dir, own)
+	for _, o := range others {
+		for _, ref := range o.Target.Stores {
+			id := ref
+			if s, err := open(ref); err == nil && s != nil {
+				id = store.Identity(s)
+			}
+			for _, s := range set {
+				if store.Identity(s) == id || s.String() == ref {
+					return hint.Add(fmt.Errorf("%s is %w: %s, %s, of %s", s, ErrOverlap, o.Rotation, o.Begun(), o.Target.Stores[0]),
+						"blnkctl rotate --store %s finishes it, with --abort it goes back", hint.Quote(o.Target.Stores[0]))
+				}
+			}
+		}
+	}
+	return err
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+var (
+	// ErrPresent: a store holds a key, and that is not to be replaced.
+	ErrPresent = errors.New("holds a key already")
+	// ErrWeak: the key that the stores hold is no good one.
+	ErrWeak = errors.New("a good key was wanted")
+)
+
+// A Fill puts one new key into all stores of a Set, or into none of them.
+type Fill struct {
+	// IfAbsent: where every store holds the same good key, that is what was wanted.
+	// Force: a key that stands there is replaced.
+	IfAbsent, Force bool
+	// Weak says why a key is no good one; "" where it is.
+	Weak func(secret.Key) string
+	// Before is the last check before the first store is written.
+	Before func() error
+	New    func() (secret.Key, error)
+}
+
+// Fill returns the key that every store holds in the end, and what each of them held
+// before (the zero Key for nothing). Unchanged stores are an end, too.
+func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key, err error) {
+	unlock, err := s.Lock(ctx, 0)
+	if err != nil {
+		return key, nil, err
+	}
+	defer unlock()
+	if err := s.Repair(ctx); err != nil {
+		return key, nil, err
+	}
+	if old, err = s.Keys(ctx); err != nil {
+		return key, old, err
+	}
+	if done, err := s.filled(old, f); done || err != nil {
+		return old[0], old, err
+	}
+	if err := f.Before(); err != nil {
+		return key, old, err
+	}
+	if err := s.CheckPut(ctx); err != nil {
+		return key, old, err
+	}
+	if key, err = f.New(); err != nil {
+		return key, old, err
+	}
+	names := s.Names()
+	change := Change{Set: s, New: key, Old: func(ref string) secret.Key { return old[slices.Index(names, ref)] }}
+	if err = change.Put(ctx); err != nil {
+		if problems := change.PutBack(context.WithoutCancel(ctx)); len(problems) > 0 {
+			err = &HalfError{err, problems}
+		}
+	}
+	return key, old, err
+}
+
+// filled decides by what stands there: whether everything may stay as it is, or why
+// nothing may be written.
+func (s Set) filled(old []secret.Key, f Fill) (done bool, err error) {
+	full := slices.IndexFunc(old, func(k secret.Key) bool { return !k.IsZero() })
+	switch {
+	case f.Force || full < 0:
+		return false, nil
+	case !f.IfAbsent:
+		return false, fmt.Errorf("%s %w (%s)", s[full], ErrPresent, old[full].Name())
+	}
+	if empty := slices.IndexFunc(old, secret.Key.IsZero); empty >= 0 {
+		err = fmt.Errorf("%w: %s holds a key and %s does not", ErrDrift, s[full], s[empty])
+	} else if other := slices.IndexFunc(old, func(k secret.Key) bool { return !k.Equal(old[0]) }); other >= 0 {
+		err = fmt.Errorf("%w: %s and %s", ErrDrift, s[0], s[other])
+	}
+	if err != nil { // one of them may be live
+		return false, hint.Add(err, "blnkctl sync copies the key of one store to the others, and proves it")
+	}
+	if why := f.Weak(old[0]); why != "" {
+		return false, hint.Add(fmt.Errorf("%w: the key in %s %s", ErrWeak, s[0], why),
+			"replace it with blnkctl rotate where a server runs with it; else with --force")
+	}
+	return true, nil
+}
+
+// A HalfError is a Fill that failed and could not put everything back.
+type HalfError struct {
+	Cause    error
+	Problems []error
+}
+
+// Error says what came first.
+func (e *HalfError) Error() string { return e.Cause.Error() + "; not everything could be put back" }
+
+// Unwrap returns the cause.
+func (e *HalfError) Unwrap() error { return e.Cause }
+
+// Lines are the error for a person.
+func (e *HalfError) Lines() (head string, more []string) {
+	for _, p := range e.Problems {
+		more = append(more, p.Error())
+	}
+	return e.Error(), more
+}
+
+// Hint is what helps.
+func (e *HalfError) Hint() string {
+	return "once the cause is mended, run it again with --force: all stores get one new key"
+}
