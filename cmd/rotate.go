@@ -265,19 +265,9 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 
 // openTarget opens everything that the flags name, and where a rotation is open,
 // what its journal names.
-func (w *work) openTarget(ctx context.Context) (err error) {
-	if len(w.spec.Stores) == 0 {
-		w.spec.Stores = []string{defaultStore}
-	}
-	spec := w.spec
-	if !given(w.cmd, "timeout") {
-		spec.Timeout = 0
-	}
-	if spec.Dir, err = w.dirOf(w.cmd, "ca-cert"); err != nil {
-		return err
-	}
-	spec.Absolute(spec.Dir)
-	if spec.Dir, err = w.dirOf(w.cmd, "restart"); err != nil {
+func (w *work) openTarget(ctx context.Context) error {
+	spec, err := w.absoluteSpec()
+	if err != nil {
 		return err
 	}
 	open := target.Openers{Store: w.openMaster, Restart: w.openRestart, Server: openServer}
@@ -327,6 +317,23 @@ func (w *work) openTarget(ctx context.Context) (err error) {
 		w.look.Drivers = append(w.look.Drivers, d.Restarter)
 	}
 	return nil
+}
+
+// absoluteSpec is what the flags say, so that another process can open it.
+func (w *work) absoluteSpec() (spec target.Spec, err error) {
+	if len(w.spec.Stores) == 0 {
+		w.spec.Stores = []string{defaultStore}
+	}
+	spec = w.spec
+	if !given(w.cmd, "timeout") {
+		spec.Timeout = 0 // the target's to choose
+	}
+	if spec.Dir, err = w.dirOf(w.cmd, "ca-cert"); err != nil {
+		return spec, err
+	}
+	spec.Absolute(spec.Dir)
+	spec.Dir, err = w.dirOf(w.cmd, "restart")
+	return spec, err
 }
 
 // named is what names the target on a command line: its first store.

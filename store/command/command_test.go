@@ -103,7 +103,7 @@ func TestOpen(t *testing.T) {
 		{"command:nul", "NUL", "NUL"},
 		{"command:none", "no such command", "no such command"},
 		{"command:both#x", "nothing behind it", "nothing behind it"},
-		{"command:both?x=1", "nothing behind it", "nothing behind it"},
+		{"command:both?x=1", `unknown option "x"`, `unknown option "x"`},
 	} {
 		ref, err := store.ParseRef(c.ref)
 		if err != nil {
