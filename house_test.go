@@ -235,8 +235,13 @@ func written(n ast.Node) []*ast.Ident {
 	return ids
 }
 
+// known are methods whose contract stands at an interface of the standard
+// library, or of package hint.
+var known = []string{"Error", "Unwrap", "Is", "As", "String", "GoString", "Format", "LogValue", "MarshalJSON", "MarshalText", "Hint", "Write", "Read", "Close"}
+
 // checkDocs wants a comment at every exported name of a package, but for
-// fields. A method needs one where its type is exported.
+// fields. A method needs one where its type is exported and its name is not
+// known.
 func checkDocs(s *source) []string {
 	if s.file.Name.Name == "main" {
 		return nil
@@ -256,7 +261,7 @@ func checkDocs(s *source) []string {
 	for _, d := range s.file.Decls {
 		switch x := d.(type) {
 		case *ast.FuncDecl:
-			if x.Recv == nil || ast.IsExported(receiver(x)) {
+			if x.Recv == nil || ast.IsExported(receiver(x)) && !slices.Contains(known, x.Name.Name) {
 				want(x, x.Name.Name, x.Doc)
 			}
 		case *ast.GenDecl:
@@ -337,6 +342,7 @@ func TestHouseRulesAreChecked(t *testing.T) {
 		{"no init, no package state", "a.go", "package a\nvar t = map[string]int{}\nfunc f() { t[\"x\"]++; t = nil; delete(t, \"x\") }\n", 3},
 		{"no init, no package state", "a.go", "package a\nvar e = errors.New(\"e\")\nvar _ I = (*T)(nil)\nfunc f() { e := 1; e = 2 }\n", 0},
 		{"documented", "a.go", "package a\ntype T struct{}\nfunc (*T) M() {}\nfunc (t) N() {}\nfunc F() {}\nconst C = 1\n", 4},
+		{"documented", "a.go", "package a\n// T is one.\ntype T struct{}\nfunc (T) String() {}\nfunc String() {}\n", 1},
 		{"documented", "a.go", "package a\n// The codes.\nconst (\nA = 1\nB = 2\n)\n", 0},
 		{"streams and exit", "store/a.go", "package store\nfunc f() { os.Exit(1); fmt.Println(os.Stdout) }\n", 3},
 		{"streams and exit", "cmd/a.go", "package cmd\nfunc f() { fmt.Println() }\n", 0},

@@ -42,6 +42,7 @@ type Log struct {
 // Nothing is read or made. now is the clock of the records.
 func Open(dir string, now func() time.Time) *Log { return &Log{dir: dir, now: now} }
 
+// Path is the file with the records.
 func (l *Log) Path() string { return filepath.Join(l.dir, logName) }
 
 func (l *Log) anchorPath() string { return filepath.Join(l.dir, anchorName) }

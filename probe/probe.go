@@ -70,8 +70,10 @@ func New(rawURL string, opt Options) (*Server, error) {
 
 func (s *Server) String() string { return s.base.String() }
 
+// Loopback: no other machine can be the server, nor hear what is asked.
 func (s *Server) Loopback() bool { return https.Loopback(s.base) }
 
+// Port is where the server listens, the one of its scheme included.
 func (s *Server) Port() int { return https.Port(s.base) }
 
 // Ask sends key to the oracle once, on a fresh connection, and says what the
