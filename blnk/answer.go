@@ -6,6 +6,7 @@ package blnk
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strings"
 
@@ -39,16 +40,8 @@ const (
 
 // String names the answer for people.
 func (a Answer) String() string {
-	switch a {
-	case Live:
-		return "accepted as the master key"
-	case Rejected:
-		return "rejected"
-	case Lesser:
-		return "let in, but not as the master key"
-	default:
-		return "no usable answer"
-	}
+	known := map[Answer]string{Live: "accepted as the master key", Rejected: "rejected", Lesser: "let in, but not as the master key"}
+	return cmp.Or(known[a], "no usable answer")
 }
 
 // Judge reads the reply to GET /hooks. Only a body that Blnk itself would
@@ -110,13 +103,6 @@ func isBlnkError(body []byte) bool {
 // server that was started with a key that is not sendable locks everyone out.
 func Sendable(key secret.Key) bool {
 	value := key.Reveal()
-	if value == "" || value != strings.Trim(value, " \t") {
-		return false
-	}
-	for i := range len(value) {
-		if c := value[i]; (c < ' ' && c != '\t') || c == 0x7f {
-			return false
-		}
-	}
-	return true
+	control := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+	return value != "" && value == strings.Trim(value, " \t") && !strings.ContainsFunc(value, control)
 }

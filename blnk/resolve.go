@@ -2,6 +2,7 @@ package blnk
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,8 +41,6 @@ func (v Value) Shadowed() bool { return v.Source != SourceFile && v.Source != So
 // a given file and environment.
 type Effective struct{ values map[Name]Value }
 
-// Value returns what a setting has. A setting that Settings does not list has
-// the zero Value.
 func (e Effective) Value(name Name) Value { return e.values[name] }
 
 // SecretKey returns the master key; the zero Key means that nobody can
@@ -54,7 +53,7 @@ func (e Effective) Secure() bool {
 	return on
 }
 
-// Port returns the port as Blnk takes it: trimmed text, usually a number.
+// Port is trimmed text, usually a number, as Blnk takes it.
 func (e Effective) Port() string { return e.values[Port].Text.Reveal() }
 
 // Resolve finds what each setting has when a Blnk process starts with the
@@ -138,12 +137,11 @@ func each[T, S, B any](d *document[S, B], text func(S) T, truth func(B) T) map[N
 func fromFile(file []byte) (map[Name]Value, error) {
 	var read document[string, bool]
 	var there document[json.RawMessage, json.RawMessage]
-	if file != nil {
-		if err := json.NewDecoder(bytes.NewReader(file)).Decode(&read); err != nil {
-			return nil, decodeError(file, err)
+	for _, into := range []any{&read, &there} {
+		if file == nil {
+			break
 		}
-		// What was readable as strings and bools is readable as raw text.
-		if err := json.NewDecoder(bytes.NewReader(file)).Decode(&there); err != nil {
+		if err := json.NewDecoder(bytes.NewReader(file)).Decode(into); err != nil {
 			return nil, decodeError(file, err)
 		}
 	}
@@ -175,23 +173,14 @@ func decodeError(file []byte, err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%w: %s line %d: not JSON", ErrNoStart, SourceFile, line(file, syntax.Offset))
 	case errors.As(err, &kind):
-		where := kind.Field
-		if where == "" {
-			where = "the whole"
-		}
-		return fmt.Errorf("%w: %s line %d: %s must be %s", ErrNoStart, SourceFile, line(file, kind.Offset), where, wanted(kind))
+		return fmt.Errorf("%w: %s line %d: %s must be %s", ErrNoStart, SourceFile, line(file, kind.Offset), cmp.Or(kind.Field, "the whole"), wanted(kind))
 	}
 	return fmt.Errorf("%w: %s cannot be read as JSON", ErrNoStart, SourceFile)
 }
 
 func wanted(e *json.UnmarshalTypeError) string {
-	switch e.Type.Kind().String() {
-	case "string":
-		return "a string"
-	case "bool":
-		return "true or false"
-	}
-	return "an object"
+	kinds := map[string]string{"string": "a string", "bool": "true or false"}
+	return cmp.Or(kinds[e.Type.Kind().String()], "an object")
 }
 
 // line is the number, from 1, of the line in which the offset lies.

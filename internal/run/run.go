@@ -33,20 +33,17 @@ import (
 )
 
 const (
-	// defaultGrace is what a group gets between SIGTERM and SIGKILL.
 	defaultGrace = 5 * time.Second
-	// poll is how often a group is asked whether it is gone: the kernel gives no
-	// event for that.
+	// poll: the kernel gives no event for a group that is gone.
 	poll = 10 * time.Millisecond
-	// lastWait is how long a killed command may take to be gone. Only one that
-	// hangs in the kernel (a dead network file system) takes longer.
+	// lastWait: only a killed command that hangs in the kernel (a dead network
+	// file system) takes longer.
 	lastWait = 5 * time.Second
 	// drain is how long stdout may stay open behind a command that ended: what
 	// it wrote is read at once, and only a daemon that it left behind keeps the
 	// pipe open.
-	drain = time.Second
-	// givenUp is the exit status where there is none.
-	givenUp = -1
+	drain   = time.Second
+	givenUp = -1 // the exit status where there is none
 )
 
 // ErrTooLong: a command printed more on its stdout than a key can be.
@@ -54,29 +51,21 @@ var ErrTooLong = errors.New("too much on its stdout")
 
 // A Cmd is a command to run. It holds no state: it can be run again.
 type Cmd struct {
-	// Args is the program, looked up in PATH, and its arguments.
-	Args []string
-	// Dir is the working directory; "" is the caller's own.
-	Dir string
+	Args []string // the program, looked up in PATH, and its arguments
+	Dir  string   // "" is the caller's own
 	// Env is the environment, as NAME=VALUE; nil is the caller's own.
 	// Variables named BLNK_* are removed from either: they are settings of a
 	// Blnk server and may hold its key. BLNKCTL_* stay.
-	Env []string
-	// Timeout ends the command; 0 is no limit.
-	Timeout time.Duration
-	// Grace is how long the process group has to end after SIGTERM before it
-	// gets SIGKILL; 0 is 5 seconds.
-	Grace time.Duration
-	// Mask holds the keys that must not show in the output.
-	Mask []secret.Key
+	Env     []string
+	Timeout time.Duration // 0 is no limit
+	Grace   time.Duration // between SIGTERM and SIGKILL to the process group; 0 is 5 seconds
+	Mask    []secret.Key  // what must not show in the output
 	// Input is a key that the command gets on its stdin, as it is: no line end
 	// behind it. It is masked too. Without one stdin is /dev/null.
 	Input secret.Key
-	// Most is how much Read takes of what the command writes to stdout, in
-	// bytes; 0 is 64 KiB.
-	Most int
-	// Held is a file that the command inherits and so keeps open until it ends;
-	// nil is none. It serves for a lock that must outlive this process.
+	Most  int // how many bytes of stdout Read takes; 0 is 64 KiB
+	// Held is a file that the command inherits and so keeps open until it ends:
+	// a lock that must outlive this process.
 	Held *os.File
 }
 
@@ -95,12 +84,8 @@ type Result struct {
 // names the program only: arguments and output may be long or private.
 type ExitError struct {
 	Name   string // the program, as it was given
-	Result Result // what is known of the run
-	// Err is the reason where it is not the command's own end: it could not be
-	// started, or the context ended. It is nil for an exit status, a signal
-	// and a time-out.
-	Err error
-
+	Result Result
+	Err    error // why it did not start or was interrupted; nil for its own end and a time-out
 	reason string
 }
 
