@@ -53,34 +53,38 @@ func startGuard(run string, stdin *os.File) error {
 	return guard.Start()
 }
 
-// guardRun is the guard. A run that says that it is over has tidied up itself.
+// guardRun is the guard. A run that says that it is over has removed its
+// containers itself.
 func guardRun() int {
-	if word, _ := io.ReadAll(os.Stdin); len(word) > 0 {
-		return 0
-	}
+	word, _ := io.ReadAll(os.Stdin)
 	run := os.Args[1]
 	again := time.NewTicker(20 * time.Millisecond) // what was about to start something
 	for range 50 {
-		killAll(run)
+		if !killAll(run) && len(word) > 0 {
+			return 0
+		}
 		<-again.C
 	}
 	removeContainers(containersOf(run))
 	return 0
 }
 
-// killAll kills what has the variable of a test run, but for the guard.
-func killAll(run string) {
+// killAll kills what has the variable of a test run, but for the guard and the
+// test itself, and tells whether there was anything.
+func killAll(run string) (found bool) {
 	want := []byte(runVariable + "=" + run)
 	all, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range all {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err != nil || pid == os.Getpid() {
+		if err != nil || pid == os.Getpid() || pid == os.Getppid() {
 			continue
 		}
 		if env, err := os.ReadFile(path); err == nil && bytes.Contains(env, want) {
+			found = true
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
+	return found
 }
 
 // containersOf is how the names of a run's containers and images begin.
