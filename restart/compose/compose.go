@@ -149,7 +149,7 @@ func (d *driver) Check(ctx context.Context) error {
 	for _, s := range p.services {
 		for _, c := range s.containers {
 			if err := c.Runs(); errors.Is(err, restart.ErrStopped) {
-				stopped = fmt.Errorf("service %s: %w", s.name, d.without(p, err))
+				stopped = fmt.Errorf("service %s: %w", s.name, err)
 			} else if err != nil {
 				return fmt.Errorf("service %s: %w", s.name, err)
 			}
@@ -173,21 +173,6 @@ func (d *driver) Check(ctx context.Context) error {
 		}
 	}
 	return stopped
-}
-
-// without adds to the hint of a stopped service the reference of those that run,
-// where no services were named.
-func (d *driver) without(p *project, err error) error {
-	var running []string
-	for _, s := range p.services {
-		if slices.ContainsFunc(s.containers, func(c *docker.Container) bool { return c.State.Running }) {
-			running = append(running, s.name)
-		}
-	}
-	if len(d.services) > 0 || len(running) == 0 {
-		return err
-	}
-	return hint.Add(err, "%s; or leave it out: %s", hint.Of(err), d.instead(running...))
 }
 
 // Restart restarts or recreates the services one after the other, and then waits

@@ -99,10 +99,6 @@ func TestProjectOfLabels(t *testing.T) {
 			t.Errorf("%v, %v; want %s", p, err, c.want)
 		}
 	}
-	elsewhere := containerOf(t, strings.Replace(labels("worker", "/q/a.yaml"), `"/p"`, `"/q"`, 1))
-	if _, err := (&driver{}).assemble("p", []*docker.Container{containerOf(t, labels("server", "/p/a.yaml")), elsewhere}); err == nil {
-		t.Error("containers of different folders were taken for one project")
-	}
 }
 
 func at(t *testing.T, text string) time.Time {

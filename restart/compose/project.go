@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
@@ -123,20 +122,18 @@ func (d *driver) find(ctx context.Context) (*project, error) {
 		return nil, err
 	}
 	known, ids := map[string]string{}, map[string][]string{} // folder and containers of each project
-	meant := map[string]bool{}
+	var names []string
 	for _, r := range rows {
 		known[r.project] = r.dir
 		ids[r.project] = append(ids[r.project], r.id) // also those that were made from other files
-		if d.matches(r) {
-			meant[r.project] = true
+		if d.matches(r) && !slices.Contains(names, r.project) {
+			names = append(names, r.project)
 		}
 	}
-	names := slices.Sorted(maps.Keys(meant))
-	switch len(names) {
-	case 0:
+	if len(names) == 0 {
 		return nil, d.noProject(known)
-	case 1:
-	default:
+	}
+	if slices.Sort(names); len(names) > 1 {
 		return nil, hint.Add(fmt.Errorf("several Compose projects are meant: %s", strings.Join(names, ", ")), "--restart %s", reference(names[0]))
 	}
 	all, err := d.Inspect(ctx, ids[names[0]]...)
@@ -148,9 +145,6 @@ func (d *driver) find(ctx context.Context) (*project, error) {
 
 // noProject says that there is none, and which others there are.
 func (d *driver) noProject(known map[string]string) error {
-	if _, err := os.Stat(d.file); d.file != "" && err != nil {
-		return fmt.Errorf("compose file: %w", err)
-	}
 	which := "that was made in " + d.Options.Dir
 	if d.file != "" {
 		which = "that was made of " + d.file
@@ -213,18 +207,12 @@ func (s *service) setUnfinishedAside() {
 	}
 	s.containers = slices.DeleteFunc(s.containers, func(c *docker.Container) bool {
 		id, name, _ := strings.Cut(c.Called(), "_")
-		unfinished := names[name] && c.State.Status == "created" && len(id) == len(short(c.ID)) && strings.Trim(id, "0123456789abcdef") == ""
+		unfinished := names[name] && c.State.Status == "created" && len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
 		if unfinished {
 			s.unfinished = append(s.unfinished, c)
 		}
 		return unfinished
 	})
-}
-
-// short is how Docker shows an ID.
-func short(id string) string {
-	id = strings.TrimPrefix(id, "sha256:")
-	return id[:min(len(id), 12)]
 }
 
 // servicesOf are the names of the services that the containers belong to.
@@ -262,18 +250,12 @@ func (d *driver) wanted(all []*docker.Container) []string {
 // they were made from different files, Compose found no reason to recreate the
 // older ones when a file came or went: the newest one has the files of today.
 func (p *project) readLabels() error {
-	all := p.containers()
-	newest := slices.MaxFunc(all, func(a, b *docker.Container) int { return a.Created.Compare(b.Created) })
+	newest := slices.MaxFunc(p.containers(), func(a, b *docker.Container) int { return a.Created.Compare(b.Created) })
 	l := newest.Config.Labels
 	p.dir = l[labelDir]
 	p.files, p.envFiles = paths(l[labelFiles], p.dir), paths(l[labelEnvFile], p.dir)
 	if v := l[labelVersion]; strings.HasPrefix(strings.TrimPrefix(v, "v"), "1.") || p.dir == "" || len(p.files) == 0 {
 		return hint.Add(fmt.Errorf("project %s was made by Compose %s: only Compose 2.20 and later can be restarted", p.name, v), "%s", compose1Help)
-	}
-	for _, c := range all {
-		if dir := c.Config.Labels[labelDir]; dir != p.dir {
-			return fmt.Errorf("the services of project %s were made in different folders: %s, %s", p.name, p.dir, dir)
-		}
 	}
 	return nil
 }

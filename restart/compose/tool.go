@@ -76,16 +76,6 @@ func (p *project) options() []string {
 	return args
 }
 
-// with is the project with one more file, which Compose reads from its standard
-// input; the zero Key is none.
-func (p *project) with(more secret.Key) *project {
-	other := *p
-	if !more.IsZero() {
-		other.files = append(slices.Clone(p.files), "-")
-	}
-	return &other
-}
-
 // scale has Compose leave as many containers as there are, where its files say
 // something else. Compose notes a number that it was told, and may take a service
 // for changed where it was told what its files say.
@@ -280,7 +270,11 @@ func (s *service) keyOf(c *docker.Container) (file secret.Key, ok bool) {
 // that have the key of the file, and takes the word for it.
 func (d *driver) leaves(ctx context.Context, p *project, s *service, file secret.Key, flags ...string) bool {
 	args := slices.Concat([]string{"--dry-run", "up", "-d", "--no-build", "--pull", "never"}, flags, s.scale(), []string{s.name})
-	cmd := d.Command(docker.QueryTimeout, d.call(p.with(file), args...)...)
+	with := *p
+	if !file.IsZero() {
+		with.files = append(slices.Clone(p.files), "-") // its standard input
+	}
+	cmd := d.Command(docker.QueryTimeout, d.call(&with, args...)...)
 	cmd.Input = file
 	res, _ := cmd.Run(ctx)    // it may fail at what the service depends on, having told all about this one
 	left := map[string]bool{} // "Created" alone is one that was, and is stopped (2.20, 2.26)
