@@ -41,6 +41,8 @@ func (v Value) Shadowed() bool { return v.Source != SourceFile && v.Source != So
 // a given file and environment.
 type Effective struct{ values map[Name]Value }
 
+// Value is what a setting has in the end; the zero Value for one that Settings
+// does not list.
 func (e Effective) Value(name Name) Value { return e.values[name] }
 
 // SecretKey returns the master key; the zero Key means that nobody can

@@ -113,6 +113,7 @@ func (d *Dir) look() error {
 	return nil
 }
 
+// Path is absolute.
 func (d *Dir) Path() string { return d.path }
 
 // CopyDir is where stores keep the copy of a file that they write in place.
