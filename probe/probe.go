@@ -92,7 +92,7 @@ func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (bln
 	}
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	response, body, err := s.get(within, key, query)
+	response, body, err := s.get(within, key, query) //nolint:bodyclose // get has read and closed it
 	switch {
 	case ctx.Err() != nil:
 		err = ctx.Err() // the caller's own end, not the server's slowness

@@ -200,7 +200,9 @@ func program(name string, env []string) (string, error) {
 // startError gives the error of an execve its meaning; others are not the
 // program's fault.
 func startError(err error) error {
-	switch err {
+	var no syscall.Errno
+	_ = errors.As(err, &no)
+	switch no {
 	case syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP, syscall.ENAMETOOLONG:
 		return fmt.Errorf("%w (%w)", ErrNotFound, err)
 	case syscall.EACCES, syscall.EPERM, syscall.ENOEXEC, syscall.ETXTBSY, syscall.EISDIR, syscall.EINVAL:

@@ -46,7 +46,7 @@ const DefaultField = "secret_key"
 var (
 	ErrSealed      = hint.Add(errors.New("the Vault server is sealed"), "unseal it first: vault operator unseal")
 	ErrStandby     = hint.Add(errors.New("no Vault server is active"), "name an active server with VAULT_ADDR")
-	ErrElsewhere   = hint.Add(errors.New("Vault sends to another address, where the token does not go"), "name the active server with VAULT_ADDR: vault status")
+	ErrElsewhere   = hint.Add(errors.New("Vault sends to another address, where the token does not go"), "name the active server with VAULT_ADDR: vault status") //nolint:staticcheck // a name
 	ErrNoToken     = hint.Add(errors.New("no Vault token"), "vault login, or set VAULT_TOKEN, or name a login: 'vault:PATH?auth=approle&…'")
 	ErrToken       = hint.Add(errors.New("the token is not taken by Vault"), "get a new one: vault login")
 	ErrLogin       = hint.Add(errors.New("the login is refused by Vault"), "look at what the login in the reference shows to Vault: docs/vault-store.md")
