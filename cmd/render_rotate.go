@@ -276,7 +276,7 @@ func (w *work) renderUnopened(err error) error {
 func (w *work) renderReport(r rotate.Report, err error) error {
 	if w.json() {
 		_ = w.printJSON(toJSON(r, err)) // lostOutput says it, with the right code
-	} else if nothing := r.Outcome == rotate.NotDue || r.Outcome == rotate.InSync; !nothing || !w.global.quiet {
+	} else if nothing := r.Outcome == rotate.NotDue || r.Outcome == rotate.InSync; !r.Due.Waiting && (!nothing || !w.global.quiet) {
 		_ = w.print(clean(resultText(r))) // with -q, cron sends no mail where there was nothing to do
 	}
 	for _, text := range r.Warnings {
@@ -294,6 +294,8 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	switch {
 	case err != nil:
 		return &exitError{err: err, details: r.Outputs}
+	case r.Due.Waiting: // whoever runs this from cron is to hear of it until it is mended
+		return fail(exitCheck, errors.New(r.Due.Why), "")
 	case r.Incomplete:
 		return fail(exitAround, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
 	default:

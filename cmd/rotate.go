@@ -87,7 +87,7 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
 	a.exits[cmd] = exits{
 		exitOK: "", exitFailed: "", exitUsage: "", exitPutBack: "", exitHeld: "", exitAround: "",
 		exitStuck:       "a person is needed; the journal is kept; `rotate` continues, `rotate --abort` goes back",
-		exitCheck:       "the stores or the servers hold different keys",
+		exitCheck:       "the stores or the servers hold different keys, or a rotation that was put back waits for its next try",
 		exitInterrupted: "interrupted; before the first effect nothing is changed",
 	}
 	return cmd

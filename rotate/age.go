@@ -44,7 +44,7 @@ func (a age) fromFuture() bool { return a.wait.IsZero() && a.weak == "" && a.sin
 func (a age) due(name string, in Intent) (Due, error) {
 	switch {
 	case !a.wait.IsZero():
-		return Due{Why: "the last rotation was rolled back; the next try is due at " + a.wait.Format("2006-01-02 15:04:05 MST")}, nil
+		return Due{Waiting: true, Why: "the last rotation was rolled back; the next try is due at " + a.wait.Format("2006-01-02 15:04:05 MST")}, nil
 	case a.weak != "":
 		return Due{Yes: true, Why: "the key is weak: " + a.weak}, nil
 	case a.fromFuture():

@@ -140,6 +140,8 @@ type Due struct {
 	Why string // for people
 	// Adopt: the key was never seen before, and its clock starts now.
 	Adopt bool
+	// Waiting: a rotation that was put back waits for its next try.
+	Waiting bool
 }
 
 // Outcome is how a run ended.
