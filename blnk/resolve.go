@@ -13,11 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// Where a value came from, when it is not a variable: see Value.Source.
-const (
-	SourceFile    = FileName
-	SourceDefault = "default"
-)
+const sourceDefault = "default"
 
 // ErrNoStart: a Blnk process would end at its start with this configuration.
 // The error says which setting or line is to blame, and never its text.
@@ -28,35 +24,35 @@ type Value struct {
 	// Text is the value, "" where there is none. It is a Key for every
 	// setting, since the DSNs and the webhook URL may hold passwords too.
 	Text secret.Key
-	// Source is SourceFile, SourceDefault, or the variable that wins, by the
-	// name under which it was set.
+	// Source is FileName, "default", or the variable that wins, by the name under
+	// which it was set.
 	Source string
 }
 
 // Shadowed says that a variable decides, and what the file has is not looked
 // at: to write there changes nothing. An empty variable decides too.
-func (v Value) Shadowed() bool { return v.Source != SourceFile && v.Source != SourceDefault }
+func (v Value) Shadowed() bool { return v.Source != FileName && v.Source != sourceDefault }
 
 // Effective is the configuration that a Blnk process has when it started with
 // a given file and environment.
-type Effective struct{ values map[Name]Value }
+type Effective map[Name]Value
 
 // Value is what a setting has in the end; the zero Value for one that Settings
 // does not list.
-func (e Effective) Value(name Name) Value { return e.values[name] }
+func (e Effective) Value(name Name) Value { return e[name] }
 
 // SecretKey returns the master key; the zero Key means that nobody can
 // authenticate with one.
-func (e Effective) SecretKey() secret.Key { return e.values[SecretKey].Text }
+func (e Effective) SecretKey() secret.Key { return e[SecretKey].Text }
 
 // Secure says whether requests are authenticated at all.
 func (e Effective) Secure() bool {
-	on, _ := strconv.ParseBool(e.values[Secure].Text.Reveal()) // Resolve looked
+	on, _ := strconv.ParseBool(e[Secure].Text.Reveal()) // Resolve looked
 	return on
 }
 
 // Port is trimmed text, usually a number, as Blnk takes it.
-func (e Effective) Port() string { return e.values[Port].Text.Reveal() }
+func (e Effective) Port() string { return e[Port].Text.Reveal() }
 
 // Resolve finds what each setting has when a Blnk process starts with the
 // bytes of this blnk.json (nil: there is no such file) and this environment:
@@ -68,7 +64,7 @@ func (e Effective) Port() string { return e.values[Port].Text.Reveal() }
 func Resolve(file []byte, env map[string]string) (Effective, error) {
 	values, err := fromFile(file)
 	if err != nil {
-		return Effective{}, err
+		return nil, err
 	}
 	for _, s := range Settings() {
 		for _, name := range []string{s.Twin, s.Env} {
@@ -77,7 +73,7 @@ func Resolve(file []byte, env map[string]string) (Effective, error) {
 				continue
 			}
 			if _, err := strconv.ParseBool(text); s.Bool && err != nil {
-				return Effective{}, fmt.Errorf("%w: variable %s is not a truth value", ErrNoStart, name)
+				return nil, fmt.Errorf("%w: variable %s is not a truth value", ErrNoStart, name)
 			}
 			values[s.Name] = Value{Text: secret.New(text), Source: name}
 			break
@@ -86,11 +82,11 @@ func Resolve(file []byte, env map[string]string) (Effective, error) {
 	// An empty port is no port; the default stands in, and white space goes.
 	port := values[Port]
 	if port.Text.IsZero() {
-		port = Value{Text: secret.New(DefaultPort), Source: SourceDefault}
+		port = Value{Text: secret.New(DefaultPort), Source: sourceDefault}
 	}
 	port.Text = secret.New(strings.TrimSpace(port.Text.Reveal()))
 	values[Port] = port
-	return Effective{values: values}, nil
+	return values, nil
 }
 
 // document is the shape of blnk.json as far as the table goes. With strings
@@ -153,10 +149,10 @@ func fromFile(file []byte) (map[Name]Value, error) {
 		func(s string) Value { return Value{Text: secret.New(s)} },
 		func(b bool) Value { return Value{Text: secret.New(strconv.FormatBool(b))} })
 	for name, v := range values {
-		v.Source = SourceDefault
+		v.Source = sourceDefault
 		// A value before a null of the same name counts.
 		if present[name] || (!v.Text.IsZero() && v.Text.Reveal() != "false") {
-			v.Source = SourceFile
+			v.Source = FileName
 		}
 		values[name] = v
 	}
@@ -169,15 +165,15 @@ func decodeError(file []byte, err error) error {
 	var kind *json.UnmarshalTypeError
 	switch {
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("%w: %s is empty", ErrNoStart, SourceFile)
+		return fmt.Errorf("%w: %s is empty", ErrNoStart, FileName)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%w: %s line %d: the text ends in the middle", ErrNoStart, SourceFile, line(file, int64(len(file))))
+		return fmt.Errorf("%w: %s line %d: the text ends in the middle", ErrNoStart, FileName, line(file, int64(len(file))))
 	case errors.As(err, &syntax):
-		return fmt.Errorf("%w: %s line %d: not JSON", ErrNoStart, SourceFile, line(file, syntax.Offset))
+		return fmt.Errorf("%w: %s line %d: not JSON", ErrNoStart, FileName, line(file, syntax.Offset))
 	case errors.As(err, &kind):
-		return fmt.Errorf("%w: %s line %d: %s must be %s", ErrNoStart, SourceFile, line(file, kind.Offset), cmp.Or(kind.Field, "the whole"), wanted(kind))
+		return fmt.Errorf("%w: %s line %d: %s must be %s", ErrNoStart, FileName, line(file, kind.Offset), cmp.Or(kind.Field, "the whole"), wanted(kind))
 	}
-	return fmt.Errorf("%w: %s cannot be read as JSON", ErrNoStart, SourceFile)
+	return fmt.Errorf("%w: %s cannot be read as JSON", ErrNoStart, FileName)
 }
 
 func wanted(e *json.UnmarshalTypeError) string {

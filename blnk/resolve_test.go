@@ -151,7 +151,7 @@ func TestSettingsAreAllResolved(t *testing.T) {
 		path := strings.Split(string(s.Name), ".")
 		file := `{"` + strings.Join(path, `":{"`) + `":` + quoted + strings.Repeat("}", len(path))
 		e, err := Resolve([]byte(file), nil)
-		if err != nil || e.Value(s.Name).Source != SourceFile {
+		if err != nil || e.Value(s.Name).Source != FileName {
 			t.Errorf("%s in %s: %q, %v", s.Name, file, e.Value(s.Name).Source, err)
 		}
 		for _, name := range []string{s.Env, s.Twin} {
