@@ -21,25 +21,21 @@ import (
 const (
 	logName    = "audit.log"
 	anchorName = "audit.head"
-
-	// lockWait is how long Append waits for other writers. They hold the lock for
-	// the time of a few fsyncs.
-	lockWait = 30 * time.Second
+	lockWait   = 30 * time.Second // other writers hold the lock for a few fsyncs
 	// endBytes is how much of the end of the log Append looks at: thousands of
 	// records. Where none is intact in it, it looks at more, up to mostBytes.
 	endBytes  = 1 << 20
 	mostBytes = 64 << 20
 )
 
-// A Log is the audit log of a state folder. Its methods may be called by
-// several goroutines and processes at once.
+// A Log is the audit log of a state folder, for any number of goroutines and
+// processes.
 type Log struct {
 	dir string
 	now func() time.Time
 }
 
 // Open returns the log in the state folder dir, which may not exist yet.
-// Nothing is read or made. now is the clock of the records.
 func Open(dir string, now func() time.Time) *Log { return &Log{dir: dir, now: now} }
 
 // Path is the file with the records.

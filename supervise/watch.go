@@ -26,8 +26,8 @@ const (
 )
 
 // look looks into the source until ctx ends, and sends a key that differs from
-// the one before. That the source ceases or begins to hold a usable key is told
-// once, not at each look. It holds reading while it reads.
+// the one before. A change of whether it can be read is told once. It holds
+// reading while it reads.
 func (o Options) look(ctx context.Context, key secret.Key, found chan<- secret.Key, reading sync.Locker) {
 	interval := max(o.Interval, MinInterval)
 	wait, before := interval, error(nil)
