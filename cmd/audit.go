@@ -25,7 +25,6 @@ noticed.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: runGroup,
 	}
-	a.exits[cmd] = exits{exitOK: "the help is shown", exitUsage: ""}
 	cmd.AddCommand(newAuditLogCmd(a), newAuditVerifyCmd(a))
 	return cmd
 }
@@ -42,10 +41,6 @@ func newAuditLogCmd(a *app) *cobra.Command {
 	}
 	cmd.Flags().IntVarP(&last, "lines", "n", 0, "show only the last `number` of records; 0 shows all")
 	configured(cmd)
-	a.exits[cmd] = exits{
-		exitOK: "the record is shown", exitFailed: "the record could not be read", exitUsage: "",
-		exitCheck: "a line is no record; the others are shown",
-	}
 	return cmd
 }
 
@@ -62,10 +57,6 @@ elsewhere, would show that.`,
 		RunE: func(*cobra.Command, []string) error { return runAuditVerify(a) },
 	}
 	configured(cmd)
-	a.exits[cmd] = exits{
-		exitOK: "the record is whole, or there is none", exitFailed: "the record could not be read", exitUsage: "",
-		exitCheck: "the record was changed or is incomplete",
-	}
 	return cmd
 }
 

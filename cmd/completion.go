@@ -17,7 +17,6 @@ func newCompletionCmd(a *app) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  runGroup,
 	}
-	a.exits[cmd] = exits{exitOK: "the help is shown", exitUsage: ""}
 	for _, s := range shells() {
 		sub := &cobra.Command{
 			Use:     s.name,
@@ -28,14 +27,9 @@ func newCompletionCmd(a *app) *cobra.Command {
 				return runCompletion(a, cmd.Root(), s.write)
 			},
 		}
-		a.exits[sub] = completionExits()
 		cmd.AddCommand(sub)
 	}
 	return cmd
-}
-
-func completionExits() exits {
-	return exits{exitOK: "the script is printed", exitFailed: "the output could not be written", exitUsage: ""}
 }
 
 type shell struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/store"
 )
 
@@ -20,7 +21,6 @@ func newConfigCmd(a *app) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  runGroup,
 	}
-	a.exits[cmd] = exits{exitOK: "the help is shown", exitUsage: ""}
 	cmd.AddCommand(newConfigShowCmd(a), newConfigPolicyCmd(a))
 	return cmd
 }
@@ -41,7 +41,6 @@ start in the file's folder.`,
 	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF` of what restarts server and workers")
 	cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, "`URL` of a server")
 	configured(cmd, "store", "restart", "server")
-	a.exits[cmd] = exits{exitOK: "the configuration is shown", exitFailed: "it could not be read", exitUsage: ""}
 	return cmd
 }
 
@@ -90,7 +89,7 @@ func runConfigShow(cmd *cobra.Command, a *app) error {
 			table = append(table, []string{name, "-", origin})
 		}
 	}
-	return a.printTable(table)
+	return a.print(screen.Table(table))
 }
 
 // describe says what one flag is, and why.
@@ -145,7 +144,6 @@ func newConfigPolicyCmd(a *app) *cobra.Command {
 	p.cmd = cmd
 	p.addNetwork()
 	configured(cmd)
-	a.exits[cmd] = exits{exitOK: "the policy is printed", exitFailed: "the store could not be asked", exitUsage: ""}
 	return cmd
 }
 

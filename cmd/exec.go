@@ -84,13 +84,6 @@ passes SIGTERM on, and once is enough.`, restart.ExecMark),
 	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "with --watch, how much `time` the command has to end before it is killed (a Blnk worker may need 95s)")
 	opt.stores.addNetwork()
 	configured(cmd, "store")
-	a.exits[cmd] = exits{
-		exitOK:            "that of the command; 128+n where signal n ended it",
-		exitExecFailed:    "wrong flags, or the key could not be read or used",
-		exitNotExecutable: "the command cannot be executed",
-		exitNotFound:      "the command was not found",
-		exitInterrupted:   "interrupted before the command was started",
-	}
 	return cmd
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -31,35 +33,80 @@ const (
 	exitStuck       = 4
 	exitHeld        = 5
 	exitCheck       = 6
-	exitNotDue      = 7
 	exitAround      = 8
-	exitInterrupted = 130
+	exitInterrupted = interrupt.Exit
 )
 
 // exits is the exit status table of a command: the codes that it can return,
 // with what they mean there; "" is the meaning they have everywhere.
 type exits map[int]string
 
-func allExits() exits {
-	return exits{
-		exitOK:          "done, or nothing was due",
-		exitFailed:      "failed; nothing is changed",
-		exitUsage:       "usage or configuration error",
-		exitPutBack:     "failed and put back; the old key is in force, and that was proved",
-		exitStuck:       "a person is needed",
-		exitHeld:        "another rotation holds the lock",
-		exitCheck:       "a check did not pass",
-		exitAround:      "rotated and proved, but something around it failed",
-		exitInterrupted: "interrupted",
+// exitTables are those of all commands, by their paths. A group of commands has
+// that of "*".
+func exitTables() map[string]exits {
+	return map[string]exits{
+		"": {
+			0: "done, or nothing was due", 1: "failed; nothing is changed", 2: "usage or configuration error",
+			3: "failed and put back; the old key is in force, and that was proved", 4: "a person is needed",
+			5: "another rotation holds the lock", 6: "a check did not pass",
+			8: "rotated and proved, but something around it failed", 130: "interrupted",
+		},
+		"*":             {0: "the help is shown", 2: ""},
+		"audit log":     {0: "the record is shown", 1: "the record could not be read", 2: "", 6: "a line is no record; the others are shown"},
+		"audit verify":  {0: "the record is whole, or there is none", 1: "the record could not be read", 2: "", 6: "the record was changed or is incomplete"},
+		"completion *":  {0: "the script is printed", 1: "the output could not be written", 2: ""},
+		"config show":   {0: "the configuration is shown", 1: "it could not be read", 2: ""},
+		"config policy": {0: "the policy is printed", 1: "the store could not be asked", 2: ""},
+		"exec": {
+			0:              "that of the command; 128+n where signal n ended it",
+			exitExecFailed: "wrong flags, or the key could not be read or used", exitNotExecutable: "the command cannot be executed",
+			exitNotFound: "the command was not found", exitInterrupted: "interrupted before the command was started",
+		},
+		"keygen": {
+			0: "the key is made, or with --if-absent a good one stands everywhere",
+			1: "failed, or a key stands there already; nothing is changed", 2: "",
+			4: "a person is needed: a rotation is open, or stores hold different keys now", 5: "",
+			6: "with --if-absent: a weak key stands there, or stores differ", exitInterrupted: "interrupted; nothing is changed",
+		},
+		"rotate": {
+			0: "", 1: "", 2: "", 3: "", 4: "a person is needed; the journal is kept; `rotate` continues, `rotate --abort` goes back",
+			5: "", 6: "the stores or the servers hold different keys, or a rotation that was put back waits for its next try", 8: "",
+			exitInterrupted: "interrupted; before the first effect nothing is changed",
+		},
+		"sync": {
+			0: "every store and server has the key, or had it before", 1: "", 2: "", 3: "",
+			4: "a person is needed; the journal is kept; `sync` continues, `rotate --abort` goes back",
+			5: "", 6: "the source of truth is not the live key, and a copy is", 8: "",
+			exitInterrupted: "interrupted; before the first effect nothing is changed",
+		},
+		"verify": {
+			0: "every server answered as expected", 1: "a key could not be read", 2: "",
+			6: "a server did not answer as expected, or not at all; secure mode is off", exitInterrupted: "",
+		},
+		"version": {0: "the version is printed", 1: "the output could not be written", 2: ""},
 	}
 }
 
-// write prints the table as the end of a help text.
-func (e exits) write(b *strings.Builder) {
+// exitsOf finds the table of a command.
+func exitsOf(cmd *cobra.Command) exits {
+	_, path, _ := strings.Cut(cmd.CommandPath(), " ")
+	group, _, _ := strings.Cut(path, " ")
+	for _, name := range []string{path, group + " *", "*"} {
+		if table, ok := exitTables()[name]; ok {
+			return table
+		}
+	}
+	return nil
+}
+
+// writeExits prints the table of a command as the end of its help text.
+func writeExits(b *strings.Builder, cmd *cobra.Command) {
 	const indent = 7 // where the texts begin
 	b.WriteString("\nExit Status:\n")
-	for _, code := range slices.Sorted(maps.Keys(e)) {
-		fmt.Fprintf(b, "  %-4d %s\n", code, wrap(cmp.Or(e[code], allExits()[code]), helpWidth-indent, indent))
+	table := exitsOf(cmd)
+	for _, code := range slices.Sorted(maps.Keys(table)) {
+		text := cmp.Or(table[code], exitTables()[""][code])
+		fmt.Fprintf(b, "  %-4d %s\n", code, screen.Wrap(text, screen.Width-indent, indent))
 	}
 }
 
@@ -127,7 +174,7 @@ func exitCodes() []exitRule {
 		{is(rotate.ErrNotLive), exitCheck},
 		{is(rotate.ErrSourceNotLive), exitCheck},
 		{is(rotate.ErrInterrupted), exitInterrupted},
-		{as[*interruptError], exitInterrupted},
+		{as[*interrupt.Error], exitInterrupted},
 		{is(context.Canceled), exitInterrupted}, // also while it waited for a lock
 		{as[*flock.HeldError], exitHeld},
 		{is(target.ErrSpec), exitUsage},
@@ -176,7 +223,7 @@ func judge(err error) (code int, help string) {
 func (a *app) report(ctx context.Context, err error) int {
 	code, help := judge(err)
 	text, details := linesOf(err)
-	if stop, ok := errors.AsType[*interruptError](context.Cause(ctx)); ok && code == exitInterrupted {
+	if stop, ok := errors.AsType[*interrupt.Error](context.Cause(ctx)); ok && code == exitInterrupted {
 		text = stop.Error() // what it was in the middle of is beside the point
 	}
 	a.talk(red, "error:", text)
@@ -198,7 +245,7 @@ func (a *app) lostOutput(cmd *cobra.Command) error {
 		return nil
 	}
 	code := exitFailed
-	if _, around := a.exits[cmd][exitAround]; around && cmd.HasParent() {
+	if _, around := exitsOf(cmd)[exitAround]; around && cmd.HasParent() {
 		code = exitAround
 	}
 	return fail(code, err, "")

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -39,26 +36,6 @@ func TestJudge(t *testing.T) {
 		code, hint := judge(test.err)
 		if code != test.code || (hint != "") != test.hint {
 			t.Errorf("%v: exit status %d, hint %q; want %d, %v", test.err, code, hint, test.code, test.hint)
-		}
-	}
-}
-
-func TestIsSecond(t *testing.T) {
-	for _, test := range []struct {
-		signal os.Signal
-		after  time.Duration
-		want   bool
-	}{
-		{syscall.SIGINT, time.Second, true},
-		{syscall.SIGTERM, time.Minute, true},
-		{syscall.SIGINT, sameSignal, true},
-		// timeout(1) signals the child and then its group.
-		{syscall.SIGTERM, time.Millisecond, false},
-		// A closed terminal comes through the shell once more.
-		{syscall.SIGHUP, time.Second, false},
-	} {
-		if got := isSecond(test.signal, test.after); got != test.want {
-			t.Errorf("%v after %v: %v, want %v", test.signal, test.after, got, test.want)
 		}
 	}
 }

@@ -9,11 +9,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/secret"
 )
-
-// helpWidth is how wide texts may be: the classic terminal.
-const helpWidth = 80
 
 func newHelpCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -39,7 +37,6 @@ func newHelpCmd(a *app) *cobra.Command {
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	a.exits[cmd] = exits{exitOK: "the help is printed", exitUsage: ""}
 	return cmd
 }
 
@@ -56,7 +53,7 @@ func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 		fmt.Fprintf(&b, "  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
 		for _, c := range cmd.Commands() {
 			if c.IsAvailableCommand() || c.Name() == "help" {
-				fmt.Fprintf(&b, "  %-12s %s\n", c.Name(), wrap(c.Short, helpWidth-15, 15))
+				fmt.Fprintf(&b, "  %-12s %s\n", c.Name(), screen.Wrap(c.Short, screen.Width-15, 15))
 			}
 		}
 	} else {
@@ -66,17 +63,17 @@ func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", strings.TrimRight(cmd.Example, "\n"))
 	}
 	if cmd.HasAvailableLocalFlags() {
-		fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpWidth))
+		fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(screen.Width))
 	}
 	if cmd.HasAvailableInheritedFlags() {
-		fmt.Fprintf(&b, "\nGlobal Flags:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(helpWidth))
+		fmt.Fprintf(&b, "\nGlobal Flags:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(screen.Width))
 	}
 	if !cmd.HasParent() {
 		b.WriteString("\nA flag that asks for nothing to be done can also come from a variable:\n" +
 			"--state-dir from BLNKCTL_STATE_DIR, a list with one value per line.\n" +
 			"See `" + cmd.Name() + " help COMMAND` for more about a command.\n")
 	}
-	a.exits[cmd].write(&b)
+	writeExits(&b, cmd)
 	_ = a.print(b.String())
 }
 

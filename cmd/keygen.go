@@ -70,15 +70,6 @@ its key until it is restarted.`,
 	brief(cmd)
 	completeChoice(cmd, "for", opt.use)
 	completeChoice(cmd, "format", opt.format)
-	a.exits[cmd] = exits{
-		exitOK:          "the key is made, or with --if-absent a good one stands everywhere",
-		exitFailed:      "failed, or a key stands there already; nothing is changed",
-		exitUsage:       "",
-		exitStuck:       "a person is needed: a rotation is open, or stores hold different keys now",
-		exitHeld:        "",
-		exitCheck:       "with --if-absent: a weak key stands there, or stores differ",
-		exitInterrupted: "interrupted; nothing is changed",
-	}
 	return cmd
 }
 

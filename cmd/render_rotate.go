@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/rotate"
 )
 
@@ -86,13 +87,13 @@ func (w *work) planText(ctx context.Context, p rotate.Plan, terminal bool) strin
 			how = "undone"
 		}
 		fmt.Fprintf(&b, "Rotation %s is open, %s.\nIt would be %s from step %q on, and no other one begun.\n",
-			p.Open.Rotation, cleanLine(p.Open.Begun()), how, p.Open.Row)
+			p.Open.Rotation, screen.CleanLine(p.Open.Begun()), how, p.Open.Row)
 		if p.Open.FirstError != "" {
-			fmt.Fprintf(&b, "It stopped because: %s\n", cleanLine(p.Open.FirstError))
+			fmt.Fprintf(&b, "It stopped because: %s\n", screen.CleanLine(p.Open.FirstError))
 		}
 		return b.String()
 	case !p.Due.Yes:
-		return "Nothing to do: " + cleanLine(p.Due.Why) + "\n"
+		return "Nothing to do: " + screen.CleanLine(p.Due.Why) + "\n"
 	case w.intent.Event == rotate.Sync:
 		fmt.Fprintf(&b, "Copy the key: %s\n\n", p.Due.Why)
 		steps(&b, "differs", "%s", p.Differs)
@@ -157,7 +158,7 @@ func (w *work) rotationText(ctx context.Context, b *strings.Builder, p rotate.Pl
 // steps writes items behind a name.
 func steps(b *strings.Builder, name, format string, items []string) {
 	for _, item := range items {
-		fmt.Fprintf(b, "  %-10s %s\n", name, cleanLine(fmt.Sprintf(format, item)))
+		fmt.Fprintf(b, "  %-10s %s\n", name, screen.CleanLine(fmt.Sprintf(format, item)))
 		name = ""
 	}
 }
@@ -165,8 +166,8 @@ func steps(b *strings.Builder, name, format string, items []string) {
 // notes writes what is to be known of a plan, one to a line or wrapped.
 func notes(b *strings.Builder, name string, texts []string, wrapped bool) {
 	for _, text := range texts {
-		if text = cleanLine(text); wrapped {
-			text = wrap(text, helpWidth-len(name), len(name))
+		if text = screen.CleanLine(text); wrapped {
+			text = screen.Wrap(text, screen.Width-len(name), len(name))
 		}
 		b.WriteString(name + text + "\n")
 	}
@@ -197,7 +198,7 @@ func (p *progress) event(e rotate.Progress) {
 	case e.Kind == rotate.Failed:
 		p.line(fmt.Sprintf("  %-12s %s after %s\n", name, p.app.paint(red, "failed"), shortTime(e.Duration)), "")
 	case e.Kind == rotate.Note:
-		p.line("  "+clean(e.Text)+"\n", p.pending)
+		p.line("  "+screen.Clean(e.Text)+"\n", p.pending)
 	}
 }
 
@@ -220,7 +221,7 @@ func (p *progress) pause() { p.line("", "") }
 // instruct tells a person what to do; -q does not silence it, for nothing goes
 // on until it is done.
 func (p *progress) instruct(line string) {
-	p.line(p.app.paint(bold, "now:")+" "+clean(line)+"\n", p.pending)
+	p.line(p.app.paint(bold, "now:")+" "+screen.Clean(line)+"\n", p.pending)
 }
 
 // shortTime shows a time as people compare them.
@@ -277,7 +278,7 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	if w.json() {
 		_ = w.printJSON(toJSON(r, err)) // lostOutput says it, with the right code
 	} else if nothing := r.Outcome == rotate.NotDue || r.Outcome == rotate.InSync; !r.Due.Waiting && (!nothing || !w.global.quiet) {
-		_ = w.print(clean(resultText(r))) // with -q, cron sends no mail where there was nothing to do
+		_ = w.print(screen.Clean(resultText(r))) // with -q, cron sends no mail where there was nothing to do
 	}
 	for _, text := range r.Warnings {
 		w.warn("%s", text)

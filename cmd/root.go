@@ -15,13 +15,11 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 )
 
 // commands is every command by its name.
@@ -46,7 +44,6 @@ type app struct {
 	out    *sink // data
 	global globalFlags
 	config *config.File // nil: not looked for yet
-	exits  map[*cobra.Command]exits
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what
@@ -54,38 +51,16 @@ type app struct {
 func Main() int {
 	env := processEnv()
 	env.AllowCoreDumps = noCoreDumps()
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	signals := make(chan os.Signal, 8)
-	env.CatchSignals = func() { catchSignals(signals) }
-	// A closed stdout is an error of a write, in every command.
-	signal.Ignore(syscall.SIGPIPE)
-
-	code := make(chan int, 1)
-	go func() { code <- Run(ctx, env, os.Args[1:]) }()
-	var first time.Time
-	for {
-		select {
-		case c := <-code:
-			return c
-		case s := <-signals:
-			switch {
-			case s == syscall.SIGPIPE: // the write has its error
-			case first.IsZero():
-				first = time.Now()
-				cancel(&interruptError{s})
-			case isSecond(s, time.Since(first)):
-				_, _ = env.Stderr.Write([]byte("error: stopped at once by a second signal\n"))
-				return exitInterrupted
-			}
-		}
-	}
+	return interrupt.Run(env.Stderr, func(ctx context.Context, catch func()) int {
+		env.CatchSignals = catch
+		return Run(ctx, env, os.Args[1:])
+	})
 }
 
 // Run runs blnkctl with args (without the program's name) and returns its exit
 // code. The end of ctx interrupts it; its cause says why.
 func Run(ctx context.Context, env *Env, args []string) int {
-	a := &app{env: env, out: &sink{w: env.Stdout}, exits: map[*cobra.Command]exits{}}
+	a := &app{env: env, out: &sink{w: env.Stdout}}
 	root := newRootCmd(a, args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -141,58 +116,16 @@ back.`,
 		root.AddCommand(make(a))
 	}
 	root.SetHelpCommand(help)
-	a.exits[root] = allExits()
 	return root
 }
 
 // brief marks a command that waits for nothing and changes nothing: a signal may
-// end it as it ends any program. Each signal that is caught costs a start some
-// 70 µs of 3 ms, mostly for the thread that gets it. Where one of its flags makes
-// it wait or change something, that part calls catchSignals.
+// end it as it ends any program. Where one of its flags makes it wait or change
+// something, that part calls catchSignals.
 func brief(cmd *cobra.Command) { annotate(cmd, briefMark, "") }
 
 func (a *app) catchSignals() {
 	if a.env.CatchSignals != nil {
 		a.env.CatchSignals()
 	}
-}
-
-// catchSignals asks for the signals that end a command, and for SIGPIPE, which
-// is ignored until then: a child would inherit that. A signal that was ignored
-// when blnkctl started (nohup, a background job of a shell) stays ignored.
-func catchSignals(c chan<- os.Signal) {
-	wanted := []os.Signal{syscall.SIGPIPE}
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) {
-			wanted = append(wanted, s)
-		}
-	}
-	signal.Notify(c, wanted...)
-}
-
-// sameSignal is how far apart two signals are that were sent on purpose.
-const sameSignal = 200 * time.Millisecond
-
-// isSecond says whether a further signal, so long after the first, means "now".
-// Some senders deliver one signal twice: timeout(1) to the child and to its
-// group, a closed terminal to the job and through its shell. None of them may
-// cut an undo short.
-func isSecond(s os.Signal, after time.Duration) bool {
-	return s != syscall.SIGHUP && after >= sameSignal
-}
-
-// An interruptError is the cause of a context that a signal ended.
-type interruptError struct{ signal os.Signal }
-
-// Error names the signal as kill(1) does.
-func (e *interruptError) Error() string {
-	switch e.signal {
-	case syscall.SIGINT:
-		return "interrupted (SIGINT)"
-	case syscall.SIGTERM:
-		return "interrupted (SIGTERM)"
-	case syscall.SIGHUP:
-		return "interrupted (SIGHUP)"
-	}
-	return "interrupted"
 }

@@ -84,12 +84,6 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
 	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
 	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation, after a person repaired things")
 	actions(cmd, "compromised", "server-down", "abort", "abandon")
-	a.exits[cmd] = exits{
-		exitOK: "", exitFailed: "", exitUsage: "", exitPutBack: "", exitHeld: "", exitAround: "",
-		exitStuck:       "a person is needed; the journal is kept; `rotate` continues, `rotate --abort` goes back",
-		exitCheck:       "the stores or the servers hold different keys, or a rotation that was put back waits for its next try",
-		exitInterrupted: "interrupted; before the first effect nothing is changed",
-	}
 	return cmd
 }
 
@@ -128,13 +122,6 @@ copy from. So a host that follows a key which others rotate in Vault says
 	o.addPlaces(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "`REF` to copy from, whatever key is live (default: the first --store)")
 	complete(cmd, "from", storeSchemeNames)
-	a.exits[cmd] = exits{
-		exitOK: "every store and server has the key, or had it before", exitFailed: "", exitUsage: "", exitPutBack: "",
-		exitHeld: "", exitAround: "",
-		exitStuck:       "a person is needed; the journal is kept; `sync` continues, `rotate --abort` goes back",
-		exitCheck:       "the source of truth is not the live key, and a copy is",
-		exitInterrupted: "interrupted; before the first effect nothing is changed",
-	}
 	return cmd
 }
 

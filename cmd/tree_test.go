@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
 // testEnv is an Env without a process around it: no terminal, no environment
@@ -29,7 +32,7 @@ func testEnv(t *testing.T, environ ...string) (env *Env, stdout, stderr *bytes.B
 func testApp(t *testing.T) (*app, *cobra.Command) {
 	t.Helper()
 	env, stdout, _ := testEnv(t)
-	a := &app{env: env, out: &sink{w: stdout}, exits: map[*cobra.Command]exits{}}
+	a := &app{env: env, out: &sink{w: stdout}}
 	return a, newRootCmd(a, nil)
 }
 
@@ -64,7 +67,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 				}
 			}
 			for line := range strings.Lines(stdout.String()) {
-				if len(line) > helpWidth+1 {
+				if len(line) > screen.Width+1 {
 					t.Errorf("%d columns: %s", len(line)-1, line)
 				}
 			}
@@ -124,7 +127,7 @@ func TestRunUsesItsEnvOnly(t *testing.T) {
 
 func TestInterruptedBeforeItBegan(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(&interruptError{})
+	cancel(&interrupt.Error{})
 	env, _, stderr := testEnv(t)
 	code := Run(ctx, env, []string{"keygen", "--store", "blnkjson:blnk.json"})
 	if code != exitInterrupted || !strings.HasPrefix(stderr.String(), "error: interrupted\n") {

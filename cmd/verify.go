@@ -13,6 +13,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
@@ -61,13 +62,6 @@ seen.`, proof.Agreeing),
 	_ = cmd.MarkFlagFilename("key-file")
 	completeChoice(cmd, "expect", opt.expect)
 	configured(cmd, "store", "server")
-	a.exits[cmd] = exits{
-		exitOK:          "every server answered as expected",
-		exitFailed:      "a key could not be read",
-		exitUsage:       "",
-		exitCheck:       "a server did not answer as expected, or not at all; secure mode is off",
-		exitInterrupted: "",
-	}
 	return cmd
 }
 
@@ -316,7 +310,7 @@ func (v *verdict) renderText(a *app, doc verifyJSON) error {
 		}
 		rows = append(rows, row)
 	}
-	if err := a.printTable(rows); err != nil {
+	if err := a.print(screen.Table(rows)); err != nil {
 		return err
 	}
 	rows = [][]string{{"KEY", "FINGERPRINT", "FROM"}}
@@ -330,5 +324,5 @@ func (v *verdict) renderText(a *app, doc verifyJSON) error {
 	if err := a.print("\n"); err != nil {
 		return err
 	}
-	return a.printTable(rows)
+	return a.print(screen.Table(rows))
 }

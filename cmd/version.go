@@ -25,7 +25,6 @@ func newVersionCmd(a *app) *cobra.Command {
 		RunE:  func(*cobra.Command, []string) error { return runVersion(a) },
 	}
 	brief(cmd)
-	a.exits[cmd] = exits{exitOK: "the version is printed", exitFailed: "the output could not be written", exitUsage: ""}
 	return cmd
 }
 

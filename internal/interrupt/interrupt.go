@@ -1,0 +1,87 @@
+// Package interrupt lets a signal end a command in order, and a second one at
+// once.
+package interrupt
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// An Error is the cause of a context that a signal ended.
+type Error struct{ Signal os.Signal }
+
+// Error names the signal as kill(1) does.
+func (e *Error) Error() string {
+	switch e.Signal {
+	case syscall.SIGINT:
+		return "interrupted (SIGINT)"
+	case syscall.SIGTERM:
+		return "interrupted (SIGTERM)"
+	case syscall.SIGHUP:
+		return "interrupted (SIGHUP)"
+	}
+	return "interrupted"
+}
+
+// Exit is the exit status of what a signal ended.
+const Exit = 130
+
+// Run calls do and returns what it returns. From the moment that do calls catch, the
+// first signal ends its context, with an *Error; a second one ends Run at once, with
+// a word on stderr, whatever do is at. A closed pipe is an error of a write.
+//
+// Until then a signal ends the process as it ends any program: each one that is
+// caught costs a start some 70 µs of 3 ms, mostly for the thread that gets it.
+func Run(stderr io.Writer, do func(ctx context.Context, catch func()) int) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	signals := make(chan os.Signal, 8)
+	signal.Ignore(syscall.SIGPIPE)
+	code := make(chan int, 1)
+	go func() { code <- do(ctx, func() { catch(signals) }) }()
+	var first time.Time
+	for {
+		select {
+		case c := <-code:
+			return c
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGPIPE: // the write has its error
+			case first.IsZero():
+				first = time.Now()
+				cancel(&Error{s})
+			case isSecond(s, time.Since(first)):
+				_, _ = io.WriteString(stderr, "error: stopped at once by a second signal\n")
+				return Exit
+			}
+		}
+	}
+}
+
+// catch asks for the signals that end a command, and for SIGPIPE, which is ignored
+// until then: a child would inherit that. A signal that was ignored at the start
+// (nohup, a background job of a shell) stays ignored.
+func catch(c chan<- os.Signal) {
+	wanted := []os.Signal{syscall.SIGPIPE}
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			wanted = append(wanted, s)
+		}
+	}
+	signal.Notify(c, wanted...)
+}
+
+// sameSignal is how far apart two signals are that were sent on purpose.
+const sameSignal = 200 * time.Millisecond
+
+// isSecond says whether a further signal, so long after the first, means "now".
+// Some senders deliver one signal twice: timeout(1) to the child and to its
+// group, a closed terminal to the job and through its shell. None of them may
+// cut an undo short.
+func isSecond(s os.Signal, after time.Duration) bool {
+	return s != syscall.SIGHUP && after >= sameSignal
+}
