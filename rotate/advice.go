@@ -39,11 +39,11 @@ func (r *run) end(state, cause error) *EndError {
 		e.Advice = append(e.Advice, r.why.Error())
 	}
 	switch {
-	case state == ErrUnrecorded:
+	case errors.Is(state, ErrUnrecorded):
 		e.Cause = fmt.Errorf("the key is live and proved, but that could not be recorded: %w", cause)
 		e.Help = "once that is mended: " + again + " (it only records)"
 		return e
-	case state == ErrUndone:
+	case errors.Is(state, ErrUndone):
 		e.Advice = append(e.Advice, "everything was put back: "+r.rec.live().Name()+" is in force, and that was proved")
 		if e.Help = help; r.why != nil {
 			e.Help = hint.Of(r.why)

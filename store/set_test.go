@@ -49,7 +49,7 @@ func newKey() secret.Key { return secret.New(rand.Text() + rand.Text()) }
 
 // write is what a caller does with a Set: put the key into every store, or put
 // everything back.
-func write(ctx context.Context, next secret.Key, shelves ...*shelf) (err error, problems []error) {
+func write(ctx context.Context, next secret.Key, shelves ...*shelf) (problems []error, err error) {
 	change := store.Change{New: next}
 	olds := map[string]secret.Key{}
 	for _, s := range shelves {
@@ -60,7 +60,7 @@ func write(ctx context.Context, next secret.Key, shelves ...*shelf) (err error, 
 	if err = change.Put(ctx); err != nil {
 		problems = change.PutBack(context.WithoutCancel(ctx))
 	}
-	return err, problems
+	return problems, err
 }
 
 var errDisk = errors.New("disk on fire")
@@ -78,7 +78,7 @@ func TestSetPutsBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			oldA, oldB := newKey(), newKey()
 			a, b := &shelf{name: "a", key: oldA}, &shelf{name: "b", key: oldB, put: c.put}
-			err, problems := write(t.Context(), newKey(), a, b)
+			problems, err := write(t.Context(), newKey(), a, b)
 			if !errors.Is(err, c.want) || len(problems) != 0 {
 				t.Fatalf("got %v, %v", err, problems)
 			}
@@ -93,7 +93,7 @@ func TestSetPutsBack(t *testing.T) {
 func TestSetLooksAfterAFailure(t *testing.T) {
 	next := newKey()
 	a := &shelf{name: "a", key: newKey(), put: func(s *shelf, next secret.Key) error { s.key = next; return errDisk }}
-	if err, _ := write(t.Context(), next, a); err != nil || !a.key.Equal(next) {
+	if _, err := write(t.Context(), next, a); err != nil || !a.key.Equal(next) {
 		t.Errorf("%v", err)
 	}
 }
@@ -112,7 +112,7 @@ func TestSetTellsWhatIsNotPutBack(t *testing.T) {
 		foreign.key = strange // somebody else, right behind our write
 		return nil
 	}
-	_, problems := write(t.Context(), next, created, stubborn, foreign)
+	problems, _ := write(t.Context(), next, created, stubborn, foreign)
 	text := fmt.Sprint(problems)
 	for _, want := range []string{
 		"shelf:created holds " + next.Fingerprint() + " now: it held none before",
@@ -143,7 +143,7 @@ func TestSetIsInterrupted(t *testing.T) {
 		cancel()
 		return nil
 	}
-	if err, problems := write(ctx, newKey(), a, b); !errors.Is(err, context.Canceled) || len(problems) != 0 {
+	if problems, err := write(ctx, newKey(), a, b); !errors.Is(err, context.Canceled) || len(problems) != 0 {
 		t.Errorf("%v, %v", err, problems)
 	}
 	if !a.key.Equal(oldA) || !b.key.Equal(oldB) {

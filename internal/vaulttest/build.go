@@ -26,7 +26,7 @@ const buildLimit = 30 * time.Minute
 func Program() (string, error) {
 	_, program, err := find(context.Background())
 	if err == nil && !built(program) {
-		err = errors.New("Vault's server is not built (make vault)")
+		err = errors.New("the server of Vault is not built (make vault)")
 	}
 	return program, err
 }
