@@ -225,7 +225,7 @@ func TestThrottled(t *testing.T) {
 	}
 	fails(t, err, vault.ErrThrottled, server.RootToken)
 	do(t, server, http.MethodDelete, "sys/quotas/rate-limit/tight", nil)
-	do(t, server, http.MethodPost, "sys/quotas/rate-limit/loose", map[string]any{"path": "kv1/", "rate": 2, "interval": "1s"})
+	do(t, server, http.MethodPost, "sys/quotas/rate-limit/loose", map[string]any{"path": "kv1/", "rate": 3, "interval": "1s"})
 	patient := as(t, server, server.RootToken).open("vault:" + place("kv1"))
 	at = put(t, patient, oldKey, "")
 	put(t, patient, newKey, at)
