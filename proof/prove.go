@@ -88,6 +88,26 @@ func (s *Server) proveLive(ctx context.Context, want, other secret.Key) (Verdict
 	}
 }
 
+// Once asks a single time for a key, and for a random one: no proof, but what is
+// wrong shows.
+func (s *Server) Once(ctx context.Context, key secret.Key) (Verdict, error) {
+	answer, err := s.Ask(ctx, key)
+	if answer == blnk.Nothing {
+		return Unknown, err
+	}
+	control, err := s.Ask(ctx, random())
+	switch {
+	case control == blnk.Nothing:
+		return Unknown, err
+	case control != blnk.Rejected:
+		return Open, nil
+	case answer == blnk.Live:
+		return Live, nil
+	default:
+		return Rejected, nil
+	}
+}
+
 // Each asks all servers at once, and gives their verdicts and reasons in order.
 func Each(servers []*Server, ask func(i int, s *Server) (Verdict, error)) ([]Verdict, []error) {
 	verdicts, reasons := make([]Verdict, len(servers)), make([]error, len(servers))

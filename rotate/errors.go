@@ -69,11 +69,13 @@ func (e *EndError) Unwrap() []error {
 	return []error{e.State, e.Cause}
 }
 
-// An interruption is an ErrInterrupted in the words of what interrupted.
-type interruption struct{ cause error }
+// A labelled error is, in its own words, also another one.
+type labelled struct {
+	error
+	is error
+}
 
-func (e *interruption) Error() string   { return e.cause.Error() }
-func (e *interruption) Unwrap() []error { return []error{ErrInterrupted, e.cause} }
+func (e *labelled) Unwrap() []error { return []error{e.is, e.error} }
 
 // interrupted is what a run ends with before the first effect when ctx is done.
 func interrupted(ctx context.Context) error {
@@ -81,7 +83,7 @@ func interrupted(ctx context.Context) error {
 	if cause == nil || errors.Is(cause, context.Canceled) {
 		return ErrInterrupted
 	}
-	return &interruption{cause}
+	return &labelled{cause, ErrInterrupted}
 }
 
 // oneLine makes an error fit for a list or a record: its first line, not too

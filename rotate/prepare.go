@@ -82,8 +82,14 @@ func (r *run) findDue(ctx context.Context, p *Plan) error {
 	p.Stores = r.Set.SwappersFirst().Names() // a store may know only now whether it swaps
 	p.Current, p.Old = current, current.Fingerprint()
 	r.report.Old = p.Old
-	if p.Due, err = r.due(ctx, current); err != nil || !p.Due.Yes {
+	p.Due, err = r.due(ctx, current)
+	switch {
+	case err != nil || p.Due.Waiting:
 		return err
+	case p.Due.Adopt: // the clock starts for a key that is proved, and that a rotation could replace
+		return r.before(ctx, p, true)
+	case !p.Due.Yes:
+		return r.stillLive(ctx, current)
 	}
 	err = r.Set.CheckPut(ctx)
 	if err == nil && r.in.Compromised {
@@ -98,9 +104,11 @@ func (r *run) findDue(ctx context.Context, p *Plan) error {
 // before is what the stores and the caller have to say and to object, and, beside
 // that, the proof that the current key is live everywhere.
 func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
-	said, err := r.Set.Remarks(ctx)
-	if err != nil {
-		return err
+	var said []string
+	if p.Due.Yes {
+		if said, err = r.Set.Remarks(ctx); err != nil {
+			return err
+		}
 	}
 	proving, cancel := context.WithCancel(ctx)
 	defer cancel()

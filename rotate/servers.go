@@ -48,6 +48,24 @@ func (r *run) proveLive(ctx context.Context, key secret.Key) error {
 	return nil
 }
 
+// stillLive asks every server once about a key that is not replaced now, so that
+// a wrong one does not go unnoticed until it is due. Silence is no fault yet.
+func (r *run) stillLive(ctx context.Context, key secret.Key) error {
+	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
+		return s.Once(ctx, key)
+	})
+	for i, s := range r.Servers {
+		err := notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name()))
+		if verdicts[i] != proof.Unknown && err != nil {
+			return &labelled{err, ErrNotLive}
+		}
+		if err != nil {
+			r.note("%v", err)
+		}
+	}
+	return nil
+}
+
 // notLive says what a server lacks before the first effect, and nil where it has
 // the key of a store.
 func notLive(s *proof.Server, v proof.Verdict, reason error, of string) error {
