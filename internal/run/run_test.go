@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -160,6 +161,7 @@ func TestDaemonLeftBehind(t *testing.T) {
 // members that outlive the command; a daemon outside of it lives on.
 func TestTimeoutEndsTheGroup(t *testing.T) {
 	t.Parallel()
+	var all sync.WaitGroup // all wait: at once, whatever -parallel says
 	for _, c := range []struct {
 		name, text string
 		signal     string
@@ -170,27 +172,26 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 		{"child outlives", "(trap '' TERM; exec sleep 300) & echo $!; trap 'exit 7' TERM; wait; wait", "", 7},
 		{"stopped", "sleep 300 & echo $!; kill -STOP $!; kill -STOP $$; wait", "terminated", -1},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+		all.Go(func() {
 			cmd := sh(c.text)
 			cmd.Timeout, cmd.Grace = 2*time.Second, 2*time.Second // far more than a shell takes to get there
 			res, err := cmd.Run(t.Context())
 			if !res.TimedOut || res.Signal != c.signal || res.Exit != c.exit {
-				t.Errorf("got %+v, want a time-out, signal %q, exit %d", res, c.signal, c.exit)
+				t.Errorf("%s: got %+v, want a time-out, signal %q, exit %d", c.name, res, c.signal, c.exit)
 			}
 			if want := "run sh: timed out after 2s"; err == nil || err.Error() != want {
-				t.Errorf("error %v, want %s", err, want)
+				t.Errorf("%s: error %v, want %s", c.name, err, want)
 			}
 			pid, err := strconv.Atoi(strings.TrimSpace(res.Output))
 			if err != nil {
-				t.Fatal(err)
-			}
-			if !dies(t, pid) {
+				t.Errorf("%s: %v", c.name, err)
+			} else if !dies(t, pid) {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
-				t.Error("a member of the group lives on")
+				t.Errorf("%s: a member of the group lives on", c.name)
 			}
 		})
 	}
+	all.Wait()
 }
 
 func TestTimeoutLeavesOtherGroups(t *testing.T) {
