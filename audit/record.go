@@ -18,6 +18,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
+	"strconv"
 	"time"
 
 	"github.com/blnkctl/blnkctl/secret"
@@ -119,4 +122,17 @@ func decode(line []byte) (r Record, intact bool, err error) {
 func isSealed(line []byte) bool {
 	cut := len(line) - hashLength
 	return cut > 0 && bytes.HasPrefix(line[cut:], []byte(hashBefore)) && bytes.HasSuffix(line, []byte(hashAfter))
+}
+
+// Who says on which host this is, and who the user with a number is.
+func Who(uid int) (host, name string) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return host, "user " + strconv.Itoa(uid)
+	}
+	return host, u.Username
 }

@@ -14,26 +14,26 @@ func (a *app) canAsk() bool {
 	return a.env.StdinTTY && a.env.StderrTTY && !a.global.noInput
 }
 
-// confirm asks a question that wants yes or no; anything but y or yes is no.
+// confirm asks a question that wants yes or no; anything but y or yes is an error.
 // flag is what answers it where there is nobody to ask.
-func (a *app) confirm(ctx context.Context, question, flag string) (bool, error) {
+func (a *app) confirm(ctx context.Context, question, flag string) error {
 	if !a.canAsk() {
-		return false, usage("say it with "+flag, "cannot ask %q: no terminal", question)
+		return usage("say it with "+flag, "cannot ask %q: no terminal", question)
 	}
 	_, _ = fmt.Fprintf(a.env.Stderr, "%s [y/N] ", question)
 	line, err := await(ctx, func() (string, error) { return bufio.NewReader(a.env.Stdin).ReadString('\n') })
 	if ctx.Err() != nil {
 		_, _ = io.WriteString(a.env.Stderr, "\n")
-		return false, err
+		return err
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return false, fmt.Errorf("read the answer: %w", err)
+		return fmt.Errorf("read the answer: %w", err)
 	}
 	switch strings.ToLower(strings.TrimSpace(line)) {
 	case "y", "yes":
-		return true, nil
+		return nil
 	}
-	return false, nil
+	return errors.New("not confirmed; nothing is changed")
 }
 
 // askHidden asks for a secret, which is not shown while it is typed. The caller

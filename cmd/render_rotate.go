@@ -72,7 +72,7 @@ func (w *work) confirmPlan(ctx context.Context, p rotate.Plan) error {
 	if w.intent.Event == rotate.Sync {
 		question = "Sync now?"
 	}
-	return w.mustConfirm(ctx, question, "--yes")
+	return w.confirm(ctx, question, "--yes")
 }
 
 // planText is the plan for people, 80 columns wide as far as the names allow;
@@ -232,43 +232,25 @@ func shortTime(d time.Duration) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// rotateJSON is the document of -o json.
-type rotateJSON struct {
-	Result   rotate.Outcome       `json:"result"`
-	Rotation string               `json:"rotation"`
-	Old      string               `json:"old"`
-	New      string               `json:"new"`
-	Servers  []rotate.ServerState `json:"servers"`
-	Steps    []stepJSON           `json:"steps"`
-	Warnings []string             `json:"warnings"`
-	Error    string               `json:"error,omitempty"`
-	Why      string               `json:"why,omitempty"` // of not_due and adopted
-}
-
-type stepJSON struct {
-	Name string  `json:"name"`
-	MS   float64 `json:"ms"`
-}
-
-func toJSON(r rotate.Report, err error) rotateJSON {
-	doc := rotateJSON{
-		Result: r.Outcome, Rotation: r.Rotation, Old: r.Old, New: r.New, Why: r.Due.Why,
-		Servers: append([]rotate.ServerState{}, r.Servers...), Warnings: append([]string{}, r.Warnings...), Steps: []stepJSON{},
-	}
-	for _, s := range r.Steps {
-		doc.Steps = append(doc.Steps, stepJSON{s.Name, float64(s.Duration.Microseconds()) / 1000})
-	}
+// printReport prints the document of -o json.
+func (a *app) printReport(r rotate.Report, err error) error {
+	r.Servers, r.Steps, r.Warnings = append([]rotate.ServerState{}, r.Servers...), append([]rotate.StepTime{}, r.Steps...), append([]string{}, r.Warnings...)
+	doc := struct {
+		rotate.Report
+		Error string `json:"error,omitempty"`
+		Why   string `json:"why,omitempty"` // of not_due and adopted
+	}{Report: r, Why: r.Due.Why}
 	if err != nil {
 		doc.Error = err.Error()
 	}
-	return doc
+	return a.printJSON(doc)
 }
 
 // renderUnopened prints the document of a rotation that could not be opened. An
 // error of usage has none, here as in every command.
 func (w *work) renderUnopened(err error) error {
 	if code, _ := judge(err); w.json() && code != exitUsage && w.intent.Event == rotate.Rotate {
-		_ = w.printJSON(toJSON(rotate.Report{Outcome: rotate.Refused}, err)) // err matters more
+		_ = w.printReport(rotate.Report{Outcome: rotate.Refused}, err) // err matters more
 	}
 	return err
 }
@@ -276,7 +258,7 @@ func (w *work) renderUnopened(err error) error {
 // renderReport prints what came of a run, and turns its error into an exit code.
 func (w *work) renderReport(r rotate.Report, err error) error {
 	if w.json() {
-		_ = w.printJSON(toJSON(r, err)) // lostOutput says it, with the right code
+		_ = w.printReport(r, err) // lostOutput says it, with the right code
 	} else if nothing := r.Outcome == rotate.NotDue || r.Outcome == rotate.InSync; !r.Due.Waiting && (!nothing || !w.global.quiet) {
 		_ = w.print(screen.Clean(resultText(r))) // with -q, cron sends no mail where there was nothing to do
 	}

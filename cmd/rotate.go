@@ -3,20 +3,16 @@ package cmd
 import (
 	"context"
 	"errors"
-	"os"
-	"os/user"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
-	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
@@ -208,14 +204,14 @@ type work struct {
 	folder   *state.Target // of this target
 	target   *target.Target
 	open     *rotate.Open // the rotation that the journal says is open, or nil
-	keys     *keyring
+	keys     *run.Keys
 	progress *progress
 }
 
 // runRotation is rotate and sync: what the flags name is opened, the engine runs,
 // and its report is rendered.
 func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
-	w := &work{app: a, rotateOptions: o, keys: &keyring{}, progress: &progress{app: a}}
+	w := &work{app: a, rotateOptions: o, keys: &run.Keys{}, progress: &progress{app: a}}
 	if err := w.openTarget(ctx); err != nil {
 		return w.renderUnopened(err)
 	}
@@ -271,7 +267,7 @@ func (w *work) openTarget(ctx context.Context) error {
 	}
 	switch {
 	case w.open != nil:
-		w.keys.add(w.open.Keys...)
+		w.keys.Add(w.open.Keys...)
 		spec = spec.Over(w.open.Target, func(flag string) bool { return given(w.cmd, flag) })
 	case (w.abort || w.abandon) && !given(w.cmd, "store"):
 		if err := w.refuseOtherEnd(set[0]); err != nil {
@@ -362,21 +358,24 @@ func (w *work) openMaster(ref string, spec target.Spec) (store.Store, store.Copy
 
 func (w *work) openRestart(ref string, spec target.Spec) (target.Driver, error) {
 	return w.openDriver(ref, restart.Options{
-		Dir: spec.Dir, Mask: w.keys.all, Say: w.progress.instruct, Lock: w.folder.RestartLock(),
+		Dir: spec.Dir, Mask: w.keys.All, Say: w.progress.instruct, Lock: w.folder.RestartLock(),
 	})
 }
 
 // surroundings are what the engine needs besides the target.
 func (w *work) surroundings() (rotate.Intent, rotate.Env) {
-	log := audit.Open(w.state.Path(), w.env.Now)
+	host, user := audit.Who(w.env.UID)
 	env := rotate.Env{
-		Lock: w.lock, Recorder: log, Now: w.env.Now, Host: hostName(), User: userName(w.env.UID),
+		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Host: host, User: user,
 		Named: w.named(), Stores: target.FlagArgs("--store", w.spec.Stores),
 		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
-			return w.before(ctx, log, current)
+			w.keys.Add(current)
+			found, err := w.look.Before(ctx, current)
+			return rotate.Findings(found), err
 		},
-		Why:     func(ctx context.Context) error { return w.look.Why(ctx, w.keys.all()) },
-		Observe: w.look.Restart, Progress: w.progress.event,
+		Observe:  w.look.Restart,
+		Why:      func(ctx context.Context) error { return w.look.Why(ctx, w.keys.All()) },
+		Progress: w.progress.event,
 	}
 	intent := w.intent
 	if intent.Event == rotate.Rotate {
@@ -388,38 +387,16 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 	return intent, env
 }
 
-// lock keeps away other rotations of the target, and everybody who works on
-// the same files whatever state folder they have. A dry run makes no lock file.
-// Under the lock, no other target's rotation can begin that has one of the stores.
+// lock keeps everybody else away. Under it, no other target's rotation can begin
+// that has one of the stores.
 func (w *work) lock(ctx context.Context) (unlock func(), err error) {
-	take := w.folder.Lock
-	if w.dryRun {
-		take = w.folder.LockExisting
-	}
-	folder, err := take(ctx, w.lockTimeout)
-	if err != nil {
-		return nil, waitLonger(err)
-	}
-	places, err := w.target.Set.Lock(ctx, w.lockTimeout)
-	if err != nil {
-		folder()
-		return nil, waitLonger(err)
-	}
-	unlock = func() { places(); folder() }
-	if w.open == nil && !w.abandon {
-		if err := w.refuseOverlap(&w.places, w.state, w.folder, w.target.Set); err != nil {
+	unlock, err = rotate.Lock(ctx, w.folder, w.target.Set, w.lockTimeout, w.dryRun)
+	if err == nil && w.open == nil && !w.abandon {
+		if err = w.refuseOverlap(&w.places, w.state, w.folder, w.target.Set); err != nil {
 			unlock()
-			return nil, err
 		}
 	}
-	return unlock, nil
-}
-
-func waitLonger(err error) error {
-	if as[*flock.HeldError](err) {
-		return hint.Add(err, "--lock-timeout 5m waits that long for it")
-	}
-	return err
+	return unlock, err
 }
 
 // refuseOverlap refuses stores that belong to the open rotation of another target.
@@ -431,45 +408,11 @@ func (a *app) refuseOverlap(p *places, dir *state.Dir, own *state.Target, set st
 	})
 }
 
-// before checks what the engine leaves to its caller: the restart, the records, and
-// whether the stores reach the processes. What is stopped is no fault where the
-// person said so: the restart starts it.
-func (w *work) before(ctx context.Context, log *audit.Log, current secret.Key) (found rotate.Findings, err error) {
-	w.keys.add(current)
-	err = w.target.CheckDrivers(ctx, func(err error) bool {
-		stopped := errors.Is(err, restart.ErrStopped) && w.intent.ServerDown
-		if stopped {
-			found.Remarks = append(found.Remarks, err.Error()+"; the restart starts it")
-		}
-		return stopped
-	})
-	for _, c := range w.target.Copies {
-		if err == nil {
-			err = c.Check(ctx)
-		}
-	}
-	if err == nil {
-		err = w.folder.Check()
-	}
-	if err == nil {
-		err = log.Check()
-	}
-	if err != nil {
-		return found, err
-	}
-	seen, err := w.look.Before(ctx, current)
-	found.Remarks, found.Cautions = append(found.Remarks, seen.Remarks...), seen.Cautions
-	return found, err
-}
-
 func (w *work) newKey() (secret.Key, error) {
 	key, err := keygen.ForUse(keygen.SecretKey, keygen.Format(w.format.value), w.bits)
-	w.keys.add(key)
+	w.keys.Add(key)
 	return key, err
 }
-
-// errDeclined: a person answered the plan with no.
-var errDeclined = errors.New("not confirmed; nothing is changed")
 
 // confirmAbandon lets a person at the terminal decide what the servers cannot
 // prove. --yes does not: it was typed before anybody knew why.
@@ -479,47 +422,6 @@ func (w *work) confirmAbandon(ctx context.Context) func(error) error {
 	}
 	return func(why error) error {
 		w.warn("%v", why)
-		return w.mustConfirm(ctx, "Forget the open rotation all the same?", "a terminal")
+		return w.confirm(ctx, "Forget the open rotation all the same?", "a terminal")
 	}
-}
-
-func (w *work) mustConfirm(ctx context.Context, question, flag string) error {
-	yes, err := w.confirm(ctx, question, flag)
-	if err == nil && !yes {
-		err = errDeclined
-	}
-	return err
-}
-
-// A keyring holds the keys that must not show in the output of commands.
-type keyring struct {
-	mu   sync.Mutex
-	keys []secret.Key
-}
-
-func (k *keyring) add(keys ...secret.Key) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.keys = append(k.keys, keys...)
-}
-
-func (k *keyring) all() []secret.Key {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return slices.Clone(k.keys)
-}
-
-func hostName() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return "unknown host"
-	}
-	return name
-}
-
-func userName(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return u.Username
-	}
-	return "user " + strconv.Itoa(uid)
 }

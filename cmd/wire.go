@@ -156,7 +156,8 @@ func (a *app) openDriver(ref string, opt restart.Options) (target.Driver, error)
 		return target.Driver{}, fail(exitUsage, err, "")
 	}
 	return target.Driver{
-		Restarter: driver, WorkersProved: scheme.WorkersProved, Polls: scheme.Polls, AtWork: restart.ErrAtWork,
+		Restarter: driver, WorkersProved: scheme.WorkersProved, Polls: scheme.Polls,
+		AtWork: restart.ErrAtWork, Stopped: restart.ErrStopped,
 	}, nil
 }
 

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
+	"time"
 
+	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/state"
@@ -164,6 +166,27 @@ func load(s target.State, named string) (rec *record, err error) {
 		help = "finish it with the blnkctl that began it; or, " + help
 	}
 	return rec, hint.Add(err, "%s", help)
+}
+
+// Lock keeps away other rotations of the target, and everybody who works on the same
+// files whatever state folder they have. existing: no lock file is made.
+func Lock(ctx context.Context, t *state.Target, set store.Set, wait time.Duration, existing bool) (unlock func(), err error) {
+	take := t.Lock
+	if existing {
+		take = t.LockExisting
+	}
+	own, err := take(ctx, wait)
+	if err == nil {
+		var places func()
+		if places, err = set.Lock(ctx, wait); err == nil {
+			return func() { places(); own() }, nil
+		}
+		own()
+	}
+	if _, held := errors.AsType[*flock.HeldError](err); held {
+		err = hint.Add(err, "--lock-timeout 5m waits that long for it")
+	}
+	return nil, err
 }
 
 // Elsewhere are the open rotations of other targets than own (nil for none). A

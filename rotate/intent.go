@@ -2,6 +2,7 @@ package rotate
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/blnkctl/blnkctl/audit"
@@ -165,23 +166,24 @@ const (
 // A Report is what a run did: text, JSON, audit record and exit code are made of
 // it. It is filled as far as the run came, also beside an error.
 type Report struct {
-	Outcome  Outcome
-	Rotation string // "" where none was begun
-	Old, New string // fingerprints; "" for none or a weak one
-	Servers  []ServerState
-	Steps    []StepTime
+	Outcome  Outcome       `json:"result"`
+	Rotation string        `json:"rotation"` // "" where none was begun
+	Old      string        `json:"old"`      // fingerprint; "" for none or a weak key
+	New      string        `json:"new"`
+	Servers  []ServerState `json:"servers"`
+	Steps    []StepTime    `json:"steps"`
 	// Warnings are what a person should know. Incomplete says that one of them is
 	// about something that failed beside a proved rotation (exit code 8).
-	Warnings   []string
-	Incomplete bool
+	Warnings   []string `json:"warnings"`
+	Incomplete bool     `json:"-"`
 	// Unwritten are the write-only copies that could not be written.
-	Unwritten []string
-	Due       Due
+	Unwritten []string `json:"-"`
+	Due       Due      `json:"-"`
 	// Outputs are what commands printed that failed. Compromised says that the old
 	// key was known to others. Help is what to do where the report is Incomplete.
-	Outputs     []string
-	Compromised bool
-	Help        string
+	Outputs     []string `json:"-"`
+	Compromised bool     `json:"-"`
+	Help        string   `json:"-"`
 }
 
 // A ServerState is what one server accepted in the end.
@@ -197,6 +199,14 @@ type ServerState struct {
 type StepTime struct {
 	Name     string
 	Duration time.Duration
+}
+
+// MarshalJSON writes milliseconds.
+func (s StepTime) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name string  `json:"name"`
+		MS   float64 `json:"ms"`
+	}{s.Name, float64(s.Duration.Microseconds()) / 1000})
 }
 
 // Progress is something that happens: a step begins, ends well or fails; or a note

@@ -113,13 +113,11 @@ func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 	proving, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var beside sync.WaitGroup
-	if r.env.Before != nil {
-		beside.Go(func() {
-			if p.Findings, err = r.env.Before(ctx, p.Current); err != nil {
-				cancel() // what the servers say is beside the point
-			}
-		})
-	}
+	beside.Go(func() {
+		if p.Findings, err = r.check(ctx, p.Current); err != nil {
+			cancel() // what the servers say is beside the point
+		}
+	})
 	var unproved error
 	if prove {
 		unproved = r.proveLive(proving, p.Current)
@@ -127,6 +125,27 @@ func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 	beside.Wait()
 	p.Remarks = append(said, p.Remarks...)
 	return cmp.Or(err, unproved)
+}
+
+// check asks whether everything could work that a rotation needs besides its stores
+// and servers.
+func (r *run) check(ctx context.Context, current secret.Key) (found Findings, err error) {
+	remarks, err := r.CheckDrivers(ctx, r.in.ServerDown)
+	for _, c := range r.Copies {
+		if err == nil {
+			err = c.Check(ctx)
+		}
+	}
+	for _, able := range []any{r.State, r.env.Recorder} {
+		if c, ok := able.(interface{ Check() error }); ok && err == nil {
+			err = c.Check()
+		}
+	}
+	if err == nil && r.env.Before != nil {
+		found, err = r.env.Before(ctx, current)
+	}
+	found.Remarks = append(remarks, found.Remarks...)
+	return found, err
 }
 
 // due says whether the current key is to be replaced now.

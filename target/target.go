@@ -134,6 +134,8 @@ type Driver struct {
 	// earlier run has not ended: what it will do to the servers is not known, so
 	// that nothing is written or proved before it has.
 	AtWork error
+	// Stopped is the error of a Check of what does not run; Restart would start it.
+	Stopped error
 }
 
 // A locator is a Restarter that knows where the restarted server can be asked:
@@ -312,7 +314,7 @@ func (t *Target) local(ctx context.Context, repair func() error) ([]string, erro
 	}
 	if errors.Is(err, ErrNoServer) {
 		// A driver that knows no server may know why.
-		if fault := t.CheckDrivers(ctx, nil); fault != nil {
+		if _, fault := t.CheckDrivers(ctx, false); fault != nil {
 			return nil, fault
 		}
 	}
@@ -324,19 +326,23 @@ func (t *Target) local(ctx context.Context, repair func() error) ([]string, erro
 	return nil, err
 }
 
-// CheckDrivers asks the drivers whether they could work. An error that excuse
-// takes is none.
-func (t *Target) CheckDrivers(ctx context.Context, excuse func(error) bool) error {
+// CheckDrivers asks the drivers whether they could work. down: what does not run
+// is no fault, but a remark.
+func (t *Target) CheckDrivers(ctx context.Context, down bool) (remarks []string, err error) {
 	for _, d := range t.Drivers {
 		c, ok := d.Restarter.(checker)
 		if !ok {
 			continue
 		}
-		if err := c.Check(ctx); err != nil && (excuse == nil || !excuse(err)) {
-			return fmt.Errorf("restart with '%s': %w", d, err)
+		err := c.Check(ctx)
+		switch {
+		case down && d.Stopped != nil && errors.Is(err, d.Stopped):
+			remarks = append(remarks, err.Error()+"; the restart starts it")
+		case err != nil:
+			return remarks, fmt.Errorf("restart with '%s': %w", d, err)
 		}
 	}
-	return nil
+	return remarks, nil
 }
 
 // Config is the text of the first blnk.json among the stores, and its path; nil
