@@ -90,7 +90,7 @@ func leftovers(ts *testscript.TestScript, file string) []string {
 			if strings.Contains(string(data), `"blnkjson:`+file+`#`) {
 				found = append(found, path)
 			}
-		case name == ".history.blnkctl.tmp", name == ".audit.head.blnkctl.tmp": // there is no key in them
+		case name == ".facts.blnkctl.tmp", name == ".audit.head.blnkctl.tmp": // there is no key in them
 		case strings.HasSuffix(name, ".blnkctl.tmp"), strings.HasSuffix(name, ".copy"):
 			found = append(found, path)
 		}

@@ -33,7 +33,7 @@ const (
 	lockName    = "lock"
 	restartName = "restart"
 	journalName = "journal"
-	historyName = "history"
+	historyName = "facts" // its name on the disk, which other programs read
 
 	// sealVersion is raised when a file of the state can no longer be read by
 	// older versions.

@@ -85,7 +85,7 @@ func TestDamagedJournal(t *testing.T) {
 	check("twice", append(bytes.Clone(whole), whole...), state.ErrDamaged)
 	check("zeros", make([]byte, len(whole)), state.ErrDamaged)
 	check("by hand", []byte(`{"new":"`+keyText+`"}`), state.ErrDamaged)
-	check("of the history", bytes.Replace(whole, []byte("journal"), []byte("history"), 1), state.ErrDamaged)
+	check("of the history", bytes.Replace(whole, []byte("journal"), []byte("facts"), 1), state.ErrDamaged)
 	check("next version", bytes.Replace(whole, []byte(" 1 "), []byte(" 2 "), 1), state.ErrOtherVersion)
 	check("next version, other form", []byte("blnkctl journal 2 zstd\n\x00\x01"), state.ErrOtherVersion)
 	if err := os.WriteFile(path, whole, 0o600); err != nil {
@@ -253,7 +253,7 @@ func TestHistoryRoundTrip(t *testing.T) {
 	if got, err := target.LoadHistory(); !reflect.DeepEqual(got, want) || err != nil {
 		t.Errorf("LoadHistory = %+v, %v; want %+v", got, err, want)
 	}
-	path := filepath.Join(target.Path(), "history")
+	path := filepath.Join(target.Path(), "facts")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -339,7 +339,7 @@ func TestJournalThatCannotBeRead(t *testing.T) {
 	path := filepath.Join(target.Path(), "journal")
 	for name, put := range map[string]func() error{
 		"fifo": func() error { return syscall.Mkfifo(path, 0o600) },
-		"link": func() error { return os.Symlink("history", path) },
+		"link": func() error { return os.Symlink("facts", path) },
 		"huge": func() error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) },
 	} {
 		if err := put(); err != nil {
