@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // An Env is everything that a command takes from the process it runs in.
@@ -52,7 +54,7 @@ func processEnv() *Env {
 		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
 		Environ:   os.Environ(),
-		Getwd:     os.Getwd,
+		Getwd:     getwd,
 		UID:       os.Geteuid(),
 		Now:       time.Now,
 	}
@@ -60,6 +62,12 @@ func processEnv() *Env {
 		env.ReadHidden = readHidden
 	}
 	return env
+}
+
+// getwd is os.Getwd, whose folder may have been removed.
+func getwd() (string, error) {
+	dir, err := os.Getwd()
+	return dir, hint.Add(err, "cd to a folder that is there, and run this again")
 }
 
 // Lookup finds a variable of the environment; of several of the same name the
