@@ -27,7 +27,7 @@ build: need-go ## build ./blnkctl
 # Static programs start faster, and scripts start thousands.
 test: need-go ## run all tests; what is missing for some is named first
 	@$(GO) run ./internal/blnktest/needs/list
-	CGO_ENABLED=0 $(GO) test ./...
+	CGO_ENABLED=0 $(GO) test -timeout=20m ./... # enough for containers on a busy machine
 	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test ./..."; $(GO) -C $$m test ./...; done
 
 race: need-go need-cc ## run all tests with the race detector
