@@ -20,6 +20,9 @@ const (
 	// unmoved is how long systemd may go on telling of the process from before
 	// a restart that it called done.
 	unmoved = 5 * time.Second
+	// On a machine so busy that a look takes seconds, time alone tells nothing:
+	// fewLooks must have told of the process from before, sameLooks of the new one.
+	fewLooks, sameLooks = 5, 3
 	// tries is how often systemd itself may start a unit again (Restart=) before
 	// it counts as one that does not stay up: it may go on for ever.
 	tries = 3
@@ -156,6 +159,8 @@ type watch struct {
 	pid   int       // the main process that runs now
 	start int64     // and when it was started
 	since time.Time // and since when it is watched
+	same  int       // looks that told of it
+	looks int       // that told of the one from before
 }
 
 // look says whether the unit runs anew, and has for long enough; or what is
@@ -177,15 +182,16 @@ func (w *watch) look(st unitState, now time.Time) (up bool, fault *unitError) {
 	}
 	switch {
 	case st.Started <= w.before.Started || st.MainPID == 0:
-		if now.Sub(w.begun) > unmoved {
+		if w.looks++; w.looks > fewLooks && now.Sub(w.begun) > unmoved {
 			return false, st.fault("was not restarted, although systemctl ended with exit status 0: its main process is still that from before")
 		}
 		return false, nil
 	case st.MainPID != w.pid || st.Started != w.start:
-		w.pid, w.start, w.since = st.MainPID, st.Started, now
+		w.pid, w.start, w.since, w.same = st.MainPID, st.Started, now, 1
 		return false, nil
 	}
-	return now.Sub(w.since) >= settled, nil
+	w.same++
+	return w.same >= sameLooks && now.Sub(w.since) >= settled, nil
 }
 
 // explained makes the error of units that did not come back, with what systemd
