@@ -108,17 +108,6 @@ func (s *Server) Revoke(ctx context.Context, token string) error {
 	return err
 }
 
-// AwaitExpiry returns when Vault no longer knows the token.
-func (s *Server) AwaitExpiry(ctx context.Context, token string) error {
-	for {
-		status, _, err := s.Call(ctx, token, http.MethodGet, "auth/token/lookup-self", nil)
-		if err != nil || status == http.StatusForbidden {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // Env is the environment of somebody who uses this server with a token, "" for
 // none: the variables that Vault's own client reads, and a home folder.
 func (s *Server) Env(home, token string) []string {

@@ -182,7 +182,7 @@ func TestFailures(t *testing.T) {
 			"command:blnk: write: run sh: exit status 4: no: [redacted]", nil},
 		{"write tells the old key", command.Spec{Read: good.Read, Write: sh("cat >/dev/null; echo was $(cat '%s/value'); exit 4", dir)},
 			"command:blnk: write: run sh: exit status 4: was [redacted]", nil},
-		{"write hangs", command.Spec{Read: good.Read, Write: hang, Timeout: 50 * time.Millisecond}, "command:blnk: write: run sleep: timed out", nil},
+		{"write hangs", command.Spec{Read: good.Read, Write: hang, Timeout: 2 * time.Second}, "command:blnk: write: run sleep: timed out", nil},
 		{"write reads nothing", command.Spec{Read: good.Read, Write: []string{"true"}}, "did not read the key from its stdin", nil},
 		{"write does nothing", command.Spec{Read: good.Read, Write: sh("cat >/dev/null")}, "the read command prints another key", nil},
 		{"read back fails", command.Spec{Read: good.Read, Write: sh("cat >/dev/null; rm '%s/value'", dir)},
