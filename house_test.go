@@ -162,6 +162,9 @@ func checkState(s *source) []string {
 		}
 		for _, spec := range g.Specs {
 			v := spec.(*ast.ValueSpec)
+			if sel, ok := v.Type.(*ast.SelectorExpr); ok && sel.Sel.Name == "FS" {
+				continue // embedded files cannot be written to
+			}
 			for _, name := range v.Names {
 				vars[name.Name] = v
 			}

@@ -14,50 +14,13 @@ import (
 )
 
 func newAuditCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "audit",
-		Short: "Show and check the record of all rotations",
-		Long: `Show and check the record of all rotations.
-
-Every attempt is recorded in the state folder with its outcome. Each record
-holds the hash of the one before, so that a changed and a missing one are
-noticed.`,
-		Args: cobra.ArbitraryArgs,
-		RunE: runGroup,
-	}
-	cmd.AddCommand(newAuditLogCmd(a), newAuditVerifyCmd(a))
-	return cmd
-}
-
-func newAuditLogCmd(a *app) *cobra.Command {
 	var last int
-	cmd := &cobra.Command{
-		Use:     "log [flags]",
-		Short:   "Show the record, newest last",
-		Long:    "Show the record, newest last. With -o json all of it is shown.",
-		Example: "  blnkctl audit log -n 10\n  blnkctl audit log -o json",
-		Args:    noArgs,
-		RunE:    func(*cobra.Command, []string) error { return runAuditLog(a, last) },
-	}
-	cmd.Flags().IntVarP(&last, "lines", "n", 0, "show only the last `number` of records; 0 shows all")
-	configured(cmd)
-	return cmd
-}
-
-func newAuditVerifyCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "verify [flags]",
-		Short: "Check that the record is whole and unchanged",
-		Long: `Check that the record is whole and unchanged, and name the first bad line.
-
-A changed record, a gap and a cut-off end are told apart. Somebody who may write
-to the state folder can make a whole new record; a copy of its last hash, kept
-elsewhere, would show that.`,
-		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return runAuditVerify(a) },
-	}
-	configured(cmd)
-	return cmd
+	show := newCmd("audit", "log [flags]", func(*cobra.Command) error { return runAuditLog(a, last) })
+	show.Flags().IntVarP(&last, "lines", "n", 0, "show only the last `number` of records; 0 shows all")
+	configured(show)
+	verify := newCmd("audit", "verify [flags]", func(*cobra.Command) error { return runAuditVerify(a) })
+	configured(verify)
+	return newGroup("audit", show, verify)
 }
 
 func (a *app) openAudit() (*audit.Log, error) {

@@ -15,28 +15,12 @@ import (
 )
 
 func newConfigCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "config",
-		Short: "Show the configuration, and what a store demands",
-		Args:  cobra.ArbitraryArgs,
-		RunE:  runGroup,
-	}
-	cmd.AddCommand(newConfigShowCmd(a), newConfigPolicyCmd(a))
-	return cmd
+	return newGroup("config", newConfigShowCmd(a), newConfigPolicyCmd(a))
 }
 
 func newConfigShowCmd(a *app) *cobra.Command {
 	var p places
-	cmd := &cobra.Command{
-		Use:   "show [flags]",
-		Short: "Show what is in force, and where each value comes from",
-		Long: `Shows the values that a bare "blnkctl rotate" would work with, and where each of
-them comes from: a flag, a BLNKCTL_ variable, the configuration file, or the
-default. A value from the file is shown as it stands there; relative paths in it
-start in the file's folder.`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runConfigShow(cmd, a) },
-	}
+	cmd := newCmd("config", "show [flags]", func(cmd *cobra.Command) error { return runConfigShow(cmd, a) })
 	p.addStores(cmd, "`REF` of a place that holds the key")
 	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF` of what restarts server and workers")
 	cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, "`URL` of a server")
@@ -125,22 +109,13 @@ func valuesOf(f *pflag.Flag) []string {
 
 func newConfigPolicyCmd(a *app) *cobra.Command {
 	p := &places{}
-	cmd := &cobra.Command{
-		Use:     "policy STORE",
-		Short:   "Print the smallest policy that a rotation needs in a store",
-		Long:    "Prints the smallest Vault policy that a rotation of the key in STORE needs.",
-		Example: "  blnkctl config policy vault:secret/blnk | vault policy write blnkctl -",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage(helpHint(cmd), "want one STORE, such as vault:secret/blnk")
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			p.spec.Stores = args
-			return runConfigPolicy(cmd.Context(), a, p)
-		},
-	}
+	cmd := newCmd("config", "policy STORE", func(cmd *cobra.Command) error {
+		if p.spec.Stores = cmd.Flags().Args(); len(p.spec.Stores) != 1 {
+			return usage(helpHint(cmd), "want one STORE, such as vault:secret/blnk")
+		}
+		return runConfigPolicy(cmd.Context(), a, p)
+	})
+	cmd.Args = cobra.ArbitraryArgs
 	p.cmd = cmd
 	p.addNetwork()
 	configured(cmd)

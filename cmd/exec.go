@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/run"
-	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/supervise"
 )
 
@@ -39,40 +38,18 @@ type execOptions struct {
 
 func newExecCmd(a *app) *cobra.Command {
 	opt := &execOptions{stores: places{reads: true}}
-	cmd := &cobra.Command{
-		Use:   "exec [flags] -- COMMAND [ARG...]",
-		Short: "Run a command with the key in its environment",
-		Long: fmt.Sprintf(`Run a command with the key in its environment.
-
-The key of the store becomes a variable of the command, and of nothing else. The
-command gets all other variables too, those of Blnk included, but for BLNKCTL_*
-and for the doubled name BLNK_SERVER_BLNK_SERVER_SECRET_KEY, which would win
-over the key. %s tells a rotation where the key came from.
-
-blnkctl becomes the command: signals, the terminal, process 1 of a container and
-the exit status are the command's own.
-
-With --watch blnkctl stays, and reads the store again and again. When its key
-has changed, the command gets SIGTERM, after --kill-timeout SIGKILL, and is
-started with the new key: so 'blnkctl rotate --restart wait:' finds its restart
-done. A store that cannot be read is reported and changes nothing. A command
-that ends by itself is not started again, which is for the supervisor of the
-container or host. Signals are passed on, and the exit status is the command's,
-but it cannot read from a terminal. Under systemd, use KillMode=mixed: blnkctl
-passes SIGTERM on, and once is enough.`, restart.ExecMark),
-		Example: `  blnkctl exec --store vault:secret/blnk -- blnk start
-  blnkctl exec --store vault:secret/blnk --watch -- blnk workers`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			err := checkExec(cmd, opt, args)
-			if err == nil {
-				err = runExec(cmd.Context(), a, opt, args)
-			}
-			return execFailure(err)
-		},
-		// Whatever fails before the command runs, exits as docker run would.
-		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
-			return execFailure(cmd.Root().PersistentPreRunE(cmd, args))
-		},
+	cmd := newCmd("", "exec [flags] -- COMMAND [ARG...]", func(cmd *cobra.Command) error {
+		args := cmd.Flags().Args()
+		err := checkExec(cmd, opt, args)
+		if err == nil {
+			err = runExec(cmd.Context(), a, opt, args)
+		}
+		return execFailure(err)
+	})
+	cmd.Args = cobra.ArbitraryArgs
+	// Whatever fails before the command runs, exits as docker run would.
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		return execFailure(cmd.Root().PersistentPreRunE(cmd, args))
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return execFailure(flagError(cmd, err)) })
 	flags := cmd.Flags()

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +15,6 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
-	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -36,79 +33,6 @@ const (
 	exitAround      = 8
 	exitInterrupted = interrupt.Exit
 )
-
-// exits is the exit status table of a command: the codes that it can return,
-// with what they mean there; "" is the meaning they have everywhere.
-type exits map[int]string
-
-// exitTables are those of all commands, by their paths. A group of commands has
-// that of "*".
-func exitTables() map[string]exits {
-	return map[string]exits{
-		"": {
-			0: "done, or nothing was due", 1: "failed; nothing is changed", 2: "usage or configuration error",
-			3: "failed and put back; the old key is in force, and that was proved", 4: "a person is needed",
-			5: "another rotation holds the lock", 6: "a check did not pass",
-			8: "rotated and proved, but something around it failed", 130: "interrupted",
-		},
-		"*":             {0: "the help is shown", 2: ""},
-		"audit log":     {0: "the record is shown", 1: "the record could not be read", 2: "", 6: "a line is no record; the others are shown"},
-		"audit verify":  {0: "the record is whole, or there is none", 1: "the record could not be read", 2: "", 6: "the record was changed or is incomplete"},
-		"completion *":  {0: "the script is printed", 1: "the output could not be written", 2: ""},
-		"config show":   {0: "the configuration is shown", 1: "it could not be read", 2: ""},
-		"config policy": {0: "the policy is printed", 1: "the store could not be asked", 2: ""},
-		"exec": {
-			0:              "that of the command; 128+n where signal n ended it",
-			exitExecFailed: "wrong flags, or the key could not be read or used", exitNotExecutable: "the command cannot be executed",
-			exitNotFound: "the command was not found", exitInterrupted: "interrupted before the command was started",
-		},
-		"keygen": {
-			0: "the key is made, or with --if-absent a good one stands everywhere",
-			1: "failed, or a key stands there already; nothing is changed", 2: "",
-			4: "a person is needed: a rotation is open, or stores hold different keys now", 5: "",
-			6: "with --if-absent: a weak key stands there, or stores differ", exitInterrupted: "interrupted; nothing is changed",
-		},
-		"rotate": {
-			0: "", 1: "", 2: "", 3: "", 4: "a person is needed; the journal is kept; `rotate` continues, `rotate --abort` goes back",
-			5: "", 6: "the stores or the servers hold different keys, or a rotation that was put back waits for its next try", 8: "",
-			exitInterrupted: "interrupted; before the first effect nothing is changed",
-		},
-		"sync": {
-			0: "every store and server has the key, or had it before", 1: "", 2: "", 3: "",
-			4: "a person is needed; the journal is kept; `sync` continues, `rotate --abort` goes back",
-			5: "", 6: "the source of truth is not the live key, and a copy is", 8: "",
-			exitInterrupted: "interrupted; before the first effect nothing is changed",
-		},
-		"verify": {
-			0: "every server answered as expected", 1: "a key could not be read", 2: "",
-			6: "a server did not answer as expected, or not at all; secure mode is off", exitInterrupted: "",
-		},
-		"version": {0: "the version is printed", 1: "the output could not be written", 2: ""},
-	}
-}
-
-// exitsOf finds the table of a command.
-func exitsOf(cmd *cobra.Command) exits {
-	_, path, _ := strings.Cut(cmd.CommandPath(), " ")
-	group, _, _ := strings.Cut(path, " ")
-	for _, name := range []string{path, group + " *", "*"} {
-		if table, ok := exitTables()[name]; ok {
-			return table
-		}
-	}
-	return nil
-}
-
-// writeExits prints the table of a command as the end of its help text.
-func writeExits(b *strings.Builder, cmd *cobra.Command) {
-	const indent = 7 // where the texts begin
-	b.WriteString("\nExit Status:\n")
-	table := exitsOf(cmd)
-	for _, code := range slices.Sorted(maps.Keys(table)) {
-		text := cmp.Or(table[code], exitTables()[""][code])
-		fmt.Fprintf(b, "  %-4d %s\n", code, screen.Wrap(text, screen.Width-indent, indent))
-	}
-}
 
 // An exitError attaches to an error what only the command line knows: an exit
 // code, details worth a line each, and what to do next.
@@ -245,7 +169,7 @@ func (a *app) lostOutput(cmd *cobra.Command) error {
 		return nil
 	}
 	code := exitFailed
-	if _, around := exitsOf(cmd)[exitAround]; around && cmd.HasParent() {
+	if cmd.Name() == "rotate" || cmd.Name() == "sync" {
 		code = exitAround
 	}
 	return fail(code, err, "")

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"cmp"
+	"embed"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,10 +15,48 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-func newHelpCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{
+// helpPages hold the texts of --help, one file a command: its line in a list, what
+// it does, examples, and last its exit status.
+//
+//go:embed help
+var helpPages embed.FS
+
+// A page is the text of a command's help. What stands in it is in the sections of
+// its file.
+type page struct{ short, long, examples, exits string }
+
+// pageOf reads the page of a command by its path without the program's name.
+func pageOf(path string) page {
+	data, _ := helpPages.ReadFile("help/" + cmp.Or(strings.ReplaceAll(path, " ", "_"), "blnkctl") + ".txt") // a test looks for each
+	var p page
+	text, exits, _ := strings.Cut(string(data), "Exit Status:\n")
+	text, p.examples, _ = strings.Cut(text, "Examples:\n")
+	p.short, p.long, _ = strings.Cut(text, "\n")
+	p.exits = exits
+	return p
+}
+
+// newCmd makes a command that takes flags only; parent is the path of the group that
+// it belongs to.
+func newCmd(parent, use string, run func(*cobra.Command) error) *cobra.Command {
+	name, _, _ := strings.Cut(use, " ")
+	return &cobra.Command{
+		Use: use, Short: pageOf(strings.TrimSpace(parent + " " + name)).short, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd) },
+	}
+}
+
+// newGroup makes a command that has subcommands, and is a question for help by itself.
+func newGroup(use string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: pageOf(use).short, Args: cobra.ArbitraryArgs, RunE: runGroup}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+func newHelpCmd(*app) *cobra.Command {
+	return &cobra.Command{
 		Use:   "help [command]",
-		Short: "Show the help of a command",
+		Short: pageOf("help").short,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			topic, rest, err := cmd.Root().Find(args)
 			if err == nil && len(rest) > 0 {
@@ -37,18 +77,20 @@ func newHelpCmd(a *app) *cobra.Command {
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	return cmd
 }
 
-// printHelp prints what --help shows: what the command does, its flags, and
-// its exit status table last.
+// commandPath is the path of a command without the program's name.
+func commandPath(cmd *cobra.Command) string {
+	_, path, _ := strings.Cut(cmd.CommandPath(), " ")
+	return path
+}
+
+// printHelp prints what --help shows: the command's page, with its flags before the
+// exit status.
 func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 	var b strings.Builder
-	text := cmd.Long
-	if text == "" {
-		text = cmd.Short + "."
-	}
-	fmt.Fprintf(&b, "%s\n\nUsage:\n", strings.TrimSpace(text))
+	p := pageOf(commandPath(cmd))
+	fmt.Fprintf(&b, "%s\n\nUsage:\n", cmp.Or(strings.TrimSpace(p.long), p.short+"."))
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
 		for _, c := range cmd.Commands() {
@@ -59,8 +101,8 @@ func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 	} else {
 		fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
 	}
-	if cmd.Example != "" {
-		fmt.Fprintf(&b, "\nExamples:\n%s\n", strings.TrimRight(cmd.Example, "\n"))
+	if p.examples != "" {
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", strings.TrimRight(p.examples, "\n"))
 	}
 	if cmd.HasAvailableLocalFlags() {
 		fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(screen.Width))
@@ -73,8 +115,7 @@ func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 			"--state-dir from BLNKCTL_STATE_DIR, a list with one value per line.\n" +
 			"See `" + cmd.Name() + " help COMMAND` for more about a command.\n")
 	}
-	writeExits(&b, cmd)
-	_ = a.print(b.String())
+	_ = a.print(b.String() + "\nExit Status:\n" + p.exits)
 }
 
 // noArgs is for commands that take flags only. It does not repeat what was

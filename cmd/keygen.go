@@ -30,34 +30,16 @@ func newKeygenCmd(a *app) *cobra.Command {
 		use:    newChoice(string(keygen.SecretKey), string(keygen.Tokenization), string(keygen.MetricsToken)),
 		format: newChoice(string(keygen.Prefixed), string(keygen.Base62), string(keygen.Base64URL), string(keygen.Hex)),
 	}
-	cmd := &cobra.Command{
-		Use:   "keygen [flags]",
-		Short: "Make a strong random key",
-		Long: `Make a strong random key, and print it or put it into stores.
-
-A key of the default format is blnk_sk_, 43 characters for 256 random bits, and
-6 characters that tell a whole key from one that was cut short. No shell, env
-file, YAML, JSON or URL can mangle it, and secret scanners can find it.
-
-With --store nothing is printed: the key goes into every store that is named. A
-key that stands there already is not replaced, unless --force is given. To
-replace the key of a running server, rotate it instead: a running server keeps
-its key until it is restarted.`,
-		Example: `  blnkctl keygen
-  blnkctl keygen --store 'blnkjson:./blnk.json' --if-absent
-  blnkctl keygen --for tokenization --store 'blnkjson:./blnk.json'`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkKeygen(cmd, opt); err != nil {
-				return err
-			}
-			if len(opt.stores.spec.Stores) > 0 {
-				a.catchSignals()
-				return fillStores(cmd.Context(), a, opt)
-			}
-			return printKey(a, opt)
-		},
-	}
+	cmd := newCmd("", "keygen [flags]", func(cmd *cobra.Command) error {
+		if err := checkKeygen(cmd, opt); err != nil {
+			return err
+		}
+		if len(opt.stores.spec.Stores) > 0 {
+			a.catchSignals()
+			return fillStores(cmd.Context(), a, opt)
+		}
+		return printKey(a, opt)
+	})
 	flags := cmd.Flags()
 	flags.Var(&opt.use, "for", "what the key is for; it chooses the field of a store: "+opt.use.words("or"))
 	flags.Var(&opt.format, "format", "form of the key: "+opt.format.words("or"))

@@ -81,13 +81,8 @@ func Run(ctx context.Context, env *Env, args []string) int {
 // takes a noticeable part of a start.
 func newRootCmd(a *app, args []string) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "blnkctl",
-		Short: "Make, rotate and verify the master key of a Blnk server",
-		Long: `blnkctl makes, rotates and verifies the master key of a Blnk server.
-
-It changes the key where it is stored, restarts the server and its workers, and
-proves that the new key is in force and the old one is dead, or puts everything
-back.`,
+		Use:           "blnkctl",
+		Short:         pageOf("").short,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,

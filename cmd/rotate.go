@@ -44,28 +44,12 @@ func newRotateCmd(a *app) *cobra.Command {
 		unknown: newChoice("adopt", "rotate", "fail"),
 		format:  newChoice("prefixed", "base62", "base64url", "hex"),
 	}
-	cmd := &cobra.Command{
-		Use:   "rotate --restart REF [flags]",
-		Short: "Replace the key everywhere, restart, and prove it, or put everything back",
-		Long: `Replaces the master key in every store, restarts the server and its workers,
-and proves on every server that the new key is in force, the old one is dead and
-a random one is refused. Where that fails, everything is put back and the old
-key is proved instead.
-
-An open rotation (after a crash, or one that needed a person) is finished first,
-and then the run stops. On a terminal the plan is shown and confirmed.`,
-		Example: `  blnkctl rotate --restart systemd:blnk,blnk-worker
-  blnkctl rotate --dry-run --restart systemd:blnk,blnk-worker
-  blnkctl rotate --if-older-than 90d --restart 'sh:…'   # for cron
-  blnkctl rotate --abort                                # undo an open rotation`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(a); err != nil {
-				return err
-			}
-			return a.runRotation(cmd.Context(), o)
-		},
-	}
+	cmd := newCmd("", "rotate --restart REF [flags]", func(cmd *cobra.Command) error {
+		if err := o.check(a); err != nil {
+			return err
+		}
+		return a.runRotation(cmd.Context(), o)
+	})
 	o.addPlaces(cmd)
 	f := cmd.Flags()
 	f.Func("if-older-than", "change nothing unless the last proved rotation is older than this `age`, e.g. 90d", func(text string) (err error) {
@@ -85,36 +69,18 @@ and then the run stops. On a terminal the plan is shown and confirmed.`,
 
 func newSyncCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Sync}}
-	cmd := &cobra.Command{
-		Use:   "sync --store REF --store REF… --restart REF [flags]",
-		Short: "Copy the key from its source of truth to the copies and the servers",
-		Long: `Copies the key from its source of truth (the first --store) to the other stores,
-and brings it to servers that run with another key: restart and proof, as in a
-rotation, or everything is put back. Where nothing differs it changes nothing,
-restarts nothing and exits 0.
-
-Where the servers run with the key of a copy and not with the source's, it is
-not clear which one is right: that is refused, unless --from names the store to
-copy from. So a host that follows a key which others rotate in Vault says
---from, and runs this from cron.`,
-		Example: `  blnkctl sync --store vault:secret/blnk --store blnkjson:./blnk.json \
-    --restart systemd:blnk,blnk-worker
-  blnkctl sync -q --from vault:secret/blnk --store blnkjson:./blnk.json \
-    --restart systemd:blnk,blnk-worker   # for cron`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.checkTimes(); err != nil {
-				return err
-			}
-			if err := o.takeFrom(a); err != nil {
-				return err
-			}
-			if len(o.spec.Stores) < 2 {
-				return usage("name the source of truth first: blnkctl sync --store REF --store REF…", "sync needs two stores at least")
-			}
-			return a.runRotation(cmd.Context(), o)
-		},
-	}
+	cmd := newCmd("", "sync --store REF --store REF… --restart REF [flags]", func(cmd *cobra.Command) error {
+		if err := o.checkTimes(); err != nil {
+			return err
+		}
+		if err := o.takeFrom(a); err != nil {
+			return err
+		}
+		if len(o.spec.Stores) < 2 {
+			return usage("name the source of truth first: blnkctl sync --store REF --store REF…", "sync needs two stores at least")
+		}
+		return a.runRotation(cmd.Context(), o)
+	})
 	o.addPlaces(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "`REF` to copy from, whatever key is live (default: the first --store)")
 	complete(cmd, "from", storeSchemeNames)

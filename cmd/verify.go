@@ -32,28 +32,7 @@ type verifyOptions struct {
 
 func newVerifyCmd(a *app) *cobra.Command {
 	opt := &verifyOptions{expect: newChoice("accepted", "rejected")}
-	cmd := &cobra.Command{
-		Use:   "verify [flags]",
-		Short: "Ask the live servers which key they accept",
-		Long: fmt.Sprintf(`Ask the live servers which key they accept.
-
-For every server: which of the given keys is its live master key, whether a
-random key is refused, and so whether secure mode is on. Each question goes over
-a connection of its own, %d times, since several servers may stand behind one
-address; of an address on another machine the answers are only a sample.
-
-The keys are those of the stores and of --key-file; without either, a hidden
-prompt asks for one. With --expect accepted every key has to be the live master
-key of every server; with --expect rejected every server has to refuse it.
-
-Nothing is changed. Workers answer no questions: the key that they run is not
-seen.`, proof.Agreeing),
-		Example: `  blnkctl verify --store 'blnkjson:./blnk.json'
-  blnkctl verify --key-file leaked.txt --expect rejected \
-      --server https://blnk-1.internal --server https://blnk-2.internal`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runVerify(cmd.Context(), a, opt) },
-	}
+	cmd := newCmd("", "verify [flags]", func(cmd *cobra.Command) error { return runVerify(cmd.Context(), a, opt) })
 	flags := cmd.Flags()
 	opt.addStores(cmd, "`place` that holds a key, as blnkjson:./blnk.json (repeatable)")
 	opt.addServers("`URL` of a server, one per replica (repeatable; default: on this machine, with the port of the first blnkjson: store)")

@@ -18,12 +18,7 @@ type versionInfo struct {
 }
 
 func newVersionCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Show the version of blnkctl",
-		Args:  noArgs,
-		RunE:  func(*cobra.Command, []string) error { return runVersion(a) },
-	}
+	cmd := newCmd("", "version", func(*cobra.Command) error { return runVersion(a) })
 	brief(cmd)
 	return cmd
 }
