@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -31,7 +29,7 @@ type verifyOptions struct {
 }
 
 func newVerifyCmd(a *app) *cobra.Command {
-	opt := &verifyOptions{expect: newChoice("accepted", "rejected")}
+	opt := &verifyOptions{expect: newChoice(proof.Accepted, proof.Refused)}
 	cmd := newCmd("", "verify [flags]", func(cmd *cobra.Command) error { return runVerify(cmd.Context(), a, opt) })
 	flags := cmd.Flags()
 	opt.addStores(cmd, "`place` that holds a key, as blnkjson:./blnk.json (repeatable)")
@@ -60,77 +58,58 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	v := &verdict{Set: set, expect: opt.expect.value, want: proof.Live}
-	if v.expect == "rejected" {
-		v.want = proof.Rejected
-	}
-	if err := v.readKeys(ctx, a, opt); err != nil {
+	questions, err := readKeys(ctx, a, opt, set)
+	if err != nil {
 		return err
 	}
-	if err := v.ask(ctx, t.Servers); err != nil {
+	r := proof.Verify(ctx, t.Servers, questions, opt.expect.value)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	help := explain(ctx, &r, set, t.Servers)
+	if a.json() {
+		err = a.printJSON(r)
+	} else {
+		err = a.print(verifyText(r, questions))
+	}
+	if err != nil || r.Failed == 0 {
 		return err
 	}
-	if err := v.render(a); err != nil || v.failed == 0 {
-		return err
-	}
-	err = fmt.Errorf("%d of %d servers did not answer as expected (keys %s)", v.failed, len(v.answers), v.expect)
-	return &exitError{code: exitCheck, err: err, details: v.faults, hint: v.hint}
-}
-
-// A verdict is whether the servers do what is expected of them.
-type verdict struct {
-	store.Set
-	expect  string
-	want    proof.Verdict
-	keys    []secret.Key // in question
-	from    [][]string   // where each was found
-	answers []*proof.Answers
-	failed  int      // servers
-	faults  []string // why
-	hint    string
-}
-
-// add adds a key; one that several places hold is one key.
-func (v *verdict) add(key secret.Key, from string) {
-	if i := slices.IndexFunc(v.keys, key.Equal); i >= 0 {
-		v.from[i] = append(v.from[i], from)
-		return
-	}
-	v.keys, v.from = append(v.keys, key), append(v.from, []string{from})
+	err = fmt.Errorf("%d of %d servers did not answer as expected (keys %s)", r.Failed, len(r.Servers), r.Expect)
+	return &exitError{code: exitCheck, err: err, details: r.Faults, hint: help}
 }
 
 // readKeys reads the keys of the stores and of --key-file; with neither it asks for
 // one. Stores of blnkctl.yaml say where the server is, where another key is asked for.
-func (v *verdict) readKeys(ctx context.Context, a *app, opt *verifyOptions) error {
-	stores := v.Set
+func readKeys(ctx context.Context, a *app, opt *verifyOptions, stores store.Set) (q proof.Questions, err error) {
 	if opt.keyFile != "" && fromFile(opt.cmd, "store") {
 		stores = nil
 	}
 	for _, s := range stores {
 		key, _, err := s.Get(ctx)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			return fail(exitCheck, err, "")
-		case err != nil:
-			return err
-		case !blnk.Sendable(key):
-			return fail(exitCheck, fmt.Errorf("key in %s: %w", s, probe.ErrUnsendable), "")
+		if err == nil && !blnk.Sendable(key) {
+			err = fail(exitCheck, fmt.Errorf("key in %s: %w", s, probe.ErrUnsendable), "")
+		} else if errors.Is(err, store.ErrNotFound) {
+			err = fail(exitCheck, err, "")
 		}
-		v.add(key, s.String())
+		if err != nil {
+			return nil, err
+		}
+		q.Add(key, s.String())
 	}
 	if opt.keyFile == "" && len(stores) > 0 {
-		return nil
+		return q, nil
 	}
 	key, from, err := a.readKey(ctx, opt.keyFile)
-	if errors.Is(err, keygen.ErrNoKey) {
-		err = fail(exitUsage, fmt.Errorf("key from %s: %w", from, err), "")
-	} else if err != nil && from != "" && ctx.Err() == nil {
-		err = fmt.Errorf("read the key from %s: %w", from, err)
+	switch {
+	case errors.Is(err, keygen.ErrNoKey):
+		return nil, fail(exitUsage, fmt.Errorf("key from %s: %w", from, err), "")
+	case err != nil && from != "" && ctx.Err() == nil:
+		return nil, fmt.Errorf("read the key from %s: %w", from, err)
+	case err == nil:
+		q.Add(key, from)
 	}
-	if err == nil {
-		v.add(key, from)
-	}
-	return err
+	return q, err
 }
 
 // readKey reads a key from a file, from stdin ("-") or, without either, from a
@@ -155,14 +134,7 @@ func (a *app) readKey(ctx context.Context, file string) (key secret.Key, from st
 	if err != nil {
 		return key, "", err
 	}
-	key, err = await(ctx, func() (secret.Key, error) { // opening a FIFO waits for who writes into it
-		f, err := os.Open(path)
-		if err != nil {
-			return secret.Key{}, err
-		}
-		defer f.Close()
-		return keygen.Read(f)
-	})
+	key, err = await(ctx, func() (secret.Key, error) { return keygen.ReadFile(path) }) // opening a FIFO waits for who writes into it
 	if opening, ok := errors.AsType[*fs.PathError](err); ok && opening.Op == "open" {
 		if shown(file) == "" { // somebody may have taken the flag for the key itself
 			err = errors.New("no such file (the flag wants the name of a file, not a key)")
@@ -172,107 +144,44 @@ func (a *app) readKey(ctx context.Context, file string) (key secret.Key, from st
 	return key, file, err
 }
 
-// ask asks all servers at once, and finds those that fail. Where the key of a
-// blnk.json is refused, the usual reasons are named: no restart, or, on this
-// machine, a variable of the server's environment that wins over the file.
-func (v *verdict) ask(ctx context.Context, servers []*proof.Server) error {
-	v.answers = make([]*proof.Answers, len(servers))
-	proof.Each(servers, func(i int, s *proof.Server) (proof.Verdict, error) {
-		v.answers[i] = s.AskAll(ctx, v.keys)
-		return "", nil
-	})
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+// explain adds, where the key of a blnk.json is refused, the usual reasons: no
+// restart, or, on this machine, a variable of the server's environment that wins over
+// the file. It returns what helps.
+func explain(ctx context.Context, r *proof.Result, set store.Set, servers []*proof.Server) (help string) {
+	if len(set) == 0 || r.Expect != proof.Accepted {
+		return ""
 	}
-	var first []string
-	for _, from := range v.from {
-		first = append(first, from[0])
-	}
-	for _, answers := range v.answers {
-		if faults := answers.Faults(v.want, first); len(faults) > 0 {
-			v.failed++
-			v.faults = append(v.faults, faults...)
-		}
-	}
-	if len(v.Set) == 0 || v.want != proof.Live {
-		return nil
-	}
-	file, ok := v.Set[0].(*blnkjson.Store)
+	file, ok := set[0].(*blnkjson.Store)
 	for i, server := range probes(servers) {
-		if !ok || v.answers[i].Key(0) != proof.Rejected {
+		if !ok || r.Servers[i].Keys[0] != proof.Rejected {
 			continue
 		}
-		v.hint = "a server reads its key once, at its start: was it restarted since the key was changed?"
-		for _, shadow := range (reach.Look{Set: v.Set}).Shadows(ctx, server) {
-			v.faults = append(v.faults, fmt.Sprintf("%s: %s in the environment of %s wins over %s", server, shadow.Variable, shadow.Process, file.Path()))
-			v.hint = "take " + shadow.Variable + " out of the server's environment and restart it"
+		help = "a server reads its key once, at its start: was it restarted since the key was changed?"
+		for _, shadow := range (reach.Look{Set: set}).Shadows(ctx, server) {
+			r.Faults = append(r.Faults, fmt.Sprintf("%s: %s in the environment of %s wins over %s", server, shadow.Variable, shadow.Process, file.Path()))
+			help = "take " + shadow.Variable + " out of the server's environment and restart it"
 		}
 	}
-	return nil
+	return help
 }
 
-// The document of verify -o json.
-type (
-	verifyJSON struct {
-		Result  string             `json:"result"` // passed, failed
-		Expect  string             `json:"expect"`
-		Keys    []verifyKeyJSON    `json:"keys"`
-		Servers []verifyServerJSON `json:"servers"`
-	}
-	verifyKeyJSON struct {
-		Fingerprint string   `json:"fingerprint"` // "" for a weak key
-		From        []string `json:"from"`
-	}
-	verifyServerJSON struct {
-		URL string `json:"url"`
-		// Keys says what is proved about each key, in the order of verifyJSON.Keys:
-		// live, rejected, scoped, mixed or unknown.
-		Keys          []proof.Verdict `json:"keys"`
-		RandomRefused *bool           `json:"random_refused"` // null: not known
-		Secure        *bool           `json:"secure"`         // null: not known
-		Connections   int             `json:"connections"`    // answers to each key
-		Sampled       bool            `json:"sampled"`
-		Error         string          `json:"error,omitempty"`
-	}
-)
-
-func (v *verdict) render(a *app) error {
-	doc := verifyJSON{Result: "passed", Expect: v.expect}
-	if v.failed > 0 {
-		doc.Result = "failed"
-	}
-	for i, key := range v.keys {
-		doc.Keys = append(doc.Keys, verifyKeyJSON{key.Fingerprint(), v.from[i]})
-	}
-	for _, s := range v.answers {
-		one := verifyServerJSON{URL: s.String(), Connections: s.Connections(), Sampled: s.Sampled()}
-		for i := range v.keys {
-			one.Keys = append(one.Keys, s.Key(i))
+func verifyText(r proof.Result, questions proof.Questions) string {
+	header := []string{"SERVER", "SECURE MODE", "RANDOM KEY", "CONNECTIONS"}
+	keys := [][]string{{"KEY", "FINGERPRINT", "FROM"}}
+	for i, q := range questions {
+		number, name := strconv.Itoa(i+1), q.Key.Name()
+		if len(questions) == 1 {
+			header = append(header, "KEY")
+		} else {
+			header = append(header, "KEY "+number)
 		}
-		if s.Open() || s.Closed() {
-			on := !s.Open()
-			one.Secure, one.RandomRefused = &on, &on
-		}
-		if s.Err != nil {
-			one.Error = s.Err.Error()
-		}
-		doc.Servers = append(doc.Servers, one)
-	}
-	if a.json() {
-		return a.printJSON(doc)
-	}
-	return v.renderText(a, doc)
-}
-
-func (v *verdict) renderText(a *app, doc verifyJSON) error {
-	header := []string{"SERVER", "SECURE MODE", "RANDOM KEY", "CONNECTIONS", "KEY"}
-	for i := range v.keys {
-		if len(v.keys) > 1 {
-			header = append(header[:4+i], "KEY "+strconv.Itoa(i+1))
+		for _, from := range q.From {
+			keys = append(keys, []string{number, name, from})
+			number, name = "", ""
 		}
 	}
 	rows := [][]string{header}
-	for _, s := range doc.Servers {
+	for _, s := range r.Servers {
 		row := []string{s.URL, "unknown", "unknown", strconv.Itoa(s.Connections)}
 		switch {
 		case s.Secure == nil:
@@ -289,19 +198,5 @@ func (v *verdict) renderText(a *app, doc verifyJSON) error {
 		}
 		rows = append(rows, row)
 	}
-	if err := a.print(screen.Table(rows)); err != nil {
-		return err
-	}
-	rows = [][]string{{"KEY", "FINGERPRINT", "FROM"}}
-	for i, key := range v.keys {
-		number, name := strconv.Itoa(i+1), key.Name()
-		for _, from := range v.from[i] {
-			rows = append(rows, []string{number, name, from})
-			number, name = "", ""
-		}
-	}
-	if err := a.print("\n"); err != nil {
-		return err
-	}
-	return a.print(screen.Table(rows))
+	return screen.Table(rows) + "\n" + screen.Table(keys)
 }

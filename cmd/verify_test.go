@@ -55,14 +55,12 @@ func TestVerdictOfScopedKey(t *testing.T) {
 		}
 		return reply{401, unknown}
 	})
-	for expect, want := range map[string]proof.Verdict{"accepted": proof.Live, "rejected": proof.Rejected} {
-		v := verdict{expect: expect, want: want}
-		v.add(secret.New("scoped"), "alert.txt")
-		if err := v.ask(context.Background(), []*proof.Server{proof.NewServer(server, false)}); err != nil {
-			t.Fatal(err)
-		}
-		if text := strings.Join(v.faults, "\n"); v.failed != 1 || !strings.Contains(text, "it lives as a scoped key") {
-			t.Errorf("%s: %d failed: %s", expect, v.failed, text)
+	for _, expect := range []string{proof.Accepted, proof.Refused} {
+		var q proof.Questions
+		q.Add(secret.New("scoped"), "alert.txt")
+		r := proof.Verify(context.Background(), []*proof.Server{proof.NewServer(server, false)}, q, expect)
+		if text := strings.Join(r.Faults, "\n"); r.Failed != 1 || !strings.Contains(text, "it lives as a scoped key") {
+			t.Errorf("%s: %d failed: %s", expect, r.Failed, text)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package keygen
 import (
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"unicode"
 
@@ -29,6 +30,16 @@ func Read(r io.Reader) (secret.Key, error) {
 		return secret.Key{}, errors.New("too long for a key")
 	}
 	return Parse(string(data))
+}
+
+// ReadFile reads the key in a file. One that cannot be opened is an *fs.PathError.
+func ReadFile(path string) (secret.Key, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return secret.Key{}, err
+	}
+	defer f.Close()
+	return Read(f)
 }
 
 // Parse takes a text for a key, without the one line end that editors and echo

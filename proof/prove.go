@@ -2,7 +2,6 @@ package proof
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -181,34 +180,4 @@ func (v *Answers) Connections() int {
 		n = min(n, t.Total())
 	}
 	return n
-}
-
-// Faults says what keeps a server's answers from being that every key is what was
-// wanted; from is where each key was found.
-func (v *Answers) Faults(want Verdict, from []string) (faults []string) {
-	switch {
-	case v.Open():
-		return []string{v.String() + ": secure mode is off: a random key is let in"}
-	case v.Err != nil:
-		return []string{v.Err.Error()} // it names the server
-	}
-	for i := range v.Keys {
-		if got := v.Key(i); got != want {
-			faults = append(faults, fmt.Sprintf("%s: the key from %s is %s", v, from[i], phrase(got)))
-		}
-	}
-	return faults
-}
-
-func phrase(v Verdict) string {
-	switch v {
-	case Live:
-		return "the live master key"
-	case Scoped:
-		return "let in, but not as the master key: it lives as a scoped key"
-	case Mixed:
-		return "accepted on some connections and not on others: several servers with different keys stand behind the address"
-	default:
-		return string(v)
-	}
 }
