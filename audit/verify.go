@@ -32,15 +32,15 @@ const (
 
 // A Problem is the first thing that is wrong with a log.
 type Problem struct {
-	Kind string
-	Line int    // counts from 1
-	Text string // for people; holds nothing of the line
+	Kind string `json:"kind"`
+	Line int    `json:"line"` // counts from 1; 0: not about a line
+	Text string `json:"text"` // for people; holds nothing of the line
 }
 
 // A Report is what Verify found.
 type Report struct {
-	Records int      // how many are right, up to the first problem
-	Problem *Problem // nil where there is none
+	Records int      `json:"records"` // how many are right, up to the first problem
+	Problem *Problem `json:"problem"` // nil where there is none
 }
 
 // Verify reads the whole log and checks it. The error is only about reading; a

@@ -1,11 +1,10 @@
 package cmd
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +69,7 @@ func (a *app) printRecord(n int, r *audit.Record) error {
 	if n == 1 {
 		line = fmt.Sprintf(columns, "TIME", "OUTCOME", "OLD", "NEW", "BY")
 	}
-	line += fmt.Sprintf(columns, r.Time.UTC().Format(time.RFC3339), r.Outcome, dash(r.Old), dash(r.New), r.User)
+	line += fmt.Sprintf(columns, r.Time.UTC().Format(time.RFC3339), r.Outcome, cmp.Or(r.Old, "-"), cmp.Or(r.New, "-"), r.User)
 	if r.Repeated > 0 {
 		line += fmt.Sprintf("%-20s  and %d more like it, the last at %s\n", "", r.Repeated, r.Last.UTC().Format(time.RFC3339))
 	}
@@ -85,25 +84,15 @@ func (a *app) printRecordJSON(n int, r *audit.Record) error {
 	case r == nil:
 		return a.print("\n]\n")
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("  ", "  ")
-	if err := enc.Encode(r); err != nil {
+	text, err := json.MarshalIndent(r, "  ", "  ")
+	if err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	separator := ",\n  "
 	if n == 1 {
 		separator = "[\n  "
 	}
-	return a.print(separator + strings.TrimSpace(b.String()))
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
+	return a.print(separator + string(text))
 }
 
 func runAuditVerify(a *app) error {
@@ -116,7 +105,7 @@ func runAuditVerify(a *app) error {
 		return err
 	}
 	if a.json() {
-		if err := a.printJSON(auditDoc(report)); err != nil {
+		if err := a.printJSON(report); err != nil {
 			return err
 		}
 	} else if report.Problem == nil {
@@ -132,21 +121,4 @@ func runAuditVerify(a *app) error {
 		return fail(exitCheck, fmt.Errorf("%s: %s: %s", place, p.Kind, p.Text), "")
 	}
 	return nil
-}
-
-type auditProblem struct {
-	Kind string `json:"kind"`
-	Line int    `json:"line"` // counts from 1; 0: not about a line
-	Text string `json:"text"`
-}
-
-func auditDoc(r audit.Report) any {
-	doc := struct {
-		Records int           `json:"records"` // up to the first problem
-		Problem *auditProblem `json:"problem"`
-	}{Records: r.Records}
-	if r.Problem != nil {
-		doc.Problem = &auditProblem{r.Problem.Kind, r.Problem.Line, r.Problem.Text}
-	}
-	return doc
 }

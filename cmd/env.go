@@ -1,13 +1,13 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -70,20 +70,14 @@ func getwd() (string, error) {
 	return dir, hint.Add(err, "cd to a folder that is there, and run this again")
 }
 
-// Lookup finds a variable of the environment; of several of the same name the
-// last wins, as os/exec has it.
-func (e *Env) Lookup(name string) (string, bool) {
-	for i := len(e.Environ) - 1; i >= 0; i-- {
-		if n, value, ok := strings.Cut(e.Environ[i], "="); ok && n == name {
-			return value, true
+// Getenv is the value of a variable, "" where it is missing; of several of the same
+// name the last wins, as os/exec has it.
+func (e *Env) Getenv(name string) (value string) {
+	for _, v := range e.Environ {
+		if n, text, ok := strings.Cut(v, "="); ok && n == name {
+			value = text
 		}
 	}
-	return "", false
-}
-
-// Getenv is Lookup for who takes a missing variable for an empty one.
-func (e *Env) Getenv(name string) string {
-	value, _ := e.Lookup(name)
 	return value
 }
 
@@ -125,27 +119,20 @@ func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 }
 
 // A sink is an output that remembers its first failure, so that a command may
-// print without looking each time. It may be used by several goroutines.
+// print without looking each time.
 type sink struct {
-	mu  sync.Mutex
 	w   io.Writer
 	err error
 }
 
 func (s *sink) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	n, err := s.w.Write(p)
-	if err != nil && s.err == nil {
-		s.err = err
-	}
+	s.err = cmp.Or(s.err, err)
 	return n, err
 }
 
 // failed returns the first failure.
 func (s *sink) failed() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.err == nil {
 		return nil
 	}
@@ -154,8 +141,8 @@ func (s *sink) failed() error {
 
 // lost is failed, but for a reader who left early (`| head -1`).
 func (s *sink) lost() error {
-	if err := s.failed(); !errors.Is(err, syscall.EPIPE) {
-		return err
+	if errors.Is(s.err, syscall.EPIPE) {
+		return nil
 	}
-	return nil
+	return s.failed()
 }

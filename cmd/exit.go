@@ -86,44 +86,34 @@ func helpHint(cmd *cobra.Command) string { return "see `" + cmd.CommandPath() + 
 func exitCodes() []exitRule {
 	return []exitRule{
 		// How a rotation ended counts before why.
-		{is(rotate.ErrUndone), exitPutBack},
-		{is(rotate.ErrStuck), exitStuck},
-		{is(rotate.ErrUnrecorded), exitStuck},
-		{is(rotate.ErrJournal), exitStuck},
-		{is(rotate.ErrOtherStores), exitUsage},
-		{is(rotate.ErrOverlap), exitUsage},
-		{is(store.ErrDrift), exitCheck},
-		{is(store.ErrWeak), exitCheck},
-		{as[*store.HalfError], exitStuck},
-		{is(rotate.ErrNotLive), exitCheck},
-		{is(rotate.ErrSourceNotLive), exitCheck},
-		{is(rotate.ErrInterrupted), exitInterrupted},
-		{as[*interrupt.Error], exitInterrupted},
-		{is(context.Canceled), exitInterrupted}, // also while it waited for a lock
-		{as[*flock.HeldError], exitHeld},
-		{is(target.ErrSpec), exitUsage},
-		{is(https.ErrPlaintext), exitUsage},
-		{is(state.ErrUnsafe), exitUsage},
-		{is(state.ErrNowhere), exitUsage},
-		{is(config.ErrUnsafe), exitUsage},
-		{is(config.ErrInvalid), exitUsage},
-		{is(config.ErrUnread), exitUsage},
+		{rotate.ErrUndone, exitPutBack},
+		{rotate.ErrStuck, exitStuck},
+		{rotate.ErrUnrecorded, exitStuck},
+		{rotate.ErrJournal, exitStuck},
+		{rotate.ErrOtherStores, exitUsage},
+		{rotate.ErrOverlap, exitUsage},
+		{store.ErrHalf, exitStuck},
+		{store.ErrDrift, exitCheck},
+		{store.ErrWeak, exitCheck},
+		{rotate.ErrNotLive, exitCheck},
+		{rotate.ErrSourceNotLive, exitCheck},
+		{rotate.ErrInterrupted, exitInterrupted},
+		{context.Canceled, exitInterrupted}, // also while it waited for a lock
+		{flock.ErrHeld, exitHeld},
+		{target.ErrSpec, exitUsage},
+		{https.ErrPlaintext, exitUsage},
+		{state.ErrUnsafe, exitUsage},
+		{state.ErrNowhere, exitUsage},
+		{config.ErrUnsafe, exitUsage},
+		{config.ErrInvalid, exitUsage},
+		{config.ErrUnread, exitUsage},
 	}
 }
 
-// An exitRule gives the errors that match a code.
+// An exitRule gives the errors that wrap one a code.
 type exitRule struct {
-	match func(error) bool
-	code  int
-}
-
-func is(target error) func(error) bool {
-	return func(err error) bool { return errors.Is(err, target) }
-}
-
-func as[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
+	err  error
+	code int
 }
 
 // judge finds the code and the hint of an error.
@@ -133,7 +123,7 @@ func judge(err error) (code int, help string) {
 	}
 	help = cmp.Or(help, hint.Of(err))
 	for _, rule := range exitCodes() {
-		if code == 0 && rule.match(err) {
+		if code == 0 && errors.Is(err, rule.err) {
 			code = rule.code
 		}
 	}

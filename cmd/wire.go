@@ -102,13 +102,13 @@ func (a *app) storeOpener(p *places) func(string, target.Spec) (store.Store, sto
 			opt.DefaultField = p.field(scheme)
 		}
 		one, err := a.storeSchemes().Open(ref, opt)
-		if errors.Is(err, command.ErrWriteOnly) {
-			return a.openCopy(ref)
+		if e, ok := errors.AsType[*command.WriteOnlyError](err); ok {
+			return nil, e.Copy, nil
 		}
 		if err != nil {
-			return nil, nil, fail(exitUsage, err, "")
+			err = fail(exitUsage, err, "")
 		}
-		return one, nil, nil
+		return one, nil, err
 	}
 }
 
@@ -125,22 +125,6 @@ func (a *app) storeOptions(p *places, spec target.Spec) (opt store.Options, err 
 		err = nil
 	}
 	return opt, err
-}
-
-func (a *app) openCopy(text string) (store.Store, store.Copy, error) {
-	ref, err := store.ParseRef(text)
-	if err != nil {
-		return nil, nil, fail(exitUsage, err, "")
-	}
-	specs, err := a.commandSpecs()
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := specs.OpenCopy(ref)
-	if err != nil {
-		return nil, nil, fail(exitUsage, err, "")
-	}
-	return nil, c, nil
 }
 
 // openDriver opens a restart driver. What is wrong with a reference is an error of

@@ -183,7 +183,7 @@ func Lock(ctx context.Context, t *state.Target, set store.Set, wait time.Duratio
 		}
 		own()
 	}
-	if _, held := errors.AsType[*flock.HeldError](err); held {
+	if errors.Is(err, flock.ErrHeld) {
 		err = hint.Add(err, "--lock-timeout 5m waits that long for it")
 	}
 	return nil, err

@@ -15,6 +15,8 @@ var (
 	ErrPresent = errors.New("holds a key already")
 	// ErrWeak: the key that the stores hold is no good one.
 	ErrWeak = errors.New("a good key was wanted")
+	// ErrHalf: a Fill failed and could not put everything back.
+	ErrHalf = errors.New("not everything could be put back")
 )
 
 // A Fill puts one new key into all stores of a Set, or into none of them.
@@ -59,7 +61,8 @@ func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key
 	change := Change{Set: s, New: key, Old: func(ref string) secret.Key { return old[slices.Index(names, ref)] }}
 	if err = change.Put(ctx); err != nil {
 		if problems := change.PutBack(context.WithoutCancel(ctx)); len(problems) > 0 {
-			err = &HalfError{err, problems}
+			err = hint.Add(&halfError{fmt.Errorf("%w; %w", err, ErrHalf), problems},
+				"once the cause is mended, run it again with --force: all stores get one new key")
 		}
 	}
 	return key, old, err
@@ -90,27 +93,17 @@ func (s Set) filled(old []secret.Key, f Fill) (done bool, err error) {
 	return true, nil
 }
 
-// A HalfError is a Fill that failed and could not put everything back.
-type HalfError struct {
-	Cause    error
-	Problems []error
+// A halfError is ErrHalf, with its problems for a person.
+type halfError struct {
+	error
+	problems []error
 }
 
-// Error says what came first.
-func (e *HalfError) Error() string { return e.Cause.Error() + "; not everything could be put back" }
+func (e *halfError) Unwrap() error { return e.error }
 
-// Unwrap returns the cause.
-func (e *HalfError) Unwrap() error { return e.Cause }
-
-// Lines are the error for a person.
-func (e *HalfError) Lines() (head string, more []string) {
-	for _, p := range e.Problems {
+func (e *halfError) Lines() (head string, more []string) {
+	for _, p := range e.problems {
 		more = append(more, p.Error())
 	}
 	return e.Error(), more
-}
-
-// Hint is what helps.
-func (e *HalfError) Hint() string {
-	return "once the cause is mended, run it again with --force: all stores get one new key"
 }

@@ -28,6 +28,12 @@ type HeldError struct {
 	PID    int    // the holder's, as seen from our PID namespace; 0 where unknown
 }
 
+// ErrHeld is every HeldError.
+var ErrHeld = errors.New("locked")
+
+// Is says that it is ErrHeld.
+func (e *HeldError) Is(target error) bool { return target == ErrHeld }
+
 // Error names the path and, where it is known, the holder.
 func (e *HeldError) Error() string {
 	holder := e.Holder

@@ -27,6 +27,9 @@ func (e *Error) Error() string {
 	return "interrupted"
 }
 
+// Is says that it is context.Canceled.
+func (e *Error) Is(target error) bool { return target == context.Canceled }
+
 // Exit is the exit status of what a signal ended.
 const Exit = 130
 

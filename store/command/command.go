@@ -60,29 +60,29 @@ type Spec struct {
 // Specs are all that a configuration knows, by name.
 type Specs map[string]Spec
 
-// Open opens command:NAME as a store.Scheme. One without a read command is
-// ErrWriteOnly: OpenCopy opens it.
+// A WriteOnlyError is ErrWriteOnly, and the copy.
+type WriteOnlyError struct{ Copy *Copy }
+
+// Error names the copy.
+func (e *WriteOnlyError) Error() string { return fmt.Sprintf("reference %q: %v", e.Copy, ErrWriteOnly) }
+
+// Unwrap returns ErrWriteOnly.
+func (e *WriteOnlyError) Unwrap() error { return ErrWriteOnly }
+
+// Open opens command:NAME as a store.Scheme. One without a read command is a
+// *WriteOnlyError.
 func (s Specs) Open(ref store.Ref, _ store.Options) (store.Store, error) {
 	p, err := s.place(ref)
 	if err != nil {
 		return nil, err
 	}
-	if len(p.spec.Read) == 0 {
-		return nil, fmt.Errorf("reference %q: %w", ref, ErrWriteOnly)
+	switch {
+	case len(p.spec.Read) > 0:
+		return &Store{place: p}, nil
+	case len(p.spec.Exists) > 0:
+		return nil, fmt.Errorf("reference %q: an exists command, and no read command", ref)
 	}
-	return &Store{place: p}, nil
-}
-
-// OpenCopy opens command:NAME where it has no read command.
-func (s Specs) OpenCopy(ref store.Ref) (*Copy, error) {
-	p, err := s.place(ref)
-	if err != nil {
-		return nil, err
-	}
-	if len(p.spec.Read) > 0 || len(p.spec.Exists) > 0 {
-		return nil, fmt.Errorf("reference %q: it can be read: this is a store, not a write-only copy", ref)
-	}
-	return &Copy{p}, nil
+	return nil, &WriteOnlyError{&Copy{p}}
 }
 
 func (s Specs) place(ref store.Ref) (place, error) {

@@ -93,34 +93,42 @@ func TestOpen(t *testing.T) {
 		"both": {Read: ok, Write: ok}, "copy": {Write: ok}, "read": {Read: ok}, "nothing": {},
 		"odd": {Exists: ok, Write: ok}, "empty": {Read: []string{""}, Write: ok}, "nul": {Read: ok, Write: []string{"x", "a\x00b"}},
 	}
-	for _, c := range []struct{ ref, store, copy string }{ // a part of the error; "" is none
-		{"command:both", "", "it can be read"},
-		{"command:copy", "write-only copy", ""},
-		{"command:read", "no write command", "no write command"},
-		{"command:nothing", "no write command", "no write command"},
-		{"command:odd", "write-only copy", "it can be read"},
-		{"command:empty", "has no program", "has no program"},
-		{"command:nul", "NUL", "NUL"},
-		{"command:none", "no such command", "no such command"},
-		{"command:both#x", "nothing behind it", "nothing behind it"},
-		{"command:both?x=1", `unknown option "x"`, `unknown option "x"`},
+	for _, c := range []struct{ ref, says string }{ // a part of the error; "" is none
+		{"command:both", ""},
+		{"command:copy", "write-only copy"},
+		{"command:read", "no write command"},
+		{"command:nothing", "no write command"},
+		{"command:odd", "no read command"},
+		{"command:empty", "has no program"},
+		{"command:nul", "NUL"},
+		{"command:none", "no such command"},
+		{"command:both#x", "nothing behind it"},
+		{"command:both?x=1", `unknown option "x"`},
 	} {
 		ref, err := store.ParseRef(c.ref)
 		if err != nil {
 			t.Fatal(err)
 		}
 		s, err := specs.Open(ref, store.Options{})
-		if !says(err, c.store) || err == nil && s.String() != c.ref {
-			t.Errorf("%s as a store: %v, want %q", c.ref, err, c.store)
+		if !says(err, c.says) || err == nil && s.String() != c.ref {
+			t.Errorf("%s: %v, want %q", c.ref, err, c.says)
 		}
-		if errors.Is(err, command.ErrWriteOnly) != strings.Contains(c.store, "write-only") {
-			t.Errorf("%s as a store: %v", c.ref, err)
-		}
-		cp, err := specs.OpenCopy(ref)
-		if !says(err, c.copy) || err == nil && cp.String() != c.ref {
-			t.Errorf("%s as a copy: %v, want %q", c.ref, err, c.copy)
+		writeOnly, ok := errors.AsType[*command.WriteOnlyError](err)
+		if ok != (c.ref == "command:copy") || ok && writeOnly.Copy.String() != c.ref || ok != errors.Is(err, command.ErrWriteOnly) {
+			t.Errorf("%s: %v", c.ref, err)
 		}
 	}
+}
+
+// openCopy opens the copy of a name.
+func openCopy(t *testing.T, name string, spec command.Spec) *command.Copy {
+	t.Helper()
+	_, err := command.Specs{name: spec}.Open(store.Ref{Scheme: command.Scheme, Place: name}, store.Options{})
+	e, ok := errors.AsType[*command.WriteOnlyError](err)
+	if !ok {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return e.Copy
 }
 
 func says(err error, text string) bool {

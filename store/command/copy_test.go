@@ -32,11 +32,7 @@ func ghCopy(t *testing.T, env ...string) (*command.Copy, string) {
 		Write: []string{script(t, dir, "gh", gh), "secret", "set", "BLNK_KEY", "--repo", "acme/ledger"},
 		Env:   append(env, "PATH="+os.Getenv("PATH")),
 	}
-	c, err := command.Specs{"ci": spec}.OpenCopy(store.Ref{Scheme: command.Scheme, Place: "ci"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, filepath.Join(dir, "sealed.BLNK_KEY")
+	return openCopy(t, "ci", spec), filepath.Join(dir, "sealed.BLNK_KEY")
 }
 
 func TestCopy(t *testing.T) {
@@ -93,10 +89,7 @@ func TestCopyFails(t *testing.T) {
 // A write command that forgets its stdin would leave the old key behind
 // unnoticed: nobody can read it back.
 func TestCopyThatReadsNothing(t *testing.T) {
-	c, err := command.Specs{"ci": {Write: []string{"echo", "ok"}}}.OpenCopy(store.Ref{Scheme: command.Scheme, Place: "ci"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := openCopy(t, "ci", command.Spec{Write: []string{"echo", "ok"}})
 	if err := c.Write(t.Context(), secret.New(newKey)); err == nil || !strings.Contains(err.Error(), "did not read the key") {
 		t.Errorf("got %v", err)
 	}

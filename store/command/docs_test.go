@@ -104,11 +104,7 @@ func tryEntry(t *testing.T, name string, spec command.Spec) {
 	t.Setenv("PASSWORD_STORE_DIR", fake)
 	ref := store.Ref{Scheme: command.Scheme, Place: name}
 	if len(spec.Read) == 0 {
-		c, err := command.Specs{name: spec}.OpenCopy(ref)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Write(t.Context(), secret.New(newKey)); err != nil {
+		if err := openCopy(t, name, spec).Write(t.Context(), secret.New(newKey)); err != nil {
 			t.Fatal(err)
 		}
 	} else {
