@@ -98,6 +98,7 @@ func exitCodes() []exitRule {
 		{rotate.ErrNotLive, exitCheck},
 		{rotate.ErrSourceNotLive, exitCheck},
 		{rotate.ErrInterrupted, exitInterrupted},
+		{interrupt.ErrInterrupted, exitInterrupted},
 		{context.Canceled, exitInterrupted}, // also while it waited for a lock
 		{flock.ErrHeld, exitHeld},
 		{target.ErrSpec, exitUsage},

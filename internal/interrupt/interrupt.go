@@ -4,6 +4,7 @@ package interrupt
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -27,8 +28,11 @@ func (e *Error) Error() string {
 	return "interrupted"
 }
 
-// Is says that it is context.Canceled.
-func (e *Error) Is(target error) bool { return target == context.Canceled }
+// ErrInterrupted is every Error.
+var ErrInterrupted = errors.New("interrupted")
+
+// Is says that it is ErrInterrupted.
+func (e *Error) Is(target error) bool { return target == ErrInterrupted }
 
 // Exit is the exit status of what a signal ended.
 const Exit = 130
