@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 )
 
 // canAsk says whether there is a person to ask.
@@ -21,7 +23,7 @@ func (a *app) confirm(ctx context.Context, question, flag string) error {
 		return usage("say it with "+flag, "cannot ask %q: no terminal", question)
 	}
 	_, _ = fmt.Fprintf(a.env.Stderr, "%s [y/N] ", question)
-	line, err := await(ctx, func() (string, error) { return bufio.NewReader(a.env.Stdin).ReadString('\n') })
+	line, err := interrupt.Await(ctx, func() (string, error) { return bufio.NewReader(a.env.Stdin).ReadString('\n') })
 	if ctx.Err() != nil {
 		_, _ = io.WriteString(a.env.Stderr, "\n")
 		return err

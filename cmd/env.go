@@ -1,19 +1,17 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 )
 
 // An Env is everything that a command takes from the process it runs in.
@@ -89,60 +87,9 @@ func readHidden(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	line, err := await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	line, err := interrupt.Await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
 	if ctx.Err() != nil {
 		err = errors.Join(err, term.Restore(fd, before))
 	}
 	return string(line), err
-}
-
-// await returns what read returns, or the cause of ctx when that ends first: a
-// read from a terminal or a pipe cannot be ended by a context. read then goes
-// on until the process ends, and what it read is lost.
-func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	got := make(chan result, 1)
-	go func() {
-		value, err := read()
-		got <- result{value, err}
-	}()
-	select {
-	case r := <-got:
-		return r.value, r.err
-	case <-ctx.Done():
-		var none T
-		return none, context.Cause(ctx)
-	}
-}
-
-// A sink is an output that remembers its first failure, so that a command may
-// print without looking each time.
-type sink struct {
-	w   io.Writer
-	err error
-}
-
-func (s *sink) Write(p []byte) (int, error) {
-	n, err := s.w.Write(p)
-	s.err = cmp.Or(s.err, err)
-	return n, err
-}
-
-// failed returns the first failure.
-func (s *sink) failed() error {
-	if s.err == nil {
-		return nil
-	}
-	return fmt.Errorf("write the output: %w", s.err)
-}
-
-// lost is failed, but for a reader who left early (`| head -1`).
-func (s *sink) lost() error {
-	if errors.Is(s.err, syscall.EPIPE) {
-		return nil
-	}
-	return s.failed()
 }

@@ -155,7 +155,7 @@ func (a *app) report(ctx context.Context, err error) int {
 // all of it (a full disk): for one that changed a key that is a thing around
 // the rotation, for any other it is the failure of what it was asked for.
 func (a *app) lostOutput(cmd *cobra.Command) error {
-	err := a.out.lost()
+	err := a.out.Lost()
 	if err == nil {
 		return nil
 	}

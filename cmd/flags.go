@@ -17,7 +17,7 @@ import (
 
 // globalFlags belong to every command.
 type globalFlags struct {
-	output   choice
+	output   string
 	quiet    bool
 	noInput  bool
 	stateDir string
@@ -25,9 +25,9 @@ type globalFlags struct {
 }
 
 func (g *globalFlags) add(root *cobra.Command) {
-	g.output = newChoice("text", "json")
 	flags := root.PersistentFlags()
-	flags.VarP(&g.output, "output", "o", "form of the output on stdout: "+g.output.words("or"))
+	forms := []string{"text", "json"}
+	choice(flags, &g.output, "output", "o", "form of the output on stdout: "+oneOf(forms), forms...)
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no talk but warnings and errors, not even that nothing was due")
 	flags.BoolVar(&g.noInput, "no-input", false, "never ask, even on a terminal")
 	flags.StringVar(&g.stateDir, "state-dir", "", "private `folder` of journal, audit log and state (default "+
@@ -35,7 +35,7 @@ func (g *globalFlags) add(root *cobra.Command) {
 	_ = root.MarkPersistentFlagDirname("state-dir")
 	flags.StringVar(&g.config, "config", "", "configuration `file` (default ./"+config.Name+", then "+config.SystemFile+")")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
-	completeChoice(root, "output", g.output)
+	complete(root, "output", forms...)
 }
 
 // openState opens the state folder, which may not exist yet.
@@ -72,7 +72,7 @@ type places struct {
 func (p *places) addStores(cmd *cobra.Command, text string) {
 	p.cmd = cmd
 	cmd.Flags().StringArrayVar(&p.spec.Stores, "store", nil, text)
-	complete(cmd, "store", storeSchemeNames)
+	complete(cmd, "store", schemeNames((&app{}).storeSchemes())...)
 }
 
 // addServers adds the flags that say where the servers are and how they are reached.
@@ -100,45 +100,27 @@ func (a *app) openStores(p *places) (store.Set, error) {
 	return set, err
 }
 
-// A choice is the value of a flag that takes one of a few words.
-type choice struct {
-	value   string
-	allowed []string
-}
-
-// newChoice takes the allowed words; the first is the default.
-func newChoice(allowed ...string) choice { return choice{allowed[0], allowed} }
-
-var _ pflag.Value = (*choice)(nil)
-
-// String returns the word.
-func (c *choice) String() string { return c.value }
-
-// Type stands in help texts where a flag's value would.
-func (c *choice) Type() string { return "name" }
-
-// Set takes one of the allowed words.
-func (c *choice) Set(s string) error {
-	if !slices.Contains(c.allowed, s) {
-		return errors.New("want " + c.words("or"))
+// choice adds a flag that takes one of a few words; the first is the default.
+func choice(flags *pflag.FlagSet, into *string, name, short, text string, words ...string) {
+	*into = words[0]
+	set := func(s string) error {
+		if !slices.Contains(words, s) {
+			return errors.New("want " + oneOf(words))
+		}
+		*into = s
+		return nil
 	}
-	c.value = s
-	return nil
+	flags.FuncP(name, short, text, set)
+	flags.Lookup(name).DefValue = words[0]
 }
 
-// words lists what is allowed, as a sentence does.
-func (c *choice) words(last string) string {
-	n := len(c.allowed) - 1
-	return strings.Join(c.allowed[:n], ", ") + " " + last + " " + c.allowed[n]
-}
-
-func completeChoice(cmd *cobra.Command, flag string, c choice) {
-	complete(cmd, flag, func() []string { return c.allowed })
+// oneOf lists words as a sentence does.
+func oneOf(words []string) string {
+	n := len(words) - 1
+	return strings.Join(words[:n], ", ") + " or " + words[n]
 }
 
 // complete offers words for the value of a flag in a shell.
-func complete(cmd *cobra.Command, flag string, words func() []string) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return words(), cobra.ShellCompDirectiveNoFileComp
-	})
+func complete(cmd *cobra.Command, flag string, words ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -17,19 +17,14 @@ import (
 )
 
 type keygenOptions struct {
-	use      choice
-	format   choice
-	bits     int
-	stores   places
-	ifAbsent bool
-	force    bool
+	use, format     string
+	bits            int
+	stores          places
+	ifAbsent, force bool
 }
 
 func newKeygenCmd(a *app) *cobra.Command {
-	opt := &keygenOptions{
-		use:    newChoice(string(keygen.SecretKey), string(keygen.Tokenization), string(keygen.MetricsToken)),
-		format: newChoice(string(keygen.Prefixed), string(keygen.Base62), string(keygen.Base64URL), string(keygen.Hex)),
-	}
+	opt := &keygenOptions{}
 	cmd := newCmd("", "keygen [flags]", func(cmd *cobra.Command) error {
 		if err := checkKeygen(cmd, opt); err != nil {
 			return err
@@ -41,8 +36,10 @@ func newKeygenCmd(a *app) *cobra.Command {
 		return printKey(a, opt)
 	})
 	flags := cmd.Flags()
-	flags.Var(&opt.use, "for", "what the key is for; it chooses the field of a store: "+opt.use.words("or"))
-	flags.Var(&opt.format, "format", "form of the key: "+opt.format.words("or"))
+	uses := []string{string(keygen.SecretKey), string(keygen.Tokenization), string(keygen.MetricsToken)}
+	choice(flags, &opt.use, "for", "", "what the key is for; it chooses the field of a store: "+oneOf(uses), uses...)
+	forms := []string{string(keygen.Prefixed), string(keygen.Base62), string(keygen.Base64URL), string(keygen.Hex)}
+	choice(flags, &opt.format, "format", "", "form of the key: "+oneOf(forms), forms...)
 	flags.IntVar(&opt.bits, "bits", keygen.DefaultBits, fmt.Sprintf("random bits in the key, `number` from %d to %d", secret.MinBits, keygen.MaxBits))
 	opt.stores.addStores(cmd, "`place` to put the key into, as blnkjson:./blnk.json (repeatable)")
 	flags.BoolVar(&opt.ifAbsent, "if-absent", false, "change nothing where a good key stands in every store")
@@ -50,14 +47,14 @@ func newKeygenCmd(a *app) *cobra.Command {
 	opt.stores.addNetwork()
 	actions(cmd, "force")
 	brief(cmd)
-	completeChoice(cmd, "for", opt.use)
-	completeChoice(cmd, "format", opt.format)
+	complete(cmd, "for", uses...)
+	complete(cmd, "format", forms...)
 	return cmd
 }
 
 // checkKeygen refuses flags that contradict each other.
 func checkKeygen(cmd *cobra.Command, opt *keygenOptions) error {
-	if keygen.Use(opt.use.value) == keygen.Tokenization {
+	if keygen.Use(opt.use) == keygen.Tokenization {
 		for _, name := range []string{"format", "bits"} {
 			if typed(cmd, name) {
 				return usage(helpHint(cmd), "--%s: a tokenization secret always has %d characters", name, keygen.TokenizationLength)
@@ -88,7 +85,7 @@ func printKey(a *app, opt *keygenOptions) error {
 	}
 	if a.json() {
 		bits := opt.bits
-		if keygen.Use(opt.use.value) == keygen.Tokenization {
+		if keygen.Use(opt.use) == keygen.Tokenization {
 			bits = keygen.TokenizationBits
 		}
 		err = a.printJSON(struct {
@@ -100,17 +97,17 @@ func printKey(a *app, opt *keygenOptions) error {
 		err = a.print(key.Reveal() + "\n")
 	}
 	if err == nil {
-		err = a.out.failed() // a key that nobody read is no key
+		err = a.out.Failed() // a key that nobody read is no key
 	}
 	return err
 }
 
 func (opt *keygenOptions) newKey() (secret.Key, error) {
-	use := keygen.Use(opt.use.value)
+	use := keygen.Use(opt.use)
 	if use == keygen.Tokenization {
 		return keygen.ForUse(use, "", 0) // it has one form
 	}
-	return keygen.ForUse(use, keygen.Format(opt.format.value), opt.bits)
+	return keygen.ForUse(use, keygen.Format(opt.format), opt.bits)
 }
 
 // sharedOutput says whether w is a file that everybody may read.
@@ -125,19 +122,27 @@ func sharedOutput(w any) bool {
 
 // fillStores is keygen --store.
 func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
-	use := keygen.Use(opt.use.value)
+	use := keygen.Use(opt.use)
 	opt.stores.field = use.Field
 	set, err := a.openStores(&opt.stores)
 	if err != nil {
 		return err
 	}
-	key, old, err := set.Fill(ctx, store.Fill{
+	key, done, err := set.Fill(ctx, store.Fill{
 		IfAbsent: opt.ifAbsent, Force: opt.force, Weak: use.Weakness, New: opt.newKey,
-		Before: func() error { return refuseOpen(a, opt, set) },
+		Before: func() error {
+			private, err := a.openState()
+			if err == nil {
+				err = a.refuseOverlap(&opt.stores, private, nil, set)
+			}
+			return err
+		},
 	})
 	switch {
 	case err == nil:
-		return renderFilled(a, opt, set.Names(), key, old)
+		return renderFilled(a, opt, key, done)
+	case errors.Is(err, rotate.ErrOverlap): // it has its own keys
+		return fail(exitStuck, err, "")
 	case errors.Is(err, store.ErrPresent) && use == keygen.Tokenization:
 		return hint.Add(err, "--if-absent leaves a good one where it is")
 	case errors.Is(err, store.ErrPresent):
@@ -146,56 +151,28 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 	return err
 }
 
-// refuseOpen refuses stores of an open rotation: that has its own keys.
-func refuseOpen(a *app, opt *keygenOptions, set store.Set) error {
-	private, err := a.openState()
-	if err != nil {
-		return err
-	}
-	for _, ref := range set.Names() {
-		if _, err := private.Target(ref).LoadJournal(); err != nil {
-			return fail(exitStuck, err, "")
-		}
-	}
-	err = a.refuseOverlap(&opt.stores, private, nil, set)
-	if errors.Is(err, rotate.ErrOverlap) {
-		err = fail(exitStuck, err, "")
-	}
-	return err
-}
-
-type filledJSON struct {
-	Store  string `json:"store"`
-	Result string `json:"result"` // created, replaced, unchanged
-}
-
 // renderFilled says what stands where now.
-func renderFilled(a *app, opt *keygenOptions, refs []string, key secret.Key, old []secret.Key) error {
-	var results []filledJSON
+func renderFilled(a *app, opt *keygenOptions, key secret.Key, done []store.Filled) error {
 	replaced := false
-	for i, ref := range refs {
-		result := "replaced"
-		switch {
-		case old[i].Equal(key):
-			result = "unchanged"
-			a.say("%s: unchanged (%s)", ref, key.Name())
-		case old[i].IsZero():
-			result = "created"
-			a.say("%s: new key (%s)", ref, key.Name())
+	for _, one := range done {
+		switch one.Result {
+		case "unchanged":
+			a.say("%s: unchanged (%s)", one.Store, key.Name())
+		case "created":
+			a.say("%s: new key (%s)", one.Store, key.Name())
 		default:
 			replaced = true
-			a.say("%s: new key (%s) in place of %s", ref, key.Name(), old[i].Name())
+			a.say("%s: new key (%s) in place of %s", one.Store, key.Name(), one.Old.Name())
 		}
-		results = append(results, filledJSON{ref, result})
 	}
 	if replaced {
-		a.warn("a running server keeps the old %s until it is restarted, and its workers too", strings.ReplaceAll(opt.use.value, "-", " "))
+		a.warn("a running server keeps the old %s until it is restarted, and its workers too", strings.ReplaceAll(opt.use, "-", " "))
 	}
 	if !a.json() {
 		return nil
 	}
 	return a.printJSON(struct {
-		Fingerprint string       `json:"fingerprint"`
-		Stores      []filledJSON `json:"stores"`
-	}{key.Fingerprint(), results})
+		Fingerprint string         `json:"fingerprint"`
+		Stores      []store.Filled `json:"stores"`
+	}{key.Fingerprint(), done})
 }

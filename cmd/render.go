@@ -29,14 +29,14 @@ func (a *app) talk(c colour, name, text string) {
 }
 
 // print prints data to stdout. A reader who left early has what it wanted; who
-// cannot do without an arrived output asks a.out.failed as well.
+// cannot do without an arrived output asks a.out.Failed as well.
 func (a *app) print(text string) error {
 	_, _ = a.out.Write([]byte(text))
-	return a.out.lost()
+	return a.out.Lost()
 }
 
 // json says whether -o json was given.
-func (a *app) json() bool { return a.global.output.value == "json" }
+func (a *app) json() bool { return a.global.output == "json" }
 
 // printJSON prints v as the one document of -o json.
 func (a *app) printJSON(v any) error {

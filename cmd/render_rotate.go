@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/run"
@@ -66,7 +65,7 @@ func openID(o *rotate.Open) string {
 
 // confirmPlan shows the plan to the person at the terminal and asks.
 func (w *work) confirmPlan(ctx context.Context, p rotate.Plan) error {
-	w.progress.pause()
+	w.steps.Pause()
 	_, _ = fmt.Fprint(w.env.Stderr, w.planText(ctx, p, w.env.StderrTTY))
 	question := "Rotate the key now?"
 	if w.intent.Event == rotate.Sync {
@@ -173,55 +172,34 @@ func notes(b *strings.Builder, name string, texts []string, wrapped bool) {
 	}
 }
 
-// A progress shows the steps on stderr while they happen: on a terminal a line
-// that grows, elsewhere plain lines when something is known.
-type progress struct {
-	app *app
-	mu  sync.Mutex
-	// pending is the step whose line has begun and lacks its end.
-	pending string
+// newSteps are the steps of a rotation on stderr.
+func (a *app) newSteps() *screen.Steps {
+	return &screen.Steps{W: a.env.Stderr, Terminal: a.env.StderrTTY && a.env.Getenv("TERM") != "dumb"}
 }
 
-// event takes what the engine tells.
-func (p *progress) event(e rotate.Progress) {
+// progress shows what the engine does.
+func (w *work) progress(e rotate.Progress) {
 	name := e.Step
 	if e.Undo {
 		name = "undo " + e.Step
 	}
-	terminal := p.app.env.StderrTTY && p.app.env.Getenv("TERM") != "dumb"
 	switch {
-	case p.app.global.quiet:
-	case e.Kind == rotate.Started && terminal:
-		p.line("", name)
+	case w.global.quiet:
+	case e.Kind == rotate.Started:
+		w.steps.Begin(name)
 	case e.Kind == rotate.Done:
-		p.line(fmt.Sprintf("  %-12s %s\n", name, shortTime(e.Duration)), "")
+		w.steps.End(fmt.Sprintf("  %-12s %s", name, shortTime(e.Duration)))
 	case e.Kind == rotate.Failed:
-		p.line(fmt.Sprintf("  %-12s %s after %s\n", name, p.app.paint(red, "failed"), shortTime(e.Duration)), "")
+		w.steps.End(fmt.Sprintf("  %-12s %s after %s", name, w.paint(red, "failed"), shortTime(e.Duration)))
 	case e.Kind == rotate.Note:
-		p.line("  "+screen.Clean(e.Text)+"\n", p.pending)
+		w.steps.Add("  " + screen.Clean(e.Text))
 	}
 }
-
-// line prints text in place of the pending line, and behind it one that is pending.
-func (p *progress) line(text, pending string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pending != "" {
-		text = "\r\x1b[K" + text
-	}
-	if p.pending = pending; pending != "" {
-		text += fmt.Sprintf("  %-12s …", pending)
-	}
-	_, _ = fmt.Fprint(p.app.env.Stderr, text)
-}
-
-// pause clears the line for something else on the terminal.
-func (p *progress) pause() { p.line("", "") }
 
 // instruct tells a person what to do; -q does not silence it, for nothing goes
 // on until it is done.
-func (p *progress) instruct(line string) {
-	p.line(p.app.paint(bold, "now:")+" "+screen.Clean(line)+"\n", p.pending)
+func (w *work) instruct(line string) {
+	w.steps.Add(w.paint(bold, "now:") + " " + screen.Clean(line))
 }
 
 // shortTime shows a time as people compare them.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
 // commands is every command by its name.
@@ -41,7 +42,7 @@ func commands() map[string]func(*app) *cobra.Command {
 // the commands share.
 type app struct {
 	env    *Env
-	out    *sink // data
+	out    *screen.Output // data
 	global globalFlags
 	config *config.File // nil: not looked for yet
 }
@@ -60,7 +61,7 @@ func Main() int {
 // Run runs blnkctl with args (without the program's name) and returns its exit
 // code. The end of ctx interrupts it; its cause says why.
 func Run(ctx context.Context, env *Env, args []string) int {
-	a := &app{env: env, out: &sink{w: env.Stdout}}
+	a := &app{env: env, out: &screen.Output{Writer: env.Stdout}}
 	root := newRootCmd(a, args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

@@ -13,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
@@ -31,7 +32,7 @@ type rotateOptions struct {
 	intent rotate.Intent
 	from   string // of sync
 
-	unknown, format        choice
+	unknown, format        string
 	bits                   int
 	lockTimeout            time.Duration
 	dryRun, abort, abandon bool
@@ -39,11 +40,7 @@ type rotateOptions struct {
 }
 
 func newRotateCmd(a *app) *cobra.Command {
-	o := &rotateOptions{
-		intent:  rotate.Intent{Event: rotate.Rotate},
-		unknown: newChoice("adopt", "rotate", "fail"),
-		format:  newChoice("prefixed", "base62", "base64url", "hex"),
-	}
+	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate}}
 	cmd := newCmd("", "rotate --restart REF [flags]", func(cmd *cobra.Command) error {
 		if err := o.check(a); err != nil {
 			return err
@@ -56,8 +53,8 @@ func newRotateCmd(a *app) *cobra.Command {
 		o.intent.IfOlderThan, err = config.ParseAge(text)
 		return err
 	})
-	f.Var(&o.unknown, "if-unknown", "what to do with a key never seen before")
-	f.Var(&o.format, "format", "form of the new key")
+	choice(f, &o.unknown, "if-unknown", "", "what to do with a key never seen before", "adopt", "rotate", "fail")
+	choice(f, &o.format, "format", "", "form of the new key", "prefixed", "base62", "base64url", "hex")
 	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
 	f.BoolVar(&o.intent.Compromised, "compromised", false, "others know the old key: there is no way back to it")
 	f.BoolVar(&o.intent.ServerDown, "server-down", false, "no proof of the old key beforehand: the servers are stopped, or the key is lost")
@@ -83,7 +80,7 @@ func newSyncCmd(a *app) *cobra.Command {
 	})
 	o.addPlaces(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "`REF` to copy from, whatever key is live (default: the first --store)")
-	complete(cmd, "from", storeSchemeNames)
+	complete(cmd, "from", schemeNames(a.storeSchemes())...)
 	return cmd
 }
 
@@ -93,8 +90,9 @@ func (o *rotateOptions) addPlaces(cmd *cobra.Command) {
 	o.field = keygen.SecretKey.Field
 	o.addStores(cmd, "`REF` of a place that holds the key; the first is the source of truth (default "+defaultStore+")")
 	f := cmd.Flags()
-	f.StringArrayVar(&o.spec.Restart, "restart", nil, "`REF` of what restarts server and workers: "+strings.Join(restartSchemeNames(), ", "))
-	complete(cmd, "restart", restartSchemeNames)
+	drivers := schemeNames((&app{}).restartSchemes())
+	f.StringArrayVar(&o.spec.Restart, "restart", nil, "`REF` of what restarts server and workers: "+strings.Join(drivers, ", "))
+	complete(cmd, "restart", drivers...)
 	o.addServers("`URL` of a server, one per replica (default: the port in blnk.json)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "run every check, show the plan, change nothing")
 	f.DurationVar(&o.spec.Timeout, "timeout", target.UsualTimeout, "how long the servers may take to answer as they should (manual: 15m)")
@@ -139,45 +137,36 @@ func (o *rotateOptions) checkTimes() error {
 // takeFrom makes the store that --from names the source, whatever key is live. One
 // that is not among the stores becomes the first: the target of a sync is that of
 // the rotations, named after the first store.
-func (o *rotateOptions) takeFrom(a *app) error {
+func (o *rotateOptions) takeFrom(a *app) (err error) {
 	if o.from == "" {
 		return nil
 	}
-	spec := o.spec
-	set, _, err := target.OpenStores(&spec, target.Openers{Store: a.storeOpener(&o.places)})
-	if err != nil {
-		return err
-	}
-	source, err := a.openStores(&places{cmd: o.cmd, spec: target.Spec{Stores: []string{o.from}, Proxy: spec.Proxy, AllowPlaintext: spec.AllowPlaintext}, field: o.field})
-	if err != nil {
-		return err
-	}
 	o.intent.Trust = true
-	same := func(s store.Store) bool { return store.Identity(s) == store.Identity(source[0]) }
-	if o.intent.Source = slices.IndexFunc(set, same); o.intent.Source < 0 {
+	o.intent.Source, err = o.spec.Find(o.from, target.Openers{Store: a.storeOpener(&o.places)})
+	if err == nil && o.intent.Source < 0 {
 		o.intent.Source = 0
 		o.spec.Stores = slices.Insert(o.spec.Stores, 0, o.from)
 	}
-	return nil
+	return err
 }
 
 // A work is what a run of rotate or sync works on, and with.
 type work struct {
 	*app
 	*rotateOptions
-	look     reach.Look // at the processes of the target
-	state    *state.Dir
-	folder   *state.Target // of this target
-	target   *target.Target
-	open     *rotate.Open // the rotation that the journal says is open, or nil
-	keys     *run.Keys
-	progress *progress
+	look   reach.Look // at the processes of the target
+	state  *state.Dir
+	folder *state.Target // of this target
+	target *target.Target
+	open   *rotate.Open // the rotation that the journal says is open, or nil
+	keys   *run.Keys
+	steps  *screen.Steps
 }
 
 // runRotation is rotate and sync: what the flags name is opened, the engine runs,
 // and its report is rendered.
 func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
-	w := &work{app: a, rotateOptions: o, keys: &run.Keys{}, progress: &progress{app: a}}
+	w := &work{app: a, rotateOptions: o, keys: &run.Keys{}, steps: a.newSteps()}
 	if err := w.openTarget(ctx); err != nil {
 		return w.renderUnopened(err)
 	}
@@ -247,18 +236,11 @@ func (w *work) openTarget(ctx context.Context) error {
 		return err
 	}
 	w.target.State = w.folder
-	var repair func() error
-	if !w.dryRun {
-		repair = func() error {
-			unlock, err := w.target.Set.Lock(ctx, w.lockTimeout)
-			if err != nil {
-				return err
-			}
-			defer unlock()
-			return w.target.Set.Repair(ctx)
-		}
+	mend := func() error { return w.target.Mend(ctx, w.lockTimeout) }
+	if w.dryRun {
+		mend = nil
 	}
-	if err := w.target.Locate(ctx, open, repair); err != nil {
+	if err := w.target.Locate(ctx, open, mend); err != nil {
 		return err
 	}
 	w.look = reach.Look{Set: w.target.Set, Others: len(w.target.Copies) > 0, Servers: probes(w.target.Servers)}
@@ -324,7 +306,7 @@ func (w *work) openMaster(ref string, spec target.Spec) (store.Store, store.Copy
 
 func (w *work) openRestart(ref string, spec target.Spec) (target.Driver, error) {
 	return w.openDriver(ref, restart.Options{
-		Dir: spec.Dir, Mask: w.keys.All, Say: w.progress.instruct, Lock: w.folder.RestartLock(),
+		Dir: spec.Dir, Mask: w.keys.All, Say: w.instruct, Lock: w.folder.RestartLock(),
 	})
 }
 
@@ -341,11 +323,11 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 		},
 		Observe:  w.look.Restart,
 		Why:      func(ctx context.Context) error { return w.look.Why(ctx, w.keys.All()) },
-		Progress: w.progress.event,
+		Progress: w.progress,
 	}
 	intent := w.intent
 	if intent.Event == rotate.Rotate {
-		intent.NewKey, intent.Weak, intent.IfUnknown = w.newKey, keygen.SecretKey.Weakness, rotate.IfUnknown(w.unknown.value)
+		intent.NewKey, intent.Weak, intent.IfUnknown = w.newKey, keygen.SecretKey.Weakness, rotate.IfUnknown(w.unknown)
 	}
 	if w.canAsk() && !w.yes {
 		env.Confirm = w.confirmPlan
@@ -375,7 +357,7 @@ func (a *app) refuseOverlap(p *places, dir *state.Dir, own *state.Target, set st
 }
 
 func (w *work) newKey() (secret.Key, error) {
-	key, err := keygen.ForUse(keygen.SecretKey, keygen.Format(w.format.value), w.bits)
+	key, err := keygen.ForUse(keygen.SecretKey, keygen.Format(w.format), w.bits)
 	w.keys.Add(key)
 	return key, err
 }

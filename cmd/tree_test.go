@@ -32,7 +32,7 @@ func testEnv(t *testing.T, environ ...string) (env *Env, stdout, stderr *bytes.B
 func testApp(t *testing.T) (*app, *cobra.Command) {
 	t.Helper()
 	env, stdout, _ := testEnv(t)
-	a := &app{env: env, out: &sink{w: stdout}}
+	a := &app{env: env, out: &screen.Output{Writer: stdout}}
 	return a, newRootCmd(a, nil)
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
@@ -25,19 +26,20 @@ import (
 type verifyOptions struct {
 	places
 	keyFile string
-	expect  choice
+	expect  string
 }
 
 func newVerifyCmd(a *app) *cobra.Command {
-	opt := &verifyOptions{expect: newChoice(proof.Accepted, proof.Refused)}
+	opt := &verifyOptions{}
+	words := []string{proof.Accepted, proof.Refused}
 	cmd := newCmd("", "verify [flags]", func(cmd *cobra.Command) error { return runVerify(cmd.Context(), a, opt) })
 	flags := cmd.Flags()
 	opt.addStores(cmd, "`place` that holds a key, as blnkjson:./blnk.json (repeatable)")
 	opt.addServers("`URL` of a server, one per replica (repeatable; default: on this machine, with the port of the first blnkjson: store)")
 	flags.StringVar(&opt.keyFile, "key-file", "", "`file` with a key, - for stdin")
-	flags.Var(&opt.expect, "expect", "what the servers should do with the keys: "+opt.expect.words("or"))
+	choice(flags, &opt.expect, "expect", "", "what the servers should do with the keys: "+oneOf(words), words...)
 	_ = cmd.MarkFlagFilename("key-file")
-	completeChoice(cmd, "expect", opt.expect)
+	complete(cmd, "expect", words...)
 	configured(cmd, "store", "server")
 	return cmd
 }
@@ -62,7 +64,7 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	r := proof.Verify(ctx, t.Servers, questions, opt.expect.value)
+	r := proof.Verify(ctx, t.Servers, questions, opt.expect)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -127,14 +129,14 @@ func (a *app) readKey(ctx context.Context, file string) (key secret.Key, from st
 		key, err = keygen.Parse(text)
 		return key, "the terminal", err
 	case file == "-":
-		key, err = await(ctx, func() (secret.Key, error) { return keygen.Read(a.env.Stdin) })
+		key, err = interrupt.Await(ctx, func() (secret.Key, error) { return keygen.Read(a.env.Stdin) })
 		return key, "stdin", err
 	}
 	path, err := a.abs(file)
 	if err != nil {
 		return key, "", err
 	}
-	key, err = await(ctx, func() (secret.Key, error) { return keygen.ReadFile(path) }) // opening a FIFO waits for who writes into it
+	key, err = interrupt.Await(ctx, func() (secret.Key, error) { return keygen.ReadFile(path) }) // opening a FIFO waits for who writes into it
 	if opening, ok := errors.AsType[*fs.PathError](err); ok && opening.Op == "open" {
 		if shown(file) == "" { // somebody may have taken the flag for the key itself
 			err = errors.New("no such file (the flag wants the name of a file, not a key)")

@@ -53,9 +53,6 @@ func (a *app) restartSchemes() restart.Schemes {
 	}
 }
 
-func storeSchemeNames() []string   { return schemeNames((&app{}).storeSchemes()) }
-func restartSchemeNames() []string { return schemeNames((&app{}).restartSchemes()) }
-
 // schemeNames lists the schemes as a reference begins with them.
 func schemeNames[V any](table map[string]V) []string {
 	var names []string

@@ -212,6 +212,13 @@ var ErrOverlap = errors.New("part of an open rotation")
 // nothing of. A target is named after its first store as it is spelled, and a place
 // can be named in other ways, or second: open tells by the place, where it can.
 func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, open func(ref string) (store.Store, error)) error {
+	if own == nil { // one of these may name a target
+		for _, ref := range set.Names() {
+			if _, err := dir.Target(ref).LoadJournal(); err != nil {
+				return fmt.Errorf("%w: %w", ErrJournal, err)
+			}
+		}
+	}
 	others, err := Elsewhere(dir, own)
 	for _, o := range others {
 		for _, ref := range o.Target.Stores {

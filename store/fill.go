@@ -31,9 +31,33 @@ type Fill struct {
 	New    func() (secret.Key, error)
 }
 
-// Fill returns the key that every store holds in the end, and what each of them held
-// before (the zero Key for nothing). Unchanged stores are an end, too.
-func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key, err error) {
+// A Filled is what a Fill did to one store.
+type Filled struct {
+	Store  string     `json:"store"`
+	Result string     `json:"result"` // created, replaced, unchanged
+	Old    secret.Key `json:"-"`
+}
+
+// Fill returns the key that every store holds in the end. Unchanged stores are an
+// end, too.
+func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, done []Filled, err error) {
+	key, old, err := s.fill(ctx, f)
+	if err != nil {
+		return key, nil, err
+	}
+	for i, ref := range s.Names() {
+		one := Filled{ref, "replaced", old[i]}
+		if old[i].Equal(key) {
+			one.Result = "unchanged"
+		} else if old[i].IsZero() {
+			one.Result = "created"
+		}
+		done = append(done, one)
+	}
+	return key, done, nil
+}
+
+func (s Set) fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key, err error) {
 	unlock, err := s.Lock(ctx, 0)
 	if err != nil {
 		return key, nil, err

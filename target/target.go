@@ -91,6 +91,22 @@ func (s Spec) Over(earlier Spec, given func(flag string) bool) Spec {
 	return spec
 }
 
+// Find returns the index of a store among those that can be read, whatever path led
+// to it; -1 where it is none of them.
+func (s Spec) Find(ref string, open Openers) (int, error) {
+	set, _, err := OpenStores(&s, open)
+	if err != nil {
+		return 0, err
+	}
+	one := s
+	one.Stores = []string{ref}
+	named, _, err := OpenStores(&one, open)
+	if err != nil {
+		return 0, err
+	}
+	return slices.IndexFunc(set, func(s store.Store) bool { return store.Identity(s) == store.Identity(named[0]) }), nil
+}
+
 // SameStores says whether two specs are of the same places: the order of all but
 // the first carries no meaning.
 func (s Spec) SameStores(other Spec) bool {
@@ -277,6 +293,16 @@ func (t *Target) Locate(ctx context.Context, open Openers, repair func() error) 
 		t.Servers = append(t.Servers, server)
 	}
 	return nil
+}
+
+// Mend puts right, under their locks, files that a crash left torn.
+func (t *Target) Mend(ctx context.Context, wait time.Duration) error {
+	unlock, err := t.Set.Lock(ctx, wait)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return t.Set.Repair(ctx)
 }
 
 // published asks the drivers.

@@ -92,3 +92,25 @@ const sameSignal = 200 * time.Millisecond
 func isSecond(s os.Signal, after time.Duration) bool {
 	return s != syscall.SIGHUP && after >= sameSignal
 }
+
+// Await returns what read returns, or the cause of ctx when that ends first: a
+// read from a terminal or a pipe cannot be ended by a context. read then goes
+// on until the process ends, and what it read is lost.
+func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	got := make(chan result, 1)
+	go func() {
+		value, err := read()
+		got <- result{value, err}
+	}()
+	select {
+	case r := <-got:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}

@@ -1,11 +1,11 @@
-package cmd
+package build
 
 import (
 	"runtime/debug"
 	"testing"
 )
 
-func TestDescribeBuild(t *testing.T) {
+func TestOf(t *testing.T) {
 	revision := debug.BuildSetting{Key: "vcs.revision", Value: "4f2ed0849bf1d7b82c31bf3e27ecdfc5a29e31bc"}
 	pseudo := "v0.0.0-20261123173624-4f2ed0849bf1"
 	build := func(version string, settings ...debug.BuildSetting) *debug.BuildInfo {
@@ -30,7 +30,7 @@ func TestDescribeBuild(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := describeBuild(test.build).text(); got != test.line {
+			if got := Of(test.build).String(); got != test.line {
 				t.Errorf("%q, want %q", got, test.line)
 			}
 		})
