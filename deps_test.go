@@ -22,7 +22,7 @@ const module = "github.com/blnkctl/blnkctl"
 // on an idea stands one step above it.
 var floors = [][]string{
 	{"secret", "internal/hint"},
-	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/screen", "internal/build"},
+	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/screen", "internal/build", "internal/coredump"},
 	{"internal/textfile"},
 	{"keygen", "blnk", "state", "config"},
 	{"store", "restart"},

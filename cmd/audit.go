@@ -104,21 +104,19 @@ func runAuditVerify(a *app) error {
 	if err != nil {
 		return err
 	}
-	if a.json() {
-		if err := a.printJSON(report); err != nil {
-			return err
-		}
-	} else if report.Problem == nil {
-		if err := a.print(fmt.Sprintf("%s: %d records, none changed or missing\n", log.Path(), report.Records)); err != nil {
-			return err
-		}
+	p := report.Problem
+	switch {
+	case a.json():
+		err = a.printJSON(report)
+	case p == nil:
+		err = a.print(fmt.Sprintf("%s: %d records, none changed or missing\n", log.Path(), report.Records))
 	}
-	if p := report.Problem; p != nil {
-		place := log.Path()
-		if p.Line > 0 {
-			place = fmt.Sprintf("%s:%d", place, p.Line)
-		}
-		return fail(exitCheck, fmt.Errorf("%s: %s: %s", place, p.Kind, p.Text), "")
+	if err != nil || p == nil {
+		return err
 	}
-	return nil
+	place := log.Path()
+	if p.Line > 0 {
+		place = fmt.Sprintf("%s:%d", place, p.Line)
+	}
+	return fail(exitCheck, fmt.Errorf("%s: %s: %s", place, p.Kind, p.Text), "")
 }

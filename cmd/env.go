@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -65,6 +66,9 @@ func processEnv() *Env {
 // getwd is os.Getwd, whose folder may have been removed.
 func getwd() (string, error) {
 	dir, err := os.Getwd()
+	if err != nil {
+		err = fmt.Errorf("find the working directory: %w", err)
+	}
 	return dir, hint.Add(err, "cd to a folder that is there, and run this again")
 }
 

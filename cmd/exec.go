@@ -13,14 +13,6 @@ import (
 	"github.com/blnkctl/blnkctl/supervise"
 )
 
-// Exit codes of exec for what is not the command's own: those of env(1) and
-// docker run.
-const (
-	exitExecFailed    = 125
-	exitNotExecutable = 126
-	exitNotFound      = 127
-)
-
 // An exitStatus ends blnkctl with the exit status of a command, which said
 // itself what there was to say.
 type exitStatus int
@@ -125,14 +117,11 @@ func execFailure(err error) error {
 	if _, ok := errors.AsType[exitStatus](err); ok || err == nil {
 		return err
 	}
-	code, hint := judge(err)
-	switch {
-	case errors.Is(err, supervise.ErrNotFound):
-		code, hint = exitNotFound, ""
-	case errors.Is(err, supervise.ErrNotExecutable):
-		code, hint = exitNotExecutable, "" // not the one for a store without permission
-	case code != exitInterrupted:
-		code = exitExecFailed
+	code, help := judge(err)
+	if own := supervise.ExitCode(err); own != supervise.Failed {
+		code, help = own, "" // not the hint for a store without permission
+	} else if code != exitInterrupted {
+		code = own
 	}
-	return fail(code, err, hint)
+	return fail(code, err, help)
 }

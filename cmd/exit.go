@@ -83,8 +83,14 @@ func helpHint(cmd *cobra.Command) string { return "see `" + cmd.CommandPath() + 
 
 // exitCodes is the one table from errors to exit codes; the first that matches
 // counts. What matches none is exitFailed.
-func exitCodes() []exitRule {
-	return []exitRule{
+func exitCodes() []struct {
+	err  error
+	code int
+} {
+	return []struct {
+		err  error
+		code int
+	}{
 		// How a rotation ended counts before why.
 		{rotate.ErrUndone, exitPutBack},
 		{rotate.ErrStuck, exitStuck},
@@ -109,12 +115,6 @@ func exitCodes() []exitRule {
 		{config.ErrInvalid, exitUsage},
 		{config.ErrUnread, exitUsage},
 	}
-}
-
-// An exitRule gives the errors that wrap one a code.
-type exitRule struct {
-	err  error
-	code int
 }
 
 // judge finds the code and the hint of an error.

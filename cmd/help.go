@@ -21,18 +21,17 @@ import (
 //go:embed help
 var helpPages embed.FS
 
-// A page is the text of a command's help. What stands in it is in the sections of
-// its file.
-type page struct{ short, long, examples, exits string }
+// A page is the text of a command's help. In its file the flags stand at "---".
+type page struct{ short, long, examples, end string }
 
 // pageOf reads the page of a command by its path without the program's name.
 func pageOf(path string) page {
 	data, _ := helpPages.ReadFile("help/" + cmp.Or(strings.ReplaceAll(path, " ", "_"), "blnkctl") + ".txt") // a test looks for each
 	var p page
-	text, exits, _ := strings.Cut(string(data), "Exit Status:\n")
+	text, end, _ := strings.Cut(string(data), "---\n")
 	text, p.examples, _ = strings.Cut(text, "Examples:\n")
 	p.short, p.long, _ = strings.Cut(text, "\n")
-	p.exits = exits
+	p.end = end
 	return p
 }
 
@@ -110,12 +109,7 @@ func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 	if cmd.HasAvailableInheritedFlags() {
 		fmt.Fprintf(&b, "\nGlobal Flags:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(screen.Width))
 	}
-	if !cmd.HasParent() {
-		b.WriteString("\nA flag that asks for nothing to be done can also come from a variable:\n" +
-			"--state-dir from BLNKCTL_STATE_DIR, a list with one value per line.\n" +
-			"See `" + cmd.Name() + " help COMMAND` for more about a command.\n")
-	}
-	_ = a.print(b.String() + "\nExit Status:\n" + p.exits)
+	_ = a.print(b.String() + p.end)
 }
 
 // noArgs is for commands that take flags only. It does not repeat what was

@@ -30,7 +30,6 @@ func newKeygenCmd(a *app) *cobra.Command {
 			return err
 		}
 		if len(opt.stores.spec.Stores) > 0 {
-			a.catchSignals()
 			return fillStores(cmd.Context(), a, opt)
 		}
 		return printKey(a, opt)
@@ -46,7 +45,6 @@ func newKeygenCmd(a *app) *cobra.Command {
 	flags.BoolVar(&opt.force, "force", false, "replace a key that stands there")
 	opt.stores.addNetwork()
 	actions(cmd, "force")
-	brief(cmd)
 	complete(cmd, "for", uses...)
 	complete(cmd, "format", forms...)
 	return cmd

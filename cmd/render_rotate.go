@@ -16,51 +16,18 @@ import (
 // What rotate and sync print: the plan, the progress, and the report. Text, JSON
 // and exit code are made of the engine's Plan and Report alone.
 
-// planJSON is the document of --dry-run -o json.
-type planJSON struct {
-	DryRun  bool     `json:"dry_run"`
-	Would   string   `json:"would"` // rotate, sync, nothing, finish
-	Why     string   `json:"why"`
-	Old     string   `json:"old"`
-	Open    string   `json:"open,omitempty"` // ID of the rotation that would be finished
-	Stores  []string `json:"stores"`
-	Restart []string `json:"restart"`
-	Servers []string `json:"servers"`
-	Holders []string `json:"holders"`
-	Remarks []string `json:"remarks"`
-	// Warnings are those that the result would have, too.
-	Warnings []string `json:"warnings"`
-}
-
 // renderPlan is the end of a dry run.
 func (w *work) renderPlan(ctx context.Context, p rotate.Plan) error {
 	if !w.json() {
 		return w.print(w.planText(ctx, p, w.env.StdoutTTY) + "Dry run: nothing was changed.\n")
 	}
-	doc := planJSON{
-		DryRun: true, Would: w.intent.Event, Why: p.Due.Why, Old: p.Old, Open: openID(p.Open),
-		Stores: p.Stores, Restart: p.Restart, Servers: p.Servers,
-		Holders: []string{}, Remarks: append([]string{}, p.Remarks...),
-		Warnings: append([]string{}, p.Cautions...),
-	}
-	switch {
-	case p.Open != nil:
-		doc.Would = "finish"
-	case !p.Due.Yes:
-		doc.Would = "nothing"
-	default:
+	var holders []string
+	if p.Open == nil && p.Due.Yes {
 		for _, r := range w.look.Receivers(ctx, p.Current) {
-			doc.Holders = append(doc.Holders, r.URL)
+			holders = append(holders, r.URL)
 		}
 	}
-	return w.printJSON(doc)
-}
-
-func openID(o *rotate.Open) string {
-	if o == nil {
-		return ""
-	}
-	return o.Rotation
+	return w.printJSON(p.Document(w.intent.Event, holders))
 }
 
 // confirmPlan shows the plan to the person at the terminal and asks.

@@ -7,7 +7,7 @@
 // commands. It decides nothing that a package could.
 //
 // Against a key in a core file, the process is marked as one that is not to be
-// dumped (core_linux.go, core_other.go). Package cmd does not promise to keep a
+// dumped (internal/coredump). Package cmd does not promise to keep a
 // key out of swap, out of a hibernation image, or from root.
 package cmd
 
@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/coredump"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
@@ -51,7 +52,7 @@ type app struct {
 // main.main and the test scripts call.
 func Main() int {
 	env := processEnv()
-	env.AllowCoreDumps = noCoreDumps()
+	env.AllowCoreDumps = coredump.Never()
 	return interrupt.Run(env.Stderr, func(ctx context.Context, catch func()) int {
 		env.CatchSignals = catch
 		return Run(ctx, env, os.Args[1:])
@@ -89,8 +90,8 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE:          runGroup,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if _, ok := cmd.Annotations[briefMark]; !ok {
-				a.catchSignals()
+			if a.env.CatchSignals != nil {
+				a.env.CatchSignals()
 			}
 			return a.applySettings(cmd)
 		},
@@ -113,15 +114,4 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 	}
 	root.SetHelpCommand(help)
 	return root
-}
-
-// brief marks a command that waits for nothing and changes nothing: a signal may
-// end it as it ends any program. Where one of its flags makes it wait or change
-// something, that part calls catchSignals.
-func brief(cmd *cobra.Command) { annotate(cmd, briefMark, "") }
-
-func (a *app) catchSignals() {
-	if a.env.CatchSignals != nil {
-		a.env.CatchSignals()
-	}
 }

@@ -179,7 +179,7 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 		if plan, err = rotate.Check(ctx, w.target, intent, env); err == nil {
 			return w.renderPlan(ctx, plan)
 		}
-		report = rotate.Report{Outcome: rotate.Refused, Rotation: openID(plan.Open), Old: plan.Old}
+		report = rotate.Report{Outcome: rotate.Refused, Rotation: plan.OpenID(), Old: plan.Old}
 	case o.abort:
 		report, err = rotate.Abort(ctx, w.target, intent, env)
 	case o.abandon:
@@ -225,7 +225,7 @@ func (w *work) openTarget(ctx context.Context) error {
 		w.keys.Add(w.open.Keys...)
 		spec = spec.Over(w.open.Target, func(flag string) bool { return given(w.cmd, flag) })
 	case (w.abort || w.abandon) && !given(w.cmd, "store"):
-		if err := w.refuseOtherEnd(set[0]); err != nil {
+		if err := rotate.RefuseOtherEnd(w.state, w.folder, set[0], map[bool]string{true: "--abort", false: "--abandon"}[w.abort]); err != nil {
 			return err
 		}
 	}
@@ -273,22 +273,6 @@ func (w *work) named() string {
 		return ""
 	}
 	return target.FlagArgs("--store", w.spec.Stores[:1])
-}
-
-// refuseOtherEnd refuses to say that there is nothing to end where the store was
-// not typed, and a rotation of another one is open.
-func (w *work) refuseOtherEnd(own store.Store) error {
-	others, err := rotate.Elsewhere(w.state, w.folder)
-	if err != nil || len(others) == 0 {
-		return err
-	}
-	flag := "--abort"
-	if w.abandon {
-		flag = "--abandon"
-	}
-	o := others[0]
-	return usage("name its first store: blnkctl rotate "+flag+target.FlagArgs("--store", o.Target.Stores[:1]),
-		"no rotation of %s is open; one of %s is: %s, %s", own, o.Target.Stores[0], o.Rotation, o.Begun())
 }
 
 // openMaster opens a store of the master key. Every other secret of blnk.json needs

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,11 +18,8 @@ const (
 	originMark = "blnkctl_origin" // where its value comes from, if not typed
 )
 
-// Annotations of a command.
-const (
-	fileMark  = "blnkctl_file"  // the flags that blnkctl.yaml can give
-	briefMark = "blnkctl_brief" // see brief
-)
+// fileMark is the annotation of a command: the flags that blnkctl.yaml can give.
+const fileMark = "blnkctl_file"
 
 // fromFlag is the origin of a value that was typed. Another origin is a variable
 // or the path of blnkctl.yaml.
@@ -41,21 +37,20 @@ func actions(cmd *cobra.Command, names ...string) {
 // configured names the flags of a command that blnkctl.yaml can give besides the
 // state folder. A command that is not configured does not read the file.
 func configured(cmd *cobra.Command, flags ...string) {
-	annotate(cmd, fileMark, strings.Join(append(flags, "state-dir"), " "))
-}
-
-func annotate(cmd *cobra.Command, mark, value string) {
-	if cmd.Annotations == nil {
-		cmd.Annotations = map[string]string{}
-	}
-	cmd.Annotations[mark] = value
+	cmd.Annotations = map[string]string{fileMark: strings.Join(append(flags, "state-dir"), " ")}
 }
 
 // applySettings gives the flags that were not typed the values of their variables,
 // and then those of blnkctl.yaml.
 func (a *app) applySettings(cmd *cobra.Command) error {
 	err := fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
-		return variableValues(a.env.Getenv(variable(f.Name)), f), variable(f.Name)
+		text := a.env.Getenv(variable(f.Name)) // an empty one counts as none
+		if _, list := f.Value.(pflag.SliceValue); list {
+			values = strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+		} else if text != "" {
+			values = []string{text}
+		}
+		return values, variable(f.Name)
 	})
 	flags := strings.Fields(cmd.Annotations[fileMark])
 	if err != nil || len(flags) == 0 {
@@ -102,18 +97,6 @@ func variable(flag string) string {
 	return "BLNKCTL_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// variableValues are the values in a variable: those of a list stand on a line
-// each. An empty variable counts as none.
-func variableValues(text string, f *pflag.Flag) []string {
-	if _, list := f.Value.(pflag.SliceValue); list {
-		return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
-	}
-	if text == "" {
-		return nil
-	}
-	return []string{text}
-}
-
 // origin is where the value of a flag comes from; "" for the default.
 func origin(cmd *cobra.Command, name string) string {
 	f := cmd.Flags().Lookup(name)
@@ -142,11 +125,7 @@ func (a *app) dirOf(cmd *cobra.Command, flag string) (string, error) {
 	if fromFile(cmd, flag) {
 		return filepath.Dir(origin(cmd, flag)), nil
 	}
-	dir, err := a.env.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the working directory: %w", err)
-	}
-	return dir, nil
+	return a.env.Getwd()
 }
 
 // abs makes a path absolute, from where blnkctl was started.
@@ -155,10 +134,7 @@ func (a *app) abs(path string) (string, error) {
 		return filepath.Clean(path), nil
 	}
 	dir, err := a.env.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the working directory: %w", err)
-	}
-	return filepath.Join(dir, path), nil
+	return filepath.Join(dir, path), err
 }
 
 // refuseTogether refuses flags that contradict each other when both were typed.

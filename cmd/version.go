@@ -10,7 +10,7 @@ import (
 )
 
 func newVersionCmd(a *app) *cobra.Command {
-	cmd := newCmd("", "version", func(*cobra.Command) error {
+	return newCmd("", "version", func(*cobra.Command) error {
 		info, _ := debug.ReadBuildInfo()
 		v := build.Of(info)
 		if a.json() {
@@ -18,6 +18,4 @@ func newVersionCmd(a *app) *cobra.Command {
 		}
 		return a.print(fmt.Sprintf("blnkctl %v %s %s\n", v, v.Go, v.Platform))
 	})
-	brief(cmd)
-	return cmd
 }

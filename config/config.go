@@ -77,7 +77,7 @@ func Find(explicit string, getwd func() (string, error)) (File, error) {
 	if !filepath.IsAbs(explicit) {
 		var err error
 		if dir, err = getwd(); err != nil {
-			return File{}, fmt.Errorf("find the working directory: %w", err)
+			return File{}, err
 		}
 	}
 	if explicit != "" {

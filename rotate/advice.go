@@ -204,6 +204,18 @@ func Elsewhere(dir *state.Dir, own *state.Target) (all []*Open, err error) {
 	return all, err
 }
 
+// RefuseOtherEnd refuses to say that there is nothing to end, by a flag, of a target
+// that nobody named, where a rotation of another one is open.
+func RefuseOtherEnd(dir *state.Dir, own *state.Target, first store.Store, flag string) error {
+	others, err := Elsewhere(dir, own)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	o := others[0]
+	return target.Refuse("name its first store: blnkctl rotate "+flag+target.FlagArgs("--store", o.Target.Stores[:1]),
+		"no rotation of %s is open; one of %s is: %s, %s", first, o.Target.Stores[0], o.Rotation, o.Begun())
+}
+
 // ErrOverlap: a place belongs to the open rotation of another target.
 var ErrOverlap = errors.New("part of an open rotation")
 

@@ -135,6 +135,44 @@ type Plan struct {
 	late []store.Copy          // to be written, where nothing else differs
 }
 
+// OpenID is the ID of Open, "" where there is none.
+func (p Plan) OpenID() string {
+	if p.Open == nil {
+		return ""
+	}
+	return p.Open.Rotation
+}
+
+// A Document is a Plan as JSON. Holders are the receivers that need the new key.
+type Document struct {
+	DryRun   bool     `json:"dry_run"`
+	Would    string   `json:"would"` // rotate, sync, nothing, finish
+	Why      string   `json:"why"`
+	Old      string   `json:"old"`
+	Open     string   `json:"open,omitempty"` // ID of the rotation that would be finished
+	Stores   []string `json:"stores"`
+	Restart  []string `json:"restart"`
+	Servers  []string `json:"servers"`
+	Holders  []string `json:"holders"`
+	Remarks  []string `json:"remarks"`
+	Warnings []string `json:"warnings"` // those that the report would have, too
+}
+
+// Document is the plan of a run for an event.
+func (p Plan) Document(event string, holders []string) Document {
+	switch {
+	case p.Open != nil:
+		event = "finish"
+	case !p.Due.Yes:
+		event = "nothing"
+	}
+	list := func(texts []string) []string { return append([]string{}, texts...) } // never null
+	return Document{
+		true, event, p.Due.Why, p.Old, p.OpenID(), p.Stores, p.Restart, p.Servers,
+		list(holders), list(p.Remarks), list(p.Cautions),
+	}
+}
+
 // A Due says whether something has to be done now, and why.
 type Due struct {
 	Yes bool

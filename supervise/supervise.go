@@ -47,6 +47,22 @@ var (
 	errUnusable = errors.New("the key cannot be used")
 )
 
+// Failed is the exit status where nothing was run, as env(1) and docker run have it.
+const Failed = 125
+
+// ExitCode is the exit status for an error: 127 and 126 where the program is the
+// reason, else Failed.
+func ExitCode(err error) int {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 127
+	case errors.Is(err, ErrNotExecutable):
+		return 126
+	default:
+		return Failed
+	}
+}
+
 // A Source is where the key stands; every store.Store is one.
 type Source interface {
 	Get(ctx context.Context) (secret.Key, store.Version, error)

@@ -125,7 +125,8 @@ type wrong struct{ text string }
 func (w wrong) Error() string        { return w.text }
 func (w wrong) Is(target error) bool { return target == ErrSpec }
 
-func refuse(help, format string, args ...any) error {
+// Refuse is an ErrSpec with a text of its own, and what helps.
+func Refuse(help, format string, args ...any) error {
 	return hint.Add(wrong{fmt.Sprintf(format, args...)}, "%s", help)
 }
 
@@ -213,10 +214,10 @@ func OpenStores(spec *Spec, open Openers) (set store.Set, copies []store.Copy, e
 		case err != nil:
 			return nil, nil, err
 		case writeOnly != nil && len(set) == 0:
-			return nil, nil, refuse("name a store that can be read first",
+			return nil, nil, Refuse("name a store that can be read first",
 				"--store: %s can only be written, and the first store is the source of truth", writeOnly)
 		case writeOnly != nil && slices.Contains(refs, writeOnly.String()):
-			return nil, nil, refuse("name it once", "--store: %s is given twice", writeOnly)
+			return nil, nil, Refuse("name it once", "--store: %s is given twice", writeOnly)
 		case writeOnly != nil:
 			copies = append(copies, writeOnly)
 			refs = append(refs, writeOnly.String())
@@ -226,9 +227,9 @@ func OpenStores(spec *Spec, open Openers) (set store.Set, copies []store.Copy, e
 		}
 	}
 	if first, second := set.SamePlace(); first != "" && first == second {
-		return nil, nil, refuse("name it once", "--store: %s is given twice", first)
+		return nil, nil, Refuse("name it once", "--store: %s is given twice", first)
 	} else if first != "" {
-		return nil, nil, refuse("name it once", "--store: %s and %s are the same place", first, second)
+		return nil, nil, Refuse("name it once", "--store: %s and %s are the same place", first, second)
 	}
 	spec.Stores = refs
 	return set, copies, nil
@@ -287,7 +288,7 @@ func (t *Target) Locate(ctx context.Context, open Openers, repair func() error) 
 			return err
 		}
 		if slices.Contains(t.Spec.Servers, server.String()) {
-			return refuse("name it once", "--server: %s is given twice", server)
+			return Refuse("name it once", "--server: %s is given twice", server)
 		}
 		t.Spec.Servers = append(t.Spec.Servers, server.String())
 		t.Servers = append(t.Servers, server)
@@ -401,11 +402,11 @@ func LocalServer(ctx context.Context, set store.Set) (string, error) {
 		}
 		effective, err := blnk.Resolve(config, nil)
 		if err != nil {
-			return "", refuse("name the server with --server", "port in %s: %v", file.Path(), err)
+			return "", Refuse("name the server with --server", "port in %s: %v", file.Path(), err)
 		}
 		port := effective.Port()
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return "", refuse("name the server with --server", "port in %s: not a number from 1 to 65535", file.Path())
+			return "", Refuse("name the server with --server", "port in %s: not a number from 1 to 65535", file.Path())
 		}
 		return "http://127.0.0.1:" + port, nil
 	}

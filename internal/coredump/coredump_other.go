@@ -1,13 +1,14 @@
 //go:build !linux
 
-package cmd
+// Package coredump keeps keys out of the core files of this process.
+package coredump
 
 import "syscall"
 
-// noCoreDumps keeps keys out of core files. Only the soft limit is lowered:
+// Never keeps keys out of core files. Only the soft limit is lowered:
 // what a restart command starts inherits it, and may raise it again. allow puts
 // it back, for the program that exec becomes.
-func noCoreDumps() (allow func()) {
+func Never() (allow func()) {
 	var before syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_CORE, &before) != nil {
 		return func() {}
