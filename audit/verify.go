@@ -13,12 +13,34 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/state"
 )
 
 // ErrDamaged means that the log has a line that is not a record.
 var ErrDamaged = errors.New("damaged")
+
+// ErrAltered means that the log is not as it was written.
+var ErrAltered = errors.New("altered")
+
+// An alteredError is ErrAltered in its own words.
+type alteredError string
+
+func (e alteredError) Error() string        { return string(e) }
+func (e alteredError) Is(target error) bool { return target == ErrAltered }
+
+// Err is the error of a report: ErrAltered, or nil.
+func (l *Log) Err(r Report) error {
+	p, place := r.Problem, l.Path()
+	if p == nil {
+		return nil
+	}
+	if p.Line > 0 {
+		place = fmt.Sprintf("%s:%d", place, p.Line)
+	}
+	return alteredError(fmt.Sprintf("%s: %s: %s", place, p.Kind, p.Text))
+}
 
 // The kinds of problems.
 const (
@@ -200,7 +222,7 @@ func (l *Log) Records(last int, each func(Record) error) error {
 			pass(r.PrevRepeated, r.PrevLast)
 			before, before.PrevRepeated, before.PrevLast = r, 0, time.Time{}
 		case err != nil && whole && damage == nil:
-			damage = fmt.Errorf("read audit log: %s:%d: %w", l.Path(), number, ErrDamaged)
+			damage = hint.Add(fmt.Errorf("read audit log: %s:%d: %w", l.Path(), number, ErrDamaged), "see `blnkctl audit verify`")
 		}
 		return stop == nil
 	})

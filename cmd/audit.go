@@ -43,17 +43,11 @@ func runAuditLog(a *app, last int) error {
 		printer = a.printRecordJSON
 	}
 	n := 0
-	readErr := log.Records(last, func(r audit.Record) error { n++; return printer(n, &r) })
-	if readErr != nil && !errors.Is(readErr, audit.ErrDamaged) {
-		return readErr
+	damage := log.Records(last, func(r audit.Record) error { n++; return printer(n, &r) })
+	if damage != nil && !errors.Is(damage, audit.ErrDamaged) {
+		return damage
 	}
-	if err := printer(n, nil); err != nil {
-		return err
-	}
-	if readErr != nil {
-		return fail(exitCheck, readErr, "see `blnkctl audit verify`")
-	}
-	return nil
+	return cmp.Or(printer(n, nil), damage)
 }
 
 // printRecord prints record number n, or what stands behind the last of n.
@@ -104,19 +98,11 @@ func runAuditVerify(a *app) error {
 	if err != nil {
 		return err
 	}
-	p := report.Problem
 	switch {
 	case a.json():
 		err = a.printJSON(report)
-	case p == nil:
+	case report.Problem == nil:
 		err = a.print(fmt.Sprintf("%s: %d records, none changed or missing\n", log.Path(), report.Records))
 	}
-	if err != nil || p == nil {
-		return err
-	}
-	place := log.Path()
-	if p.Line > 0 {
-		place = fmt.Sprintf("%s:%d", place, p.Line)
-	}
-	return fail(exitCheck, fmt.Errorf("%s: %s: %s", place, p.Kind, p.Text), "")
+	return cmp.Or(err, log.Err(report))
 }

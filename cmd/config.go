@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -49,15 +48,7 @@ func runConfigShow(cmd *cobra.Command, a *app) error {
 		rows = append(rows, row)
 	}
 	for _, name := range slices.Sorted(maps.Keys(file.Commands)) {
-		c := file.Commands[name]
-		can := []string{}
-		for what, args := range map[string][]string{"read": c.Read, "write": c.Write, "exists": c.Exists, "run": c.Run} {
-			if len(args) > 0 {
-				can = append(can, what+": "+strings.Join(args, " "))
-			}
-		}
-		slices.Sort(can)
-		rows = append(rows, settingRow{"command:" + name, can, file.Path})
+		rows = append(rows, settingRow{"command:" + name, file.Commands[name].Parts(), file.Path})
 	}
 	if a.json() {
 		return a.printJSON(map[string]any{"file": file.Path, "settings": rows})
@@ -77,17 +68,20 @@ func runConfigShow(cmd *cobra.Command, a *app) error {
 }
 
 // describe says what one flag is, and why.
-func (a *app) describe(cmd *cobra.Command, name string) (settingRow, error) {
-	row := settingRow{name, valuesOf(cmd.Flags().Lookup(name)), cmp.Or(origin(cmd, name), "default")}
-	if given(cmd, name) {
-		return row, nil
-	}
-	switch name {
-	case "store":
+func (a *app) describe(cmd *cobra.Command, name string) (row settingRow, err error) {
+	row = settingRow{name, []string{}, cmp.Or(origin(cmd, name), "default")}
+	f := cmd.Flags().Lookup(name)
+	list, ok := f.Value.(pflag.SliceValue)
+	switch {
+	case ok && f.Changed:
+		row.Values = list.GetSlice()
+	case f.Changed:
+		row.Values = []string{f.Value.String()}
+	case name == "store":
 		row.Values = []string{defaultStore}
-	case "server":
+	case name == "server":
 		row.Values = []string{"the port in blnk.json, on this host"}
-	case "state-dir":
+	case name == "state-dir":
 		dir, err := a.openState()
 		if err != nil {
 			return row, err
@@ -95,16 +89,6 @@ func (a *app) describe(cmd *cobra.Command, name string) (settingRow, error) {
 		row.Values = []string{dir.Path()}
 	}
 	return row, nil
-}
-
-func valuesOf(f *pflag.Flag) []string {
-	if list, ok := f.Value.(pflag.SliceValue); ok {
-		return list.GetSlice()
-	}
-	if text := f.Value.String(); text != "" {
-		return []string{text}
-	}
-	return []string{}
 }
 
 func newConfigPolicyCmd(a *app) *cobra.Command {

@@ -18,20 +18,14 @@ import (
 // An Env is everything that a command takes from the process it runs in.
 // Nothing below package cmd reads or writes any of it.
 type Env struct {
-	Stdin  io.Reader
-	Stdout io.Writer // data
-	Stderr io.Writer // talk
+	Stdin                          io.Reader
+	Stdout, Stderr                 io.Writer // data, and talk
+	StdinTTY, StdoutTTY, StderrTTY bool      // is it a terminal?
 
-	// Which of the streams is a terminal.
-	StdinTTY, StdoutTTY, StderrTTY bool
-
-	// Environ is the environment as os.Environ has it: NAME=value.
-	Environ []string
-	// Getwd returns the folder where relative paths start.
-	Getwd func() (string, error)
-	// UID is the effective user.
-	UID int
-	Now func() time.Time
+	Environ []string               // as os.Environ has it: NAME=value
+	Getwd   func() (string, error) // where relative paths start
+	UID     int                    // the effective user
+	Now     func() time.Time
 	// CatchSignals lets signals end the context of Run from now on, where they
 	// would have ended the process. nil where none are sent.
 	CatchSignals func()

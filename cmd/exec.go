@@ -72,10 +72,11 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 		return usage("", "--interval: want %v or more", supervise.MinInterval)
 	case opt.kill <= 0:
 		return usage("", "--kill-timeout: want more than 0s")
-	case typed(cmd, "interval") && !opt.watch:
-		return usage("add --watch", "--interval without --watch")
-	case typed(cmd, "kill-timeout") && !opt.watch:
-		return usage("add --watch", "--kill-timeout without --watch")
+	}
+	for _, name := range []string{"interval", "kill-timeout"} {
+		if typed(cmd, name) && !opt.watch {
+			return usage("add --watch", "--%s without --watch", name)
+		}
 	}
 	return nil
 }

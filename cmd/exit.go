@@ -10,11 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -101,6 +103,8 @@ func exitCodes() []struct {
 		{store.ErrHalf, exitStuck},
 		{store.ErrDrift, exitCheck},
 		{store.ErrWeak, exitCheck},
+		{audit.ErrDamaged, exitCheck},
+		{audit.ErrAltered, exitCheck},
 		{rotate.ErrNotLive, exitCheck},
 		{rotate.ErrSourceNotLive, exitCheck},
 		{rotate.ErrInterrupted, exitInterrupted},
@@ -141,27 +145,23 @@ func (a *app) report(ctx context.Context, err error) int {
 	if stop, ok := errors.AsType[*interrupt.Error](context.Cause(ctx)); ok && code == exitInterrupted {
 		text = stop.Error() // what it was in the middle of is beside the point
 	}
-	a.talk(red, "error:", text)
+	a.talk(screen.Red, "error:", text)
 	for _, d := range details {
-		a.talk(plain, " ", d)
+		a.talk(screen.Plain, " ", d)
 	}
 	if help != "" {
-		a.talk(bold, "hint:", help)
+		a.talk(screen.Bold, "hint:", help)
 	}
 	return code
 }
 
 // lostOutput is the error of a command that did its work but could not print
-// all of it (a full disk): for one that changed a key that is a thing around
+// all of it (a full disk): for one that changed a key that is a thing beside
 // the rotation, for any other it is the failure of what it was asked for.
 func (a *app) lostOutput(cmd *cobra.Command) error {
 	err := a.out.Lost()
-	if err == nil {
-		return nil
+	if err != nil && (cmd.Name() == "rotate" || cmd.Name() == "sync") {
+		return fail(exitAround, err, "")
 	}
-	code := exitFailed
-	if cmd.Name() == "rotate" || cmd.Name() == "sync" {
-		code = exitAround
-	}
-	return fail(code, err, "")
+	return err
 }

@@ -150,29 +150,21 @@ func flagError(cmd *cobra.Command, err error) error {
 	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
 		return unknownCommand(cmd, args[0])
 	}
-	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		return unknownFlag(cmd, e)
-	}
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		return usage(helpHint(cmd), "--%s needs a value", e.GetFlag().Name)
 	}
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		f := e.GetFlag()
-		return valueError(cmd, "--"+f.Name, f, e.GetValue(), e.Unwrap())
+		return valueError(cmd, "--"+e.GetFlag().Name, e.GetFlag(), e.GetValue(), e.Unwrap())
 	}
-	return usage(helpHint(cmd), "bad flag syntax")
-}
-
-func unknownFlag(cmd *cobra.Command, e *pflag.NotExistError) error {
-	if e.GetSpecifiedShortnames() != "" {
+	e, ok := errors.AsType[*pflag.NotExistError](err)
+	switch {
+	case !ok:
+		return usage(helpHint(cmd), "bad flag syntax")
+	case e.GetSpecifiedShortnames() != "":
 		return usage(helpHint(cmd), "unknown flag -%s", e.GetSpecifiedName())
 	}
 	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden {
-			names = append(names, f.Name)
-		}
-	})
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	help := helpHint(cmd)
 	if n := hint.Nearest(e.GetSpecifiedName(), names); n != "" {
 		help = "did you mean --" + n + "?"

@@ -62,8 +62,8 @@ func checkKeygen(cmd *cobra.Command, opt *keygenOptions) error {
 			return usage("", "--force: replacing the tokenization secret would make stored identities unreadable")
 		}
 	}
-	if opt.bits < secret.MinBits || opt.bits > keygen.MaxBits {
-		return usage(helpHint(cmd), "--bits %d: want %d to %d", opt.bits, secret.MinBits, keygen.MaxBits)
+	if err := checkBits(cmd, opt.bits); err != nil {
+		return err
 	}
 	for _, name := range []string{"if-absent", "force"} {
 		if typed(cmd, name) && len(opt.stores.spec.Stores) == 0 {
@@ -71,6 +71,13 @@ func checkKeygen(cmd *cobra.Command, opt *keygenOptions) error {
 		}
 	}
 	return refuseTogether(cmd, "if-absent", "force")
+}
+
+func checkBits(cmd *cobra.Command, bits int) error {
+	if bits < secret.MinBits || bits > keygen.MaxBits {
+		return usage(helpHint(cmd), "--bits %d: want %d to %d", bits, secret.MinBits, keygen.MaxBits)
+	}
+	return nil
 }
 
 func printKey(a *app, opt *keygenOptions) error {
@@ -153,15 +160,8 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 func renderFilled(a *app, opt *keygenOptions, key secret.Key, done []store.Filled) error {
 	replaced := false
 	for _, one := range done {
-		switch one.Result {
-		case "unchanged":
-			a.say("%s: unchanged (%s)", one.Store, key.Name())
-		case "created":
-			a.say("%s: new key (%s)", one.Store, key.Name())
-		default:
-			replaced = true
-			a.say("%s: new key (%s) in place of %s", one.Store, key.Name(), one.Old.Name())
-		}
+		a.say("%s", one)
+		replaced = replaced || one.Result == "replaced"
 	}
 	if replaced {
 		a.warn("a running server keeps the old %s until it is restarted, and its workers too", strings.ReplaceAll(opt.use, "-", " "))

@@ -1,11 +1,14 @@
 package cmd
 
 import (
-	"bytes"
-	"encoding/json"
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
@@ -18,12 +21,12 @@ func (a *app) say(format string, args ...any) {
 
 // warn prints a warning to stderr, with -q too.
 func (a *app) warn(format string, args ...any) {
-	a.talk(yellow, "warning:", fmt.Sprintf(format, args...))
+	a.talk(screen.Yellow, "warning:", fmt.Sprintf(format, args...))
 }
 
 // talk prints a text to stderr behind its name; its further lines are indented,
 // which keeps it apart from the next message.
-func (a *app) talk(c colour, name, text string) {
+func (a *app) talk(c screen.Colour, name, text string) {
 	text = strings.ReplaceAll(strings.TrimRight(screen.Clean(text), "\n"), "\n", "\n  ")
 	_, _ = fmt.Fprintf(a.env.Stderr, "%s %s\n", a.paint(c, name), text)
 }
@@ -40,31 +43,53 @@ func (a *app) json() bool { return a.global.output == "json" }
 
 // printJSON prints v as the one document of -o json.
 func (a *app) printJSON(v any) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("write JSON: %w", err)
+	text, err := screen.JSON(v)
+	if err != nil {
+		return err
 	}
-	return a.print(b.String())
+	return a.print(text)
 }
-
-// A colour is the number of an SGR escape sequence (ECMA-48).
-type colour int
-
-const (
-	plain  colour = 0
-	bold   colour = 1
-	red    colour = 31
-	yellow colour = 33
-)
 
 // paint colours a text for stderr: on a terminal only, and never with NO_COLOR
 // (no-color.org) or a terminal that knows no colours.
-func (a *app) paint(c colour, text string) string {
-	if c == plain || !a.env.StderrTTY || a.env.Getenv("NO_COLOR") != "" || a.env.Getenv("TERM") == "dumb" {
+func (a *app) paint(c screen.Colour, text string) string {
+	if !a.env.StderrTTY || a.env.Getenv("NO_COLOR") != "" || a.env.Getenv("TERM") == "dumb" {
 		return text
 	}
-	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
+	return c.Paint(text)
+}
+
+// canAsk says whether there is a person to ask.
+func (a *app) canAsk() bool {
+	return a.env.StdinTTY && a.env.StderrTTY && !a.global.noInput
+}
+
+// confirm asks a question that wants yes or no; anything but y or yes is an error.
+// The caller has made sure that there is somebody to ask.
+func (a *app) confirm(ctx context.Context, question string) error {
+	_, _ = fmt.Fprintf(a.env.Stderr, "%s [y/N] ", question)
+	line, err := interrupt.Await(ctx, func() (string, error) { return bufio.NewReader(a.env.Stdin).ReadString('\n') })
+	if ctx.Err() != nil {
+		_, _ = io.WriteString(a.env.Stderr, "\n")
+		return err
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	switch strings.ToLower(strings.TrimSpace(line)) {
+	case "y", "yes":
+		return nil
+	}
+	return errors.New("not confirmed; nothing is changed")
+}
+
+// askHidden asks for a secret, which is not shown while it is typed.
+func (a *app) askHidden(ctx context.Context, prompt string) (string, error) {
+	_, _ = io.WriteString(a.env.Stderr, prompt)
+	text, err := a.env.ReadHidden(ctx)
+	_, _ = io.WriteString(a.env.Stderr, "\n") // the one that was typed is not shown either
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("read the answer: %w", err)
+	}
+	return text, err
 }

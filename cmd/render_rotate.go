@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/internal/screen"
@@ -38,7 +36,7 @@ func (w *work) confirmPlan(ctx context.Context, p rotate.Plan) error {
 	if w.intent.Event == rotate.Sync {
 		question = "Sync now?"
 	}
-	return w.confirm(ctx, question, "--yes")
+	return w.confirm(ctx, question)
 }
 
 // planText is the plan for people, 80 columns wide as far as the names allow;
@@ -62,18 +60,18 @@ func (w *work) planText(ctx context.Context, p rotate.Plan, terminal bool) strin
 		return "Nothing to do: " + screen.CleanLine(p.Due.Why) + "\n"
 	case w.intent.Event == rotate.Sync:
 		fmt.Fprintf(&b, "Copy the key: %s\n\n", p.Due.Why)
-		steps(&b, "differs", "%s", p.Differs)
-		steps(&b, "write", copyFormat, p.Copies)
-		steps(&b, "restart", "%s", p.Restart)
-		steps(&b, "test", "%s: this key taken, the one before and random ones refused", p.Servers)
+		screen.Items(&b, "differs", "%s", p.Differs)
+		screen.Items(&b, "write", copyFormat, p.Copies)
+		screen.Items(&b, "restart", "%s", p.Restart)
+		screen.Items(&b, "test", "%s: this key taken, the one before and random ones refused", p.Servers)
 	default:
 		w.rotationText(ctx, &b, p)
 	}
 	if len(p.Remarks)+len(p.Cautions) > 0 {
 		b.WriteByte('\n')
 	}
-	notes(&b, "Note: ", p.Remarks, terminal)
-	notes(&b, "Warning: ", p.Cautions, terminal)
+	screen.Notes(&b, "Note: ", p.Remarks, terminal)
+	screen.Notes(&b, "Warning: ", p.Cautions, terminal)
 	b.WriteByte('\n')
 	return b.String()
 }
@@ -90,11 +88,11 @@ func (w *work) rotationText(ctx context.Context, b *strings.Builder, p rotate.Pl
 		fmt.Fprintf(b, "\n(%s)", p.Due.Why)
 	}
 	b.WriteString("\n\n")
-	steps(b, "1 set", "%s", p.Stores)
-	steps(b, "", copyFormat, p.Copies)
-	steps(b, "2 restart", "%s", p.Restart)
-	steps(b, "3 test", "%s: new key taken, old and random ones refused", p.Servers)
-	steps(b, "4 finish", "state and audit log in %s", []string{w.state.Path()})
+	screen.Items(b, "1 set", "%s", p.Stores)
+	screen.Items(b, "", copyFormat, p.Copies)
+	screen.Items(b, "2 restart", "%s", p.Restart)
+	screen.Items(b, "3 test", "%s: new key taken, old and random ones refused", p.Servers)
+	screen.Items(b, "4 finish", "state and audit log in %s", []string{w.state.Path()})
 	if w.intent.Compromised {
 		b.WriteString("\nThere is no way back to the old key: after a failure a person is needed.\n")
 	} else {
@@ -108,7 +106,7 @@ func (w *work) rotationText(ctx context.Context, b *strings.Builder, p rotate.Pl
 	case !w.target.WorkersProved:
 		workers = "not proved: restart them too, they read the key at start"
 	}
-	steps(b, "workers", "sign webhooks with it; %s", []string{workers})
+	screen.Items(b, "workers", "sign webhooks with it; %s", []string{workers})
 	hooks := []string{"receivers must accept signatures of both keys meanwhile:"}
 	for _, r := range w.look.Receivers(ctx, p.Current) {
 		hooks = append(hooks, r.URL+" ("+r.What+")")
@@ -116,27 +114,9 @@ func (w *work) rotationText(ctx context.Context, b *strings.Builder, p rotate.Pl
 	if len(hooks) == 1 {
 		hooks = []string{"none known to the server or to blnk.json"}
 	}
-	steps(b, "webhooks", "%s", hooks)
-	steps(b, "jobs", "%s", []string{"that use the master key (hooks, API keys, SDKs, Blnk Cloud)"})
+	screen.Items(b, "webhooks", "%s", hooks)
+	screen.Items(b, "jobs", "%s", []string{"that use the master key (hooks, API keys, SDKs, Blnk Cloud)"})
 	b.WriteString("Scoped API keys are not touched, nor is any other secret.\n")
-}
-
-// steps writes items behind a name.
-func steps(b *strings.Builder, name, format string, items []string) {
-	for _, item := range items {
-		fmt.Fprintf(b, "  %-10s %s\n", name, screen.CleanLine(fmt.Sprintf(format, item)))
-		name = ""
-	}
-}
-
-// notes writes what is to be known of a plan, one to a line or wrapped.
-func notes(b *strings.Builder, name string, texts []string, wrapped bool) {
-	for _, text := range texts {
-		if text = screen.CleanLine(text); wrapped {
-			text = screen.Wrap(text, screen.Width-len(name), len(name))
-		}
-		b.WriteString(name + text + "\n")
-	}
 }
 
 // newSteps are the steps of a rotation on stderr.
@@ -155,9 +135,9 @@ func (w *work) progress(e rotate.Progress) {
 	case e.Kind == rotate.Started:
 		w.steps.Begin(name)
 	case e.Kind == rotate.Done:
-		w.steps.End(fmt.Sprintf("  %-12s %s", name, shortTime(e.Duration)))
+		w.steps.End(fmt.Sprintf("  %-12s %s", name, screen.Time(e.Duration)))
 	case e.Kind == rotate.Failed:
-		w.steps.End(fmt.Sprintf("  %-12s %s after %s", name, w.paint(red, "failed"), shortTime(e.Duration)))
+		w.steps.End(fmt.Sprintf("  %-12s %s after %s", name, w.paint(screen.Red, "failed"), screen.Time(e.Duration)))
 	case e.Kind == rotate.Note:
 		w.steps.Add("  " + screen.Clean(e.Text))
 	}
@@ -166,15 +146,7 @@ func (w *work) progress(e rotate.Progress) {
 // instruct tells a person what to do; -q does not silence it, for nothing goes
 // on until it is done.
 func (w *work) instruct(line string) {
-	w.steps.Add(w.paint(bold, "now:") + " " + screen.Clean(line))
-}
-
-// shortTime shows a time as people compare them.
-func shortTime(d time.Duration) string {
-	if d < time.Second {
-		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
-	}
-	return d.Round(100 * time.Millisecond).String()
+	w.steps.Add(w.paint(screen.Bold, "now:") + " " + screen.Clean(line))
 }
 
 // printReport prints the document of -o json.

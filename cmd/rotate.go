@@ -1,8 +1,8 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +11,6 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
-	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
@@ -106,14 +105,9 @@ func (o *rotateOptions) addPlaces(cmd *cobra.Command) {
 
 // check refuses what can be seen to be wrong in the flags of rotate alone.
 func (o *rotateOptions) check(a *app) error {
-	if err := refuseTogether(o.cmd, "abort", "abandon", "dry-run"); err != nil {
+	err := cmp.Or(refuseTogether(o.cmd, "abort", "abandon", "dry-run"), refuseTogether(o.cmd, "abort", "compromised"), checkBits(o.cmd, o.bits))
+	if err != nil {
 		return err
-	}
-	if err := refuseTogether(o.cmd, "abort", "compromised"); err != nil {
-		return err
-	}
-	if o.bits < secret.MinBits || o.bits > keygen.MaxBits {
-		return usage(helpHint(o.cmd), "--bits %d: want %d to %d", o.bits, secret.MinBits, keygen.MaxBits)
 	}
 	if o.intent.IfOlderThan > 0 && a.env.Getenv("CI") != "" && !given(o.cmd, "if-unknown") && !given(o.cmd, "state-dir") {
 		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",
@@ -187,17 +181,6 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 	default:
 		report, err = rotate.Run(ctx, w.target, intent, env)
 	}
-	if err == nil && report.Compromised && report.Rotation != "" {
-		live, _, _ := w.target.Set[0].Get(ctx)
-		report.Warnings = append(report.Warnings, w.look.LeftBehind(ctx, live)...)
-	}
-	if errors.Is(err, store.ErrNotFound) && hint.Of(err) == "" {
-		if help := w.look.EnvFile(ctx); help != "" {
-			err = hint.Add(err, "%s", help)
-		} else {
-			err = hint.Add(err, "make one: blnkctl keygen%s", env.Stores)
-		}
-	}
 	return w.renderReport(report, err)
 }
 
@@ -225,7 +208,7 @@ func (w *work) openTarget(ctx context.Context) error {
 		w.keys.Add(w.open.Keys...)
 		spec = spec.Over(w.open.Target, func(flag string) bool { return given(w.cmd, flag) })
 	case (w.abort || w.abandon) && !given(w.cmd, "store"):
-		if err := rotate.RefuseOtherEnd(w.state, w.folder, set[0], map[bool]string{true: "--abort", false: "--abandon"}[w.abort]); err != nil {
+		if err := rotate.RefuseOtherEnd(w.state, w.folder, set[0], w.abandon); err != nil {
 			return err
 		}
 	}
@@ -305,6 +288,7 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 			found, err := w.look.Before(ctx, current)
 			return rotate.Findings(found), err
 		},
+		EnvFile: w.look.EnvFile, LeftBehind: w.look.LeftBehind,
 		Observe:  w.look.Restart,
 		Why:      func(ctx context.Context) error { return w.look.Why(ctx, w.keys.All()) },
 		Progress: w.progress,
@@ -354,6 +338,6 @@ func (w *work) confirmAbandon(ctx context.Context) func(error) error {
 	}
 	return func(why error) error {
 		w.warn("%v", why)
-		return w.confirm(ctx, "Forget the open rotation all the same?", "a terminal")
+		return w.confirm(ctx, "Forget the open rotation all the same?")
 	}
 }

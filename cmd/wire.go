@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -43,13 +42,20 @@ func (a *app) storeSchemes() store.Schemes {
 // restartSchemes is every way to restart a Blnk server.
 func (a *app) restartSchemes() restart.Schemes {
 	return restart.Schemes{
-		command.Scheme: restartcommand.Named(a.restartCommand),
-		"compose":      compose.Scheme(),
-		"docker":       docker.Scheme(),
-		"manual":       wait.Manual(),
-		"sh":           restartcommand.Sh(),
-		"systemd":      systemd.Scheme(),
-		"wait":         wait.Scheme(),
+		command.Scheme: restartcommand.Named(func(name string) ([]string, error) {
+			file, err := a.configFile()
+			if err != nil {
+				return nil, err
+			}
+			c, err := file.Command(name)
+			return c.Run, err
+		}),
+		"compose": compose.Scheme(),
+		"docker":  docker.Scheme(),
+		"manual":  wait.Manual(),
+		"sh":      restartcommand.Sh(),
+		"systemd": systemd.Scheme(),
+		"wait":    wait.Scheme(),
 	}
 }
 
@@ -72,19 +78,6 @@ func (a *app) commandSpecs() (command.Specs, error) {
 		}
 	}
 	return specs, err
-}
-
-// restartCommand is the program that a command of blnkctl.yaml restarts with.
-func (a *app) restartCommand(name string) ([]string, error) {
-	file, err := a.configFile()
-	if err != nil {
-		return nil, err
-	}
-	c, err := file.Command(name)
-	if err != nil {
-		return nil, fmt.Errorf("restart reference %q: %w", "command:"+name, err)
-	}
-	return c.Run, nil
 }
 
 // storeOpener opens a store, or a copy that can only be written. What is wrong with

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,18 @@ type File struct {
 // A Command is a program with its arguments for each thing that it can do: Read,
 // Write and Exists serve a store, Run a restart.
 type Command struct{ Read, Write, Exists, Run []string }
+
+// Parts are what the command can do, each with its words.
+func (c Command) Parts() []string {
+	parts := []string{}
+	for what, args := range map[string][]string{"read": c.Read, "write": c.Write, "exists": c.Exists, "run": c.Run} {
+		if len(args) > 0 {
+			parts = append(parts, what+": "+strings.Join(args, " "))
+		}
+	}
+	slices.Sort(parts)
+	return parts
+}
 
 // Setting is what the file says of a flag of the command line: none, one value, or
 // a list.

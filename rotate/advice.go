@@ -113,6 +113,11 @@ func (r *run) advised(ctx context.Context, err error) error {
 				return hint.Add(err, "copy the key there: blnkctl sync --from %s%s --restart …", hint.Quote(s.String()), r.env.Stores)
 			}
 		}
+		help := "make one: blnkctl keygen" + r.env.Stores
+		if r.env.EnvFile != nil {
+			help = cmp.Or(r.env.EnvFile(ctx), help)
+		}
+		return hint.Add(err, "%s", help)
 	}
 	return err
 }
@@ -204,14 +209,17 @@ func Elsewhere(dir *state.Dir, own *state.Target) (all []*Open, err error) {
 	return all, err
 }
 
-// RefuseOtherEnd refuses to say that there is nothing to end, by a flag, of a target
-// that nobody named, where a rotation of another one is open.
-func RefuseOtherEnd(dir *state.Dir, own *state.Target, first store.Store, flag string) error {
+// RefuseOtherEnd refuses to say that there is nothing to end of a target that nobody
+// named, where a rotation of another one is open.
+func RefuseOtherEnd(dir *state.Dir, own *state.Target, first store.Store, abandon bool) error {
 	others, err := Elsewhere(dir, own)
 	if err != nil || len(others) == 0 {
 		return err
 	}
-	o := others[0]
+	o, flag := others[0], "--abort"
+	if abandon {
+		flag = "--abandon"
+	}
 	return target.Refuse("name its first store: blnkctl rotate "+flag+target.FlagArgs("--store", o.Target.Stores[:1]),
 		"no rotation of %s is open; one of %s is: %s, %s", first, o.Target.Stores[0], o.Rotation, o.Begun())
 }

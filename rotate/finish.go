@@ -54,6 +54,9 @@ func (r *run) finish(ctx context.Context) error {
 	if err != nil {
 		return r.unrecorded(err)
 	}
+	if r.rec.Compromised && !r.undoing() && r.env.LeftBehind != nil {
+		r.report.Warnings = append(r.report.Warnings, r.env.LeftBehind(ctx, r.rec.next())...)
+	}
 	if r.report.Outcome = end; r.resumed && !r.undoing() {
 		r.report.Outcome = Resumed
 	}

@@ -99,6 +99,10 @@ type Env struct {
 	// Why looks for what makes the servers answer other than the stores would; nil
 	// where nothing is seen.
 	Why func(ctx context.Context) error
+	// EnvFile is what helps where no store holds a key, and LeftBehind what somebody
+	// who held a compromised key may have left behind.
+	EnvFile    func(ctx context.Context) string
+	LeftBehind func(ctx context.Context, live secret.Key) []string
 	// Confirm shows the plan to a person, and returns an error where the answer
 	// is no.
 	Confirm func(ctx context.Context, p Plan) error
@@ -217,11 +221,10 @@ type Report struct {
 	// Unwritten are the write-only copies that could not be written.
 	Unwritten []string `json:"-"`
 	Due       Due      `json:"-"`
-	// Outputs are what commands printed that failed. Compromised says that the old
-	// key was known to others. Help is what to do where the report is Incomplete.
-	Outputs     []string `json:"-"`
-	Compromised bool     `json:"-"`
-	Help        string   `json:"-"`
+	// Outputs are what commands printed that failed. Help is what to do where the
+	// report is Incomplete.
+	Outputs []string `json:"-"`
+	Help    string   `json:"-"`
 }
 
 // A ServerState is what one server accepted in the end.

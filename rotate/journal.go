@@ -161,7 +161,7 @@ func (r *record) noUndo() string {
 func (r *run) adopt(rec *record) {
 	r.rec = rec
 	rec.Compromised = rec.Compromised || r.in.Compromised && !r.undoing()
-	r.report.Rotation, r.report.Compromised = rec.Rotation, rec.Compromised
+	r.report.Rotation = rec.Rotation
 	r.report.Old, r.report.New = rec.live().Fingerprint(), rec.next().Fingerprint()
 	for _, s := range r.Servers {
 		if slices.Contains(rec.Mixed, s.String()) {

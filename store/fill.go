@@ -33,10 +33,13 @@ type Fill struct {
 
 // A Filled is what a Fill did to one store.
 type Filled struct {
-	Store  string     `json:"store"`
-	Result string     `json:"result"` // created, replaced, unchanged
-	Old    secret.Key `json:"-"`
+	Store  string `json:"store"`
+	Result string `json:"result"` // created, replaced, unchanged
+	text   string
 }
+
+// String tells it to a person.
+func (f Filled) String() string { return f.Store + ": " + f.text }
 
 // Fill returns the key that every store holds in the end. Unchanged stores are an
 // end, too.
@@ -46,11 +49,11 @@ func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, done []Filled, e
 		return key, nil, err
 	}
 	for i, ref := range s.Names() {
-		one := Filled{ref, "replaced", old[i]}
+		one := Filled{ref, "replaced", fmt.Sprintf("new key (%s) in place of %s", key.Name(), old[i].Name())}
 		if old[i].Equal(key) {
-			one.Result = "unchanged"
+			one = Filled{ref, "unchanged", fmt.Sprintf("unchanged (%s)", key.Name())}
 		} else if old[i].IsZero() {
-			one.Result = "created"
+			one = Filled{ref, "created", fmt.Sprintf("new key (%s)", key.Name())}
 		}
 		done = append(done, one)
 	}

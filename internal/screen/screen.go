@@ -5,8 +5,11 @@
 package screen
 
 import (
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -84,4 +87,61 @@ func Table(rows [][]string) string {
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
+}
+
+// Items writes clean items behind a name.
+func Items(b *strings.Builder, name, format string, items []string) {
+	for _, item := range items {
+		fmt.Fprintf(b, "  %-10s %s\n", name, CleanLine(fmt.Sprintf(format, item)))
+		name = ""
+	}
+}
+
+// Notes writes clean texts: what is to be known of a plan, one to a line or wrapped.
+func Notes(b *strings.Builder, name string, texts []string, wrapped bool) {
+	for _, text := range texts {
+		if text = CleanLine(text); wrapped {
+			text = Wrap(text, Width-len(name), len(name))
+		}
+		b.WriteString(name + text + "\n")
+	}
+}
+
+// Time shows a time as people compare them.
+func Time(d time.Duration) string {
+	if d < time.Second {
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
+
+// JSON is a document as people read it.
+func JSON(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return "", fmt.Errorf("write JSON: %w", err)
+	}
+	return b.String(), nil
+}
+
+// A Colour is the number of an SGR escape sequence (ECMA-48).
+type Colour int
+
+// The colours.
+const (
+	Plain  Colour = 0
+	Bold   Colour = 1
+	Red    Colour = 31
+	Yellow Colour = 33
+)
+
+// Paint colours a text.
+func (c Colour) Paint(text string) string {
+	if c == Plain {
+		return text
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
 }

@@ -41,7 +41,7 @@ func Named(find func(name string) ([]string, error)) restart.Scheme {
 	open := func(name string, opt restart.Options) (restart.Driver, error) {
 		args, err := find(name)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("restart reference %q: %w", "command:"+name, err)
 		}
 		if len(args) == 0 {
 			return nil, fmt.Errorf("restart reference %q: the command %q has no \"run\" in blnkctl.yaml", "command:"+name, name)
