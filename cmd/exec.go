@@ -118,7 +118,7 @@ func execFailure(err error) error {
 	if _, ok := errors.AsType[exitStatus](err); ok || err == nil {
 		return err
 	}
-	code, help := judge(err)
+	code, help := classify(err)
 	if own := supervise.ExitCode(err); own != supervise.Failed {
 		code, help = own, "" // not the hint for a store without permission
 	} else if code != exitInterrupted {

@@ -32,7 +32,7 @@ const (
 	exitStuck       = 4
 	exitHeld        = 5
 	exitCheck       = 6
-	exitAround      = 8
+	exitIncomplete  = 8
 	exitInterrupted = interrupt.Exit
 )
 
@@ -100,7 +100,7 @@ func exitCodes() []struct {
 		{rotate.ErrJournal, exitStuck},
 		{rotate.ErrOtherStores, exitUsage},
 		{rotate.ErrOverlap, exitUsage},
-		{store.ErrHalf, exitStuck},
+		{store.ErrPartly, exitStuck},
 		{store.ErrDrift, exitCheck},
 		{store.ErrWeak, exitCheck},
 		{audit.ErrDamaged, exitCheck},
@@ -121,8 +121,8 @@ func exitCodes() []struct {
 	}
 }
 
-// judge finds the code and the hint of an error.
-func judge(err error) (code int, help string) {
+// classify finds the code and the hint of an error.
+func classify(err error) (code int, help string) {
 	for e, ok := errors.AsType[*exitError](err); ok && code == 0; e, ok = errors.AsType[*exitError](e.err) {
 		code, help = e.code, cmp.Or(help, e.hint)
 	}
@@ -140,7 +140,7 @@ func judge(err error) (code int, help string) {
 
 // report prints the error, its details and its hint, and returns its code.
 func (a *app) report(ctx context.Context, err error) int {
-	code, help := judge(err)
+	code, help := classify(err)
 	text, details := linesOf(err)
 	if stop, ok := errors.AsType[*interrupt.Error](context.Cause(ctx)); ok && code == exitInterrupted {
 		text = stop.Error() // what it was in the middle of is beside the point
@@ -161,7 +161,7 @@ func (a *app) report(ctx context.Context, err error) int {
 func (a *app) lostOutput(cmd *cobra.Command) error {
 	err := a.out.Lost()
 	if err != nil && (cmd.Name() == "rotate" || cmd.Name() == "sync") {
-		return fail(exitAround, err, "")
+		return fail(exitIncomplete, err, "")
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/state"
 )
 
-func TestJudge(t *testing.T) {
+func TestClassify(t *testing.T) {
 	held := &flock.HeldError{Path: "/srv"}
 	for _, test := range []struct {
 		err  error
@@ -33,7 +33,7 @@ func TestJudge(t *testing.T) {
 		{fail(0, held, "wait"), exitHeld, true},
 		{fmt.Errorf("more: %w", fail(exitCheck, errors.New("differs"), "")), exitCheck, false},
 	} {
-		code, hint := judge(test.err)
+		code, hint := classify(test.err)
 		if code != test.code || (hint != "") != test.hint {
 			t.Errorf("%v: exit status %d, hint %q; want %d, %v", test.err, code, hint, test.code, test.hint)
 		}

@@ -103,14 +103,13 @@ func (a *app) openStores(p *places) (store.Set, error) {
 // choice adds a flag that takes one of a few words; the first is the default.
 func choice(flags *pflag.FlagSet, into *string, name, short, text string, words ...string) {
 	*into = words[0]
-	set := func(s string) error {
+	flags.FuncP(name, short, text, func(s string) error {
 		if !slices.Contains(words, s) {
 			return errors.New("want " + oneOf(words))
 		}
 		*into = s
 		return nil
-	}
-	flags.FuncP(name, short, text, set)
+	})
 	flags.Lookup(name).DefValue = words[0]
 }
 

@@ -175,13 +175,9 @@ func flagError(cmd *cobra.Command, err error) error {
 // valueError words why a value was refused; name is where it came from. The
 // reasons of some types are written for programmers.
 func valueError(cmd *cobra.Command, name string, f *pflag.Flag, value string, err error) error {
-	switch f.Value.Type() {
-	case "int":
-		err = errors.New("want a number")
-	case "bool":
-		err = errors.New("want true or false")
-	case "duration":
-		err = errors.New("want a duration such as 90s or 3m")
+	want := map[string]string{"int": "a number", "bool": "true or false", "duration": "a duration such as 90s or 3m"}
+	if text := want[f.Value.Type()]; text != "" {
+		err = errors.New("want " + text)
 	}
 	return usage(helpHint(cmd), "%s%s: %w", name, shown(value), err)
 }

@@ -166,7 +166,7 @@ func (a *app) printReport(r rotate.Report, err error) error {
 // renderUnopened prints the document of a rotation that could not be opened. An
 // error of usage has none, here as in every command.
 func (w *work) renderUnopened(err error) error {
-	if code, _ := judge(err); w.json() && code != exitUsage && w.intent.Event == rotate.Rotate {
+	if code, _ := classify(err); w.json() && code != exitUsage && w.intent.Event == rotate.Rotate {
 		_ = w.printReport(rotate.Report{Outcome: rotate.Refused}, err) // err matters more
 	}
 	return err
@@ -197,7 +197,7 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	case r.Due.Waiting: // whoever runs this from cron is to hear of it until it is mended
 		return fail(exitCheck, errors.New(r.Due.Why), "")
 	case r.Incomplete:
-		return fail(exitAround, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
+		return fail(exitIncomplete, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
 	default:
 		return nil
 	}

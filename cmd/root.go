@@ -3,8 +3,8 @@
 // meet (wire.go), where errors become exit codes and hints (exit.go) and where
 // anything is printed.
 //
-// A command is one file with its options, newXCmd and runX, and one line in
-// commands. It decides nothing that a package could.
+// A command is one file with its options, newXCmd and runX, its text in
+// help/X.txt, and one line in commands. It decides nothing that a package could.
 //
 // Against a key in a core file, the process is marked as one that is not to be
 // dumped (internal/coredump). Package cmd does not promise to keep a

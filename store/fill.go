@@ -15,8 +15,8 @@ var (
 	ErrPresent = errors.New("holds a key already")
 	// ErrWeak: the key that the stores hold is no good one.
 	ErrWeak = errors.New("a good key was wanted")
-	// ErrHalf: a Fill failed and could not put everything back.
-	ErrHalf = errors.New("not everything could be put back")
+	// ErrPartly: a Fill failed and could not put everything back.
+	ErrPartly = errors.New("not everything could be put back")
 )
 
 // A Fill puts one new key into all stores of a Set, or into none of them.
@@ -88,7 +88,7 @@ func (s Set) fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key
 	change := Change{Set: s, New: key, Old: func(ref string) secret.Key { return old[slices.Index(names, ref)] }}
 	if err = change.Put(ctx); err != nil {
 		if problems := change.PutBack(context.WithoutCancel(ctx)); len(problems) > 0 {
-			err = hint.Add(&halfError{fmt.Errorf("%w; %w", err, ErrHalf), problems},
+			err = hint.Add(&partlyError{fmt.Errorf("%w; %w", err, ErrPartly), problems},
 				"once the cause is mended, run it again with --force: all stores get one new key")
 		}
 	}
@@ -120,15 +120,15 @@ func (s Set) filled(old []secret.Key, f Fill) (done bool, err error) {
 	return true, nil
 }
 
-// A halfError is ErrHalf, with its problems for a person.
-type halfError struct {
+// A partlyError is ErrPartly, with its problems for a person.
+type partlyError struct {
 	error
 	problems []error
 }
 
-func (e *halfError) Unwrap() error { return e.error }
+func (e *partlyError) Unwrap() error { return e.error }
 
-func (e *halfError) Lines() (head string, more []string) {
+func (e *partlyError) Lines() (head string, more []string) {
 	for _, p := range e.problems {
 		more = append(more, p.Error())
 	}
