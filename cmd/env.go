@@ -27,7 +27,7 @@ type Env struct {
 	UID     int                    // the effective user
 	Now     func() time.Time
 	// CatchSignals lets signals end the context of Run from now on, where they
-	// would have ended the process. nil where none are sent.
+	// would have ended the process.
 	CatchSignals func()
 	// AllowCoreDumps lets core files be made again, for the program that exec
 	// becomes.
@@ -40,16 +40,17 @@ type Env struct {
 // processEnv is the Env of this process.
 func processEnv() *Env {
 	env := &Env{
-		Stdin:     os.Stdin,
-		Stdout:    os.Stdout,
-		Stderr:    os.Stderr,
-		StdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
-		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
-		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
-		Environ:   os.Environ(),
-		Getwd:     getwd,
-		UID:       os.Geteuid(),
-		Now:       time.Now,
+		Stdin:        os.Stdin,
+		Stdout:       os.Stdout,
+		Stderr:       os.Stderr,
+		StdinTTY:     term.IsTerminal(int(os.Stdin.Fd())),
+		StdoutTTY:    term.IsTerminal(int(os.Stdout.Fd())),
+		StderrTTY:    term.IsTerminal(int(os.Stderr.Fd())),
+		Environ:      os.Environ(),
+		Getwd:        getwd,
+		CatchSignals: func() {},
+		UID:          os.Geteuid(),
+		Now:          time.Now,
 	}
 	if env.StdinTTY {
 		env.ReadHidden = readHidden

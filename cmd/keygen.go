@@ -30,6 +30,7 @@ func newKeygenCmd(a *app) *cobra.Command {
 			return err
 		}
 		if len(opt.stores.spec.Stores) > 0 {
+			a.env.CatchSignals()
 			return fillStores(cmd.Context(), a, opt)
 		}
 		return printKey(a, opt)

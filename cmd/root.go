@@ -90,7 +90,7 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE:          runGroup,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			if a.env.CatchSignals != nil {
+			if cmd.Name() != "version" && cmd.Name() != "keygen" { // they wait for nothing
 				a.env.CatchSignals()
 			}
 			return a.applySettings(cmd)

@@ -21,7 +21,8 @@ func testEnv(t *testing.T, environ ...string) (env *Env, stdout, stderr *bytes.B
 	dir := t.TempDir()
 	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
 	return &Env{
-		Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr,
+		CatchSignals: func() {},
+		Stdin:        strings.NewReader(""), Stdout: stdout, Stderr: stderr,
 		Environ: append([]string{"BLNKCTL_STATE_DIR=" + dir + "/state"}, environ...),
 		Getwd:   func() (string, error) { return dir, nil },
 		UID:     1000,
