@@ -35,8 +35,8 @@ func (o Options) Exclusive(ctx context.Context) (*os.File, error) {
 		o.Say("waiting for a restart command that an earlier run left at work: " + who)
 	}
 	f, err = flock.Share(ctx, o.Lock, math.MaxInt64)
-	if _, ok := errors.AsType[*flock.HeldError](err); ok || ctx.Err() != nil {
+	if _, held := errors.AsType[*flock.HeldError](err); held || err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %s", ErrAtWork, who)
 	}
-	return f, err
+	return f, err // a lock that was got in the last instant is held, too
 }
