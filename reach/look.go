@@ -22,20 +22,9 @@ type Look struct {
 
 func (l Look) stores(ctx context.Context) Stores { return Of(ctx, l.Set, l.Others) }
 
-func (l Look) addresses() (all []Server) {
-	for _, server := range l.Servers {
-		a := Server{URL: server.String()}
-		if server.Loopback() {
-			a.Port = server.Port()
-		}
-		all = append(all, a)
-	}
-	return all
-}
-
 // Before looks at the processes as they are, and refuses what is certain.
 func (l Look) Before(ctx context.Context, current secret.Key) (Findings, error) {
-	seen, err := Observe(ctx, l.Drivers, l.addresses())
+	seen, err := Observe(ctx, l.Drivers, l.Servers)
 	if err != nil {
 		return Findings{}, err
 	}
@@ -58,7 +47,7 @@ func (l Look) Restart(ctx context.Context) func(context.Context, secret.Key) err
 // Why says what makes the servers answer other than the stores would; nil where
 // that is not seen.
 func (l Look) Why(ctx context.Context, keys []secret.Key) error {
-	return l.stores(ctx).Why(l.addresses(), keys)
+	return l.stores(ctx).Why(l.Servers, keys)
 }
 
 // EnvFile is what helps where no store holds a key, and an env file does.
@@ -121,7 +110,7 @@ func (l Look) Shadows(ctx context.Context, server *probe.Server) (list []Shadow)
 	if s.config == nil || !server.Loopback() {
 		return nil
 	}
-	v.Listening([]Server{{URL: server.String(), Port: server.Port()}})
+	v.Listening([]*probe.Server{server})
 	for _, p := range v.Processes {
 		if name, _ := s.deciding(p, p.Env); name != "" {
 			list = append(list, Shadow{name, p.Name})

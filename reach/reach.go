@@ -26,6 +26,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -81,16 +82,9 @@ type View struct {
 	Unknown []string
 }
 
-// A Server is an address that is asked for its key: Port is 0 where it is on
-// another host.
-type Server struct {
-	URL  string
-	Port int
-}
-
 // Observe asks the drivers, and where none of them tells of a server, who
 // listens at the servers' ports.
-func Observe(ctx context.Context, drivers []restart.Driver, servers []Server) (View, error) {
+func Observe(ctx context.Context, drivers []restart.Driver, servers []*probe.Server) (View, error) {
 	v := View{Complete: true}
 	for _, d := range drivers {
 		o, ok := d.(restart.Observer)
@@ -111,17 +105,17 @@ func Observe(ctx context.Context, drivers []restart.Driver, servers []Server) (V
 }
 
 // Listening adds the processes behind the servers' ports.
-func (v *View) Listening(servers []Server) {
+func (v *View) Listening(servers []*probe.Server) {
 	for _, server := range servers {
 		unknown := func(why string) {
-			text := fmt.Sprintf("the environment of %s is not known (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server.URL, why)
+			text := fmt.Sprintf("the environment of %s is not known (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server, why)
 			v.Unknown = appendOnce(v.Unknown, []string{text})
 		}
-		if server.Port == 0 {
+		if !server.Loopback() {
 			unknown("it is not on this host")
 			continue
 		}
-		found, err := listener.Find(server.Port)
+		found, err := listener.Find(server.Port())
 		if err != nil || len(found) == 0 {
 			unknown("no process here could be found behind its port")
 		}
@@ -276,14 +270,10 @@ func (s Stores) check(p restart.Process, complete bool, current secret.Key) (dou
 	if p.ExecStore {
 		return "", nil
 	}
-	env := p.Env
-	if p.Next != nil {
-		env = p.Next
-	}
-	name, value := s.deciding(p, env)
+	name, value := s.deciding(p, p.Coming())
 	switch {
 	case name == "" && len(s.files) == 0:
-		return s.withoutFile(p, env, complete)
+		return s.withoutFile(p, complete)
 	case name == "":
 		return s.checkFile(p, complete)
 	case p.Next != nil && complete && !value.Equal(current) && !current.IsZero() && !slices.ContainsFunc(s.keys, value.Equal):
@@ -318,7 +308,7 @@ func (s Stores) checkFile(p restart.Process, complete bool) (doubt string, err e
 
 // withoutFile judges a process without a variable of the key, where no blnk.json
 // is among the stores.
-func (s Stores) withoutFile(p restart.Process, env map[string]string, complete bool) (doubt string, err error) {
+func (s Stores) withoutFile(p restart.Process, complete bool) (doubt string, err error) {
 	if len(s.variables) == 0 || !p.Server && !p.Workers {
 		return "", nil
 	}
@@ -360,7 +350,7 @@ func (s Stores) After(before, after View, key secret.Key) error {
 // Why says what makes the answers of servers other than the stores would, for the
 // processes behind their ports; nil where it is not seen. keys are those that the
 // stores hold, or held.
-func (s Stores) Why(servers []Server, keys []secret.Key) error {
+func (s Stores) Why(servers []*probe.Server, keys []secret.Key) error {
 	var v View
 	v.Listening(servers)
 	for _, p := range v.Processes {
@@ -410,11 +400,7 @@ func (s Stores) shadow(p restart.Process, name string, value secret.Key, what st
 // sets its key; "" where none does.
 func (s Stores) EnvFile(v View) string {
 	for _, p := range v.Processes {
-		env := p.Env
-		if p.Next != nil {
-			env = p.Next
-		}
-		name, value := s.deciding(p, env)
+		name, value := s.deciding(p, p.Coming())
 		if file, as, _ := envFileOf(p, name, value); p.Restarts && file != "" {
 			return p.Name + " has its key from an env file; rotate that: --store " + hint.Quote("dotenv:"+file+"#"+as)
 		}

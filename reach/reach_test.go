@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -284,8 +285,16 @@ func TestAfter(t *testing.T) {
 
 // What listens at a port is asked; what cannot be is said, once.
 func TestListening(t *testing.T) {
+	var servers []*probe.Server
+	for _, url := range []string{"https://blnk.example", "https://blnk.example", "http://127.0.0.1:1"} {
+		server, err := probe.New(url, probe.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, server)
+	}
 	var v View
-	v.Listening([]Server{{URL: "https://blnk.example"}, {URL: "https://blnk.example"}, {URL: "http://127.0.0.1:1", Port: 1}})
+	v.Listening(servers)
 	if len(v.Processes) != 0 || len(v.Unknown) != 2 || !strings.Contains(v.Unknown[0], "not on this host") || !strings.Contains(v.Unknown[1], "behind its port") {
 		t.Errorf("%q", v.Unknown)
 	}

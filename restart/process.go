@@ -11,6 +11,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 )
 
 // An Observer tells of the processes behind a driver as they are now: asked
@@ -71,6 +72,15 @@ func (p *Process) ExecVariable() string {
 	return name
 }
 
+// Coming is the environment that a restart gives it, as far as that is known: what
+// the tool says, else what it has.
+func (p *Process) Coming() map[string]string {
+	if p.Next != nil {
+		return p.Next
+	}
+	return p.Env
+}
+
 // Format writes the name, whatever the verb.
 func (p Process) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.Name) }
 
@@ -101,5 +111,15 @@ func seesFile(p listener.Process) bool {
 }
 
 // ReadConfig returns the text of Config as it is now; nil where that is not
-// known, or cannot be read. It may hold keys.
-func (p *Process) ReadConfig() []byte { return readConfig(p.Config) }
+// known, or cannot be read. It may hold keys. What is no file of a likely size is
+// none: a device would never end.
+func (p *Process) ReadConfig() []byte {
+	if info, err := os.Stat(p.Config); err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
+		return nil
+	}
+	text, err := os.ReadFile(p.Config)
+	if err != nil {
+		return nil
+	}
+	return text
+}

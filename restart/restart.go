@@ -1,7 +1,7 @@
 // Package restart makes a running Blnk read its configuration again. Blnk has
 // no reload: its server and its workers read the key once, at their start.
 //
-// There is one file per driver. A driver says what it did, not what came of
+// There is one package per driver. A driver says what it did, not what came of
 // it: that the servers run the new key is for package probe to prove, and for
 // the workers, which answer nothing, the driver's success is all there is.
 package restart
@@ -11,12 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -38,19 +36,6 @@ type Driver interface {
 // preflight of a rotation.
 type Checker interface {
 	Check(ctx context.Context) error
-}
-
-// readConfig reads a blnk.json that is not one of the stores. What is no file of
-// a likely size is none: a device would never end.
-func readConfig(path string) []byte {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
-		return nil
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil
-	}
-	return text
 }
 
 // ErrStopped: a unit, service or container does not run; Restart would start it.

@@ -372,19 +372,6 @@ func (t *Target) CheckDrivers(ctx context.Context, down bool) (remarks []string,
 	return remarks, nil
 }
 
-// Config is the text of the first blnk.json among the stores, and its path; nil
-// where there is none that can be read. It holds a key.
-func Config(ctx context.Context, set store.Set) (text []byte, path string) {
-	for _, one := range set {
-		if file, ok := one.(configured); ok {
-			if text, err := file.Config(ctx); err == nil {
-				return text, file.Path()
-			}
-		}
-	}
-	return nil, ""
-}
-
 // ErrNoServer: nothing says where the server is. It is an ErrSpec.
 var ErrNoServer error = wrong{"--server is required where no blnkjson: store gives the port"}
 
