@@ -47,6 +47,9 @@ func (r *run) end(state, cause error) *EndError {
 		return e
 	case errors.Is(state, ErrUndone):
 		e.Advice = append(e.Advice, "everything was put back: "+r.rec.live().Name()+" is in force, and that was proved")
+		if _, command := errors.AsType[printer](cause); command && help == "" {
+			help = "when that command works, run this again"
+		}
 		if e.Help = help; r.why != nil {
 			e.Help = hint.Of(r.why)
 		}
@@ -131,13 +134,15 @@ func unasked(s *proof.Server, reason error) error {
 	return hint.Add(silent(s, reason), "%s", help)
 }
 
+// A printer is the error of a command, with the end of what it printed.
+type printer interface {
+	error
+	Tail() string
+}
+
 // keepOutput remembers what a command printed that failed: its error names only how
 // it ended. An undo often fails with the same words.
 func (r *run) keepOutput(err error) {
-	type printer interface {
-		error
-		Tail() string
-	}
 	if p, ok := errors.AsType[printer](err); ok && p.Tail() != "" && !slices.Contains(r.report.Outputs, p.Tail()) {
 		r.report.Outputs = append(r.report.Outputs, p.Tail())
 	}
