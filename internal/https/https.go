@@ -58,7 +58,7 @@ func New(server *url.URL, opt Options) (*http.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: opt.Timeout}
+	dialer := &net.Dialer{Timeout: opt.Timeout, KeepAlive: -1} // no question waits that long
 	if plain {
 		dialer.Control = onlyHere
 	}

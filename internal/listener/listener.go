@@ -172,9 +172,10 @@ func heldBy(pid int, sockets map[string]bool) (held []string, err error) {
 	}
 	defer func() { _ = dir.Close() }()
 	names, err := dir.Readdirnames(-1)
-	var link [64]byte // longer than that of any socket
+	fd := int(dir.Fd()) // a system call each time
+	var link [64]byte   // longer than that of any socket
 	for _, name := range names {
-		n, err := unix.Readlinkat(int(dir.Fd()), name, link[:])
+		n, err := unix.Readlinkat(fd, name, link[:])
 		if errors.Is(err, fs.ErrPermission) {
 			return held, err // it is the same for all of them
 		}
