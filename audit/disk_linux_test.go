@@ -35,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 	p := &place{audit.Open(dir, clock()), t, dir}
 	ballast := filepath.Join(dir, "ballast")
 	record := func(i int) audit.Record {
-		return audit.Record{Once: true, Event: "rotate", Rotation: fmt.Sprintf("r%d", i), Outcome: "stuck", Reason: strings.Repeat("x", 1500)}
+		return audit.Record{Event: "rotate", Rotation: fmt.Sprintf("r%d", i), Outcome: "rotated", Reason: strings.Repeat("x", 1500)}
 	}
 	if err := errors.Join(p.Check(), p.Append(t.Context(), record(0)), p.Check()); err != nil {
 		t.Fatal(err)

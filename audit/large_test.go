@@ -16,7 +16,7 @@ import (
 )
 
 // large makes a log of n records, as Append would, only faster.
-func large(t *testing.T, n int) *place {
+func large(t testing.TB, n int) *place {
 	t.Helper()
 	p := filled(t, 1)
 	pattern := strings.TrimSuffix(p.read(p.Path()), "\n")
@@ -88,18 +88,23 @@ func TestLargeLog(t *testing.T) {
 	}
 }
 
-// TestRepeats: the same refusal again is counted, not recorded again.
+// TestRepeats: the same attempt again is counted, not recorded again, also where
+// others come in between; an end begins anew.
 func TestRepeats(t *testing.T) {
 	p := filled(t, 1)
-	refused := audit.Record{Event: "rotate", Outcome: "refused", Host: "h", Error: "no such file"}
-	other := refused
-	other.Error = "connection refused"
-	for _, r := range []audit.Record{refused, refused, refused, other, refused, other, other} {
+	attempt := func(text string) {
+		r := audit.Record{Event: "rotate", Outcome: "refused", Actor: audit.Actor{Host: "h"}, Error: text}
+		if rotation, open := strings.CutPrefix(text, "stuck "); open {
+			r.Outcome, r.Rotation = "stuck", rotation
+		}
 		if err := p.Append(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := "r1:0 no such file:2 connection refused:0 no such file:0 connection refused:1 "
+	for _, text := range []string{"A", "A", "A", "B", "A", "B", "B", "stuck r7", "A", "stuck r7"} {
+		attempt(text)
+	}
+	want := "r1:0 A:4 B:2 r7stuck r7:1 "
 	show := func() (text string) {
 		records, err := p.records(0)
 		if err != nil {
@@ -107,7 +112,7 @@ func TestRepeats(t *testing.T) {
 		}
 		for _, r := range records {
 			text += fmt.Sprintf("%s%s:%d ", r.Rotation, r.Error, r.Repeated)
-			if r.Last.IsZero() != (r.Repeated == 0) || r.Repeated > 0 && !r.Last.After(r.Time) || r.PrevRepeated != 0 {
+			if r.Last.IsZero() != (r.Repeated == 0) || r.Repeated > 0 && !r.Last.After(r.Time) || r.Repeats != nil {
 				t.Errorf("%+v", r)
 			}
 		}
@@ -116,18 +121,41 @@ func TestRepeats(t *testing.T) {
 	if got := show(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	p.expect("repeated", "", 5)
-	if last, err := p.records(2); err != nil || len(last) != 2 || last[1].Repeated != 1 {
+	p.expect("repeated", "", 4)
+	if last, err := p.records(2); err != nil || len(last) != 2 || last[0].Repeated != 2 {
 		t.Errorf("the last two: %+v, %v", last, err)
 	}
 	p.add(2)
-	if got := show(); got != want+"r2:0 " {
+	attempt("A")
+	if got := show(); got != want+"r2:0 A:0 " {
 		t.Errorf("%s", got)
 	}
 	p.expect("and on", "", 6)
 	// What was counted is part of the chain.
-	p.write(p.Path(), strings.Replace(p.read(p.Path()), `"prev_repeated":2`, `"prev_repeated":0`, 1))
+	p.write(p.Path(), strings.Replace(p.read(p.Path()), `"count":2`, `"count":0`, 1))
 	p.expect("count changed", "changed record 3", 2)
+}
+
+// TestRepeatsInTurn: more targets that are refused in turn than are looked at grow
+// the log, and lose no count.
+func TestRepeatsInTurn(t *testing.T) {
+	for _, kinds := range []int{16, 17} {
+		p := newPlace(t)
+		for i := range kinds * 5 {
+			if err := p.Append(t.Context(), audit.Record{Outcome: "refused", Error: fmt.Sprint(i % kinds)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		records, err := p.records(0)
+		all := 0
+		for _, r := range records {
+			all += 1 + r.Repeated
+		}
+		if err != nil || all != kinds*5 || kinds == 16 && len(records) != kinds {
+			t.Errorf("%d in turn: %d records of %d attempts, %v", kinds, len(records), all, err)
+		}
+		p.expect("in turn", "", len(records))
+	}
 }
 
 // TestKeyInARecord: a key that got into a text is not kept for ever.
@@ -142,4 +170,25 @@ func TestKeyInARecord(t *testing.T) {
 		t.Error(text)
 	}
 	p.expect("masked", "", 1)
+}
+
+// BenchmarkVerify is also a ratio: to a SHA-256 of the same bytes, which is what
+// checking a log takes at least.
+func BenchmarkVerify(b *testing.B) {
+	const n = 100_000
+	p := large(b, n)
+	var verify, sum time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		p.expect("large", "", n)
+		verified := time.Now()
+		file, err := os.Open(p.Path())
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = io.Copy(sha256.New(), file)
+		_ = file.Close()
+		verify, sum = verify+verified.Sub(begin), sum+time.Since(verified)
+	}
+	b.ReportMetric(float64(verify)/float64(sum), "x-sha256")
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,9 +25,11 @@ const (
 	anchorName = "audit.head"
 	lockWait   = 30 * time.Second // other writers hold the lock for a few fsyncs
 	// endBytes is how much of the end of the log Append looks at: thousands of
-	// records. Where none is intact in it, it looks at more, up to mostBytes.
-	endBytes  = 1 << 20
-	mostBytes = 64 << 20
+	// records. Where none of them is intact, it goes by the anchor.
+	endBytes = 1 << 20
+	// mostBetween is how many attempts are looked at for the same one: some targets
+	// may be refused in turn.
+	mostBetween = 16
 )
 
 // A Log is the audit log of a state folder, for any number of goroutines and
@@ -57,10 +61,9 @@ func (l *Log) Check() error {
 
 // Append adds the record to the log. When it returns nil the record is on the
 // disk. After an error it may be there or not, and calling Append again is
-// right: with Record.Once, a record of the same rotation with the same outcome
-// that is there already, among the last thousand, is success. An attempt that
-// changed nothing and only says again what the last record says is counted, and
-// no record more.
+// right: where the end of the same rotation is there already, among the last
+// thousand, that is success. An attempt that changed nothing and says again what
+// one of the last said, with no end in between, is counted, and no record more.
 //
 // What an Append that crashed left is put right first. Other damage does not
 // keep Append from writing, nor is it hidden from Verify.
@@ -94,22 +97,28 @@ func (l *Log) append(r Record) error {
 	if err != nil {
 		return err
 	}
-	last := lastRecord(end)
+	last := Record{}
+	for last = range lastFirst(end) {
+		break
+	}
 	head, err := l.catchUp(last)
 	if err != nil {
 		return err
 	}
+	again := 0
+	if last.Hash == head.Hash { // else records are missing
+		again = repeated(end, r)
+	}
 	switch {
-	case holds(end, r):
+	case again > 0:
+		head.count(again, l.now().UTC())
+	case !r.isAttempt() && holds(end, r):
 		// The one who wrote it may have died before it was durable.
 		if err := file.Sync(); err != nil {
 			return err
 		}
-	case last.Hash == head.Hash && head.Seq > 0 && sameAttempt(last, r):
-		head.Repeated, head.Last = head.Repeated+1, l.now().UTC()
 	default:
-		r.Seq, r.Prev, r.Time = head.Seq+1, head.Hash, l.now().UTC()
-		r.PrevRepeated, r.PrevLast = head.Repeated, head.Last
+		r.Seq, r.Prev, r.Time, r.Repeats = head.Seq+1, head.Hash, l.now().UTC(), head.Repeats
 		line, err := encode(&r)
 		if err != nil {
 			return err
@@ -143,29 +152,21 @@ func writeLine(file *os.File, line []byte) error {
 	return file.Sync()
 }
 
-// readEnd returns the last lines of the log, whole ones, with an intact record
-// among them if there is one to be found.
+// readEnd returns the last lines of the log, whole ones.
 func readEnd(file *os.File) ([]byte, error) {
-	for most := int64(endBytes); ; most *= 2 {
-		info, err := file.Stat()
-		if err != nil {
-			return nil, err
-		}
-		from := max(0, info.Size()-most)
-		data := make([]byte, info.Size()-from)
-		if _, err := file.ReadAt(data, from); err != nil {
-			return nil, err
-		}
-		if from > 0 {
-			data = data[bytes.IndexByte(data, '\n')+1:] // 0 where there is none: one line, cut
-		}
-		if data, err = mendEnd(file, data, info.Size()); err != nil {
-			return nil, err
-		}
-		if from == 0 || most >= mostBytes || lastRecord(data).Seq > 0 {
-			return data, nil
-		}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
 	}
+	from := max(0, info.Size()-endBytes)
+	data := make([]byte, info.Size()-from)
+	if _, err := file.ReadAt(data, from); err != nil {
+		return nil, err
+	}
+	if from > 0 {
+		data = data[bytes.IndexByte(data, '\n')+1:] // 0 where there is none: one line, cut
+	}
+	return mendEnd(file, data, info.Size())
 }
 
 // mendEnd deals with a last line that has no end: an append that a crash cut
@@ -185,23 +186,37 @@ func mendEnd(file *os.File, data []byte, size int64) ([]byte, error) {
 	return data[:end], file.Sync()
 }
 
-// lastRecord returns the last intact record, zero where there is none. Every
-// line has its end.
-func lastRecord(data []byte) Record {
-	for len(data) > 0 {
-		begin := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
-		if r, intact, err := decode(data[begin : len(data)-1]); err == nil && intact {
-			return r
+// lastFirst are the intact records among lines that all have their end.
+func lastFirst(lines []byte) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for rest := lines; len(rest) > 0; {
+			begin := bytes.LastIndexByte(rest[:len(rest)-1], '\n') + 1
+			if r, intact, err := decode(rest[begin : len(rest)-1]); err == nil && intact && !yield(r) {
+				return
+			}
+			rest = rest[:begin]
 		}
-		data = data[:begin]
 	}
-	return Record{}
 }
 
-// holds says whether a record with the rotation and the outcome of r stands in
-// these lines.
+// repeated is the number of the attempt that r says once more, where only other
+// attempts came since, and not many; 0 where there is none.
+func repeated(lines []byte, r Record) int {
+	n := 0
+	for old := range lastFirst(lines) {
+		if n++; !r.isAttempt() || !old.isAttempt() || n > mostBetween {
+			break
+		}
+		if same(old, r) {
+			return old.Seq
+		}
+	}
+	return 0
+}
+
+// holds says whether the end of a rotation stands in these lines.
 func holds(data []byte, r Record) bool {
-	if r.Rotation == "" || !r.Once {
+	if r.Rotation == "" {
 		return false
 	}
 	for line := range bytes.Lines(data) {
@@ -221,10 +236,19 @@ func holds(data []byte, r Record) bool {
 // record is on the disk, so it never runs ahead of an honest log; after a
 // crash it may be one behind.
 type anchor struct {
-	Seq      int       `json:"seq"`
-	Hash     string    `json:"hash"`
-	Repeated int       `json:"repeated,omitempty"` // see Record
-	Last     time.Time `json:"last,omitzero"`
+	Seq     int      `json:"seq"`
+	Hash    string   `json:"hash"`
+	Repeats []Repeat `json:"repeats,omitempty"` // since that record
+}
+
+// count says that the attempt with a number came once more.
+func (a *anchor) count(seq int, now time.Time) {
+	at := slices.IndexFunc(a.Repeats, func(r Repeat) bool { return r.Seq == seq })
+	if at < 0 {
+		at = len(a.Repeats)
+		a.Repeats = append(a.Repeats, Repeat{Seq: seq})
+	}
+	a.Repeats[at].Count, a.Repeats[at].Last = a.Repeats[at].Count+1, now
 }
 
 var errBadAnchor = errors.New("not an anchor")
@@ -232,7 +256,7 @@ var errBadAnchor = errors.New("not an anchor")
 // readAnchor returns the zero anchor where there is no file, and errBadAnchor
 // (wrapped) where it holds something else.
 func (l *Log) readAnchor() (anchor, error) {
-	data, err := ownfile.Read(l.anchorPath(), 1<<10)
+	data, err := ownfile.Read(l.anchorPath(), 16<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		return anchor{}, nil
 	}

@@ -40,7 +40,7 @@ func TestLineFormat(t *testing.T) {
 	full := audit.Record{
 		Event: "rotate", Rotation: "r1", Outcome: "rotated", Old: "sha256:aa", New: "sha256:bb",
 		Stores: []string{"blnkjson:/etc/blnk.json#server.secret_key"}, Servers: []string{"http://127.0.0.1:5001"},
-		Restart: []string{"sh:systemctl restart blnk && true"}, Host: "h", User: "root", Reason: "a\nb \x1b[31m <c>", Error: "e", Warnings: []string{"w"},
+		Restart: []string{"sh:systemctl restart blnk && true"}, Actor: audit.Actor{Host: "h", User: "root"}, Reason: "a\nb \x1b[31m <c>", Error: "e", Warnings: []string{"w"},
 	}
 	if err := errors.Join(p.Append(t.Context(), full), p.Append(t.Context(), audit.Record{Event: "rotate"})); err != nil {
 		t.Fatal(err)
@@ -98,10 +98,11 @@ func TestAppendOncePerOutcome(t *testing.T) {
 		t.Error("a record that is there was appended again")
 	}
 	for _, more := range []audit.Record{
-		{Once: true, Event: "rotate", Rotation: "r3", Outcome: "rolled_back"}, // another outcome
-		{Once: true, Event: "rotate", Rotation: "r", Outcome: "rotated"},      // the beginning of another ID
-		{Once: true, Event: "rotate", Outcome: "refused"}, {Once: true, Event: "rotate", Outcome: "refused"},
-		{Event: "rotate", Rotation: "r3", Outcome: "rotated"}, {Event: "rotate", Rotation: "r3", Outcome: "rotated"}, // not an end
+		{Event: "rotate", Rotation: "r3", Outcome: "rolled_back"},                    // another outcome
+		{Event: "rotate", Rotation: "r", Outcome: "rotated"},                         // the beginning of another ID
+		{Event: "keygen", Outcome: "created"}, {Event: "keygen", Outcome: "created"}, // no rotation
+		{Event: "rotate", Rotation: "r3", Outcome: "stuck"},
+		{Event: "rotate", Rotation: "r3", Outcome: "stuck", Error: "another"}, {Event: "rotate", Rotation: "r3", Outcome: "rotated"},
 	} {
 		if err := p.Append(t.Context(), more); err != nil {
 			t.Fatal(err)

@@ -125,18 +125,18 @@ func clock() func() time.Time {
 // place is a log in a state folder, with what tests do to its files.
 type place struct {
 	*audit.Log
-	t   *testing.T
+	t   testing.TB
 	dir string
 }
 
-func newPlace(t *testing.T) *place {
+func newPlace(t testing.TB) *place {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
 	return &place{audit.Open(dir, clock()), t, dir}
 }
 
 // filled has n records, of the rotations r1, r2, …
-func filled(t *testing.T, n int) *place {
+func filled(t testing.TB, n int) *place {
 	t.Helper()
 	p := newPlace(t)
 	for i := range n {
@@ -147,7 +147,7 @@ func filled(t *testing.T, n int) *place {
 
 func (p *place) add(i int) {
 	p.t.Helper()
-	record := audit.Record{Once: true, Event: "rotate", Rotation: fmt.Sprintf("r%d", i), Outcome: "rotated", Reason: "test"}
+	record := audit.Record{Event: "rotate", Rotation: fmt.Sprintf("r%d", i), Outcome: "rotated", Reason: "test"}
 	if err := p.Append(p.t.Context(), record); err != nil {
 		p.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// Package audit keeps a record of every attempt to rotate a key, and tells
+// Package audit keeps a record of every attempt to replace a key, and tells
 // whether somebody changed it later.
 //
 // The log is a file of JSON lines that only grows. Each line holds the hash of
@@ -26,38 +26,68 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// A Record is one entry of the log. Append fills in Seq, Time, Prev and Hash.
-// None of its texts may hold a key; one of our own form is masked.
+// Outcomes of an attempt that changed nothing. The same one again is counted;
+// every other outcome is an end, and recorded once for a rotation.
+const (
+	Refused = "refused"
+	Stuck   = "stuck"
+)
+
+// An Actor is who made an attempt, and where. SudoUser is who became User with
+// sudo: what its variable says, which root can change.
+type Actor struct {
+	Host     string `json:"host,omitempty"`
+	User     string `json:"user,omitempty"`
+	SudoUser string `json:"sudo_user,omitempty"`
+}
+
+// Who is the user with a number on this host.
+func Who(uid int, sudoUser string) Actor {
+	a := Actor{Host: "unknown host", User: "user " + strconv.Itoa(uid), SudoUser: sudoUser}
+	if host, err := os.Hostname(); err == nil {
+		a.Host = host
+	}
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		a.User = u.Username
+	}
+	return a
+}
+
+// A Record is one entry of the log. Append fills in Seq, Time, Prev, Repeats and
+// Hash. None of its texts may hold a key; one of our own form is masked.
 type Record struct {
-	Seq      int       `json:"seq"` // counts from 1
-	Time     time.Time `json:"time"`
-	Event    string    `json:"event"`              // what was attempted: "rotate"
-	Rotation string    `json:"rotation,omitempty"` // ID of the rotation; "" where none was begun
-	Outcome  string    `json:"outcome,omitempty"`
-	Old      string    `json:"old,omitempty"` // fingerprint of the key before
-	New      string    `json:"new,omitempty"` // fingerprint of the key after
-	Stores   []string  `json:"stores,omitempty"`
-	Servers  []string  `json:"servers,omitempty"`
-	Restart  []string  `json:"restart,omitempty"`
-	Host     string    `json:"host,omitempty"`
-	User     string    `json:"user,omitempty"`
-	Reason   string    `json:"reason,omitempty"`
-	Error    string    `json:"error,omitempty"`
-	Warnings []string  `json:"warnings,omitempty"`
-	// Once: not added where a record of the same rotation with the same outcome
-	// is there. Ends are recorded once, an attempt that got stuck each time.
-	Once bool `json:"-"`
-	// Repeated and Last: how often the same attempt came again with nothing else
-	// in between, and when the last time. In the file they stand in the record
-	// behind, or in the anchor as long as there is none.
-	Repeated     int       `json:"repeated,omitempty"`
-	Last         time.Time `json:"last,omitzero"`
-	PrevRepeated int       `json:"prev_repeated,omitempty"`
-	PrevLast     time.Time `json:"prev_last,omitzero"`
-	Prev         string    `json:"prev,omitempty"` // Hash of the record before, "" in the first
+	Seq         int       `json:"seq"` // counts from 1
+	Time        time.Time `json:"time"`
+	Event       string    `json:"event"`              // what was attempted: rotate, sync, keygen
+	Rotation    string    `json:"rotation,omitempty"` // ID of the rotation; "" where none was begun
+	Outcome     string    `json:"outcome,omitempty"`
+	Old         string    `json:"old,omitempty"` // fingerprint of the key before
+	New         string    `json:"new,omitempty"` // fingerprint of the key after
+	Compromised bool      `json:"compromised,omitempty"`
+	Stores      []string  `json:"stores,omitempty"`
+	Servers     []string  `json:"servers,omitempty"`
+	Restart     []string  `json:"restart,omitempty"`
+	Actor
+	Reason   string   `json:"reason,omitempty"`
+	Error    string   `json:"error,omitempty"` // the first one
+	Warnings []string `json:"warnings,omitempty"`
+	// Repeated and Last are for who reads: how often the same attempt came again,
+	// and when the last time. In the file they stand in Repeats of a later record.
+	Repeated int       `json:"repeated,omitempty"`
+	Last     time.Time `json:"last,omitzero"`
+	// Repeats counts earlier attempts that came again before this record.
+	Repeats []Repeat `json:"repeats,omitempty"`
+	Prev    string   `json:"prev,omitempty"` // Hash of the record before, "" in the first
 	// Hash is the SHA-256, in hexadecimal digits, of the line without it:
 	// without the text that stands from `,"hash":` up to the last brace.
 	Hash string `json:"hash,omitempty"`
+}
+
+// A Repeat says how often the attempt with a number came again.
+type Repeat struct {
+	Seq   int       `json:"seq"`
+	Count int       `json:"count"`
+	Last  time.Time `json:"last"`
 }
 
 // errNotRecord means that a line is none that Append writes.
@@ -93,29 +123,26 @@ func encode(r *Record) ([]byte, error) {
 	return append(content[:len(content)-1], hashBefore+r.Hash+hashAfter+"\n"...), nil
 }
 
-// sameAttempt says whether two records say the same of an attempt that changed
-// nothing: one without a rotation.
-func sameAttempt(a, b Record) bool {
+func (r *Record) isAttempt() bool { return r.Outcome == Refused || r.Outcome == Stuck }
+
+// same says whether two records tell the same.
+func same(a, b Record) bool {
 	for _, r := range []*Record{&a, &b} {
-		r.Seq, r.Time, r.Prev, r.Hash, r.PrevRepeated, r.PrevLast = 0, time.Time{}, "", "", 0, time.Time{}
+		r.Seq, r.Time, r.Prev, r.Hash, r.Repeats = 0, time.Time{}, "", "", nil
 	}
 	one, err := marshal(a)
 	other, otherErr := marshal(b)
-	return a.Rotation == "" && !b.Once && err == nil && otherErr == nil && bytes.Equal(one, other)
+	return err == nil && otherErr == nil && bytes.Equal(one, other)
 }
 
 // decode reads a line without its line end. intact says whether the hash in it
 // is that of its content. The content is taken as the bytes that stand there,
 // so that fields that a later version adds do not matter.
 func decode(line []byte) (r Record, intact bool, err error) {
-	cut := len(line) - hashLength
 	if !isSealed(line) || json.Unmarshal(line, &r) != nil || r.Seq < 1 {
 		return Record{}, false, errNotRecord
 	}
-	line[cut] = '}' // as it stood there when it was hashed, for a moment and without a copy
-	sum := sha256.Sum256(line[:cut+1])
-	line[cut] = ','
-	return r, r.Hash == hex.EncodeToString(sum[:]), nil
+	return r, isIntact(line, r.Hash), nil
 }
 
 // isSealed says whether a line ends with a hash, as each of ours does.
@@ -124,15 +151,11 @@ func isSealed(line []byte) bool {
 	return cut > 0 && bytes.HasPrefix(line[cut:], []byte(hashBefore)) && bytes.HasSuffix(line, []byte(hashAfter))
 }
 
-// Who says on which host this is, and who the user with a number is.
-func Who(uid int) (host, name string) {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	u, err := user.LookupId(strconv.Itoa(uid))
-	if err != nil {
-		return host, "user " + strconv.Itoa(uid)
-	}
-	return host, u.Username
+// isIntact says whether a sealed line has that hash.
+func isIntact(line []byte, hash string) bool {
+	cut := len(line) - hashLength
+	line[cut] = '}' // as it stood there when it was hashed, for a moment and without a copy
+	sum := sha256.Sum256(line[:cut+1])
+	line[cut] = ','
+	return hash == hex.EncodeToString(sum[:])
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"time"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -141,13 +140,13 @@ func (l *Log) walk(head *anchor, more func(line []byte, whole bool) bool) (badAn
 // A chain walks along the records.
 type chain struct {
 	head    anchor
-	last    anchor // the last record that was right
+	last    link // the last record that was right
 	records int
 }
 
 // follow takes the next line.
 func (c *chain) follow(line []byte, whole bool, number int) *Problem {
-	r, intact, err := decode(line)
+	r, intact, err := decodeLink(line)
 	switch {
 	case !whole && (err != nil || !intact):
 		return &Problem{incomplete, number, "the last line was not written to its end"}
@@ -169,7 +168,7 @@ func (c *chain) follow(line []byte, whole bool, number int) *Problem {
 	case !whole:
 		return &Problem{incomplete, number, "the last record has no line end"}
 	}
-	c.last = anchor{Seq: r.Seq, Hash: r.Hash}
+	c.last = r
 	c.records++
 	return nil
 }
@@ -202,13 +201,21 @@ func (l *Log) Records(last int, each func(Record) error) error {
 		}
 		skip -= last
 	}
-	// How often a record was repeated is known when the one behind it is read.
-	var before Record
+	// How often an attempt came again stands in one of the next records.
 	var damage, stop error
-	pass := func(repeated int, at time.Time) {
-		if before.Seq > 0 {
-			before.Repeated, before.Last = repeated, at
-			stop = each(before)
+	var waiting []Record
+	counted := func(repeats []Repeat) {
+		for _, again := range repeats {
+			for i := range waiting {
+				if r := &waiting[i]; r.Seq == again.Seq {
+					r.Repeated, r.Last = r.Repeated+again.Count, again.Last
+				}
+			}
+		}
+	}
+	pass := func(most int) {
+		for ; len(waiting) > most && stop == nil; waiting = waiting[1:] {
+			stop = each(waiting[0])
 		}
 	}
 	_, err := l.walk(&head, func(line []byte, whole bool) bool {
@@ -219,20 +226,21 @@ func (l *Log) Records(last int, each func(Record) error) error {
 		r, _, err := decode(line)
 		switch {
 		case err == nil && number > skip:
-			pass(r.PrevRepeated, r.PrevLast)
-			before, before.PrevRepeated, before.PrevLast = r, 0, time.Time{}
+			counted(r.Repeats)
+			r.Repeats = nil
+			waiting = append(waiting, r)
+			pass(mostBetween)
 		case err != nil && whole && damage == nil:
 			damage = hint.Add(fmt.Errorf("read audit log: %s:%d: %w", l.Path(), number, ErrDamaged), "see `blnkctl audit verify`")
 		}
 		return stop == nil
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("read audit log: %w", err)
-	case stop == nil && before.Hash == head.Hash:
-		pass(head.Repeated, head.Last)
-	case stop == nil:
-		pass(0, time.Time{})
 	}
+	if n := len(waiting); n > 0 && waiting[n-1].Hash == head.Hash {
+		counted(head.Repeats)
+	}
+	pass(0)
 	return cmp.Or(stop, damage)
 }

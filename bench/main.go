@@ -1,6 +1,7 @@
 // Command bench measures blnkctl beside what a person would use without it:
 // key generation beside age-keygen, and a whole rotation beside a bare restart
-// of the same stand-in server. `make bench` runs it.
+// of the same stand-in server, and a check of a long audit log beside sha256sum.
+// `make bench` runs it.
 //
 // The runs of both sides are interleaved, so that a busy machine disturbs both
 // alike, and the figures printed are medians. It does not promise that the
@@ -58,6 +59,9 @@ func bench(runs, rotations int) error {
 		return err
 	}
 	if err := whole(table, p, dir, rotations); err != nil {
+		return err
+	}
+	if err := checking(table, p, dir); err != nil {
 		return err
 	}
 	return table.Flush()

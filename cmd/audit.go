@@ -22,6 +22,9 @@ func newAuditCmd(a *app) *cobra.Command {
 	return newGroup("audit", show, verify)
 }
 
+// actor is who runs this program.
+func (a *app) actor() audit.Actor { return audit.Who(a.env.UID, a.env.Getenv("SUDO_USER")) }
+
 func (a *app) openAudit() (*audit.Log, error) {
 	private, err := a.openState()
 	if err != nil {

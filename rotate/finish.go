@@ -170,14 +170,14 @@ func (r *run) auditRecord(o Outcome, cause error) audit.Record {
 		Event: r.in.Event, Rotation: r.report.Rotation, Outcome: string(o),
 		Old: r.report.Old, New: r.report.New,
 		Stores: r.Set.Names(), Servers: r.Spec.Servers, Restart: r.Spec.Restart,
-		Once: o != Stuck && o != Refused,
-		Host: r.env.Host, User: r.env.User, Reason: r.in.Reason, Warnings: r.report.Warnings,
+		Compromised: r.in.Compromised,
+		Actor:       r.env.Who, Reason: r.in.Reason, Warnings: r.report.Warnings,
 	}
 	if cause != nil {
 		a.Error = oneLine(cause.Error())
 	}
 	if r.rec != nil {
-		a.Event, a.Reason = r.rec.Event, r.rec.Reason
+		a.Event, a.Reason, a.Compromised = r.rec.Event, r.rec.Reason, r.rec.Compromised
 		if cause == nil {
 			a.Error = r.rec.FirstError
 		}

@@ -81,8 +81,7 @@ type Env struct {
 	Lock     func(ctx context.Context) (unlock func(), err error)
 	Recorder Recorder
 	Now      func() time.Time
-	// Host and User stand in journal and audit log.
-	Host, User string
+	Who      audit.Actor // for journal and audit log
 	// Named and Stores are what names the target, and all its stores, on the command
 	// line of a hint.
 	Named, Stores string
@@ -199,8 +198,8 @@ const (
 	Adopted    Outcome = "adopted"
 	Resumed    Outcome = "resumed" // an open rotation went forward to its end
 	RolledBack Outcome = "rolled_back"
-	Stuck      Outcome = "stuck"
-	Refused    Outcome = "refused"
+	Stuck      Outcome = audit.Stuck
+	Refused    Outcome = audit.Refused
 	Abandoned  Outcome = "abandoned" // an open rotation was forgotten
 	None       Outcome = "none"      // nothing was open
 )

@@ -334,7 +334,7 @@ func (r *run) newRecord(p Plan) *record {
 		Version: journalVersion, Event: r.in.Event, Reason: r.in.Reason,
 		Open: Open{
 			Rotation: "rot_" + strings.ToLower(rand.Text()[:12]), Target: r.Spec, Started: r.env.Now().UTC(),
-			Host: r.env.Host, User: r.env.User, Row: rowSet, Compromised: r.in.Compromised,
+			Host: r.env.Who.Host, User: r.env.Who.User, Row: rowSet, Compromised: r.in.Compromised,
 		},
 		Direction: forward, ServerDown: r.in.ServerDown,
 		Old: map[string]string{}, Live: p.Current.Reveal(), New: p.next.Reveal(), Cautions: p.Cautions,
@@ -346,7 +346,7 @@ func (r *run) newRecord(p Plan) *record {
 }
 
 // notDue ends a run that has nothing to do.
-func (r *run) notDue(p Plan) error {
+func (r *run) notDue(ctx context.Context, p Plan) error {
 	r.report.Outcome, r.report.Due = NotDue, p.Due
 	if r.in.NewKey == nil {
 		r.report.Outcome = InSync
@@ -363,5 +363,6 @@ func (r *run) notDue(p Plan) error {
 		return err
 	}
 	r.report.Outcome = Adopted
+	r.record(ctx, Adopted, nil)
 	return nil
 }

@@ -117,7 +117,7 @@ func (r *run) begin(ctx context.Context) error {
 	case len(p.late) > 0:
 		return r.writeLate(ctx, p)
 	default:
-		return r.notDue(p)
+		return r.notDue(ctx, p)
 	}
 }
 

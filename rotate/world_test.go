@@ -255,7 +255,7 @@ func (w *world) SaveHistory(f state.History) error {
 func (w *world) Append(_ context.Context, r audit.Record) error {
 	return w.touch("append audit", func() {
 		if !slices.ContainsFunc(w.audit, func(o audit.Record) bool {
-			return r.Once && o.Rotation == r.Rotation && o.Outcome == r.Outcome
+			return r.Outcome != audit.Stuck && r.Outcome != audit.Refused && o.Rotation == r.Rotation && o.Outcome == r.Outcome
 		}) {
 			w.audit = append(w.audit, r)
 		}
