@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,119 +22,86 @@ func decodeLink(line []byte) (l link, intact bool, err error) {
 	return link{r.Seq, r.Prev, r.Hash}, intact, err
 }
 
-// quickLink reads a line in the very form that encode writes, and says no to
-// every other, be it right or wrong. It takes a tenth of the time of package json.
+// quickLink reads a line in the very form that encode writes, and says no to every
+// other, be it right or wrong. Package json takes ten times as long.
 func quickLink(line []byte) (l link, ok bool) {
-	if !isSealed(line) {
+	s := scanner{line}
+	if !isSealed(line) || !s.take("{") {
 		return link{}, false
 	}
-	rest := line[1:]
-	for _, f := range fields() {
-		if !bytes.HasPrefix(rest, []byte(f.begin)) {
+	for _, begin := range [...]string{ // the fields of a Record but Repeats, which are rare
+		`"seq":`, `"time":"`, `"event":"`, `"rotation":"`, `"outcome":"`, `"old":"`, `"new":"`, `"compromised":true`,
+		`"stores":[`, `"servers":[`, `"restart":[`, `"host":"`, `"user":"`, `"sudo_user":"`, `"reason":"`, `"error":"`, `"warnings":[`,
+		`"prev":"`, `"hash":"`,
+	} {
+		if !s.take(begin) {
 			continue
 		}
-		value, after := f.cut(rest[len(f.begin):])
-		switch f.begin {
-		case `"seq":`:
-			l.Seq, _ = strconv.Atoi(string(value))
-		case `"prev":`:
-			l.Prev = string(value)
-		case `"hash":`:
-			l.Hash = string(value)
-			return l, line[0] == '{' && l.Seq > 0 && len(l.Hash) == hashDigits && len(after) == 1
+		var value []byte
+		ok, plain := true, true
+		switch begin[len(begin)-1] {
+		case '"':
+			value, plain, ok = s.text()
+		case '[':
+			for more := true; ok && more; more = s.take(",") {
+				if ok = s.take(`"`); ok {
+					_, _, ok = s.text()
+				}
+			}
+			ok = ok && s.take("]")
 		}
-		if len(after) == 0 || after[0] != ',' {
+		switch begin {
+		case `"seq":`:
+			l.Seq, ok = s.number()
+		case `"time":"`:
+			ok = new(time.Time).UnmarshalText(value) == nil
+		case `"prev":"`:
+			l.Prev, ok = string(value), ok && plain
+		case `"hash":"`:
+			l.Hash = string(value)
+			return l, ok && plain && l.Seq > 0 && len(value) == hashDigits && string(s.rest) == "}"
+		}
+		if !ok || !s.take(",") {
 			break
 		}
-		rest = after[1:]
 	}
 	return link{}, false
 }
 
-// A field is how one begins in a line, and how its value is cut off what follows:
-// nothing is left where that is not as encode writes it.
-type field struct {
-	begin string
-	cut   func(text []byte) (value, after []byte)
+// A scanner takes from the front of a line.
+type scanner struct{ rest []byte }
+
+func (s *scanner) take(text string) (there bool) {
+	s.rest, there = bytes.CutPrefix(s.rest, []byte(text))
+	return there
 }
 
-// fields are those of a Record, in its order, but for Repeats, which are rare.
-func fields() [19]field {
-	return [...]field{
-		{`"seq":`, cutNumber}, {`"time":`, cutTime}, {`"event":`, cutText}, {`"rotation":`, cutText}, {`"outcome":`, cutText},
-		{`"old":`, cutText}, {`"new":`, cutText}, {`"compromised":`, cutTrue},
-		{`"stores":`, cutTexts}, {`"servers":`, cutTexts}, {`"restart":`, cutTexts},
-		{`"host":`, cutText}, {`"user":`, cutText}, {`"sudo_user":`, cutText},
-		{`"reason":`, cutText}, {`"error":`, cutText}, {`"warnings":`, cutTexts}, {`"prev":`, cutPlain}, {`"hash":`, cutPlain},
-	}
-}
-
-func cutTrue(text []byte) (value, after []byte) {
-	if after, ok := bytes.CutPrefix(text, []byte("true")); ok {
-		return text[:4], after
-	}
-	return nil, nil
-}
-
-// cutNumber takes what fits into an int.
-func cutNumber(text []byte) (value, after []byte) {
-	n := 0
-	for n < len(text) && '0' <= text[n] && text[n] <= '9' {
-		n++
-	}
-	if n == 0 || n > 9 || text[0] == '0' {
-		return nil, nil
-	}
-	return text[:n], text[n:]
-}
-
-// cutText takes a string of JSON, whose escapes stay as they are.
-func cutText(text []byte) (value, after []byte) {
-	if text[0] != '"' {
-		return nil, nil
-	}
-	for i := 1; i < len(text); i++ {
-		switch c := text[i]; {
+// text takes what stands before the quote that ends a string. plain: it says what
+// stands there.
+func (s *scanner) text() (text []byte, plain, ok bool) {
+	plain = true
+	for i := 0; i < len(s.rest); i++ {
+		switch c := s.rest[i]; {
 		case c == '"':
-			return text[1:i], text[i+1:]
-		case c < ' ':
-			return nil, nil
-		case c == '\\':
+			text, s.rest = s.rest[:i], s.rest[i+1:]
+			return text, plain, true
+		case c == '\\' && i+1 < len(s.rest) && strings.IndexByte(`"\/bfnrt`, s.rest[i+1]) >= 0: // \u has digits
+			plain = false
 			i++
-			if i == len(text) || bytes.IndexByte([]byte(`"\/bfnrt`), text[i]) < 0 {
-				return nil, nil // the others have digits
-			}
+		case c < ' ' || c == '\\':
+			return nil, false, false
+		case c > '~':
+			plain = false
 		}
 	}
-	return nil, nil
+	return nil, false, false
 }
 
-// cutPlain takes a string that is as it stands there.
-func cutPlain(text []byte) (value, after []byte) {
-	value, after = cutText(text)
-	for _, c := range value {
-		if c == '\\' || c > '~' {
-			return nil, nil
-		}
-	}
-	return value, after
-}
-
-func cutTime(text []byte) (value, after []byte) {
-	value, after = cutText(text)
-	if new(time.Time).UnmarshalText(value) != nil {
-		return nil, nil
-	}
-	return value, after
-}
-
-func cutTexts(text []byte) (value, after []byte) {
-	after = text
-	for separator := byte('['); len(after) > 1 && after[0] == separator; separator = ',' {
-		_, after = cutText(after[1:])
-	}
-	if len(after) == 0 || after[0] != ']' || len(after) == len(text) {
-		return nil, nil
-	}
-	return text[:len(text)-len(after)+1], after[1:]
+// number takes one that is not 0 and fits into an int.
+func (s *scanner) number() (n int, ok bool) {
+	digits := s.rest[:min(len(s.rest), 10)]
+	digits = digits[:max(0, bytes.IndexByte(digits, ','))]
+	n, err := strconv.Atoi(string(digits))
+	s.rest = s.rest[len(digits):]
+	return n, err == nil && digits[0] > '0' && digits[0] <= '9'
 }

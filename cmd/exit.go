@@ -103,6 +103,7 @@ func exitCodes() []struct {
 		{store.ErrPartly, exitStuck},
 		{store.ErrDrift, exitCheck},
 		{store.ErrWeak, exitCheck},
+		{rotate.ErrCompromised, exitCheck},
 		{audit.ErrDamaged, exitCheck},
 		{audit.ErrAltered, exitCheck},
 		{rotate.ErrNotLive, exitCheck},

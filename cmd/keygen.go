@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/rotate"
@@ -134,16 +135,14 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 	if err != nil {
 		return err
 	}
-	key, done, err := set.Fill(ctx, store.Fill{
+	private, err := a.openState()
+	if err != nil {
+		return err
+	}
+	key, done, err := rotate.Fill(ctx, set, store.Fill{
 		IfAbsent: opt.ifAbsent, Force: opt.force, Weak: use.Weakness, New: opt.newKey,
-		Before: func() error {
-			private, err := a.openState()
-			if err == nil {
-				err = a.refuseOverlap(&opt.stores, private, nil, set)
-			}
-			return err
-		},
-	})
+		Before: func() error { return a.refuseOverlap(&opt.stores, private, nil, set) },
+	}, rotate.Env{Recorder: audit.Open(private.Path(), a.env.Now), Who: a.actor(), Compromised: private.Compromised()})
 	switch {
 	case err == nil:
 		return renderFilled(a, opt, key, done)

@@ -93,7 +93,7 @@ func (w *work) rotationText(ctx context.Context, b *strings.Builder, p rotate.Pl
 	screen.Items(b, "2 restart", "%s", p.Restart)
 	screen.Items(b, "3 test", "%s: new key taken, old and random ones refused", p.Servers)
 	screen.Items(b, "4 finish", "state and audit log in %s", []string{w.state.Path()})
-	if w.intent.Compromised {
+	if p.Compromised {
 		b.WriteString("\nThere is no way back to the old key: after a failure a person is needed.\n")
 	} else {
 		b.WriteString("\nAfter a failure the old key is put back, restarted with, and proved.\n")

@@ -280,7 +280,7 @@ func (w *work) openRestart(ref string, spec target.Spec) (target.Driver, error) 
 // surroundings are what the engine needs besides the target.
 func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 	env := rotate.Env{
-		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Who: w.actor(),
+		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Who: w.actor(), Compromised: w.state.Compromised(),
 		Named: w.named(), Stores: target.FlagArgs("--store", w.spec.Stores),
 		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
 			w.keys.Add(current)

@@ -65,8 +65,12 @@ func (r *run) end(state, cause error) *EndError {
 	case r.rec == nil: // the journal cannot be read
 		e.Help = again
 		return e
-	case r.rec.Compromised && !r.undoing():
-		e.Advice = append(e.Advice, "the stores hold the new key, and there is no way back to the compromised one")
+	case r.rec.Compromised:
+		where := "the stores hold the new key, and "
+		if r.undoing() {
+			where = ""
+		}
+		e.Advice = append(e.Advice, where+"there is no way back to the compromised one")
 		e.Help = again + " finishes it"
 	case r.undoing():
 		e.Help = again + " goes on putting the old key back"

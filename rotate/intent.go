@@ -82,6 +82,8 @@ type Env struct {
 	Recorder Recorder
 	Now      func() time.Time
 	Who      audit.Actor // for journal and audit log
+	// Compromised are never put in force again.
+	Compromised KnownKeys
 	// Named and Stores are what names the target, and all its stores, on the command
 	// line of a hint.
 	Named, Stores string
@@ -122,10 +124,12 @@ type Findings struct {
 type Plan struct {
 	Current secret.Key // what the servers run with; zero where not known; never to be shown
 	Old     string     // fingerprint
-	Stores  []string   // in the order of writing
-	Copies  []string
-	Restart []string
-	Servers []string
+	// Compromised: there is no way back to it.
+	Compromised bool
+	Stores      []string // in the order of writing
+	Copies      []string
+	Restart     []string
+	Servers     []string
 	Findings
 	// Differs is what differs from the source, where the next key comes from there.
 	Differs []string

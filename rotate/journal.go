@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/target"
@@ -34,6 +35,8 @@ const (
 // An Open is what may be told of an open rotation.
 type Open struct {
 	Rotation    string      `json:"id"`
+	Event       string      `json:"event"` // Rotate or Sync
+	Reason      string      `json:"reason,omitempty"`
 	Target      target.Spec `json:"target"`
 	Started     time.Time   `json:"started"`
 	Host        string      `json:"host"`
@@ -43,7 +46,25 @@ type Open struct {
 	FirstError  string      `json:"first_error,omitempty"`
 
 	Undoing bool         `json:"-"`
-	Keys    []secret.Key `json:"-"` // for masking outputs
+	Keys    []secret.Key `json:"-"` // for masking outputs: the old one, the new one, what the stores held
+}
+
+// Record is what the audit log would say of it now, if it ended.
+func (o *Open) Record() audit.Record {
+	return audit.Record{
+		Time: o.Started, Event: o.Event, Rotation: o.Rotation, Outcome: "open", Old: o.Keys[0].Fingerprint(), New: o.Keys[1].Fingerprint(),
+		Compromised: o.Compromised, Stores: o.Target.Stores, Servers: o.Target.Servers, Restart: o.Target.Restart,
+		Actor: audit.Actor{Host: o.Host, User: o.User}, Reason: o.Reason, Error: o.FirstError,
+	}
+}
+
+// Help says how it can be ended.
+func (o *Open) Help() string {
+	store := target.FlagArgs("--store", o.Target.Stores[:1])
+	if o.Undoing {
+		return "blnkctl rotate" + store + " goes on putting the old key back"
+	}
+	return "blnkctl rotate" + store + " finishes it, blnkctl rotate --abort" + store + " goes back"
 }
 
 // Begun says when, by whom and where it was begun.
@@ -57,8 +78,6 @@ func (o *Open) Begun() string {
 type record struct {
 	Version int `json:"version"`
 	Open
-	Event     string `json:"event"` // Rotate or Sync
-	Reason    string `json:"reason,omitempty"`
 	Direction string `json:"direction"`
 	// Aborted: a person asked for the undo; it is no failure.
 	Aborted    bool `json:"aborted,omitempty"`
@@ -155,12 +174,11 @@ func (r *record) noUndo() string {
 	}
 }
 
-// adopt makes a rotation this run's. What it was begun with stays true of it; a
-// key that is known to others by now can be said to be so, as long as it is not
-// being put back.
+// adopt makes a rotation this run's. What it was begun with stays true of it; of its
+// old key can be said that others know it by now.
 func (r *run) adopt(rec *record) {
 	r.rec = rec
-	rec.Compromised = rec.Compromised || r.in.Compromised && !r.undoing()
+	rec.Compromised = rec.Compromised || r.in.Compromised
 	r.report.Rotation = rec.Rotation
 	r.report.Old, r.report.New = rec.live().Fingerprint(), rec.next().Fingerprint()
 	for _, s := range r.Servers {

@@ -82,6 +82,9 @@ func (r *run) findDue(ctx context.Context, p *Plan) error {
 	p.Stores = r.Set.SwappersFirst().Names() // a store may know only now whether it swaps
 	p.Current, p.Old = current, current.Fingerprint()
 	r.report.Old = p.Old
+	if err := r.beware(p, current); err != nil {
+		return err
+	}
 	p.Due, err = r.due(ctx, current)
 	switch {
 	case err != nil || p.Due.Waiting:
@@ -104,11 +107,13 @@ func (r *run) findDue(ctx context.Context, p *Plan) error {
 // before is what the stores and the caller have to say and to object, and, beside
 // that, the proof that the current key is live everywhere.
 func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
-	var said []string
+	said := p.Remarks
 	if p.Due.Yes {
-		if said, err = r.Set.Remarks(ctx); err != nil {
+		more, err := r.Set.Remarks(ctx)
+		if err != nil {
 			return err
 		}
+		said = append(said, more...)
 	}
 	proving, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -198,7 +203,14 @@ func (r *run) findDifference(ctx context.Context, p *Plan) error {
 	if !blnk.Sendable(p.next) {
 		return hint.Add(fmt.Errorf("%s: its key cannot be sent to a server: %w", source, ErrNotLive), putLive)
 	}
+	if known, err := r.env.known(p.next); known || err != nil {
+		return hint.Add(cmp.Or(err, fmt.Errorf("%s has %s: %w", source, p.next.Name(), ErrCompromised)),
+			"name a store with another key with --from; where there is none: blnkctl rotate --compromised%s", r.env.Named)
+	}
 	if err := r.findLive(ctx, p, keys); err != nil {
+		return err
+	}
+	if err := r.beware(p, append(keys, p.Current)...); err != nil {
 		return err
 	}
 	var differing store.Set
@@ -306,6 +318,12 @@ func (r *run) create(ctx context.Context, p Plan) error {
 		return interrupted(ctx)
 	}
 	r.adopt(r.newRecord(p))
+	if r.rec.Compromised && r.rec.Event == Rotate {
+		if err := r.markCompromised(); err != nil {
+			r.rec, r.report.Rotation, r.report.New = nil, "", ""
+			return err
+		}
+	}
 	if err := r.save(); err != nil {
 		// It may be there in spite of the error.
 		err = errors.Join(fmt.Errorf("write the journal: %w", err), r.State.ForgetJournal())
@@ -331,9 +349,9 @@ func (r *run) confirm(ctx context.Context, p Plan) error {
 
 func (r *run) newRecord(p Plan) *record {
 	rec := &record{
-		Version: journalVersion, Event: r.in.Event, Reason: r.in.Reason,
+		Version: journalVersion,
 		Open: Open{
-			Rotation: "rot_" + strings.ToLower(rand.Text()[:12]), Target: r.Spec, Started: r.env.Now().UTC(),
+			Rotation: "rot_" + strings.ToLower(rand.Text()[:12]), Event: r.in.Event, Reason: r.in.Reason, Target: r.Spec, Started: r.env.Now().UTC(),
 			Host: r.env.Who.Host, User: r.env.Who.User, Row: rowSet, Compromised: r.in.Compromised,
 		},
 		Direction: forward, ServerDown: r.in.ServerDown,

@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,12 +21,20 @@ func (r *run) resume(ctx context.Context) error {
 		r.note("finishing rotation %s, %s", r.rec.Rotation, r.rec.Begun())
 	}
 	err := r.retarget()
+	if err == nil {
+		err = r.learn()
+	}
 	if why := r.rec.noUndo(); abort && why != "" {
 		err = fmt.Errorf("there is no way back from rotation %s: %s", r.rec.Rotation, why)
 	}
 	switch {
 	case err != nil:
 		return r.getStuck(ctx, err)
+	}
+	if err := r.onlyForward(); err != nil {
+		return r.getStuck(ctx, err)
+	}
+	switch {
 	case r.rec.Row == rowFinish: // proved, and only lacks its record
 		r.rec.Aborted = r.rec.Aborted || abort && r.undoing()
 		if err := r.onward(ctx, rowFinish); err != nil || !abort || r.undoing() {
@@ -164,6 +173,9 @@ func (r *run) abandon(ctx context.Context, key secret.Key) error {
 		return r.getStuck(ctx, err)
 	}
 	r.warn("rotation %s was abandoned: the key in force is %s", r.report.Rotation, key.Name())
+	if known, err := r.env.known(key); known || err != nil {
+		r.warn("%s: %v; replace it with blnkctl rotate --compromised%s", key.Name(), cmp.Or(err, ErrCompromised), r.env.Named)
+	}
 	if !r.workersHave(key) {
 		r.warn("workers not proved: restart them, unless that was done with this key")
 	}
@@ -194,6 +206,7 @@ func (r *run) turn(ctx context.Context, cause error) error {
 		}
 		return r.refuse(ctx, cause)
 	}
+	_ = r.learn() // what was known before still counts
 	if r.rec.noUndo() != "" {
 		return r.getStuck(ctx, cause)
 	}

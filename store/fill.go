@@ -26,6 +26,8 @@ type Fill struct {
 	IfAbsent, Force bool
 	// Weak says why a key is no good one; "" where it is.
 	Weak func(secret.Key) string
+	// Compromised says of a key that it is not put back.
+	Compromised func(secret.Key) bool
 	// Before is the last check before the first store is written.
 	Before func() error
 	New    func() (secret.Key, error)
@@ -33,10 +35,14 @@ type Fill struct {
 
 // A Filled is what a Fill did to one store.
 type Filled struct {
-	Store  string `json:"store"`
-	Result string `json:"result"` // created, replaced, unchanged
+	Store  string     `json:"store"`
+	Result string     `json:"result"` // created, replaced, unchanged
+	Old    secret.Key `json:"-"`
 	text   string
 }
+
+// Unchanged is the Result where a good key stood.
+const Unchanged = "unchanged"
 
 // String tells it to a person.
 func (f Filled) String() string { return f.Store + ": " + f.text }
@@ -49,11 +55,11 @@ func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, done []Filled, e
 		return key, nil, err
 	}
 	for i, ref := range s.Names() {
-		one := Filled{ref, "replaced", fmt.Sprintf("new key (%s) in place of %s", key.Name(), old[i].Name())}
+		one := Filled{ref, "replaced", old[i], fmt.Sprintf("new key (%s) in place of %s", key.Name(), old[i].Name())}
 		if old[i].Equal(key) {
-			one = Filled{ref, "unchanged", fmt.Sprintf("unchanged (%s)", key.Name())}
+			one = Filled{ref, Unchanged, old[i], fmt.Sprintf("unchanged (%s)", key.Name())}
 		} else if old[i].IsZero() {
-			one = Filled{ref, "created", fmt.Sprintf("new key (%s)", key.Name())}
+			one = Filled{ref, "created", old[i], fmt.Sprintf("new key (%s)", key.Name())}
 		}
 		done = append(done, one)
 	}
@@ -85,7 +91,10 @@ func (s Set) fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key
 		return key, old, err
 	}
 	names := s.Names()
-	change := Change{Set: s, New: key, Old: func(ref string) secret.Key { return old[slices.Index(names, ref)] }}
+	change := Change{
+		Set: s, New: key, Old: func(ref string) secret.Key { return old[slices.Index(names, ref)] },
+		Refuse: func(k secret.Key) bool { return f.Compromised != nil && f.Compromised(k) },
+	}
 	if err = change.Put(ctx); err != nil {
 		if problems := change.PutBack(context.WithoutCancel(ctx)); len(problems) > 0 {
 			err = hint.Add(&partlyError{fmt.Errorf("%w; %w", err, ErrPartly), problems},

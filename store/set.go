@@ -181,6 +181,8 @@ type Change struct {
 	Set Set
 	Old func(ref string) secret.Key
 	New secret.Key
+	// Refuse says of a key that it is not written, whatever it is for; nil refuses none.
+	Refuse func(secret.Key) bool
 	// Wrote says that a Put was called since, so that a store may have held New
 	// even if it holds something else now.
 	Wrote bool
@@ -229,6 +231,9 @@ func (c *Change) replace(ctx context.Context, one Store, from, next secret.Key) 
 		return fmt.Errorf("%s holds %s now: %w", one, key.Name(), ErrKept)
 	case !key.Equal(from):
 		return fmt.Errorf("%s: %w: it holds %s", one, ErrConflict, key.Name())
+	}
+	if c.Refuse != nil && c.Refuse(next) {
+		return fmt.Errorf("%s holds %s now: %s is known to be compromised", one, key.Name(), next.Name())
 	}
 	c.Wrote = true
 	_, putErr := one.Put(ctx, next, at)

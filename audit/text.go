@@ -1,0 +1,124 @@
+package audit
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/screen"
+)
+
+// A Listing prints records one by one: as a JSON array, or for people: a row, and
+// below it the rest in lines of 80 columns, wherever they go.
+type Listing struct {
+	JSON  bool
+	Print func(text string) error
+	N     int // so many were printed
+}
+
+// Add prints a record. open: its rotation has not ended.
+func (l *Listing) Add(r Record, open bool) error {
+	if l.N++; l.JSON {
+		text, err := json.MarshalIndent(struct {
+			Record
+			Open bool `json:"open,omitempty"`
+		}{r, open}, "  ", "  ")
+		if err != nil {
+			return fmt.Errorf("write JSON: %w", err)
+		}
+		before := ",\n  "
+		if l.N == 1 {
+			before = "[\n  "
+		}
+		return l.Print(before + string(text))
+	}
+	row := func(cells ...any) string {
+		return screen.CleanLine(fmt.Sprintf("%-20s  %-11.11s  %-19.19s  %.19s", cells...)) + "\n"
+	}
+	text := row(shown(r.Time), r.Outcome, cmp.Or(r.Old, "-"), cmp.Or(r.New, "-"))
+	if l.N == 1 {
+		text = row("TIME", "OUTCOME", "OLD", "NEW") + text
+	}
+	for _, line := range r.details(open) {
+		text += "  " + fill(screen.CleanLine(line)) + "\n"
+	}
+	return l.Print(text)
+}
+
+// End prints what stands behind the last one.
+func (l *Listing) End() error {
+	switch {
+	case !l.JSON:
+		return nil
+	case l.N == 0:
+		return l.Print("[]\n") // an empty list, not null
+	}
+	return l.Print("\n]\n")
+}
+
+func (r *Record) details(open bool) (lines []string) {
+	about := r.Event
+	if len(r.Stores) > 0 {
+		about += " of " + strings.Join(r.Stores, ", ")
+	}
+	about += " by " + r.User
+	if r.SudoUser != "" {
+		about += " (sudo by " + r.SudoUser + ")"
+	}
+	lines = append(lines, about+" on "+r.Host)
+	add := func(there bool, format string, args ...any) {
+		if there {
+			lines = append(lines, fmt.Sprintf(format, args...))
+		}
+	}
+	add(r.Compromised, "the old key was compromised")
+	add(r.Reason != "", "reason: %s", r.Reason)
+	add(r.Error != "", "error: %s", r.Error)
+	add(r.Repeated > 0, "and %d more like it, the last at %s", r.Repeated, shown(r.Last))
+	add(open, "this rotation is open")
+	return lines
+}
+
+func shown(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// fill breaks a text into lines that fit behind two columns: between words, or in a
+// word that is longer than a line.
+func fill(text string) string {
+	const width, begin = 78, 2
+	var b strings.Builder
+	at, fresh := 0, true
+	fit := func(columns int) {
+		if at+columns > width {
+			b.WriteString("\n    ")
+			at, fresh = begin, true
+		}
+	}
+	for _, word := range strings.Fields(text) {
+		if n := columns(word) + 1; n <= width-begin && !fresh {
+			fit(n)
+		}
+		if !fresh {
+			b.WriteByte(' ')
+			at++
+		}
+		for _, r := range word {
+			n := columns(string(r))
+			fit(n)
+			b.WriteRune(r)
+			at, fresh = at+n, false
+		}
+	}
+	return b.String()
+}
+
+// columns is how wide a text is at most: letters of Asia take two.
+func columns(text string) (n int) {
+	for _, r := range text {
+		if n++; r >= 0x1100 && r != '…' {
+			n++
+		}
+	}
+	return n
+}
