@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -114,6 +115,7 @@ func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret
 	key, done, err = set.Fill(ctx, f)
 	record := audit.Record{Event: "keygen", Stores: set.Names(), Actor: env.Who}
 	switch {
+	case errors.Is(err, flock.ErrHeld), errors.Is(err, ErrOverlap), errors.Is(err, ErrJournal): // busy, as for a rotation
 	case errors.Is(err, store.ErrPartly):
 		record.Outcome, record.Error = audit.Stuck, oneLine(err.Error())
 	case err != nil:

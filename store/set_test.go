@@ -165,3 +165,24 @@ func TestSetAgrees(t *testing.T) {
 		}
 	}
 }
+
+// A Fill that fails does not put a compromised key back: what has the new key keeps
+// it, and that is said.
+func TestFillKeepsCompromisedKeysOut(t *testing.T) {
+	leaked, next := newKey(), newKey()
+	a, b := &shelf{name: "a", key: leaked}, &shelf{name: "b", key: leaked, put: func(*shelf, secret.Key) error { return errDisk }}
+	_, _, err := store.Set{a, b}.Fill(t.Context(), store.Fill{
+		Force: true, Weak: func(secret.Key) string { return "" }, Compromised: leaked.Equal,
+		Before: func() error { return nil }, New: func() (secret.Key, error) { return next, nil },
+	})
+	if !errors.Is(err, store.ErrPartly) || !errors.Is(err, errDisk) || !a.key.Equal(next) {
+		t.Errorf("%v; the first has the leaked key again: %v", err, a.key.Equal(leaked))
+	}
+	var partly interface{ Lines() (string, []string) }
+	if !errors.As(err, &partly) {
+		t.Fatalf("%v", err)
+	}
+	if _, more := partly.Lines(); len(more) != 1 || !strings.Contains(more[0], "is known to be compromised") {
+		t.Errorf("%q", more)
+	}
+}
