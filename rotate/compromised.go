@@ -128,7 +128,7 @@ func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret
 		record.Old = cmp.Or(record.Old, one.Old.Fingerprint())
 	}
 	if record.Outcome == "" {
-		return key, done, nil // everything was as it should be
+		return key, done, err // or everything was as it should be
 	}
 	if failed := env.Recorder.Append(context.WithoutCancel(ctx), record); failed != nil && err == nil {
 		err = fmt.Errorf("the stores have the new key, but: %w", failed)
