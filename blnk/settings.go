@@ -52,3 +52,6 @@ func Settings() []Setting {
 		{Name: WebhookURL, Env: "BLNK_WEBHOOK_URL", Twin: "BLNK_NOTIFICATION_WEBHOOK_BLNK_WEBHOOK_URL"},
 	}
 }
+
+// A Receiver gets webhooks that the master key signs; What says which ones.
+type Receiver struct{ URL, What string }

@@ -15,7 +15,7 @@ import (
 func newAuditCmd(a *app) *cobra.Command {
 	var last int
 	show := newCmd("audit", "log [flags]", func(*cobra.Command) error { return runAuditLog(a, last) })
-	show.Flags().IntVarP(&last, "lines", "n", 0, "show only the last `number` of records; 0 shows all")
+	show.Flags().IntVarP(&last, "lines", "n", 0, "`N`: only the last records; 0 shows all")
 	configured(show)
 	verify := newCmd("audit", "verify [flags]", func(*cobra.Command) error { return runAuditVerify(a) })
 	configured(verify)
@@ -69,7 +69,7 @@ func runAuditVerify(a *app) error {
 	switch {
 	case a.json():
 		err = a.printJSON(report)
-	case report.Problem == nil:
+	case report.Problem == nil && !a.global.quiet:
 		err = a.print(fmt.Sprintf("%s: %d records, none changed or missing\n", log.Path(), report.Records))
 	}
 	return cmp.Or(err, log.Err(report))

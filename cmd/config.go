@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/store"
 )
 
@@ -20,9 +19,9 @@ func newConfigCmd(a *app) *cobra.Command {
 func newConfigShowCmd(a *app) *cobra.Command {
 	var p places
 	cmd := newCmd("config", "show [flags]", func(cmd *cobra.Command) error { return runConfigShow(cmd, a) })
-	p.addStores(cmd, "`REF` of a place that holds the key")
-	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF` of what restarts server and workers")
-	cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, "`URL` of a server")
+	p.addStores(cmd, "`REF`: where the key is")
+	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF`: what restarts server and workers")
+	cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, "`URL`: each server")
 	configured(cmd, "store", "restart", "server")
 	return cmd
 }
@@ -64,7 +63,7 @@ func runConfigShow(cmd *cobra.Command, a *app) error {
 			table = append(table, []string{name, "-", origin})
 		}
 	}
-	return a.print(screen.Table(table))
+	return a.print(a.env.Look.Table(table, nil))
 }
 
 // describe says what one flag is, and why.

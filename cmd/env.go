@@ -13,14 +13,17 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
 // An Env is everything that a command takes from the process it runs in.
 // Nothing below package cmd reads or writes any of it.
 type Env struct {
-	Stdin                          io.Reader
-	Stdout, Stderr                 io.Writer // data, and talk
-	StdinTTY, StdoutTTY, StderrTTY bool      // is it a terminal?
+	Stdin    io.Reader
+	StdinTTY bool        // is it a terminal?
+	Stdout   io.Writer   // data
+	Look     screen.Look // of Stdout
+	Stderr   *screen.Talk
 
 	Environ []string               // as os.Environ has it: NAME=value
 	Getwd   func() (string, error) // where relative paths start
@@ -41,11 +44,8 @@ type Env struct {
 func processEnv() *Env {
 	env := &Env{
 		Stdin:        os.Stdin,
-		Stdout:       os.Stdout,
-		Stderr:       os.Stderr,
 		StdinTTY:     term.IsTerminal(int(os.Stdin.Fd())),
-		StdoutTTY:    term.IsTerminal(int(os.Stdout.Fd())),
-		StderrTTY:    term.IsTerminal(int(os.Stderr.Fd())),
+		Stdout:       os.Stdout,
 		Environ:      os.Environ(),
 		Getwd:        getwd,
 		CatchSignals: func() {},
@@ -55,7 +55,21 @@ func processEnv() *Env {
 	if env.StdinTTY {
 		env.ReadHidden = readHidden
 	}
+	env.Look = env.look(os.Stdout)
+	env.Stderr = &screen.Talk{W: os.Stderr, Look: env.look(os.Stderr)}
 	return env
+}
+
+func (e *Env) look(f *os.File) screen.Look {
+	fd := int(f.Fd())
+	if !term.IsTerminal(fd) {
+		return screen.Look{}
+	}
+	columns := func() int {
+		width, _, _ := term.GetSize(fd) // else it is not known
+		return width
+	}
+	return screen.Look{Columns: columns, Term: e.Getenv("TERM"), NoColour: e.Getenv("NO_COLOR") != ""}
 }
 
 // getwd is os.Getwd, whose folder may have been removed.

@@ -46,11 +46,11 @@ func newExecCmd(a *app) *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return execFailure(flagError(cmd, err)) })
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags behind COMMAND are its own
-	opt.stores.addStores(cmd, "`place` that holds the key, as blnkjson:./blnk.json")
-	flags.StringVar(&opt.variable, "env", "BLNK_SERVER_SECRET_KEY", "`name` of the variable that gets the key")
+	opt.stores.addStores(cmd, "`REF`: where the key is (default "+defaultStore+")")
+	flags.StringVar(&opt.variable, "env", "BLNK_SERVER_SECRET_KEY", "`NAME`: the variable that gets the key")
 	flags.BoolVar(&opt.watch, "watch", false, "start the command again when the key has changed")
-	flags.DurationVar(&opt.interval, "interval", 30*time.Second, "how often to read the store, `time` of 1s or more; a tenth is left to chance")
-	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "with --watch, how much `time` the command has to end before it is killed (a Blnk worker may need 95s)")
+	flags.DurationVar(&opt.interval, "interval", 30*time.Second, "how often to read the store, give or take a tenth")
+	flags.DurationVar(&opt.kill, "kill-timeout", 100*time.Second, "for the command to end, before it is killed")
 	opt.stores.addNetwork()
 	configured(cmd, "store")
 	return cmd
@@ -60,8 +60,6 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 	switch {
 	case len(args) == 0 || args[0] == "":
 		return usage(helpHint(cmd), "no command to run")
-	case len(opt.stores.spec.Stores) == 0:
-		return usage("name the place that holds the key, as --store 'blnkjson:./blnk.json'", "--store is required")
 	case len(opt.stores.spec.Stores) > 1 && typed(cmd, "store"):
 		return usage("name the source of truth alone", "--store is given twice: a command gets one key")
 	case !run.IsVariable(opt.variable):
@@ -82,6 +80,9 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 }
 
 func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error {
+	if err := a.useDefault(&opt.stores); err != nil {
+		return err
+	}
 	opt.stores.spec.Stores = opt.stores.spec.Stores[:1] // of a list, the source of truth
 	stores, err := a.openStores(&opt.stores)
 	if err != nil {

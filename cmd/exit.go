@@ -146,12 +146,12 @@ func (a *app) report(ctx context.Context, err error) int {
 	if stop, ok := errors.AsType[*interrupt.Error](context.Cause(ctx)); ok && code == exitInterrupted {
 		text = stop.Error() // what it was in the middle of is beside the point
 	}
-	a.talk(screen.Red, "error:", text)
+	a.env.Stderr.Tell(screen.Red, "error:", text)
 	for _, d := range details {
-		a.talk(screen.Plain, " ", d)
+		a.env.Stderr.Tell(screen.Plain, " ", d)
 	}
 	if help != "" {
-		a.talk(screen.Bold, "hint:", help)
+		a.env.Stderr.Tell(screen.Bold, "hint:", help)
 	}
 	return code
 }

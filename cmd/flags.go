@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -26,16 +28,14 @@ type globalFlags struct {
 
 func (g *globalFlags) add(root *cobra.Command) {
 	flags := root.PersistentFlags()
-	forms := []string{"text", "json"}
-	choice(flags, &g.output, "output", "o", "form of the output on stdout: "+oneOf(forms), forms...)
-	flags.BoolVarP(&g.quiet, "quiet", "q", false, "no talk but warnings and errors, not even that nothing was due")
+	choice(root, flags, &g.output, "output", "o", "form of the output on stdout", "text", "json")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but warnings and errors; print only what was asked for")
 	flags.BoolVar(&g.noInput, "no-input", false, "never ask, even on a terminal")
-	flags.StringVar(&g.stateDir, "state-dir", "", "private `folder` of journal, audit log and state (default "+
+	flags.StringVar(&g.stateDir, "state-dir", "", "`DIR`: private, of journal, audit log and state (default "+
 		state.SystemDir+" where it exists or for root, else $XDG_STATE_HOME/blnkctl)")
 	_ = root.MarkPersistentFlagDirname("state-dir")
-	flags.StringVar(&g.config, "config", "", "configuration `file` (default ./"+config.Name+", then "+config.SystemFile+")")
+	flags.StringVar(&g.config, "config", "", "`FILE`: the configuration (default ./"+config.Name+", then "+config.SystemFile+")")
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
-	complete(root, "output", forms...)
 }
 
 // openState opens the state folder, which may not exist yet.
@@ -75,11 +75,14 @@ func (p *places) addStores(cmd *cobra.Command, text string) {
 	complete(cmd, "store", schemeNames((&app{}).storeSchemes())...)
 }
 
-// addServers adds the flags that say where the servers are and how they are reached.
 func (p *places) addServers(text string) {
+	p.cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, text)
+}
+
+// addConnection adds the flags that say how servers are reached.
+func (p *places) addConnection() {
 	flags := p.cmd.Flags()
-	flags.StringArrayVar(&p.spec.Servers, "server", nil, text)
-	flags.StringVar(&p.spec.CACert, "ca-cert", "", "PEM `file` of the CAs to trust for https, instead of the system's")
+	flags.StringVar(&p.spec.CACert, "ca-cert", "", "`FILE`: CAs to trust for https (PEM)")
 	_ = p.cmd.MarkFlagFilename("ca-cert")
 	p.addNetwork()
 }
@@ -87,8 +90,24 @@ func (p *places) addServers(text string) {
 // addNetwork adds the flags of a command that may ask a store over a network.
 func (p *places) addNetwork() {
 	flags := p.cmd.Flags()
-	flags.StringVar(&p.spec.Proxy, "proxy", "", "`URL` of a proxy; those of the environment are not used for a key")
-	flags.BoolVar(&p.spec.AllowPlaintext, "allow-plaintext", false, "send the key over plain http to another machine")
+	flags.StringVar(&p.spec.Proxy, "proxy", "", "`URL`: a proxy (the environment's is not used)")
+	flags.BoolVar(&p.spec.AllowPlaintext, "allow-plaintext", false, "let the key go over plain http to another host")
+}
+
+// useDefault takes, where no store is named, the blnk.json that is here.
+func (a *app) useDefault(p *places) error {
+	if len(p.spec.Stores) > 0 {
+		return nil
+	}
+	path, err := a.abs("blnk.json")
+	if err == nil {
+		_, err = os.Lstat(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return usage("cd to the folder that Blnk runs in, or name the place of the key with --store", "no --store, and there is no %s", path)
+	}
+	p.spec.Stores = []string{defaultStore}
+	return err
 }
 
 // openStores opens the stores; a copy that cannot be read is none.
@@ -100,17 +119,32 @@ func (a *app) openStores(p *places) (store.Set, error) {
 	return set, err
 }
 
-// choice adds a flag that takes one of a few words; the first is the default.
-func choice(flags *pflag.FlagSet, into *string, name, short, text string, words ...string) {
+// A word is the value of a flag that takes one of a few; the first is the default.
+type word struct {
+	value *string
+	words []string
+}
+
+// String is the word.
+func (w word) String() string { return *w.value }
+
+// Type is what help calls the value.
+func (w word) Type() string { return "WORD" }
+
+// Set takes one of the words.
+func (w word) Set(s string) error {
+	if !slices.Contains(w.words, s) {
+		return errors.New("want " + oneOf(w.words))
+	}
+	*w.value = s
+	return nil
+}
+
+// choice adds a flag that takes a word.
+func choice(cmd *cobra.Command, flags *pflag.FlagSet, into *string, name, short, text string, words ...string) {
 	*into = words[0]
-	flags.FuncP(name, short, text, func(s string) error {
-		if !slices.Contains(words, s) {
-			return errors.New("want " + oneOf(words))
-		}
-		*into = s
-		return nil
-	})
-	flags.Lookup(name).DefValue = words[0]
+	flags.VarP(word{into, words}, name, short, text+": "+oneOf(append([]string{words[0] + " (default)"}, words[1:]...)))
+	complete(cmd, name, words...)
 }
 
 // oneOf lists words as a sentence does.

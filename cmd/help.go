@@ -5,13 +5,13 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -39,10 +39,17 @@ func pageOf(path string) page {
 // it belongs to.
 func newCmd(parent, use string, run func(*cobra.Command) error) *cobra.Command {
 	name, _, _ := strings.Cut(use, " ")
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: use, Short: pageOf(strings.TrimSpace(parent + " " + name)).short, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 	}
+	cmd.Flags().SortFlags = false // the usual ones come first
+	return cmd
+}
+
+// newTopic makes a page of help that is about no command.
+func newTopic(name string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: pageOf(name).short}
 }
 
 // newGroup makes a command that has subcommands, and is a question for help by itself.
@@ -54,7 +61,7 @@ func newGroup(use string, commands ...*cobra.Command) *cobra.Command {
 
 func newHelpCmd(*app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [command]",
+		Use:   "help [command|topic]",
 		Short: pageOf("help").short,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			topic, rest, err := cmd.Root().Find(args)
@@ -89,27 +96,54 @@ func commandPath(cmd *cobra.Command) string {
 func (a *app) printHelp(cmd *cobra.Command, _ []string) {
 	var b strings.Builder
 	p := pageOf(commandPath(cmd))
-	fmt.Fprintf(&b, "%s\n\nUsage:\n", cmp.Or(strings.TrimSpace(p.long), p.short+"."))
+	b.WriteString(cmp.Or(strings.TrimSpace(p.long), p.short+".") + "\n")
 	if cmd.HasAvailableSubCommands() {
-		fmt.Fprintf(&b, "  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
+		fmt.Fprintf(&b, "\nUsage:\n  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
+		topics := ""
 		for _, c := range cmd.Commands() {
-			if c.IsAvailableCommand() || c.Name() == "help" {
-				fmt.Fprintf(&b, "  %-12s %s\n", c.Name(), screen.Wrap(c.Short, screen.Width-15, 15))
+			line := fmt.Sprintf("  %-12s %s\n", c.Name(), c.Short)
+			if c.Runnable() {
+				b.WriteString(line)
+			} else {
+				topics += line
 			}
 		}
-	} else {
-		fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
+		if topics != "" {
+			b.WriteString("\nTopics:\n" + topics)
+		}
+	} else if cmd.Runnable() {
+		fmt.Fprintf(&b, "\nUsage:\n  %s\n", cmd.UseLine())
 	}
 	if p.examples != "" {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", strings.TrimRight(p.examples, "\n"))
 	}
-	if cmd.HasAvailableLocalFlags() {
-		fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(screen.Width))
+	if cmd.Runnable() {
+		writeFlags(&b, cmd.LocalFlags())
+		if cmd.HasParent() {
+			b.WriteString("\nGlobal Flags: -o text|json, -q, --no-input, --state-dir DIR, --config FILE\n")
+		}
 	}
-	if cmd.HasAvailableInheritedFlags() {
-		fmt.Fprintf(&b, "\nGlobal Flags:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(screen.Width))
-	}
-	_ = a.print(b.String() + p.end)
+	_ = a.print(a.env.Look.Page(b.String() + p.end))
+}
+
+// writeFlags lists flags in the order in which they were added.
+func writeFlags(b *strings.Builder, flags *pflag.FlagSet) {
+	title := "\nFlags:\n"
+	flags.VisitAll(func(f *pflag.Flag) {
+		value, text := pflag.UnquoteUsage(f)
+		head := "  --" + f.Name + " " + cmp.Or(map[string]string{"duration": "TIME", "int": "N"}[value], value)
+		if f.Shorthand != "" {
+			head = "  -" + f.Shorthand + "," + head[1:]
+		}
+		text = strings.TrimPrefix(text, value+": ")
+		if d := f.DefValue; !slices.Contains([]string{"", "[]", "false", "0", "0s"}, d) && !strings.Contains(text, "default") {
+			text += " (default " + strings.TrimSuffix(d, "m0s") + strings.Repeat("m", strings.Count(d, "m0s")) + ")"
+		}
+		if f.Name != "help" {
+			fmt.Fprintf(b, "%s%-24s  %s\n", title, head, text)
+			title = ""
+		}
+	})
 }
 
 // noArgs is for commands that take flags only. It does not repeat what was

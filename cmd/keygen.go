@@ -37,18 +37,14 @@ func newKeygenCmd(a *app) *cobra.Command {
 		return printKey(a, opt)
 	})
 	flags := cmd.Flags()
-	uses := []string{string(keygen.SecretKey), string(keygen.Tokenization), string(keygen.MetricsToken)}
-	choice(flags, &opt.use, "for", "", "what the key is for; it chooses the field of a store: "+oneOf(uses), uses...)
-	forms := []string{string(keygen.Prefixed), string(keygen.Base62), string(keygen.Base64URL), string(keygen.Hex)}
-	choice(flags, &opt.format, "format", "", "form of the key: "+oneOf(forms), forms...)
-	flags.IntVar(&opt.bits, "bits", keygen.DefaultBits, fmt.Sprintf("random bits in the key, `number` from %d to %d", secret.MinBits, keygen.MaxBits))
-	opt.stores.addStores(cmd, "`place` to put the key into, as blnkjson:./blnk.json (repeatable)")
+	opt.stores.addStores(cmd, "`REF`: where to put the key, as blnkjson:./blnk.json")
 	flags.BoolVar(&opt.ifAbsent, "if-absent", false, "change nothing where a good key stands in every store")
 	flags.BoolVar(&opt.force, "force", false, "replace a key that stands there")
+	choice(cmd, flags, &opt.use, "for", "", "use and field", string(keygen.SecretKey), string(keygen.Tokenization), string(keygen.MetricsToken))
+	choice(cmd, flags, &opt.format, "format", "", "form", "prefixed", "base62", "base64url", "hex")
+	flags.IntVar(&opt.bits, "bits", keygen.DefaultBits, fmt.Sprintf("random bits in the key, from %d to %d", secret.MinBits, keygen.MaxBits))
 	opt.stores.addNetwork()
 	actions(cmd, "force")
-	complete(cmd, "for", uses...)
-	complete(cmd, "format", forms...)
 	return cmd
 }
 

@@ -15,20 +15,13 @@ import (
 // say prints a line of talk to stderr; -q silences it.
 func (a *app) say(format string, args ...any) {
 	if !a.global.quiet {
-		_, _ = fmt.Fprintln(a.env.Stderr, screen.Clean(fmt.Sprintf(format, args...)))
+		a.env.Stderr.Say(fmt.Sprintf(format, args...))
 	}
 }
 
 // warn prints a warning to stderr, with -q too.
 func (a *app) warn(format string, args ...any) {
-	a.talk(screen.Yellow, "warning:", fmt.Sprintf(format, args...))
-}
-
-// talk prints a text to stderr behind its name; its further lines are indented,
-// which keeps it apart from the next message.
-func (a *app) talk(c screen.Colour, name, text string) {
-	text = strings.ReplaceAll(strings.TrimRight(screen.Clean(text), "\n"), "\n", "\n  ")
-	_, _ = fmt.Fprintf(a.env.Stderr, "%s %s\n", a.paint(c, name), text)
+	a.env.Stderr.Tell(screen.Yellow, "warning:", fmt.Sprintf(format, args...))
 }
 
 // print prints data to stdout. A reader who left early has what it wanted; who
@@ -50,18 +43,9 @@ func (a *app) printJSON(v any) error {
 	return a.print(text)
 }
 
-// paint colours a text for stderr: on a terminal only, and never with NO_COLOR
-// (no-color.org) or a terminal that knows no colours.
-func (a *app) paint(c screen.Colour, text string) string {
-	if !a.env.StderrTTY || a.env.Getenv("NO_COLOR") != "" || a.env.Getenv("TERM") == "dumb" {
-		return text
-	}
-	return c.Paint(text)
-}
-
 // canAsk says whether there is a person to ask.
 func (a *app) canAsk() bool {
-	return a.env.StdinTTY && a.env.StderrTTY && !a.global.noInput
+	return a.env.StdinTTY && a.env.Stderr.Look.Terminal() && !a.global.noInput
 }
 
 // confirm asks a question that wants yes or no; anything but y or yes is an error.

@@ -31,6 +31,7 @@ func commands() map[string]func(*app) *cobra.Command {
 		"completion": newCompletionCmd,
 		"config":     newConfigCmd,
 		"exec":       newExecCmd,
+		"exit-codes": func(*app) *cobra.Command { return newTopic("exit-codes") },
 		"keygen":     newKeygenCmd,
 		"rotate":     newRotateCmd,
 		"sync":       newSyncCmd,
@@ -42,10 +43,11 @@ func commands() map[string]func(*app) *cobra.Command {
 // An app is one run of blnkctl: its surroundings, the global flags, and what
 // the commands share.
 type app struct {
-	env    *Env
-	out    *screen.Output // data
-	global globalFlags
-	config *config.File // nil: not looked for yet
+	env     *Env
+	out     *screen.Output // data
+	global  globalFlags
+	version bool
+	config  *config.File // nil: not looked for yet
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what
@@ -88,7 +90,12 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
-		RunE:          runGroup,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.version && len(args) == 0 {
+				return a.printVersion()
+			}
+			return runGroup(cmd, args)
+		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Name() != "version" && cmd.Name() != "keygen" { // they wait for nothing
 				a.env.CatchSignals()
@@ -103,6 +110,7 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(a.printHelp)
 	a.global.add(root)
+	root.Flags().BoolVar(&a.version, "version", false, "show the version")
 	all := commands()
 	if len(args) > 0 && all[args[0]] != nil && args[0] != "completion" {
 		all = map[string]func(*app) *cobra.Command{args[0]: all[args[0]]}

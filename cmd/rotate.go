@@ -12,7 +12,6 @@ import (
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/run"
-	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
@@ -35,7 +34,7 @@ type rotateOptions struct {
 	bits                   int
 	lockTimeout            time.Duration
 	dryRun, abort, abandon bool
-	yes                    bool
+	yes, verbose           bool
 }
 
 func newRotateCmd(a *app) *cobra.Command {
@@ -48,17 +47,19 @@ func newRotateCmd(a *app) *cobra.Command {
 	})
 	o.addPlaces(cmd)
 	f := cmd.Flags()
-	f.Func("if-older-than", "change nothing unless the last proved rotation is older than this `age`, e.g. 90d", func(text string) (err error) {
+	f.Func("if-older-than", "`AGE`: do nothing before the last rotation is that old: 90d", func(text string) (err error) {
 		o.intent.IfOlderThan, err = config.ParseAge(text)
 		return err
 	})
-	choice(f, &o.unknown, "if-unknown", "", "what to do with a key never seen before", "adopt", "rotate", "fail")
-	choice(f, &o.format, "format", "", "form of the new key", "prefixed", "base62", "base64url", "hex")
-	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
-	f.BoolVar(&o.intent.Compromised, "compromised", false, "others know the old key: there is no way back to it")
-	f.BoolVar(&o.intent.ServerDown, "server-down", false, "no proof of the old key beforehand: the servers are stopped, or the key is lost")
+	o.addUsual(cmd)
 	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
-	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation, after a person repaired things")
+	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation: a person mended it")
+	f.BoolVar(&o.intent.Compromised, "compromised", false, "others know the old key: there is no way back to it")
+	f.BoolVar(&o.intent.ServerDown, "server-down", false, "ask for no proof of the old key: servers are stopped")
+	choice(cmd, f, &o.unknown, "if-unknown", "", "key of unknown age", "adopt", "rotate", "fail")
+	choice(cmd, f, &o.format, "format", "", "form", "prefixed", "base62", "base64url", "hex")
+	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
+	o.addRare()
 	actions(cmd, "compromised", "server-down", "abort", "abandon")
 	return cmd
 }
@@ -78,29 +79,40 @@ func newSyncCmd(a *app) *cobra.Command {
 		return a.runRotation(cmd.Context(), o)
 	})
 	o.addPlaces(cmd)
-	cmd.Flags().StringVar(&o.from, "from", "", "`REF` to copy from, whatever key is live (default: the first --store)")
+	cmd.Flags().StringVar(&o.from, "from", "", "`REF`: copy this one, whatever key is live (default: the first)")
 	complete(cmd, "from", schemeNames(a.storeSchemes())...)
+	o.addUsual(cmd)
+	o.addRare()
 	return cmd
 }
 
-// addPlaces adds the flags that say where the key is and how long to wait: those
-// that rotate and sync share.
+// addPlaces, addUsual and addRare add the flags that rotate and sync share, in the
+// order of a help: where the key is, what most people want, and the others.
 func (o *rotateOptions) addPlaces(cmd *cobra.Command) {
 	o.field = keygen.SecretKey.Field
-	o.addStores(cmd, "`REF` of a place that holds the key; the first is the source of truth (default "+defaultStore+")")
-	f := cmd.Flags()
 	drivers := schemeNames((&app{}).restartSchemes())
-	f.StringArrayVar(&o.spec.Restart, "restart", nil, "`REF` of what restarts server and workers: "+strings.Join(drivers, ", "))
+	cmd.Flags().StringArrayVar(&o.spec.Restart, "restart", nil, "`REF`: what restarts server and workers: "+oneOf(drivers))
 	complete(cmd, "restart", drivers...)
-	o.addServers("`URL` of a server, one per replica (default: the port in blnk.json)")
-	f.BoolVar(&o.dryRun, "dry-run", false, "run every check, show the plan, change nothing")
-	f.DurationVar(&o.spec.Timeout, "timeout", target.UsualTimeout, "how long the servers may take to answer as they should (manual: 15m)")
-	f.DurationVar(&o.spec.RestartTimeout, "restart-timeout", 3*time.Minute, "how long the restart itself may take")
-	f.DurationVar(&o.lockTimeout, "lock-timeout", 0, "how long to wait for another rotation")
-	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
-	f.StringVar(&o.intent.Reason, "reason", "", "`text` for the audit log")
-	actions(cmd, "dry-run", "yes")
+	o.addStores(cmd, "`REF`: where the key is (default "+defaultStore+")")
+	o.addServers("`URL`: each server (default: the port in blnk.json)")
 	configured(cmd, "store", "restart", "server")
+}
+
+func (o *rotateOptions) addUsual(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", false, "run every check, show the plan, change nothing")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the last line of the restart's output")
+	actions(cmd, "dry-run", "yes", "verbose")
+}
+
+func (o *rotateOptions) addRare() {
+	f := o.cmd.Flags()
+	f.DurationVar(&o.spec.Timeout, "timeout", target.UsualTimeout, "for servers to answer as they should")
+	f.DurationVar(&o.spec.RestartTimeout, "restart-timeout", 3*time.Minute, "for the restart itself")
+	f.DurationVar(&o.lockTimeout, "lock-timeout", 0, "for another rotation to end")
+	f.StringVar(&o.intent.Reason, "reason", "", "`TEXT`: for the audit log")
+	o.addConnection()
 }
 
 // check refuses what can be seen to be wrong in the flags of rotate alone.
@@ -154,13 +166,15 @@ type work struct {
 	target *target.Target
 	open   *rotate.Open // the rotation that the journal says is open, or nil
 	keys   *run.Keys
-	steps  *screen.Steps
+
+	shown    []string // warnings that the person has read in the plan
+	declined bool     // the person answered no
 }
 
 // runRotation is rotate and sync: what the flags name is opened, the engine runs,
 // and its report is rendered.
 func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
-	w := &work{app: a, rotateOptions: o, keys: &run.Keys{}, steps: a.newSteps()}
+	w := &work{app: a, rotateOptions: o, keys: &run.Keys{}}
 	if err := w.openTarget(ctx); err != nil {
 		return w.renderUnopened(err)
 	}
@@ -171,7 +185,7 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 	case o.dryRun:
 		var plan rotate.Plan
 		if plan, err = rotate.Check(ctx, w.target, intent, env); err == nil {
-			return w.renderPlan(ctx, plan)
+			return w.renderPlan(plan)
 		}
 		report = rotate.Report{Outcome: rotate.Refused, Rotation: plan.OpenID(), Old: plan.Old}
 	case o.abort:
@@ -235,7 +249,7 @@ func (w *work) openTarget(ctx context.Context) error {
 
 // absoluteSpec is what the flags say, so that another process can open it.
 func (w *work) absoluteSpec() (spec target.Spec, err error) {
-	if len(w.spec.Stores) == 0 {
+	if len(w.spec.Stores) == 0 { // what is there or not, a rotation of it may be open
 		w.spec.Stores = []string{defaultStore}
 	}
 	spec = w.spec
@@ -272,8 +286,12 @@ func (w *work) openMaster(ref string, spec target.Spec) (store.Store, store.Copy
 }
 
 func (w *work) openRestart(ref string, spec target.Spec) (target.Driver, error) {
+	var show func(string)
+	if w.verbose {
+		show = w.env.Stderr.Detail
+	}
 	return w.openDriver(ref, restart.Options{
-		Dir: spec.Dir, Mask: w.keys.All, Say: w.instruct, Lock: w.folder.RestartLock(),
+		Dir: spec.Dir, Mask: w.keys.All, Say: w.instruct, Show: show, Lock: w.folder.RestartLock(),
 	})
 }
 
@@ -287,7 +305,7 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 			found, err := w.look.Before(ctx, current)
 			return rotate.Findings(found), err
 		},
-		EnvFile: w.look.EnvFile, LeftBehind: w.look.LeftBehind,
+		EnvFile: w.look.EnvFile, Receivers: w.look.Receivers, LeftBehind: w.look.LeftBehind,
 		Observe:  w.look.Restart,
 		Why:      func(ctx context.Context) error { return w.look.Why(ctx, w.keys.All()) },
 		Progress: w.progress,

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -31,15 +30,14 @@ type verifyOptions struct {
 
 func newVerifyCmd(a *app) *cobra.Command {
 	opt := &verifyOptions{}
-	words := []string{proof.Accepted, proof.Refused}
 	cmd := newCmd("", "verify [flags]", func(cmd *cobra.Command) error { return runVerify(cmd.Context(), a, opt) })
 	flags := cmd.Flags()
-	opt.addStores(cmd, "`place` that holds a key, as blnkjson:./blnk.json (repeatable)")
-	opt.addServers("`URL` of a server, one per replica (repeatable; default: on this machine, with the port of the first blnkjson: store)")
-	flags.StringVar(&opt.keyFile, "key-file", "", "`file` with a key, - for stdin")
-	choice(flags, &opt.expect, "expect", "", "what the servers should do with the keys: "+oneOf(words), words...)
+	opt.addStores(cmd, "`REF`: where a key is (default "+defaultStore+")")
+	opt.addServers("`URL`: each server (default: the port in blnk.json)")
+	flags.StringVar(&opt.keyFile, "key-file", "", "`FILE`: the key to ask for, - for stdin")
+	choice(cmd, flags, &opt.expect, "expect", "", "what servers should do", proof.Accepted, proof.Refused)
+	opt.addConnection()
 	_ = cmd.MarkFlagFilename("key-file")
-	complete(cmd, "expect", words...)
 	configured(cmd, "store", "server")
 	return cmd
 }
@@ -47,6 +45,11 @@ func newVerifyCmd(a *app) *cobra.Command {
 func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	var set store.Set
 	var err error
+	if noServer, noKey := len(opt.spec.Servers) == 0, opt.keyFile == ""; noServer || noKey {
+		if err := a.useDefault(&opt.places); err != nil && noServer && noKey {
+			return err
+		}
+	}
 	if len(opt.spec.Stores) > 0 { // else the state folder does not matter
 		if set, err = a.openStores(&opt.places); err != nil {
 			return err
@@ -69,10 +72,11 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 		return context.Cause(ctx)
 	}
 	help := explain(ctx, &r, set, t.Servers)
-	if a.json() {
+	switch {
+	case a.json():
 		err = a.printJSON(r)
-	} else {
-		err = a.print(verifyText(r, questions))
+	case !a.global.quiet:
+		err = a.print(verifyText(r, a.env.Look))
 	}
 	if err != nil || r.Failed == 0 {
 		return err
@@ -82,9 +86,9 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 }
 
 // readKeys reads the keys of the stores and of --key-file; with neither it asks for
-// one. Stores of blnkctl.yaml say where the server is, where another key is asked for.
+// one. Stores that nobody typed say where the server is, where another key is asked for.
 func readKeys(ctx context.Context, a *app, opt *verifyOptions, stores store.Set) (q proof.Questions, err error) {
-	if opt.keyFile != "" && fromFile(opt.cmd, "store") {
+	if opt.keyFile != "" && (fromFile(opt.cmd, "store") || !given(opt.cmd, "store")) {
 		stores = nil
 	}
 	for _, s := range stores {
@@ -167,38 +171,16 @@ func explain(ctx context.Context, r *proof.Result, set store.Set, servers []*pro
 	return help
 }
 
-func verifyText(r proof.Result, questions proof.Questions) string {
-	header := []string{"SERVER", "SECURE MODE", "RANDOM KEY", "CONNECTIONS"}
-	keys := [][]string{{"KEY", "FINGERPRINT", "FROM"}}
-	for i, q := range questions {
-		number, name := strconv.Itoa(i+1), q.Key.Name()
-		if len(questions) == 1 {
-			header = append(header, "KEY")
-		} else {
-			header = append(header, "KEY "+number)
+// verifyText is a result as two tables.
+func verifyText(r proof.Result, look screen.Look) string {
+	servers, keys := r.Rows()
+	return look.Table(servers, func(cell string) screen.Colour {
+		switch want := r.Wants(); cell {
+		case string(want):
+			return screen.Green
+		case string(proof.Live), string(proof.Rejected), "off", "let in":
+			return screen.Red
 		}
-		for _, from := range q.From {
-			keys = append(keys, []string{number, name, from})
-			number, name = "", ""
-		}
-	}
-	rows := [][]string{header}
-	for _, s := range r.Servers {
-		row := []string{s.URL, "unknown", "unknown", strconv.Itoa(s.Connections)}
-		switch {
-		case s.Secure == nil:
-		case *s.Secure:
-			row[1], row[2] = "on", "refused"
-		default:
-			row[1], row[2] = "off", "let in"
-		}
-		if s.Sampled {
-			row[3] += " (sampled)"
-		}
-		for _, key := range s.Keys {
-			row = append(row, string(key))
-		}
-		rows = append(rows, row)
-	}
-	return screen.Table(rows) + "\n" + screen.Table(keys)
+		return screen.Plain
+	}) + "\n" + look.Table(keys, nil)
 }

@@ -10,12 +10,14 @@ import (
 )
 
 func newVersionCmd(a *app) *cobra.Command {
-	return newCmd("", "version", func(*cobra.Command) error {
-		info, _ := debug.ReadBuildInfo()
-		v := build.Of(info)
-		if a.json() {
-			return a.printJSON(v)
-		}
-		return a.print(fmt.Sprintf("blnkctl %v %s %s\n", v, v.Go, v.Platform))
-	})
+	return newCmd("", "version", func(*cobra.Command) error { return a.printVersion() })
+}
+
+func (a *app) printVersion() error {
+	info, _ := debug.ReadBuildInfo()
+	v := build.Of(info)
+	if a.json() {
+		return a.printJSON(v)
+	}
+	return a.print(fmt.Sprintf("blnkctl %v %s %s\n", v, v.Go, v.Platform))
 }

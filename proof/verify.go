@@ -1,9 +1,11 @@
 package proof
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -89,19 +91,61 @@ func Verify(ctx context.Context, servers []*Server, questions Questions, expect 
 			one.Error = a.Err.Error()
 		}
 		r.Servers = append(r.Servers, one)
-		if faults := one.faults(r.Keys, expect); len(faults) > 0 {
+		if faults := one.faults(r.Keys, r.Wants()); len(faults) > 0 {
 			r.Result, r.Failed, r.Faults = "failed", r.Failed+1, append(r.Faults, faults...)
 		}
 	}
 	return r
 }
 
-// faults says what keeps a server's answers from being what is expected.
-func (s ServerSays) faults(keys []KeyName, expect string) (faults []string) {
-	want := Live
-	if expect == Refused {
-		want = Rejected
+// Wants is the verdict that is expected of each key.
+func (r Result) Wants() Verdict {
+	if r.Expect == Refused {
+		return Rejected
 	}
+	return Live
+}
+
+// Rows are the result as two tables, of the servers and of the keys; the first row
+// of each is its head.
+func (r Result) Rows() (servers, keys [][]string) {
+	head := []string{"SERVER", "SECURE MODE", "RANDOM KEY", "CONNECTIONS"}
+	keys = [][]string{{"KEY", "FINGERPRINT", "FROM"}}
+	for i, k := range r.Keys {
+		number, name := strconv.Itoa(i+1), cmp.Or(k.Fingerprint, "a weak key")
+		if len(r.Keys) == 1 {
+			head = append(head, "KEY")
+		} else {
+			head = append(head, "KEY "+number)
+		}
+		for _, from := range k.From {
+			keys = append(keys, []string{number, name, from})
+			number, name = "", ""
+		}
+	}
+	servers = [][]string{head}
+	for _, s := range r.Servers {
+		row := []string{s.URL, "unknown", "unknown", strconv.Itoa(s.Connections)}
+		switch {
+		case s.Secure == nil:
+		case *s.Secure:
+			row[1], row[2] = "on", "refused"
+		default:
+			row[1], row[2] = "off", "let in"
+		}
+		if s.Sampled {
+			row[3] += " (sampled)"
+		}
+		for _, key := range s.Keys {
+			row = append(row, string(key))
+		}
+		servers = append(servers, row)
+	}
+	return servers, keys
+}
+
+// faults says what keeps a server's answers from being what is expected.
+func (s ServerSays) faults(keys []KeyName, want Verdict) (faults []string) {
 	switch {
 	case s.Secure != nil && !*s.Secure:
 		return []string{s.URL + ": secure mode is off: a random key is let in"}

@@ -56,16 +56,13 @@ func (l Look) EnvFile(ctx context.Context) string {
 	return l.stores(ctx).EnvFile(seen)
 }
 
-// A Receiver gets webhooks that the key signs.
-type Receiver struct{ URL, What string }
-
 // Receivers are the places that check signatures of the key: the webhook of
 // blnk.json and the hooks that the servers know.
-func (l Look) Receivers(ctx context.Context, live secret.Key) (list []Receiver) {
+func (l Look) Receivers(ctx context.Context, live secret.Key) (list []blnk.Receiver) {
 	if e, err := blnk.Resolve(l.stores(ctx).config, nil); err == nil {
 		if u, err := url.Parse(e.Value(blnk.WebhookURL).Text.Reveal()); err == nil && u.Host != "" {
 			shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path} // the rest may be a secret of the receiver
-			list = append(list, Receiver{shown.String(), "notification.webhook.url"})
+			list = append(list, blnk.Receiver{URL: shown.String(), What: "notification.webhook.url"})
 		}
 	}
 	for _, server := range l.Servers {
@@ -74,7 +71,7 @@ func (l Look) Receivers(ctx context.Context, live secret.Key) (list []Receiver) 
 			continue
 		}
 		for _, h := range hooks {
-			list = append(list, Receiver{h.URL, "hook " + h.Name})
+			list = append(list, blnk.Receiver{URL: h.URL, What: "hook " + h.Name})
 		}
 		break // they stand in the database, the same for all replicas
 	}

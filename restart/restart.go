@@ -60,6 +60,9 @@ type Options struct {
 	// Say tells the person something to do, a line without its end; nil tells
 	// nobody.
 	Say func(line string)
+	// Show gets the last line of what a command of the restart prints, while it
+	// runs; nil: nobody looks.
+	Show func(line string)
 	// Lock is a file that a restart locks, where it runs commands that must not
 	// work side by side. They hold the lock along: one that outlives a killed
 	// blnkctl keeps the next restart waiting. "" locks nothing.

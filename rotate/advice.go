@@ -46,7 +46,6 @@ func (r *run) end(state, cause error) *EndError {
 		e.Help = "once that is mended: " + again + " (it only records)"
 		return e
 	case errors.Is(state, ErrUndone):
-		e.Advice = append(e.Advice, "everything was put back: "+r.rec.live().Name()+" is in force, and that was proved")
 		if _, command := errors.AsType[printer](cause); command && help == "" {
 			help = "when that command works, run this again"
 		}

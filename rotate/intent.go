@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -104,6 +105,8 @@ type Env struct {
 	// who held a compromised key may have left behind.
 	EnvFile    func(ctx context.Context) string
 	LeftBehind func(ctx context.Context, live secret.Key) []string
+	// Receivers are who gets webhooks signed with the key.
+	Receivers func(ctx context.Context, live secret.Key) []blnk.Receiver
 	// Confirm shows the plan to a person, and returns an error where the answer
 	// is no.
 	Confirm func(ctx context.Context, p Plan) error
@@ -131,15 +134,19 @@ type Plan struct {
 	Restart     []string
 	Servers     []string
 	Findings
+	// Receivers are who gets webhooks, where the plan is to be shown.
+	Receivers []blnk.Receiver
 	// Differs is what differs from the source, where the next key comes from there.
 	Differs []string
 	// Open is the rotation that would be finished instead, or nil.
 	Open *Open
 	Due  Due
 
-	next secret.Key            // zero where it is still to be made
-	old  map[string]secret.Key // by the store's reference; zero where there is none
-	late []store.Copy          // to be written, where nothing else differs
+	in            Intent
+	workersProved bool
+	next          secret.Key            // zero where it is still to be made
+	old           map[string]secret.Key // by the store's reference; zero where there is none
+	late          []store.Copy          // to be written, where nothing else differs
 }
 
 // OpenID is the ID of Open, "" where there is none.
@@ -165,8 +172,12 @@ type Document struct {
 	Warnings []string `json:"warnings"` // those that the report would have, too
 }
 
-// Document is the plan of a run for an event.
-func (p Plan) Document(event string, holders []string) Document {
+// Document is the plan as JSON.
+func (p Plan) Document() Document {
+	event, holders := p.in.Event, []string{}
+	for _, r := range p.Receivers {
+		holders = append(holders, r.URL)
+	}
 	switch {
 	case p.Open != nil:
 		event = "finish"
@@ -176,7 +187,7 @@ func (p Plan) Document(event string, holders []string) Document {
 	list := func(texts []string) []string { return append([]string{}, texts...) } // never null
 	return Document{
 		true, event, p.Due.Why, p.Old, p.OpenID(), p.Stores, p.Restart, p.Servers,
-		list(holders), list(p.Remarks), list(p.Cautions),
+		holders, list(p.Remarks), list(p.Cautions),
 	}
 }
 
@@ -228,6 +239,9 @@ type Report struct {
 	// report is Incomplete.
 	Outputs []string `json:"-"`
 	Help    string   `json:"-"`
+
+	planned   bool // a person saw the plan, with the receivers
+	receivers []blnk.Receiver
 }
 
 // A ServerState is what one server accepted in the end.

@@ -29,6 +29,9 @@ func Check(ctx context.Context, t *target.Target, in Intent, env Env) (Plan, err
 	defer unlock()
 	if r.rec == nil {
 		p, err := r.prepare(ctx, false)
+		if err == nil {
+			r.findReceivers(ctx, &p)
+		}
 		return p, r.advised(ctx, err)
 	}
 	p := r.plan(r.Copies)
@@ -42,7 +45,10 @@ func Check(ctx context.Context, t *target.Target, in Intent, env Env) (Plan, err
 }
 
 func (r *run) plan(copies []store.Copy) Plan {
-	p := Plan{Restart: r.Spec.Restart, Servers: r.Spec.Servers, Stores: r.Set.SwappersFirst().Names()}
+	p := Plan{
+		Restart: r.Spec.Restart, Servers: r.Spec.Servers, Stores: r.Set.SwappersFirst().Names(),
+		in: r.in, workersProved: r.WorkersProved,
+	}
 	for _, c := range copies {
 		p.Copies = append(p.Copies, c.String())
 	}
@@ -342,9 +348,18 @@ func (r *run) confirm(ctx context.Context, p Plan) error {
 		return nil
 	}
 	asked := time.Now()
+	r.findReceivers(ctx, &p)
+	r.report.planned, r.report.receivers = true, p.Receivers
 	err := r.env.Confirm(ctx, p)
 	r.asked = time.Since(asked)
 	return err
+}
+
+// findReceivers asks who gets webhooks, for a plan that is to be shown.
+func (r *run) findReceivers(ctx context.Context, p *Plan) {
+	if r.env.Receivers != nil && p.Due.Yes {
+		p.Receivers = r.env.Receivers(ctx, p.Current)
+	}
 }
 
 func (r *run) newRecord(p Plan) *record {

@@ -205,7 +205,7 @@ func (r *run) restart(ctx context.Context) error {
 			// last.
 			return r.getStuck(ctx, err)
 		case err != nil && r.undoing():
-			r.note("%v; the proof decides", err)
+			r.note("this restart failed; the proof decides")
 			r.unproved, err = err, nil
 		}
 		return err

@@ -214,6 +214,8 @@ func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
 	switch {
 	case !proved:
 		return
+	case r.unproved != nil && oneLine(r.unproved.Error()) == r.rec.FirstError: // which is said already
+		r.warn("workers not proved: restart with the old key failed in the same way")
 	case r.unproved != nil:
 		r.warn("workers not proved: %v", r.unproved)
 	case !r.WorkersProved:

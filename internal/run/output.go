@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -58,6 +59,31 @@ func tail(f *os.File, keys []secret.Key) (string, error) {
 		}
 	}
 	return cover(text, max(0, len(text)-keep), hidden), nil
+}
+
+// follow tells Show what the last line is, until stop.
+func (c Cmd) follow(f *os.File, keys []secret.Key) (stop func()) {
+	if c.Show == nil {
+		return func() {}
+	}
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(glance)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			text, err := tail(f, keys)
+			if text = strings.TrimSpace(text); err == nil && text != "" {
+				c.Show(text[strings.LastIndexAny(text, "\r\n")+1:])
+			}
+		}
+	}()
+	return func() { close(ended); <-done }
 }
 
 func shapes(keys []secret.Key) []string {

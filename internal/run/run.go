@@ -36,6 +36,8 @@ const (
 	defaultGrace = 5 * time.Second
 	// poll: the kernel gives no event for a group that is gone.
 	poll = 10 * time.Millisecond
+	// glance is how often Show is told: as often as a person can read.
+	glance = 200 * time.Millisecond
 	// lastWait: only a killed command that hangs in the kernel (a dead network
 	// file system) takes longer.
 	lastWait = 5 * time.Second
@@ -64,6 +66,9 @@ type Cmd struct {
 	// behind it. It is masked too. Without one stdin is /dev/null.
 	Input secret.Key
 	Most  int // how many bytes of stdout Read takes; 0 is 64 KiB
+	// Show gets the last line of what the command wrote besides to Read, while it
+	// runs, whenever it looks; keys are masked in it. nil: nobody looks.
+	Show func(line string)
 	// Held is a file that the command inherits and so keeps open until it ends:
 	// a lock that must outlive this process.
 	Held *os.File
@@ -176,7 +181,9 @@ func (c Cmd) run(ctx context.Context, stdout *printed) (Result, error) {
 	if stdout != nil {
 		cmd.Stdout, cmd.WaitDelay = stdout, drain
 	}
+	stop := c.follow(out, keys)
 	res, cause := c.startAndWait(ctx, cmd)
+	stop()
 	if in != nil {
 		res.Unread = in.rest()
 	}

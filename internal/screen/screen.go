@@ -16,9 +16,6 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// Width is how wide texts may be: the classic terminal.
-const Width = 80
-
 // Clean escapes every control character but line ends and tabs, and masks keys.
 func Clean(text string) string { return secret.MaskOwn(escape(text, "\n\t")) }
 
@@ -44,45 +41,45 @@ func escape(text, keep string) string {
 	return b.String()
 }
 
-// Wrap breaks a text between words into lines of a width, all but the first
-// indented.
-func Wrap(text string, width, indent int) string {
-	var b strings.Builder
-	column := 0
-	for _, word := range strings.Fields(text) {
-		switch {
-		case column == 0:
-		case column+1+len(word) > width:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += len(word)
-	}
-	return b.String()
-}
-
-// Table aligns the columns of clean rows, two spaces apart. Blanks at the end of a
-// line are left out.
-func Table(rows [][]string) string {
-	var widths []int
+// Table aligns the columns of clean rows, two spaces apart; the first row names them.
+// Blanks at the end of a line are left out. Where it is wider than the terminal, each
+// cell has a line of its own. paint colours a cell by its text; nil colours none.
+func (l Look) Table(rows [][]string, paint func(cell string) Colour) string {
+	widths, width := make([]int, len(rows[0])), 0
 	for _, row := range rows {
 		for i := range row {
 			row[i] = CleanLine(row[i])
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
+	for _, n := range widths {
+		width += n + 2
+	}
+	cell := func(text string, width int) string {
+		padding := strings.Repeat(" ", width-utf8.RuneCountInString(text))
+		if paint != nil {
+			text = l.Paint(paint(text), text)
+		}
+		return text + padding
+	}
 	var b strings.Builder
+	if l.Terminal() && width-2 > l.columns() {
+		for n, row := range rows[1:] {
+			if n > 0 && row[0] != "" {
+				b.WriteByte('\n')
+			}
+			for i, text := range row {
+				if text != "" {
+					fmt.Fprintf(&b, "%-12s %s\n", rows[0][i], cell(text, utf8.RuneCountInString(text)))
+				}
+			}
+		}
+		return b.String()
+	}
 	for _, row := range rows {
 		var line strings.Builder
-		for i, cell := range row {
-			fmt.Fprintf(&line, "%-*s", widths[i]+2, cell)
+		for i, text := range row {
+			line.WriteString(cell(text, widths[i]) + "  ")
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
@@ -94,16 +91,6 @@ func Items(b *strings.Builder, name, format string, items []string) {
 	for _, item := range items {
 		fmt.Fprintf(b, "  %-10s %s\n", name, CleanLine(fmt.Sprintf(format, item)))
 		name = ""
-	}
-}
-
-// Notes writes clean texts: what is to be known of a plan, one to a line or wrapped.
-func Notes(b *strings.Builder, name string, texts []string, wrapped bool) {
-	for _, text := range texts {
-		if text = CleanLine(text); wrapped {
-			text = Wrap(text, Width-len(name), len(name))
-		}
-		b.WriteString(name + text + "\n")
 	}
 }
 
@@ -125,23 +112,4 @@ func JSON(v any) (string, error) {
 		return "", fmt.Errorf("write JSON: %w", err)
 	}
 	return b.String(), nil
-}
-
-// A Colour is the number of an SGR escape sequence (ECMA-48).
-type Colour int
-
-// The colours.
-const (
-	Plain  Colour = 0
-	Bold   Colour = 1
-	Red    Colour = 31
-	Yellow Colour = 33
-)
-
-// Paint colours a text.
-func (c Colour) Paint(text string) string {
-	if c == Plain {
-		return text
-	}
-	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
 }

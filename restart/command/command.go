@@ -64,7 +64,7 @@ var (
 )
 
 // Restart runs the command.
-func (d *driver) Restart(ctx context.Context) error { return d.run(ctx, d.opt.Timeout, d.args) }
+func (d *driver) Restart(ctx context.Context) error { return d.run(ctx, d.opt.Timeout, d.args, d.opt.Show) }
 
 // checkTimeout is far more than a shell needs to read a command.
 const checkTimeout = 10 * time.Second
@@ -84,11 +84,11 @@ func (d *driver) Check(ctx context.Context) error {
 	if !info.IsDir() {
 		return fmt.Errorf("folder of the command: %s is not a folder", d.opt.Dir)
 	}
-	return d.run(ctx, checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...))
+	return d.run(ctx, checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...), nil)
 }
 
-func (d *driver) run(ctx context.Context, limit time.Duration, args []string) error {
-	cmd := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: limit}
+func (d *driver) run(ctx context.Context, limit time.Duration, args []string, show func(string)) error {
+	cmd := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: limit, Show: show}
 	if d.opt.Mask != nil {
 		cmd.Mask = d.opt.Mask()
 	}

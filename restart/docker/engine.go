@@ -38,7 +38,7 @@ type Engine struct{ Options restart.Options }
 // Command is a command with the folder, the environment and the masks of the
 // engine.
 func (e Engine) Command(limit time.Duration, args ...string) run.Cmd {
-	cmd := run.Cmd{Args: args, Dir: e.Options.Dir, Env: e.Options.Env, Timeout: limit, Most: mostAnswer}
+	cmd := run.Cmd{Args: args, Dir: e.Options.Dir, Env: e.Options.Env, Timeout: limit, Most: mostAnswer, Show: e.Options.Show}
 	if e.Options.Mask != nil {
 		cmd.Mask = e.Options.Mask()
 	}

@@ -285,7 +285,7 @@ func (d *driver) byHand(args ...string) string {
 
 // command is a call of a program of systemd's.
 func (d *driver) command(args []string) run.Cmd {
-	c := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: d.opt.Timeout}
+	c := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: d.opt.Timeout, Show: d.opt.Show}
 	if d.opt.Mask != nil {
 		c.Mask = d.opt.Mask()
 	}

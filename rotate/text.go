@@ -1,0 +1,151 @@
+package rotate
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/screen"
+)
+
+// Plans and reports as people read them; a caller breaks the lines where it has to.
+
+// Text is the plan. private is where state and audit log are kept.
+func (p Plan) Text(private string) string {
+	var b strings.Builder
+	switch {
+	case p.Open != nil:
+		how := "finished"
+		if p.Open.Undoing {
+			how = "undone"
+		}
+		fmt.Fprintf(&b, "Rotation %s is open, %s.\nIt would be %s from step %q on, and no other one begun.\n",
+			p.Open.Rotation, screen.CleanLine(p.Open.Begun()), how, p.Open.Row)
+		if p.Open.FirstError != "" {
+			fmt.Fprintf(&b, "It stopped because: %s\n", screen.CleanLine(p.Open.FirstError))
+		}
+		return b.String()
+	case !p.Due.Yes:
+		return "Nothing to do: " + screen.CleanLine(p.Due.Why) + "\n"
+	case p.in.Event == Sync:
+		fmt.Fprintf(&b, "Copy the key: %s\n\n", screen.CleanLine(p.Due.Why))
+		screen.Items(&b, "differs", "%s", p.Differs)
+		screen.Items(&b, "write", copyFormat, p.Copies)
+		screen.Items(&b, "restart", "%s", p.Restart)
+		screen.Items(&b, "test", "%s: this key taken, the one before and random ones refused", p.Servers)
+	default:
+		p.write(&b, private)
+	}
+	if len(p.Remarks)+len(p.Cautions) > 0 {
+		b.WriteByte('\n')
+	}
+	for _, text := range p.Remarks {
+		b.WriteString("Note: " + screen.CleanLine(text) + "\n")
+	}
+	for _, text := range p.Cautions {
+		b.WriteString("Warning: " + screen.CleanLine(text) + "\n")
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+const copyFormat = "%s (write-only: last, and not read back)"
+
+// write writes the plan of a new key.
+func (p Plan) write(b *strings.Builder, private string) {
+	which := " " + p.Old
+	if p.Old == "" {
+		which = ", which is weak"
+	}
+	b.WriteString("Rotate the master key" + which)
+	if p.in.IfOlderThan > 0 && p.Due.Why != "" {
+		b.WriteString("\n(" + screen.CleanLine(p.Due.Why) + ")")
+	}
+	b.WriteString("\n\n")
+	screen.Items(b, "1 set", "%s", p.Stores)
+	screen.Items(b, "", copyFormat, p.Copies)
+	screen.Items(b, "2 restart", "%s", p.Restart)
+	screen.Items(b, "3 test", "%s: new key taken, old and random ones refused", p.Servers)
+	screen.Items(b, "4 finish", "state and audit log in %s", []string{private})
+	if p.Compromised {
+		b.WriteString("\nThere is no way back to the old key: after a failure a person is needed.\n")
+	} else {
+		b.WriteString("\nAfter a failure the old key is put back, restarted with, and proved.\n")
+	}
+	b.WriteString("\nWho holds the key besides the server:\n")
+	workers := "restarted by what --restart names"
+	switch {
+	case len(p.Cautions) > 0:
+		workers = "see the warning below"
+	case !p.workersProved:
+		workers = "not proved: restart them too, they read the key at start"
+	}
+	screen.Items(b, "workers", "sign webhooks with it; %s", []string{workers})
+	hooks := []string{"none known to the server or to blnk.json"}
+	if len(p.Receivers) > 0 {
+		hooks[0] = "receivers must accept signatures of both keys meanwhile:"
+	}
+	for _, r := range p.Receivers {
+		hooks = append(hooks, r.URL+" ("+r.What+")")
+	}
+	screen.Items(b, "webhooks", "%s", hooks)
+	screen.Items(b, "jobs", "%s", []string{"that use the master key (hooks, API keys, SDKs, Blnk Cloud)"})
+	b.WriteString("Scoped API keys are not touched, nor is any other secret.\n")
+}
+
+// Text is the result; "" where an error says it all.
+func (r Report) Text(look screen.Look) string {
+	before, after := cmp.Or(r.Old, "a weak key"), cmp.Or(r.New, "a weak key")
+	good := func(word string) string { return look.Paint(screen.Green, word) }
+	switch why := screen.CleanLine(r.Due.Why) + "\n"; r.Outcome {
+	case Rotated, Resumed:
+		return fmt.Sprintf("%s %s -> %s\n%s", good("rotated"), before, after, r.proofs(good, "the new key is live, the old one is dead"))
+	case RolledBack:
+		return fmt.Sprintf("%s: %s is in force again\n%s", look.Paint(screen.Yellow, "put back"), before, r.proofs(good, "the old key is live, the new one is dead"))
+	case Synced:
+		return fmt.Sprintf("%s to %s\n%s", good("synced"), after, r.proofs(good, "this key is live"))
+	case InSync:
+		return good("in sync") + ": " + why
+	case NotDue:
+		return good("not due") + ": " + why
+	case Adopted:
+		return good("adopted") + ": " + why
+	case Abandoned:
+		return "abandoned: the open rotation is forgotten\n"
+	case None:
+		return "there is no open rotation\n"
+	default:
+		return ""
+	}
+}
+
+func (r Report) proofs(good func(string) string, proof string) string {
+	var b strings.Builder
+	for _, s := range r.Servers {
+		word, proof := "proved", proof
+		if s.Sampled {
+			word = "sampled"
+		}
+		if s.OldScoped {
+			proof = "the new key is live, the old one is let in as a scoped API key"
+		}
+		fmt.Fprintf(&b, "  %s on %s: %s\n", good(word), screen.CleanLine(s.URL), proof)
+	}
+	return b.String()
+}
+
+// Next is what is to be done after a rotation; cron is a command that does it from
+// now on, "" for none.
+func (r Report) Next(cron string) string {
+	who := "whatever else uses it: receivers of webhooks, jobs, SDKs, Blnk Cloud"
+	if r.planned {
+		who = "jobs, SDKs, Blnk Cloud that use it"
+		for i := len(r.receivers) - 1; i >= 0; i-- {
+			who = r.receivers[i].URL + ", " + who
+		}
+	}
+	if cron != "" {
+		who += "; for cron: " + cron
+	}
+	return "give the new key to " + who
+}
