@@ -49,7 +49,7 @@ var support = []string{"store/storetest", "internal/blnktest", "internal/vaultte
 var thirdParty = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd"},
 	"github.com/spf13/pflag":          {"cmd"},
-	"golang.org/x/sys":                {"internal/atomicfile", "internal/flock", "internal/textfile", "internal/listener"},
+	"golang.org/x/sys":                {"internal/atomicfile", "internal/flock", "internal/textfile", "internal/listener", "internal/screen"},
 	"golang.org/x/term":               {"cmd"},
 	"github.com/hashicorp/vault/api":  {"store/vault"},
 	"go.yaml.in/yaml/v3":              {"config"},

@@ -35,9 +35,10 @@ type Env struct {
 	// AllowCoreDumps lets core files be made again, for the program that exec
 	// becomes.
 	AllowCoreDumps func()
-	// ReadHidden reads a line from the terminal without showing it. nil where
-	// there is none. It comes back when ctx ends, with the terminal as it was.
-	ReadHidden func(ctx context.Context) (string, error)
+	// ReadHidden calls ask, and reads a line from the terminal without showing it.
+	// nil where there is none. It comes back when ctx ends, with the terminal as it
+	// was.
+	ReadHidden func(ctx context.Context, ask func()) (string, error)
 }
 
 // processEnv is the Env of this process.
@@ -92,17 +93,15 @@ func (e *Env) Getenv(name string) (value string) {
 	return value
 }
 
-// readHidden reads a line of the terminal with its echo switched off. The echo
-// comes back whatever happens: nobody else would switch it on again.
-func readHidden(ctx context.Context) (string, error) {
-	fd := int(os.Stdin.Fd())
-	before, err := term.GetState(fd)
+// readHidden asks for a line of the terminal and reads it, with the echo switched
+// off from before the question.
+func readHidden(ctx context.Context, ask func()) (line string, err error) {
+	show, err := screen.HideTyping(os.Stdin)
 	if err != nil {
 		return "", err
 	}
-	line, err := interrupt.Await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
-	if ctx.Err() != nil {
-		err = errors.Join(err, term.Restore(fd, before))
-	}
-	return string(line), err
+	defer func() { err = errors.Join(err, show()) }()
+	ask()
+	text, err := interrupt.Await(ctx, func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) })
+	return string(text), err
 }

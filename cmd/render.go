@@ -69,8 +69,7 @@ func (a *app) confirm(ctx context.Context, question string) error {
 
 // askHidden asks for a secret, which is not shown while it is typed.
 func (a *app) askHidden(ctx context.Context, prompt string) (string, error) {
-	_, _ = io.WriteString(a.env.Stderr, prompt)
-	text, err := a.env.ReadHidden(ctx)
+	text, err := a.env.ReadHidden(ctx, func() { _, _ = io.WriteString(a.env.Stderr, prompt) })
 	_, _ = io.WriteString(a.env.Stderr, "\n") // the one that was typed is not shown either
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("read the answer: %w", err)
