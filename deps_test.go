@@ -22,8 +22,8 @@ const module = "github.com/blnkctl/blnkctl"
 // on an idea stands one step above it.
 var floors = [][]string{
 	{"secret", "internal/hint"},
-	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/screen", "internal/build", "internal/coredump"},
-	{"internal/textfile"},
+	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/build", "internal/coredump"},
+	{"internal/textfile", "internal/screen"},
 	{"keygen", "blnk", "state", "config"},
 	{"store", "restart"},
 	{"store/filestore"}, // what the stores in files share
@@ -50,7 +50,7 @@ var thirdParty = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd"},
 	"github.com/spf13/pflag":          {"cmd"},
 	"golang.org/x/sys":                {"internal/atomicfile", "internal/flock", "internal/textfile", "internal/listener", "internal/screen"},
-	"golang.org/x/term":               {"cmd"},
+	"golang.org/x/term":               {"internal/screen"},
 	"github.com/hashicorp/vault/api":  {"store/vault"},
 	"go.yaml.in/yaml/v3":              {"config"},
 	"github.com/rogpeppe/go-internal": {},

@@ -38,6 +38,9 @@ func runAuditLog(a *app, last int) error {
 		return err
 	}
 	list := audit.Listing{JSON: a.json(), Print: a.print}
+	if !a.json() {
+		list.Print = func(text string) error { return a.print(a.env.Look.Fold(text)) }
+	}
 	damage := audit.Open(private.Path(), a.env.Now).Records(last, func(r audit.Record) error {
 		return list.Add(r, slices.ContainsFunc(open, func(o *rotate.Open) bool { return o.Rotation == r.Rotation }))
 	})

@@ -1,18 +1,13 @@
 package cmd
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
@@ -20,7 +15,7 @@ import (
 // Nothing below package cmd reads or writes any of it.
 type Env struct {
 	Stdin    io.Reader
-	StdinTTY bool        // is it a terminal?
+	Terminal *os.File    // Stdin where it is one; else nil
 	Stdout   io.Writer   // data
 	Look     screen.Look // of Stdout
 	Stderr   *screen.Talk
@@ -35,17 +30,12 @@ type Env struct {
 	// AllowCoreDumps lets core files be made again, for the program that exec
 	// becomes.
 	AllowCoreDumps func()
-	// ReadHidden calls ask, and reads a line from the terminal without showing it.
-	// nil where there is none. It comes back when ctx ends, with the terminal as it
-	// was.
-	ReadHidden func(ctx context.Context, ask func()) (string, error)
 }
 
 // processEnv is the Env of this process.
 func processEnv() *Env {
 	env := &Env{
 		Stdin:        os.Stdin,
-		StdinTTY:     term.IsTerminal(int(os.Stdin.Fd())),
 		Stdout:       os.Stdout,
 		Environ:      os.Environ(),
 		Getwd:        getwd,
@@ -53,24 +43,12 @@ func processEnv() *Env {
 		UID:          os.Geteuid(),
 		Now:          time.Now,
 	}
-	if env.StdinTTY {
-		env.ReadHidden = readHidden
+	if screen.LookOf(os.Stdin, env.Getenv).Terminal() {
+		env.Terminal = os.Stdin
 	}
-	env.Look = env.look(os.Stdout)
-	env.Stderr = &screen.Talk{W: os.Stderr, Look: env.look(os.Stderr)}
+	env.Look = screen.LookOf(os.Stdout, env.Getenv)
+	env.Stderr = &screen.Talk{W: os.Stderr, Look: screen.LookOf(os.Stderr, env.Getenv)}
 	return env
-}
-
-func (e *Env) look(f *os.File) screen.Look {
-	fd := int(f.Fd())
-	if !term.IsTerminal(fd) {
-		return screen.Look{}
-	}
-	columns := func() int {
-		width, _, _ := term.GetSize(fd) // else it is not known
-		return width
-	}
-	return screen.Look{Columns: columns, Term: e.Getenv("TERM"), NoColour: e.Getenv("NO_COLOR") != ""}
 }
 
 // getwd is os.Getwd, whose folder may have been removed.
@@ -91,17 +69,4 @@ func (e *Env) Getenv(name string) (value string) {
 		}
 	}
 	return value
-}
-
-// readHidden asks for a line of the terminal and reads it, with the echo switched
-// off from before the question.
-func readHidden(ctx context.Context, ask func()) (line string, err error) {
-	show, err := screen.HideTyping(os.Stdin)
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, show()) }()
-	ask()
-	text, err := interrupt.Await(ctx, func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) })
-	return string(text), err
 }

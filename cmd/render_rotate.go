@@ -36,7 +36,7 @@ func (w *work) confirmPlan(ctx context.Context, p rotate.Plan) error {
 	if w.intent.Event == rotate.Sync {
 		question = "Sync now?"
 	}
-	err := w.confirm(ctx, question)
+	err := w.env.Stderr.Confirm(ctx, w.env.Stdin, question)
 	w.declined = err != nil
 	return err
 }

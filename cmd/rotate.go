@@ -355,6 +355,6 @@ func (w *work) confirmAbandon(ctx context.Context) func(error) error {
 	}
 	return func(why error) error {
 		w.warn("%v", why)
-		return w.confirm(ctx, "Forget the open rotation all the same?")
+		return w.env.Stderr.Confirm(ctx, w.env.Stdin, "Forget the open rotation all the same?")
 	}
 }

@@ -126,7 +126,7 @@ func (a *app) readKey(ctx context.Context, file string) (key secret.Key, from st
 		return key, "", usage("read it from a file or a pipe with --key-file FILE or --key-file -",
 			"no --store and no --key-file, and no terminal to ask for a key")
 	case file == "", file == "-" && a.canAsk():
-		text, err := a.askHidden(ctx, "Key (it is not shown): ")
+		text, err := a.env.Stderr.AskHidden(ctx, a.env.Terminal, "Key (it is not shown): ")
 		if err != nil {
 			return key, "", err
 		}

@@ -137,12 +137,12 @@ func (r Report) proofs(good func(string) string, proof string) string {
 // Next is what is to be done after a rotation; cron is a command that does it from
 // now on, "" for none.
 func (r Report) Next(cron string) string {
-	who := "whatever else uses it: receivers of webhooks, jobs, SDKs, Blnk Cloud"
+	who := "whatever else uses it (receivers of webhooks, jobs, SDKs, Blnk Cloud)"
 	if r.planned {
-		who = "jobs, SDKs, Blnk Cloud that use it"
-		for i := len(r.receivers) - 1; i >= 0; i-- {
-			who = r.receivers[i].URL + ", " + who
-		}
+		who = "whatever else uses it (jobs, SDKs, Blnk Cloud)"
+	}
+	for _, one := range r.receivers {
+		who = one.URL + " and to " + who
 	}
 	if cron != "" {
 		who += "; for cron: " + cron

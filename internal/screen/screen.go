@@ -1,7 +1,8 @@
 // Package screen makes text fit for a person's terminal: nothing in it is obeyed
 // by the terminal or hidden, no key of our own form is in it, and it is broken
-// between words. Much of what is shown comes from elsewhere: the names of hooks,
-// the output of a restart, what a server answers.
+// between words. Talk is what is told to a person, and Look how a text looks where it
+// goes. Much of what is shown comes from elsewhere: the names of hooks, the output of
+// a restart, what a server answers.
 package screen
 
 import (
