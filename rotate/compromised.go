@@ -1,15 +1,10 @@
 package rotate
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 
-	"github.com/blnkctl/blnkctl/audit"
-	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/secret"
-	"github.com/blnkctl/blnkctl/store"
 )
 
 // ErrCompromised: the key is one that others are known to have, and would be put in
@@ -89,49 +84,4 @@ func (r *run) markCompromised() error {
 		return r.env.Compromised.Add(live)
 	}
 	return nil
-}
-
-// Fill puts a key into stores, with no server to prove it: the only way for a first
-// key. It is recorded, and no compromised key counts as good. Of env it uses
-// Recorder, Who and Compromised.
-func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret.Key, done []store.Filled, err error) {
-	weak, before := f.Weak, f.Before
-	f.Weak = func(key secret.Key) string {
-		if known, err := env.known(key); err != nil {
-			return "cannot be looked up: " + err.Error()
-		} else if known {
-			return "is known to be compromised"
-		}
-		return weak(key)
-	}
-	f.Compromised = func(key secret.Key) bool { known, err := env.known(key); return known || err != nil }
-	f.Before = func() error {
-		err := before()
-		if c, ok := env.Recorder.(interface{ Check() error }); ok && err == nil {
-			err = c.Check()
-		}
-		return err
-	}
-	key, done, err = set.Fill(ctx, f)
-	record := audit.Record{Event: "keygen", Stores: set.Names(), Actor: env.Who}
-	switch {
-	case errors.Is(err, flock.ErrHeld), errors.Is(err, ErrOverlap), errors.Is(err, ErrJournal): // busy, as for a rotation
-	case errors.Is(err, store.ErrPartly):
-		record.Outcome, record.Error = audit.Stuck, oneLine(err.Error())
-	case err != nil:
-		record.Outcome, record.Error = audit.Refused, oneLine(err.Error())
-	}
-	for _, one := range done {
-		if one.Result != store.Unchanged {
-			record.Outcome, record.New = one.Result, key.Fingerprint()
-		}
-		record.Old = cmp.Or(record.Old, one.Old.Fingerprint())
-	}
-	if record.Outcome == "" {
-		return key, done, err // or everything was as it should be
-	}
-	if failed := env.Recorder.Append(context.WithoutCancel(ctx), record); failed != nil && err == nil {
-		err = fmt.Errorf("the stores have the new key, but: %w", failed)
-	}
-	return key, done, err
 }

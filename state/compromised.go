@@ -5,9 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,8 +61,8 @@ func (c Compromised) Add(keys ...secret.Key) error {
 
 // Has says whether a key is one of them.
 func (c Compromised) Has(key secret.Key) (bool, error) {
-	entries, err := os.ReadDir(c.path())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	entries, err := readDir(c.path())
+	if err != nil {
 		return false, fmt.Errorf("read which keys are compromised: %w", err)
 	}
 	name := named(key)

@@ -124,8 +124,8 @@ func (d *Dir) CopyDir() string { return filepath.Join(d.path, "copies") }
 // read. None, and no error, where the folder does not exist.
 func (d *Dir) OpenTargets() ([]*Target, error) {
 	folder := filepath.Join(d.path, targetsName)
-	entries, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	entries, err := readDir(folder)
+	if err != nil {
 		return nil, fmt.Errorf("look for open rotations: %w", err)
 	}
 	var open []*Target
@@ -136,6 +136,20 @@ func (d *Dir) OpenTargets() ([]*Target, error) {
 		}
 	}
 	return open, nil
+}
+
+// readDir lists a folder; one that does not exist has nothing in it. A FIFO in its
+// place is an error, and no wait.
+func readDir(path string) ([]fs.DirEntry, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return f.ReadDir(-1)
 }
 
 // Make creates the folder (0700, durable) where it does not exist, and refuses

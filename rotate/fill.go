@@ -1,0 +1,58 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// Fill puts a key into stores, with no server to prove it: the only way for a first
+// key. It is recorded, and no compromised key counts as good. Of env it uses
+// Recorder, Who and Compromised.
+func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret.Key, done []store.Filled, err error) {
+	weak, before, begun := f.Weak, f.Before, false
+	f.Compromised = func(key secret.Key) bool { known, err := env.known(key); return known || err != nil }
+	f.Weak = func(key secret.Key) string {
+		if f.Compromised(key) {
+			return "is known to be compromised"
+		}
+		return weak(key)
+	}
+	f.Before = func() error {
+		err := before()
+		if c, ok := env.Recorder.(interface{ Check() error }); ok && err == nil {
+			err = c.Check()
+		}
+		begun = err == nil
+		return err
+	}
+	key, done, err = set.Fill(ctx, f)
+	record := audit.Record{Event: "keygen", Stores: set.Names(), Actor: env.Who}
+	switch {
+	case errors.Is(err, store.ErrPartly):
+		record.Outcome = audit.Stuck
+	case begun && err != nil, errors.Is(err, store.ErrPresent), errors.Is(err, store.ErrWeak), errors.Is(err, store.ErrDrift):
+		record.Outcome = audit.Refused
+	}
+	if err != nil {
+		record.Error = oneLine(err.Error())
+	}
+	for _, one := range done {
+		if one.Result != store.Unchanged {
+			record.Outcome, record.New = one.Result, key.Fingerprint()
+		}
+		record.Old = cmp.Or(record.Old, one.Old.Fingerprint())
+	}
+	if record.Outcome == "" { // everything was as it should be, or a place was not found, or busy
+		return key, done, err
+	}
+	if failed := env.Recorder.Append(context.WithoutCancel(ctx), record); failed != nil && err == nil {
+		err = fmt.Errorf("the stores have the new key, but: %w", failed)
+	}
+	return key, done, err
+}
