@@ -273,7 +273,7 @@ func (l *Log) readAnchor() (anchor, error) {
 func (l *Log) writeAnchor(a anchor) error {
 	data, err := json.Marshal(a)
 	if err == nil {
-		err = atomicfile.Replace(l.anchorPath(), append(data, '\n'), atomicfile.Private())
+		err = atomicfile.Replace(l.anchorPath(), append(data, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write audit anchor: %w", err)

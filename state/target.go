@@ -236,7 +236,7 @@ func (t *Target) SaveHistory(history History) error {
 func (t *Target) save(name string, body []byte) error {
 	err := t.make()
 	if err == nil {
-		err = atomicfile.Replace(t.file(name), seal(name, body), atomicfile.Private())
+		err = atomicfile.Replace(t.file(name), seal(name, body))
 	}
 	if err != nil {
 		return fmt.Errorf("save %s: %w", name, err)

@@ -25,24 +25,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Perm is who may do what with the new file.
-type Perm struct {
-	Mode fs.FileMode // permission bits, setuid, setgid and sticky; the umask plays no part
-	UID  int         // owner; -1 leaves the one that the kernel gives
-	GID  int         // group; -1 leaves the one that the kernel gives
-}
-
-// Private is the Perm of a file with a secret in it: 0600, owned by whoever
-// writes it.
-func Private() Perm { return Perm{Mode: 0o600, UID: -1, GID: -1} }
-
-// Replace gives path the content data and the permissions perm. When it
-// returns nil, that is durable. After an error path is what it was, except
-// that after a failed fsync of the folder it may already be the new one.
+// Replace gives path the content data and the mode 0600. When it returns nil, that
+// is durable. After an error path is what it was, except that after a failed fsync of
+// the folder it may already be the new one.
 //
 // A symbolic link at path is replaced itself, not followed. The folder must
 // exist and be writable.
-func Replace(path string, data []byte, perm Perm) error {
+func Replace(path string, data []byte) error {
 	d, err := OpenDir(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -53,7 +42,7 @@ func Replace(path string, data []byte, perm Perm) error {
 		return err
 	}
 	defer t.Discard()
-	if err := t.SetPerm(perm); err != nil {
+	if err := t.SetPerm(0o600, -1, -1); err != nil {
 		return err
 	}
 	if err := t.Sync(); err != nil {
@@ -221,7 +210,7 @@ func (d *Dir) Discard(name string) error {
 
 // A Temp is the next content of a file, written but not in its place yet. The
 // steps are Create, SetPerm, Sync and one of Commit, CommitNew and Exchange;
-// between them a caller may set what Perm does not know, on File, or look a last
+// between them a caller may set attributes of File, or look a last
 // time at what it is about to replace. Discard ends it at any point.
 type Temp struct {
 	File *os.File
@@ -255,14 +244,15 @@ func (d *Dir) Create(name string, data []byte) (*Temp, error) {
 
 // SetPerm gives the file its owner, group and mode, in this order: a change of
 // owner clears setuid bits, and the content must not be open to the wrong
-// owner, not even for an instant.
-func (t *Temp) SetPerm(perm Perm) error {
-	if perm.UID >= 0 || perm.GID >= 0 {
-		if err := t.File.Chown(perm.UID, perm.GID); err != nil {
+// owner, not even for an instant. -1 leaves what the kernel gave. The umask plays no
+// part.
+func (t *Temp) SetPerm(mode fs.FileMode, uid, gid int) error {
+	if uid >= 0 || gid >= 0 {
+		if err := t.File.Chown(uid, gid); err != nil {
 			return fmt.Errorf("keep the owner: %w", err)
 		}
 	}
-	if err := t.File.Chmod(perm.Mode); err != nil {
+	if err := t.File.Chmod(mode); err != nil {
 		return fmt.Errorf("keep the mode: %w", err)
 	}
 	return nil

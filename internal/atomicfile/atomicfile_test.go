@@ -45,6 +45,16 @@ func wantAlone(t *testing.T, dir string, names ...string) {
 	}
 }
 
+// replace is Replace with a mode and an owner.
+func replace(t *testing.T, path, text string, mode fs.FileMode, uid, gid int) error {
+	t.Helper()
+	temp, err := openDir(t, filepath.Dir(path)).Create(filepath.Base(path), []byte(text))
+	if err != nil {
+		return err
+	}
+	return errors.Join(temp.SetPerm(mode, uid, gid), temp.Sync(), temp.Commit())
+}
+
 func TestReplace(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
@@ -52,7 +62,7 @@ func TestReplace(t *testing.T) {
 		text string
 		mode fs.FileMode
 	}{{"first", 0o600}, {"", 0o444}, {"third", 0o777}, {"fourth", 0o640 | fs.ModeSetgid}} {
-		if err := Replace(path, []byte(step.text), Perm{Mode: step.mode, UID: -1, GID: -1}); err != nil {
+		if err := replace(t, path, step.text, step.mode, -1, -1); err != nil {
 			t.Fatal(err)
 		}
 		want(t, path, step.text)
@@ -68,7 +78,7 @@ func TestReplaceOwner(t *testing.T) {
 		t.Skip("needs root: a file of somebody else")
 	}
 	path := filepath.Join(t.TempDir(), "f")
-	if err := Replace(path, nil, Perm{Mode: 0o604 | fs.ModeSetuid, UID: 1234, GID: 2345}); err != nil {
+	if err := replace(t, path, "", 0o604|fs.ModeSetuid, 1234, 2345); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)
@@ -93,7 +103,7 @@ func TestStale(t *testing.T) {
 		"hard link": func() error { return os.Link(other, TempName(path)) },
 	} {
 		for act, do := range map[string]func() error{
-			"replace": func() error { return Replace(path, []byte("next"), Private()) },
+			"replace": func() error { return Replace(path, []byte("next")) },
 			"discard": func() error { return Discard(path) },
 		} {
 			if err := leave(); err != nil {
@@ -127,11 +137,11 @@ func TestReplaceFails(t *testing.T) {
 	if err := os.Mkdir(path, 0o700); err != nil { // no file can be moved over it
 		t.Fatal(err)
 	}
-	if err := Replace(path, []byte("next"), Private()); err == nil {
+	if err := Replace(path, []byte("next")); err == nil {
 		t.Error("replaced a folder")
 	}
 	wantAlone(t, dir, "f")
-	if err := Replace(filepath.Join(dir, "none", "f"), []byte("next"), Private()); !errors.Is(err, fs.ErrNotExist) {
+	if err := Replace(filepath.Join(dir, "none", "f"), []byte("next")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing folder: %v, want fs.ErrNotExist", err)
 	}
 }
@@ -215,7 +225,7 @@ func TestLongNames(t *testing.T) {
 	for _, name := range []string{"f", long[:100], long[:101], long + "x", long + "y"} {
 		path := filepath.Join(dir, name)
 		for _, text := range []string{"old", "next"} {
-			if err := Replace(path, []byte(text), Private()); err != nil {
+			if err := Replace(path, []byte(text)); err != nil {
 				t.Fatal(err)
 			}
 			want(t, path, text)
@@ -249,7 +259,7 @@ func TestFolderMoved(t *testing.T) {
 	if err := errors.Join(os.Rename(dir, moved), os.Symlink(trap, dir)); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(temp.SetPerm(Perm{Mode: 0o604, UID: -1, GID: -1}), temp.Sync(), temp.Commit()); err != nil {
+	if err := errors.Join(temp.SetPerm(0o604, -1, -1), temp.Sync(), temp.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	want(t, filepath.Join(moved, "f"), "next")
@@ -313,7 +323,7 @@ func BenchmarkReplace(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "f")
 	data := make([]byte, 2000)
 	for b.Loop() {
-		if err := Replace(path, data, Private()); err != nil {
+		if err := Replace(path, data); err != nil {
 			b.Fatal(err)
 		}
 	}

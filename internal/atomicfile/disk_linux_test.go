@@ -32,20 +32,20 @@ func TestFullDisk(t *testing.T) {
 	path := filepath.Join(dir, "f")
 	write(t, path, "old")
 	for _, size := range []int{100 << 10, 64 << 10} {
-		if err := Replace(path, make([]byte, size), Private()); !errors.Is(err, syscall.ENOSPC) {
+		if err := Replace(path, make([]byte, size)); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("replace with %d bytes: %v, want ENOSPC", size, err)
 		}
 		want(t, path, "old")
 		wantAlone(t, dir, "f")
 	}
-	if err := Replace(path, make([]byte, 32<<10), Private()); err != nil {
+	if err := Replace(path, make([]byte, 32<<10)); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestReadOnlyDisk(t *testing.T) {
 	dir := smallDisk(t, "ro")
-	if err := Replace(filepath.Join(dir, "f"), nil, Private()); !errors.Is(err, syscall.EROFS) {
+	if err := Replace(filepath.Join(dir, "f"), nil); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("replace: %v, want EROFS", err)
 	}
 	err := openDir(t, dir).Writable(".")

@@ -124,7 +124,7 @@ func (f *File) saveCopy(c *savedCopy) error {
 			return err
 		}
 	}
-	return atomicfile.Replace(f.copyPath(c.Path), text, atomicfile.Private())
+	return atomicfile.Replace(f.copyPath(c.Path), text)
 }
 
 // loadCopy returns nil where there is no copy: the usual case.

@@ -90,46 +90,29 @@ func (p place) snapshotOf(file *os.File) (*snapshot, error) {
 }
 
 func checkKind(path string, mode uint32, size int64) error {
-	kind := "not a regular file"
-	switch mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		if size > MaxSize {
-			return tooLarge(path)
-		}
-		return nil
-	case unix.S_IFDIR:
-		kind = "a directory"
-	case unix.S_IFIFO:
-		kind = "a FIFO"
-	case unix.S_IFSOCK:
-		kind = "a socket"
-	case unix.S_IFCHR, unix.S_IFBLK:
-		kind = "a device"
+	kind := map[uint32]string{
+		unix.S_IFDIR: "a directory", unix.S_IFIFO: "a FIFO", unix.S_IFSOCK: "a socket", unix.S_IFLNK: "a symbolic link",
+		unix.S_IFCHR: "a device", unix.S_IFBLK: "a device",
+	}[mode&unix.S_IFMT]
+	switch {
+	case kind != "":
+		return fmt.Errorf("%s: %w: %s", path, ErrNotSafe, kind)
+	case size > MaxSize:
+		return tooLarge(path)
 	}
-	return fmt.Errorf("%s: %w: %s", path, ErrNotSafe, kind)
+	return nil
 }
 
 func tooLarge(path string) error {
 	return fmt.Errorf("%s: %w: larger than %d MiB", path, ErrNotSafe, MaxSize>>20)
 }
 
-// marks are the byte order marks, the longer one of two that start alike
-// first (Unicode standard, section 23.8).
-var marks = [...]struct{ bytes, name string }{
-	{"\xef\xbb\xbf", "UTF-8"},
-	{"\xff\xfe\x00\x00", "UTF-32 little-endian"},
-	{"\x00\x00\xfe\xff", "UTF-32 big-endian"},
-	{"\xff\xfe", "UTF-16 little-endian"},
-	{"\xfe\xff", "UTF-16 big-endian"},
-}
-
-// checkMark refuses a byte order mark by its name: it is invisible in an
-// editor, and the reader of the file fails on it with a text that nobody
-// understands.
+// checkMark refuses a byte order mark by its name: it is invisible in an editor, and
+// the reader of the file fails on it with a text that nobody understands.
 func checkMark(path string, data []byte) error {
-	for _, m := range marks {
-		if bytes.HasPrefix(data, []byte(m.bytes)) {
-			return fmt.Errorf("%s:1: %w: starts with a %s byte order mark", path, ErrNotSafe, m.name)
+	for mark, name := range map[string]string{"\xef\xbb\xbf": "UTF-8", "\xff\xfe": "UTF-16", "\xfe\xff": "UTF-16"} {
+		if bytes.HasPrefix(data, []byte(mark)) {
+			return fmt.Errorf("%s:1: %w: starts with a %s byte order mark", path, ErrNotSafe, name)
 		}
 	}
 	return nil

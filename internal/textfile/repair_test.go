@@ -144,7 +144,7 @@ func TestReplaceLooksAgain(t *testing.T) {
 		"content": func() error { return os.WriteFile(path, []byte("edited"), 0o600) },
 		"mode":    func() error { return os.Chmod(path, 0o600) },
 		"other file": func() error {
-			return atomicfile.Replace(path, []byte("old"), atomicfile.Perm{Mode: 0o640, UID: -1, GID: -1})
+			return errors.Join(atomicfile.Replace(path, []byte("old")), os.Chmod(path, 0o640))
 		},
 		"gone": func() error { return os.Remove(path) },
 	} {

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/blnkctl/blnkctl/internal/atomicfile"
 )
 
 // Write gives the file the content next, if its content still is old; else
@@ -100,7 +97,7 @@ func (p place) create(next []byte) error {
 	defer temp.Discard()
 	// The umask may have taken bits away. A default ACL of the folder, which
 	// the file inherits, lets nobody in: the mode's group bits are its mask.
-	if err := temp.SetPerm(atomicfile.Private()); err != nil {
+	if err := temp.SetPerm(0o600, -1, -1); err != nil {
 		return err
 	}
 	if err := temp.Sync(); err != nil {
@@ -126,7 +123,7 @@ func (p place) replace(now *snapshot, next []byte) error {
 		return err
 	}
 	st := statOf(now.info)
-	if err := temp.SetPerm(atomicfile.Perm{Mode: permOf(now.info), UID: int(st.Uid), GID: int(st.Gid)}); err != nil {
+	if err := temp.SetPerm(permOf(now.info), int(st.Uid), int(st.Gid)); err != nil {
 		return err
 	}
 	if err := temp.Sync(); err != nil {
@@ -186,28 +183,10 @@ func (p place) mustStay(info fs.FileInfo) string {
 		return "its folder cannot be written"
 	case frozen(p, "."):
 		return "its folder is immutable or append-only"
-	case !mayOwn(st.Uid, st.Gid):
+	case os.Geteuid() != 0 && os.Geteuid() != int(st.Uid): // nor may another rename in a folder with the sticky bit
 		return "its owner could not be kept"
 	}
 	return ""
-}
-
-// mayOwn says whether we could create a file of this owner and group: root
-// may, others only as themselves and for a group that they are in (chown(2)).
-// It also covers folders with the sticky bit, where only the owner may rename.
-func mayOwn(uid, gid uint32) bool {
-	me := os.Geteuid()
-	if me == 0 {
-		return true
-	}
-	if uint32(me) != uid {
-		return false
-	}
-	if uint32(os.Getegid()) == gid {
-		return true
-	}
-	groups, err := os.Getgroups()
-	return err == nil && slices.Contains(groups, int(gid))
 }
 
 // noRename says whether a failed attempt to replace the file means that it has
