@@ -2,8 +2,6 @@ package keygen_test
 
 import (
 	"encoding/base64"
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/cryptotest"
@@ -12,14 +10,18 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// summary is the codes of the findings with the first letter of their
-// severity's name, worst first: "fatal:space weak:bits".
-func summary(found []keygen.Finding) string {
-	var parts []string
-	for _, f := range found {
-		parts = append(parts, []string{"fine", "fragile", "weak", "fatal"}[f.Severity]+":"+f.Code)
+// code is a word for what is found, "" for nothing.
+func code(u keygen.Use, value string) string {
+	found := u.Weakness(secret.New(value))
+	for word, code := range map[string]string{
+		"is empty": "empty", "white space": "space", "control": "control", "instead of": "length", "checksum": "checksum",
+		"placeholder": "placeholder", " bits": "bits",
+	} {
+		if strings.Contains(found, word) {
+			return code
+		}
 	}
-	return strings.Join(parts, " ")
+	return found
 }
 
 const (
@@ -31,54 +33,53 @@ const (
 
 func TestCheck(t *testing.T) {
 	for _, c := range []struct{ name, key, want string }{
-		{"empty", "", "fatal:empty"},
+		{"empty", "", "empty"},
 		{"generated elsewhere", good, ""},
 		{"openssl rand -hex 16", "5f4dcc3b5aa765d61d8327deb882cf99", ""},
 		{"openssl rand -base64 32", "XohImNooBHFR0OVvjcYpJ3NgPQ1qq73WKhHvch0VQtg=", ""},
 		{"with symbols that nothing interprets", "k;9-G~vQ2m^Tz@8_Lr,XwB&4c*h(N)", ""},
 
-		{"space before", " " + good, "fatal:space"},
-		{"space behind", good + " ", "fatal:space"},
-		{"tab behind", good + "\t", "fatal:space"},
-		{"space inside", good[:9] + " " + good[9:], "fragile:space"},
-		{"newline behind", good + "\n", "fatal:control"},
-		{"carriage return", good + "\r", "fatal:control"},
-		{"NUL inside", good[:9] + "\x00" + good[9:], "fatal:control"},
-		{"DEL inside", good[:9] + "\x7f" + good[9:], "fatal:control"},
-		{"escape", "\x1b[0m" + good, "fatal:control"},
-		{"space before, newline behind", " " + good + "\n", "fatal:space fatal:control"},
-		{"umlaut", good + "ü", "fragile:non-ascii"},
-		{"no UTF-8", good + "\xff", "fragile:non-ascii"},
-		{"no-break space", good + "\u00a0", "fragile:non-ascii"},
-		{"byte order mark", "\ufeff" + good, "fragile:non-ascii"},
-		{"dollar", good[:9] + "$" + good[9:], "fragile:mangled"},
-		{"hash", good + "#", "fragile:mangled"},
-		{"in quotes", `"` + good + `"`, "fragile:mangled"},
-		{"in single quotes", `'` + good + `'`, "fragile:mangled"},
-		{"backslash", good + `\n`, "fragile:mangled"},
-		{"back-tick", good + "`", "fragile:mangled"},
-		{"long", strings.Repeat("JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt", 100), "fragile:long"},
+		{"space before", " " + good, "space"},
+		{"space behind", good + " ", "space"},
+		{"tab behind", good + "\t", "space"},
+		{"space inside", good[:9] + " " + good[9:], ""},
+		{"newline behind", good + "\n", "control"},
+		{"carriage return", good + "\r", "control"},
+		{"NUL inside", good[:9] + "\x00" + good[9:], "control"},
+		{"DEL inside", good[:9] + "\x7f" + good[9:], "control"},
+		{"escape", "\x1b[0m" + good, "control"},
+		{"space before, newline behind", " " + good + "\n", "space"},
+		{"umlaut", good + "ü", ""},
+		{"no UTF-8", good + "\xff", ""},
+		{"no-break space", good + "\u00a0", ""},
+		{"byte order mark", "\ufeff" + good, ""},
+		{"dollar", good[:9] + "$" + good[9:], ""},
+		{"hash", good + "#", ""},
+		{"in quotes", `"` + good + `"`, ""},
+		{"in single quotes", `'` + good + `'`, ""},
+		{"backslash", good + `\n`, ""},
+		{"back-tick", good + "`", ""},
+		{"long", strings.Repeat("JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt", 100), ""},
 
-		{"one character", "x", "weak:bits"},
-		{"short", "aB3dE6gH9jK2mN5pQ8sT1", "weak:bits"},
-		{"31 hex digits", "5f4dcc3b5aa765d61d8327deb882cf9", "weak:bits"},
-		{"UUID", "c56a4180-65aa-42ec-a945-5fd21dec0538", "weak:bits"},
-		{"one letter", strings.Repeat("a", 64), "weak:bits weak:repeated"},
-		{"two in turn", strings.Repeat("aQ", 40), "weak:bits weak:repeated"},
-		{"a short one twice", "aB3dE6gH9jaB3dE6gH9j", "weak:bits weak:repeated"},
-		{"counting", "0123456789abcdefghijklmnopqrstuvwxyz", "weak:bits weak:sequential"},
-		{"counting down", "zyxwvutsrqponmlkjihgfedcba", "weak:bits weak:sequential"},
+		{"one character", "x", "bits"},
+		{"short", "aB3dE6gH9jK2mN5pQ8sT1", "bits"},
+		{"31 hex digits", "5f4dcc3b5aa765d61d8327deb882cf9", "bits"},
+		{"UUID", "c56a4180-65aa-42ec-a945-5fd21dec0538", "bits"},
+		{"one letter", strings.Repeat("a", 64), "bits"},
+		{"two in turn", strings.Repeat("aQ", 40), "bits"},
+		{"a short one twice", "aB3dE6gH9jaB3dE6gH9j", "bits"},
+		{"counting", "0123456789abcdefghijklmnopqrstuvwxyz", "bits"},
+		{"counting down", "zyxwvutsrqponmlkjihgfedcba", "bits"},
 
 		{"prefixed", "blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH", ""},
-		{"right checksum, counting", vector, "weak:bits weak:sequential"},
-		{"right checksum with zeros, short", padded, "weak:bits"},
-		{"prefix alone", "blnk_sk_", "weak:checksum weak:bits"},
-		{"prefix and a checksum", "blnk_sk_46CPSG", "weak:checksum weak:bits"},
-		{"checksum of nothing random", "blnk_sk_" + strings.Repeat("a", 43) + "000000", "weak:checksum weak:bits weak:repeated"},
-		{"prefixed, newline", vector + "\n", "fatal:control weak:checksum"},
+		{"right checksum, counting", vector, "bits"},
+		{"right checksum with zeros, short", padded, "bits"},
+		{"prefix alone", "blnk_sk_", "checksum"},
+		{"prefix and a checksum", "blnk_sk_46CPSG", "checksum"},
+		{"checksum of nothing random", "blnk_sk_" + strings.Repeat("a", 43) + "000000", "checksum"},
+		{"prefixed, newline", vector + "\n", "control"},
 	} {
-		found := keygen.Check(secret.New(c.key))
-		if got := summary(found); got != c.want {
+		if got := code(keygen.SecretKey, c.key); got != c.want {
 			t.Errorf("%s: %q: %q, want %q", c.name, c.key, got, c.want)
 		}
 	}
@@ -103,9 +104,8 @@ func TestPlaceholders(t *testing.T) {
 		"<your-key>", "${BLNK_KEY}", "${BLNK_SERVER_SECRET_KEY:-}", "$(cat /run/secrets/blnk)", "{{ .Values.blnk.secretKey }}", "[redacted]",
 		"%BLNK_KEY%", "********", "••••••••", "................................",
 	} {
-		found := keygen.Check(secret.New(known))
-		if !strings.Contains(summary(found), "weak:placeholder") {
-			t.Errorf("%q is not seen to be a placeholder: %q", known, summary(found))
+		if got := code(keygen.SecretKey, known); got != "placeholder" && got != "space" && got != "control" {
+			t.Errorf("%q is not seen to be a placeholder: %q", known, got)
 		}
 	}
 }
@@ -117,8 +117,8 @@ func TestWordsDoNotHurtRandomKeys(t *testing.T) {
 		"prod-" + good, "secret-" + good, good + "-changeme", "your_strong_secret_key-" + good, "password" + good[:22],
 		"blnk_" + good, "<" + good, good + ">", "<" + good + ">", "[" + good + "]", "%" + good + "%",
 	} {
-		if found := keygen.Check(secret.New(key)); len(found) > 0 {
-			t.Errorf("%q: %v", key, found)
+		if got := code(keygen.SecretKey, key); got != "" {
+			t.Errorf("%q: %v", key, got)
 		}
 	}
 }
@@ -133,12 +133,10 @@ func TestGeneratedKeysAreFine(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if found := keygen.Check(key); len(found) > 0 {
-				t.Errorf("%s: %s: %v", f, key.Reveal(), found)
-			}
-			again := secret.New(base64.StdEncoding.EncodeToString([]byte(key.Reveal())))
-			if found := keygen.Check(again); len(found) > 0 {
-				t.Errorf("base64 of %s: %v", key.Reveal(), found)
+			for _, value := range []string{key.Reveal(), base64.StdEncoding.EncodeToString([]byte(key.Reveal()))} {
+				if got := code(keygen.SecretKey, value); got != "" {
+					t.Errorf("%s: %s: %s", f, value, got)
+				}
 			}
 		}
 	}
@@ -151,7 +149,7 @@ func TestChecksumFindsMistakes(t *testing.T) {
 	begin := len(secret.Prefix)
 	check := func(key string) {
 		t.Helper()
-		if key != vector && !strings.Contains(summary(keygen.Check(secret.New(key))), "weak:checksum") {
+		if key != vector && code(keygen.SecretKey, key) != "checksum" {
 			t.Errorf("%s is not seen to be wrong", key)
 		}
 	}
@@ -175,36 +173,23 @@ func TestCheckTokenization(t *testing.T) {
 	const right = "vcro4hotyutsTvCynWr9cM2iXBa7OMAh"
 	for _, c := range []struct{ key, want string }{
 		{right, ""},
-		{"", "fatal:empty"},
-		{right[1:], "fatal:length"},
-		{right + "x", "fatal:length"},
-		{right[1:] + "\n", "fragile:control"},
-		{" " + right[1:], "fragile:space"},
-		{right[2:] + "ü", "fragile:non-ascii"}, // 32 bytes
-		{"blnk-pii-secret", "fatal:length weak:placeholder weak:bits"},
-		{strings.Repeat("0", 32), "weak:placeholder weak:bits weak:repeated"},
+		{"", "empty"},
+		{right[1:], "length"},
+		{right + "x", "length"},
+		{right[1:] + "\n", ""},
+		{" " + right[1:], ""},
+		{right[2:] + "ü", ""}, // 32 bytes
+		{"blnk-pii-secret", "length"},
+		{strings.Repeat("0", 32), "placeholder"},
 	} {
-		if got := summary(keygen.CheckTokenization(secret.New(c.key))); got != c.want {
+		if got := code(keygen.Tokenization, c.key); got != c.want {
 			t.Errorf("%q: %q, want %q", c.key, got, c.want)
 		}
 	}
 }
 
-func TestWorst(t *testing.T) {
-	if got := keygen.Worst(nil); got != keygen.Fine {
-		t.Errorf("Worst of nothing is %d", got)
-	}
-	found := []keygen.Finding{{Severity: keygen.Fragile}, {Severity: keygen.Fatal}, {Severity: keygen.Weak}}
-	if got := keygen.Worst(found); got != keygen.Fatal {
-		t.Errorf("Worst is %d", got)
-	}
-	if keygen.Fine >= keygen.Fragile || keygen.Fragile >= keygen.Weak || keygen.Weak >= keygen.Fatal {
-		t.Error("the severities are not in order")
-	}
-}
-
-// FuzzCheck: whatever the key, Check ends, is the same each time, has the worst
-// first, and its texts hold no piece of the key.
+// FuzzCheck: whatever the key, the judgement is the same each time, and its text holds
+// no piece of the key.
 func FuzzCheck(f *testing.F) {
 	for _, seed := range []string{"", " ", vector, padded, "blnk_sk_", "changeme", "${}", "%", "[]", "\xff\xfe", "ÄÖÜß",
 		strings.Repeat("a", 300), strings.Repeat("secret", 60), "p@$$w0rd\n"} {
@@ -212,22 +197,15 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		key := secret.New(value)
-		for _, check := range []func(secret.Key) []keygen.Finding{keygen.Check, keygen.CheckTokenization} {
-			found := check(key)
-			if !slices.Equal(found, check(key)) {
+		for _, use := range []keygen.Use{keygen.SecretKey, keygen.Tokenization} {
+			found := use.Weakness(key)
+			if found != use.Weakness(key) {
 				t.Errorf("%q is judged differently the second time", value)
 			}
-			worst := keygen.Worst(found)
-			for _, finding := range found {
-				if finding.Severity > worst || finding.Severity == keygen.Fine || finding.Code == "" || finding.Text == "" {
-					t.Errorf("%q: %+v", value, finding)
-				}
-				worst = finding.Severity
-				if text := fmt.Sprint(finding); len(value) > 16 && strings.Contains(text, value[:16]) {
-					t.Errorf("the finding %q holds the key", text)
-				}
+			if len(value) > 16 && strings.Contains(found, value[:16]) {
+				t.Errorf("%q holds the key", found)
 			}
-			if key.Bits() < secret.MinBits && keygen.Worst(found) < keygen.Weak && value != "" && !strings.HasPrefix(value, secret.Prefix) {
+			if key.Bits() < secret.MinBits && found == "" && !strings.HasPrefix(value, secret.Prefix) {
 				t.Errorf("%q is weak, and nothing is found", value)
 			}
 		}

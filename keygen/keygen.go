@@ -40,15 +40,6 @@ const (
 	Hex Format = "hex"
 )
 
-// ParseFormat reads the name of a format, or returns ErrUnsupported (wrapped).
-func ParseFormat(name string) (Format, error) {
-	switch f := Format(name); f {
-	case Prefixed, Base62, Base64URL, Hex:
-		return f, nil
-	}
-	return "", fmt.Errorf("key format %q: %w (known: %s, %s, %s, %s)", name, ErrUnsupported, Prefixed, Base62, Base64URL, Hex)
-}
-
 const (
 	// DefaultBits is the entropy, in bits, of a key when nobody asks for
 	// another: out of reach of guessing, also by a quantum computer.
@@ -61,24 +52,22 @@ const (
 // Generate makes a key of the format with at least so many bits of entropy,
 // from secret.MinBits to MaxBits; ErrUnsupported (wrapped) for others. It does
 // not fail for want of randomness: crypto/rand ends the program then.
-//
-// A key that Check would find fault with is thrown away and drawn again, so
-// that nobody is told to replace a key that was just made. That happens to
-// less than one in a hundred thousand keys and costs as little entropy.
 func Generate(f Format, bits int) (secret.Key, error) {
-	if _, err := ParseFormat(string(f)); err != nil {
-		return secret.Key{}, fmt.Errorf("generate key: %w", err)
-	}
-	if bits < secret.MinBits || bits > MaxBits {
+	switch {
+	case f != Prefixed && f != Base62 && f != Base64URL && f != Hex:
+		return secret.Key{}, fmt.Errorf("generate key: format %q: %w (known: %s, %s, %s, %s)", f, ErrUnsupported, Prefixed, Base62, Base64URL, Hex)
+	case bits < secret.MinBits || bits > MaxBits:
 		return secret.Key{}, fmt.Errorf("generate key: %d bits: %w (from %d to %d)", bits, ErrUnsupported, secret.MinBits, MaxBits)
 	}
-	return drawn(Check, func() string { return draw(f, bits) }), nil
+	return drawn(SecretKey, func() string { return draw(f, bits) }), nil
 }
 
-// drawn draws until there is nothing to find fault with.
-func drawn(check func(secret.Key) []Finding, draw func() string) secret.Key {
+// drawn draws until there is nothing to find fault with, so that nobody is told to
+// replace a key that was just made. That happens to less than one in a hundred
+// thousand keys and costs as little entropy.
+func drawn(u Use, draw func() string) secret.Key {
 	for {
-		if key := secret.New(draw()); len(check(key)) == 0 {
+		if key := secret.New(draw()); u.Weakness(key) == "" {
 			return key
 		}
 	}
@@ -156,30 +145,18 @@ func names(path, variable, short string) map[string]string {
 // Field is the field for this use in a store of the scheme, "" where there is none.
 func (u Use) Field(scheme string) string { return fields[u][scheme] }
 
-// ParseUse reads the name of a use, or returns ErrUnsupported (wrapped).
-func ParseUse(name string) (Use, error) {
-	if u := Use(name); fields[u] != nil {
-		return u, nil
-	}
-	return "", fmt.Errorf("use %q: %w (known: %s, %s, %s)", name, ErrUnsupported, SecretKey, Tokenization, MetricsToken)
-}
-
 // ForUse makes a key for the use. The format "" and 0 bits stand for what is
 // usual: Prefixed and DefaultBits. A tokenization secret is always
 // TokenizationLength base62 characters (190 bits): every other format and any
 // number of bits is ErrUnsupported (wrapped).
 func ForUse(u Use, f Format, bits int) (secret.Key, error) {
-	if _, err := ParseUse(string(u)); err != nil {
-		return secret.Key{}, fmt.Errorf("generate key: %w", err)
+	switch {
+	case fields[u] == nil:
+		return secret.Key{}, fmt.Errorf("generate key: use %q: %w", u, ErrUnsupported)
+	case u != Tokenization:
+		return Generate(cmp.Or(f, Prefixed), cmp.Or(bits, DefaultBits))
+	case f != "" && f != Base62 || bits != 0:
+		return secret.Key{}, fmt.Errorf("generate tokenization secret: format or bits: %w (it is always %d characters)", ErrUnsupported, TokenizationLength)
 	}
-	if u == Tokenization {
-		if f != "" && f != Base62 {
-			return secret.Key{}, fmt.Errorf("generate tokenization secret: format %s: %w (it is always %s)", f, ErrUnsupported, Base62)
-		}
-		if bits != 0 {
-			return secret.Key{}, fmt.Errorf("generate tokenization secret: a number of bits: %w (it is always %d characters)", ErrUnsupported, TokenizationLength)
-		}
-		return drawn(CheckTokenization, func() string { return randomBase62(TokenizationLength) }), nil
-	}
-	return Generate(cmp.Or(f, Prefixed), cmp.Or(bits, DefaultBits))
+	return drawn(u, func() string { return randomBase62(TokenizationLength) }), nil
 }

@@ -88,24 +88,6 @@ func TestGenerateRefuses(t *testing.T) {
 	}
 }
 
-func TestParse(t *testing.T) {
-	for _, f := range formats {
-		if got, err := keygen.ParseFormat(string(f)); got != f || err != nil {
-			t.Errorf("ParseFormat(%q) = %q, %v", f, got, err)
-		}
-	}
-	for _, name := range []string{"", "Hex", "base64", "prefixed "} {
-		if _, err := keygen.ParseFormat(name); !errors.Is(err, keygen.ErrUnsupported) {
-			t.Errorf("ParseFormat(%q): %v, want ErrUnsupported", name, err)
-		}
-	}
-	for _, name := range []string{"", "secret_key", "Tokenization"} {
-		if _, err := keygen.ParseUse(name); !errors.Is(err, keygen.ErrUnsupported) {
-			t.Errorf("ParseUse(%q): %v, want ErrUnsupported", name, err)
-		}
-	}
-}
-
 // TestGeneratedKeysAreUniform: the characters of each format, and those at each
 // place, are equally likely. The seed is fixed, so the test says the same each
 // time. Drawing characters with a remainder (byte % 62) is 27 standard deviations
@@ -211,7 +193,7 @@ func (z *zerosFirst) Read(b []byte) (int, error) {
 	return z.rest.Read(b)
 }
 
-// TestGenerateDrawsAgain: a key that Check finds fault with is never returned.
+// TestGenerateDrawsAgain: a key with a fault is never returned.
 func TestGenerateDrawsAgain(t *testing.T) {
 	honest := rand.Reader
 	t.Cleanup(func() { rand.Reader = honest })
@@ -221,7 +203,7 @@ func TestGenerateDrawsAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found := keygen.Check(key); len(found) > 0 || strings.Contains(key.Reveal(), "0000000000") {
+		if found := keygen.SecretKey.Weakness(key); found != "" || strings.Contains(key.Reveal(), "0000000000") {
 			t.Errorf("%s: %s has %v", f, key.Reveal(), found)
 		}
 	}

@@ -160,8 +160,8 @@ func Watch(ctx context.Context, key secret.Key, opt Options) (int, error) {
 func usualForCommand(s os.Signal) { signal.Notify(make(chan os.Signal, 1), s) }
 
 func (o Options) warnIfWeak(key secret.Key) {
-	if found := keygen.Check(key); keygen.Worst(found) >= keygen.Weak {
-		o.Warn("the key in " + o.Source.String() + " " + found[0].Text) // the worst comes first
+	if why := keygen.SecretKey.Weakness(key); why != "" {
+		o.Warn("the key in " + o.Source.String() + " " + why)
 	}
 }
 
