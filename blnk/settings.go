@@ -55,3 +55,10 @@ func Settings() []Setting {
 
 // A Receiver gets webhooks that the master key signs; What says which ones.
 type Receiver struct{ URL, What string }
+
+// KeyVariables are the names under which the master key can stand in an
+// environment, the one that wins first.
+func KeyVariables() []string {
+	key := Settings()[0]
+	return []string{key.Twin, key.Env}
+}

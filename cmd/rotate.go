@@ -240,7 +240,7 @@ func (w *work) openTarget(ctx context.Context) error {
 	if err := w.target.Locate(ctx, open, mend); err != nil {
 		return err
 	}
-	w.look = reach.Look{Set: w.target.Set, Others: len(w.target.Copies) > 0, Servers: probes(w.target.Servers)}
+	w.look = reach.Look{Set: w.target.Set, Others: len(w.target.Copies) > 0, Servers: probes(w.target.Servers), Keys: w.keys.All}
 	for _, d := range w.target.Drivers {
 		w.look.Drivers = append(w.look.Drivers, d.Restarter)
 	}
@@ -301,14 +301,11 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Who: w.actor(), Compromised: w.state.Compromised(),
 		Named: w.named(), Stores: target.FlagArgs("--store", w.spec.Stores),
 		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
-			w.keys.Add(current)
 			found, err := w.look.Before(ctx, current)
 			return rotate.Findings(found), err
 		},
 		EnvFile: w.look.EnvFile, Receivers: w.look.Receivers, LeftBehind: w.look.LeftBehind,
-		Observe:  w.look.Restart,
-		Why:      func(ctx context.Context) error { return w.look.Why(ctx, w.keys.All()) },
-		Progress: w.progress,
+		Observe: w.look.Restart, Why: w.look.Why, Keys: w.keys.Add, Progress: w.progress,
 	}
 	intent := w.intent
 	if intent.Event == rotate.Rotate {

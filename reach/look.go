@@ -18,6 +18,7 @@ type Look struct {
 	Others  bool // there are more stores, which only take the key
 	Drivers []restart.Driver
 	Servers []*probe.Server
+	Keys    func() []secret.Key // of the rotation, as they become known
 }
 
 func (l Look) stores(ctx context.Context) Stores { return Of(ctx, l.Set, l.Others) }
@@ -40,14 +41,14 @@ func (l Look) Restart(ctx context.Context) func(context.Context, secret.Key) err
 		if err != nil {
 			return nil
 		}
-		return l.stores(ctx).After(before, after, key)
+		return l.stores(ctx).After(before, after, key, l.Keys())
 	}
 }
 
 // Why says what makes the servers answer other than the stores would; nil where
 // that is not seen.
-func (l Look) Why(ctx context.Context, keys []secret.Key) error {
-	return l.stores(ctx).Why(l.Servers, keys)
+func (l Look) Why(ctx context.Context) error {
+	return l.stores(ctx).Why(l.Servers, l.Keys())
 }
 
 // EnvFile is what helps where no store holds a key, and an env file does.

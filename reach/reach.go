@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -160,6 +161,7 @@ func appendOnce(list, texts []string) []string {
 // Before refuses what is certain: a process that a restart would not bring the
 // next key. current is the key that the stores hold; zero where that is not known.
 func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
+	var server restart.Process // with this key, which nothing restarts
 	for _, p := range v.Processes {
 		if !p.Restarts && v.restarts(append(p.Aliases, p.Name)...) {
 			continue // another driver restarts it
@@ -167,7 +169,9 @@ func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
 		found.remark(p.Remarks...)
 		found.caution(p.Cautions...)
 		if !p.Restarts {
-			s.beside(p, v.Complete, current, &found)
+			if s.beside(p, v.Complete, current, &found) && p.Server {
+				server = p
+			}
 			continue
 		}
 		if p.PID > 0 && p.Env == nil && p.Next == nil && len(s.files)+len(s.variables) > 0 {
@@ -178,6 +182,11 @@ func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
 			return found, err
 		}
 		found.remark(doubt)
+		s.carried(p, current, &found)
+	}
+	mayServe := func(p restart.Process) bool { return p.Restarts && (p.Server || p.Scripted && !p.Workers) }
+	if v.Complete && server.Server && !slices.ContainsFunc(v.Processes, mayServe) {
+		return found, hint.Add(fmt.Errorf("nothing that --restart names runs the server, and %s does, with this key", server.Name), "restart that, too: --restart %s", hint.Quote(server.Reference))
 	}
 	if len(s.files)+len(s.variables) > 0 {
 		found.remark(v.Unknown...)
@@ -193,25 +202,104 @@ func (v View) restarts(names ...string) bool {
 	})
 }
 
-// beside tells of a process that runs with the key and is not restarted. Where a
-// restart command may do that by itself, it is no more than a remark.
-func (s Stores) beside(p restart.Process, complete bool, current secret.Key, found *Findings) {
+// beside tells of a process that has the key and is not restarted, and says
+// whether that is a Blnk. Where a restart command may restart it by itself, it is
+// no more than a remark.
+func (s Stores) beside(p restart.Process, complete bool, current secret.Key, found *Findings) (runs bool) {
 	has, _, known := s.keyOf(p)
-	switch {
-	case !known && (p.Server || p.Workers):
+	if !known && (p.Server || p.Workers) {
 		found.remark(p.Name + " runs too, and will not be restarted: if it is a server or a worker of this Blnk, name it too")
-		return
-	case !known || current.IsZero() || !has.Equal(current):
-		return
+		return false
 	}
-	text := p.Name + " runs Blnk with the same key, is not named, and goes on with it"
-	if !p.Server && !p.Workers {
+	text := ""
+	if runs = known && !current.IsZero() && has.Equal(current); runs && (p.Server || p.Workers) {
+		text = p.Name + " runs Blnk with the same key, is not named, and goes on with it"
+	} else if runs {
 		text = p.Name + " has the same key, is not named, and goes on with it"
+	} else if in := append(s.carriers(p, current), s.heldFiles(p, current)...); len(in) > 0 {
+		text = p.Name + " has the same key in " + strings.Join(in, ", ") + ", is not named, and goes on with it"
 	}
 	if complete {
 		found.caution(text)
 	} else {
 		found.remark(text)
+	}
+	return runs
+}
+
+// carriers are the variables and texts that a process was started with in which a
+// key stands, by value, but for the variable that decides about Blnk's own.
+func (s Stores) carriers(p restart.Process, key secret.Key) (in []string) {
+	deciding, _ := s.deciding(p, p.Env)
+	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
+		if name != deciding && name != p.ExecVariable() && restart.Holds(p.Env[name], key) {
+			in = append(in, name)
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(p.Texts)) {
+		if restart.Holds(p.Texts[what], key) {
+			in = append(in, what)
+		}
+	}
+	return in
+}
+
+// heldFiles are files that a process has been given besides its blnk.json, and that
+// hold a key without being one of the stores.
+func (s Stores) heldFiles(p restart.Process, key secret.Key) (in []string) {
+	for _, path := range p.Mounts {
+		if path != p.Config && !s.are(path) && restart.Holds(string((&restart.Process{Config: path}).ReadConfig()), key) {
+			in = append(in, path)
+		}
+	}
+	return in
+}
+
+// are says whether a file is one of the stores.
+func (s Stores) are(path string) bool {
+	return slices.ContainsFunc(s.files, func(f string) bool { return textfile.Same(f, path) }) ||
+		slices.ContainsFunc(s.variables, func(v variable) bool { return textfile.Same(v.file, path) })
+}
+
+// unset are those of a process's carriers that no store sets, so that a restart
+// does not change them; each with the store that would.
+func (s Stores) unset(p restart.Process, key secret.Key) (in, stores []string) {
+	for _, name := range s.carriers(p, key) {
+		fixed := p.Fixed != nil && p.Fixed(name) != nil
+		file, as := "", ""
+		if _, ok := p.Env[name]; ok && !fixed {
+			file, as, _ = envFileOf(p, name, key)
+		}
+		set := file == "" && s.sets(p, name) || slices.ContainsFunc(s.variables, func(v variable) bool { return v.name == as && textfile.Same(v.file, file) })
+		if !set || fixed {
+			in, stores = append(in, name), append(stores, "")
+			if file != "" && unquoted(p.Env[name]) == key.Reveal() { // one that holds more would lose that
+				stores[len(in)-1] = dotenv.Scheme + ":" + file + "#" + as
+			}
+		}
+	}
+	return in, stores
+}
+
+// carried tells of what a process has the key in besides, and keeps; and of a
+// restart that is for nothing, as far as can be seen.
+func (s Stores) carried(p restart.Process, current secret.Key, found *Findings) {
+	in, stores := s.unset(p, current)
+	for _, file := range s.heldFiles(p, current) {
+		in, stores = append(in, file), append(stores, "")
+	}
+	if !p.Server && !p.Workers && !p.Scripted && len(in)+len(s.carriers(p, current)) == 0 {
+		found.remark(p.Name + " does not run Blnk, as far as can be seen, and is restarted all the same")
+	}
+	if p.Config != "" && !s.are(p.Config) && restart.Holds(string(p.ReadConfig()), current) { // a variable wins over it
+		found.remark(fmt.Sprintf("%s holds the key, too, and keeps the old one; --store %s rotates it", p.Config, hint.Quote(blnkjson.Scheme+":"+p.Config)))
+	}
+	for i, what := range in {
+		text := fmt.Sprintf("%s has the key in %s, which none of the stores sets: it goes on with the old one", p.Name, what)
+		if stores[i] != "" {
+			text += "; --store " + hint.Quote(stores[i]) + " rotates it"
+		}
+		found.caution(text)
 	}
 }
 
@@ -276,6 +364,8 @@ func (s Stores) check(p restart.Process, complete bool, current secret.Key) (dou
 		return s.withoutFile(p, complete)
 	case name == "":
 		return s.checkFile(p, complete)
+	case p.Fixed != nil && p.Fixed(name) != nil:
+		return "", p.Fixed(name)
 	case p.Next != nil && complete && !value.Equal(current) && !current.IsZero() && !slices.ContainsFunc(s.keys, value.Equal):
 		// The tool's own word for what it will start: decided by the value.
 		return "", s.shadow(p, name, value, "would be recreated with another key than the stores have")
@@ -324,8 +414,10 @@ func (s Stores) withoutFile(p restart.Process, complete bool) (doubt string, err
 }
 
 // After fails a restart that did not bring a process the key of the stores, or
-// did not start it anew. What cannot be seen is left to the servers' proof.
-func (s Stores) After(before, after View, key secret.Key) error {
+// did not start it anew. others are the rotation's other keys, which it should
+// have no more where a store sets them. What cannot be seen is left to the
+// servers' proof.
+func (s Stores) After(before, after View, key secret.Key, others []secret.Key) error {
 	for _, p := range after.Processes {
 		if !p.Restarts {
 			continue
@@ -334,6 +426,9 @@ func (s Stores) After(before, after View, key secret.Key) error {
 			if b.Name == p.Name && b.Start != "" && b.Start == p.Start {
 				return fmt.Errorf("%s was not started anew: it runs since before the restart", p.Name)
 			}
+		}
+		if what := s.stale(before, p, key, others); what != "" {
+			return fmt.Errorf("%s still has another key of the rotation in %s after its restart", p.Name, what)
 		}
 		has, from, known := s.keyOf(p)
 		if !known || has.Equal(key) {
@@ -347,6 +442,25 @@ func (s Stores) After(before, after View, key secret.Key) error {
 	return nil
 }
 
+// stale is what still holds another key in a process that was restarted, though a
+// store sets it.
+func (s Stores) stale(before View, p restart.Process, key secret.Key, others []secret.Key) string {
+	for _, other := range others {
+		if other.Equal(key) {
+			continue
+		}
+		for _, what := range s.carriers(p, other) {
+			if !slices.ContainsFunc(before.Processes, func(b restart.Process) bool {
+				kept, _ := s.unset(b, other)
+				return b.Name == p.Name && slices.Contains(kept, what)
+			}) {
+				return what
+			}
+		}
+	}
+	return ""
+}
+
 // Why says what makes the answers of servers other than the stores would, for the
 // processes behind their ports; nil where it is not seen. keys are those that the
 // stores hold, or held.
@@ -355,7 +469,7 @@ func (s Stores) Why(servers []*probe.Server, keys []secret.Key) error {
 	v.Listening(servers)
 	for _, p := range v.Processes {
 		name, value := s.deciding(p, p.Env)
-		if bare := strings.Trim(value.Reveal(), `"'`); bare != value.Reveal() && slices.ContainsFunc(keys, secret.New(bare).Equal) {
+		if bare := unquoted(value.Reveal()); bare != value.Reveal() && slices.ContainsFunc(keys, secret.New(bare).Equal) {
 			return hint.Add(fmt.Errorf("%s has the key with quotes around it in %s (docker run --env-file keeps them)", p.Name, name),
 				"take the quotes out of the env file, recreate the server, and run this again")
 		}
@@ -427,13 +541,15 @@ func envFileOf(p restart.Process, name string, value secret.Key) (file, as strin
 		for line := range strings.Lines(string(text)) {
 			variable, set, ok := strings.Cut(strings.TrimSpace(line), "=")
 			variable = strings.TrimSpace(strings.TrimPrefix(variable, "export "))
-			if ok && (variable == name || as != name && !value.IsZero() && value.Equal(secret.New(set))) {
+			if ok && (variable == name || as != name && !value.IsZero() && value.Equal(secret.New(unquoted(set)))) {
 				file, as = path, variable
 			}
 		}
 	}
 	return file, as, unread
 }
+
+func unquoted(value string) string { return strings.Trim(value, `"'`) }
 
 // mayRead says whether a blnk.json is the one that the process reads, or may be.
 func mayRead(p restart.Process, path string) bool {

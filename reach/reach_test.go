@@ -97,8 +97,8 @@ func TestBefore(t *testing.T) {
 		{"reads another, and more stores", more, process{Workers: true, Env: none, Config: other}, false, remark + "other/blnk.json, which is none"},
 		{"reads another, after a script", file, process{Workers: true, Env: none, Config: other, Scripted: true}, false, remark + "other/blnk.json, which is none"},
 		{"reads another, and a command may bring it", file, process{Server: true, Env: none, Config: other}, true, remark + "other/blnk.json, which is none"},
-		{"is no Blnk", file, process{Env: none, Config: other}, false, ""},
-		{"is under exec", file, process{Server: true, ExecStore: true, Env: none, Config: other}, false, ""},
+		{"is no Blnk", file, process{Env: none}, false, remark + "service it does not run Blnk, as far as can be seen, and is restarted all the same"},
+		{"is under exec", file, process{Server: true, ExecStore: true, Env: none, Config: bare}, false, ""},
 		{"reads what is not known", file, process{Server: true, Env: none}, false, ""},
 		{"of which nothing may be seen", file, process{Server: true}, false, ""},
 		{"sees nothing", file, process{Server: true, Env: none, Isolated: true}, false, refusal + "does not see " + here},
@@ -110,7 +110,7 @@ func TestBefore(t *testing.T) {
 		{"shadowed", file, process{Server: true, Env: set(aKey)}, false, refusal + name + " is set in the environment of service it"},
 		{"shadowed, and a command restarts it", file, process{Server: true, Env: set(aKey)}, true, refusal + name},
 		{"shadowed, by an env file", file, process{Server: true, Env: set(aKey), EnvFiles: []string{path("plain.env"), path("other.env")}}, false, refusal + name},
-		{"set by the env file of the stores", both, process{Server: true, Env: set(aKey), EnvFiles: []string{path(".env")}, Config: other}, false, ""},
+		{"set by the env file of the stores", both, process{Server: true, Env: set(aKey), EnvFiles: []string{path(".env")}, Config: other}, false, remark + other + " holds the key, too, and keeps the old one; --store 'blnkjson:" + other},
 		{"set by another env file", both, process{Server: true, Env: set(aKey), EnvFiles: []string{path("other.env")}}, false, refusal + name},
 		{"set by no env file", both, process{Server: true, Env: set(aKey), EnvFiles: []string{}}, false, refusal + "no env file that a restart reads sets it"},
 		{"set by what is not known", both, process{Server: true, Env: set(aKey)}, false, ""},
@@ -273,7 +273,7 @@ func TestAfter(t *testing.T) {
 	} {
 		c.p.Name, c.p.Restarts = "it", true
 		beside := process{Name: "beside", Start: "1", Workers: true, Env: set(aKey)}
-		err := c.stores.After(before, View{Complete: true, Processes: []process{beside, c.p}}, secret.New(newKey))
+		err := c.stores.After(before, View{Complete: true, Processes: []process{beside, c.p}}, secret.New(newKey), nil)
 		switch {
 		case (err == nil) != (c.want == ""), err != nil && !strings.Contains(err.Error(), c.want):
 			t.Errorf("%s: %v, want %q", c.what, err, c.want)

@@ -6,12 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // An Observer tells of the processes behind a driver as they are now: asked
@@ -27,8 +29,10 @@ type Process struct {
 	// other names of it.
 	Name    string
 	Aliases []string
-	// Restarts says that the driver restarts it; else it was merely seen.
-	Restarts bool
+	// Restarts says that the driver restarts it; else it was merely seen. Reference
+	// is that of a driver that does, "" where none is known.
+	Restarts  bool
+	Reference string
 	// Server and Workers are what its command line runs of Blnk; neither, where
 	// that does not tell.
 	Server, Workers bool
@@ -37,6 +41,12 @@ type Process struct {
 	Start string
 	// Env is what it was started with; nil where that cannot be read.
 	Env map[string]string
+	// Texts are other places where a key may stand that it was started with, by what
+	// people call them ("its command").
+	Texts map[string]string
+	// Fixed is the error of a variable of Env, or one of Texts, that no restart
+	// changes; nil where one may. The func is nil where that is not known.
+	Fixed func(what string) error
 	// Config is the blnk.json that it reads, by its path on this host; "" where
 	// that is not known.
 	Config string
@@ -90,16 +100,24 @@ func (p *Process) Look(pid int) {
 	seen, isBlnk := listener.Blnk(pid)
 	if !isBlnk {
 		seen, _ = listener.Look(pid)
-		if IsShell(filepath.Base(seen.Exe)) { // it may set variables before it starts Blnk
+		if IsShell(filepath.Base(seen.Exe)) && RoleOf(seen.Args...).Blnk() { // it may set variables before it starts Blnk
 			seen.Env = nil
 		}
 	}
-	p.PID, p.Env = pid, seen.Env
+	p.PID, p.Env, p.Texts = pid, seen.Env, map[string]string{"its command": strings.Join(seen.Args, " ")}
 	role := RoleOf(seen.Args...)
 	p.Server, p.Workers, p.ExecStore = role.Server, role.Workers, role.ExecStore
 	if isBlnk && seen.Dir != "" && seesFile(seen) {
 		p.Config = filepath.Join(seen.Dir, blnk.FileName)
 	}
+}
+
+// Holds says that a text is a key, or holds it in one of its shapes: that only of
+// a key that is long enough to be no usual word.
+func Holds(text string, key secret.Key) bool {
+	const long = 16
+	value := key.Reveal()
+	return value != "" && (text == value || len(value) >= long && slices.ContainsFunc(key.Encodings(), func(shape string) bool { return strings.Contains(text, shape) }))
 }
 
 // seesFile says that by the path of its blnk.json a process sees the file that

@@ -89,6 +89,9 @@ type Env struct {
 	// line of a hint.
 	Named, Stores string
 
+	// Keys takes the keys of the rotation as they become known: a driver masks them,
+	// and knows by them what carries them.
+	Keys func(keys ...secret.Key)
 	// Before checks what the engine cannot know, before the first effect: whether
 	// the restart can work, whether the stores reach the servers. It runs beside
 	// the questions to the servers, and its error counts before theirs: it knows

@@ -121,6 +121,9 @@ func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 		}
 		said = append(said, more...)
 	}
+	if r.env.Keys != nil {
+		r.env.Keys(p.Current, p.next)
+	}
 	proving, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var beside sync.WaitGroup

@@ -109,6 +109,21 @@ func (e *ExitError) Tail() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
+// Saying is an error with what a program printed behind it, which a report shows.
+func Saying(err error, output string) error {
+	if strings.TrimSpace(output) == "" {
+		return err
+	}
+	return &said{err, &ExitError{Result: Result{Output: output}}}
+}
+
+type said struct {
+	error
+	output *ExitError
+}
+
+func (s *said) Unwrap() []error { return []error{s.error, s.output} }
+
 // Run runs the command and waits for it, not for what it leaves behind. The
 // error is nil after exit status 0, and otherwise an *ExitError that holds the
 // Result too. When ctx ends, the process group is ended as on a time-out, and

@@ -12,6 +12,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/restart/docker"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 func containerOf(t *testing.T, text string) *docker.Container {
@@ -145,49 +146,43 @@ func TestScale(t *testing.T) {
 }
 
 // A key in a compose file itself.
-func TestLiteral(t *testing.T) {
+func TestFixed(t *testing.T) {
 	const key = "some$key-of-ours"
-	for line, literal := range map[string]bool{
-		"BLNK_SERVER_SECRET_KEY: some$$key-of-ours":     true,
-		`BLNK_SERVER_SECRET_KEY: "some$$key-of-ours"`:   true,
-		"- BLNK_SERVER_SECRET_KEY=some$$key-of-ours":    true,
-		"{BLNK_SERVER_SECRET_KEY: some$$key-of-ours}":   true,
-		"BLNK_SERVER_SECRET_KEY: ${MASTER}":             false,
-		"OTHER: some$$key-of-ours":                      false,
-		"BLNK_SERVER_SECRET_KEY: some$$key-of-ours-too": false,
+	for written, fixed := range map[string]bool{
+		`{"BLNK_SERVER_SECRET_KEY":"some$key-of-ours"}`:     true,
+		`["BLNK_SERVER_SECRET_KEY=some$key-of-ours"]`:       true,
+		`{"BLNK_SERVER_SECRET_KEY":"${MASTER}"}`:            false,
+		`{"OTHER":"some$key-of-ours"}`:                      false,
+		`{"BLNK_SERVER_SECRET_KEY":"some$key-of-ours-too"}`: false,
+		`{"BLNK_SERVER_SECRET_KEY":null}`:                   false,
+		``:                                                  false,
 	} {
-		file := filepath.Join(t.TempDir(), "docker-compose.yaml")
-		if err := os.WriteFile(file, []byte("services:\n      "+line+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		value := key
-		s := &service{name: "s", config: config{Environment: map[string]*string{"BLNK_SERVER_SECRET_KEY": &value}}}
-		err := (&project{files: []string{file}}).literal(s)
-		if (err != nil) != literal || err != nil && strings.Contains(err.Error(), key) {
-			t.Errorf("%s: %v", line, err)
+		s := &service{name: "s", next: map[string]string{"BLNK_SERVER_SECRET_KEY": key}, written: written}
+		err := (&driver{}).fixed(&project{files: []string{"a.yaml"}}, s, "BLNK_SERVER_SECRET_KEY")
+		if (err != nil) != fixed || err != nil && strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", written, err)
 		}
 	}
 }
 
-// What Compose is told so that the key of a container is no difference.
-func TestKeyOf(t *testing.T) {
-	const container = `{"Config":{"Env":["BLNK_SERVER_SECRET_KEY=old$1","A=b"]}}`
+// What Compose is told so that the keys of a container are no difference.
+func TestAsItRuns(t *testing.T) {
+	const container = `{"Config":{"Env":["BLNK_SERVER_SECRET_KEY=old$1","CLIENT=old$1","A=b"]}}`
+	d := &driver{Engine: docker.Engine{Options: restart.Options{Mask: func() []secret.Key { return []secret.Key{secret.New("old$1")} }}}}
 	for _, c := range []struct {
-		files, container, want string
-		ok                     bool
+		next            map[string]string
+		container, want string
+		ok              bool
 	}{
-		{`{"BLNK_SERVER_SECRET_KEY":"old$1"}`, container, "", true},
-		{`{"BLNK_SERVER_SECRET_KEY":"new"}`, container, `{"services":{"s":{"environment":{"BLNK_SERVER_SECRET_KEY":"old$$1"}}}}`, true},
-		{`{}`, container, "", false},
-		{`{"BLNK_SERVER_SECRET_KEY":"new"}`, `{}`, "", false},
-		{`{}`, `{}`, "", true},
+		{map[string]string{"BLNK_SERVER_SECRET_KEY": "old$1", "A": "other"}, container, "", true},
+		{map[string]string{"BLNK_SERVER_SECRET_KEY": "new", "CLIENT": "new"}, container, `{"services":{"s":{"environment":{"BLNK_SERVER_SECRET_KEY":"old$$1","CLIENT":"old$$1"}}}}`, true},
+		{nil, container, "", false},
+		{map[string]string{"BLNK_SERVER_SECRET_KEY": "new"}, `{}`, "", false},
+		{nil, `{}`, "", true},
 	} {
-		s := service{name: "s"}
-		if err := json.Unmarshal([]byte(c.files), &s.config.Environment); err != nil {
-			t.Fatal(err)
-		}
-		if file, ok := s.keyOf(containerOf(t, c.container)); ok != c.ok || file.Reveal() != c.want {
-			t.Errorf("%s: %q, %v; want %q, %v", c.files, file.Reveal(), ok, c.want, c.ok)
+		s := &service{name: "s", next: c.next, containers: []*docker.Container{containerOf(t, c.container)}}
+		if file, ok := d.asItRuns(s); ok != c.ok || file.Reveal() != c.want {
+			t.Errorf("%s: %q, %v; want %q, %v", c.next, file.Reveal(), ok, c.want, c.ok)
 		}
 	}
 }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/url"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -42,6 +43,7 @@ type service struct {
 	config     config
 	recreate   bool
 	next       map[string]string // the environment of a new container; it may hold keys
+	written    string            // what stands in the files, with variables as such; it may hold keys
 	envFiles   []string          // those that Compose names; nil where it names none for certain
 }
 
@@ -52,95 +54,71 @@ func (p *project) containers() (all []*docker.Container) {
 	return all
 }
 
-func (s *service) ids() (ids []string) {
-	for _, c := range s.containers {
-		ids = append(ids, c.ID)
-	}
-	return ids
-}
-
-// stopTimeout is the longest of its containers.
-func (s *service) stopTimeout() int {
+// stopTimeout is the longest of its containers; -1 is as long as it takes.
+func (s *service) stopTimeout() string {
 	longest := 0
 	for _, c := range s.containers {
-		t := c.StopTimeout()
-		if t < 0 {
-			return t
-		}
-		longest = max(longest, t)
-	}
-	return longest
-}
-
-// A row is what docker ps tells of a container of a project.
-type row struct{ id, project, dir, files string }
-
-// rows lists the containers of all projects, those that are stopped too.
-func (d *driver) rows(ctx context.Context) (all []row, err error) {
-	label := func(name string) string { return `{{"\t"}}{{.Label "` + name + `"}}` }
-	text, err := d.Ask(ctx, "docker", "ps", "-a", "--no-trunc", "--filter", "label="+docker.LabelProject, "--filter", "label="+labelOneoff+"=False",
-		"--format", "{{.ID}}"+label(docker.LabelProject)+label(labelDir)+label(labelFiles))
-	if err != nil {
-		if silent := d.Answers(ctx); silent != nil {
-			return nil, silent
-		}
-		return nil, fmt.Errorf("list containers: %w", err)
-	}
-	for line := range strings.Lines(text) {
-		if f := strings.Split(strings.TrimSuffix(line, "\n"), "\t"); len(f) == 4 {
-			all = append(all, row{f[0], f[1], f[2], f[3]})
+		if t := c.StopTimeout(); t < 0 || longest < 0 {
+			longest = -1
+		} else {
+			longest = max(longest, t)
 		}
 	}
-	return all, nil
+	return strconv.Itoa(longest)
 }
 
-// matches says whether the container belongs to the project that is meant.
-func (d *driver) matches(r row) bool {
-	if d.project != "" && r.project != d.project {
-		return false
-	}
-	if d.file != "" {
-		return slices.ContainsFunc(paths(r.files, r.dir), func(path string) bool { return textfile.Same(path, d.file) })
-	}
-	return d.project != "" || textfile.Same(r.dir, d.Options.Dir)
-}
+func label(c *docker.Container, name string) string { return c.Config.Labels[name] }
 
-// paths splits a label that holds paths.
-func paths(list, dir string) (all []string) {
-	for _, path := range strings.Split(list, ",") {
+// paths are those in a label.
+func paths(c *docker.Container, name string) (all []string) {
+	for path := range strings.SplitSeq(label(c, name), ",") {
 		if path != "" {
-			all = append(all, absolute(path, dir))
+			all = append(all, absolute(path, label(c, labelDir)))
 		}
 	}
 	return all
 }
 
+func absolute(file, dir string) string {
+	if filepath.IsAbs(file) {
+		return filepath.Clean(file)
+	}
+	return filepath.Join(dir, file)
+}
+
+// means says whether the container belongs to the project that is meant.
+func (d *driver) means(c *docker.Container) bool {
+	switch {
+	case d.project != "" && label(c, docker.LabelProject) != d.project:
+		return false
+	case d.file != "":
+		return slices.ContainsFunc(paths(c, labelFiles), func(path string) bool { return textfile.Same(path, d.file) })
+	}
+	return d.project != "" || textfile.Same(label(c, labelDir), d.Options.Dir)
+}
+
 // find looks for the project and its services.
 func (d *driver) find(ctx context.Context) (*project, error) {
-	rows, err := d.rows(ctx)
+	all, err := d.List(ctx, "-a", "--filter", "label="+docker.LabelProject, "--filter", "label="+labelOneoff+"=False")
 	if err != nil {
 		return nil, err
 	}
-	known, ids := map[string]string{}, map[string][]string{} // folder and containers of each project
-	var names []string
-	for _, r := range rows {
-		known[r.project] = r.dir
-		ids[r.project] = append(ids[r.project], r.id) // also those that were made from other files
-		if d.matches(r) && !slices.Contains(names, r.project) {
-			names = append(names, r.project)
-		}
+	known, of := map[string]string{}, map[string][]*docker.Container{} // folder and containers of each project
+	meant := map[string]bool{}
+	for _, c := range all {
+		name := label(c, docker.LabelProject)
+		known[name], of[name] = label(c, labelDir), append(of[name], c) // also those that were made from other files
+		meant[name] = meant[name] || d.means(c)
 	}
-	if len(names) == 0 {
+	maps.DeleteFunc(meant, func(_ string, is bool) bool { return !is })
+	names := slices.Sorted(maps.Keys(meant))
+	switch len(names) {
+	case 0:
 		return nil, d.noProject(known)
+	case 1:
+		return d.assemble(names[0], of[names[0]])
 	}
-	if slices.Sort(names); len(names) > 1 {
-		return nil, hint.Add(fmt.Errorf("several Compose projects are meant: %s", strings.Join(names, ", ")), "--restart %s", reference(names[0]))
-	}
-	all, err := d.Inspect(ctx, ids[names[0]]...)
-	if err != nil {
-		return nil, err
-	}
-	return d.assemble(names[0], all)
+	return nil, hint.Add(fmt.Errorf("several Compose projects are meant: %s", strings.Join(names, ", ")), "--restart %s", hint.Quote(reference(names[0])))
 }
 
 // noProject says that there is none, and which others there are.
@@ -159,42 +137,53 @@ func (d *driver) noProject(known map[string]string) error {
 		}
 	}
 	if len(others) == 0 {
-		return fmt.Errorf("no Compose project %s has containers", which)
+		return hint.Add(fmt.Errorf("no Compose project %s has containers", which), "start it: docker compose up -d")
 	}
 	if n := len(others) - most; n > 0 {
 		others = append(others[:most], fmt.Sprintf("and %d more", n))
 	}
-	return hint.Add(fmt.Errorf("no Compose project %s has containers; there are: %s", which, strings.Join(others, ", ")), "--restart %s", reference(name))
+	return hint.Add(fmt.Errorf("no Compose project %s has containers; there are: %s", which, strings.Join(others, ", ")), "--restart %s", hint.Quote(reference(name)))
 }
 
-// reference is that of a project, for a hint.
-func reference(project string) string {
-	return hint.Quote("compose:?project=" + url.QueryEscape(project))
+// reference is that of a project, or of services of it.
+func reference(project string, services ...string) string {
+	return (&driver{project: project, services: services}).String()
 }
 
-// assemble sorts the containers of a project into services.
+// assemble sorts the containers of a project into services, and takes what their
+// labels say of it. Where they were made from different files, Compose found no
+// reason to recreate the older ones when a file came or went: the newest one has
+// the files of today.
 func (d *driver) assemble(name string, all []*docker.Container) (*project, error) {
 	p := &project{name: name}
 	if d.found = d.wanted(all); len(d.found) == 0 {
-		return nil, hint.Add(fmt.Errorf("no service of project %s runs Blnk, as far as their commands tell", name), "%s", d.instead("SERVICE", "SERVICE"))
+		return nil, hint.Add(fmt.Errorf("no service of project %s runs Blnk, as far as their commands tell", name), "--restart %s", hint.Quote(reference(name, "SERVICE", "SERVICE")))
 	}
+	has, there := map[string]*service{}, map[string]bool{}
 	for _, wanted := range d.found {
-		p.services = append(p.services, &service{name: wanted})
+		has[wanted] = &service{name: wanted}
+		p.services = append(p.services, has[wanted])
 	}
 	for _, c := range all {
-		if i := slices.Index(d.found, c.Config.Labels[labelService]); i >= 0 {
-			p.services[i].containers = append(p.services[i].containers, c)
+		there[label(c, labelService)] = true
+		if s := has[label(c, labelService)]; s != nil {
+			s.containers = append(s.containers, c)
 		} else {
 			p.others = append(p.others, c)
 		}
 	}
 	for _, s := range p.services {
-		s.setUnfinishedAside()
-		if len(s.containers) == 0 {
-			return nil, fmt.Errorf("service %s of project %s has no container; these have: %s", s.name, name, strings.Join(servicesOf(all), ", "))
+		if s.setUnfinishedAside(); len(s.containers) == 0 {
+			return nil, hint.Add(fmt.Errorf("service %s of project %s has no container; these have: %s", s.name, name, strings.Join(slices.Sorted(maps.Keys(there)), ", ")),
+				"where its name is right, start it: docker compose -p %s up -d --no-deps %s", name, s.name)
 		}
 	}
-	return p, p.readLabels()
+	newest := slices.MaxFunc(p.containers(), func(a, b *docker.Container) int { return a.Created.Compare(b.Created) })
+	p.dir, p.files, p.envFiles = label(newest, labelDir), paths(newest, labelFiles), paths(newest, labelEnvFile)
+	if v := label(newest, labelVersion); strings.HasPrefix(strings.TrimPrefix(v, "v"), "1.") || p.dir == "" || len(p.files) == 0 {
+		return nil, hint.Add(fmt.Errorf("project %s was made by Compose %s: only Compose 2.20 and later can be restarted", p.name, v), "%s", compose1Help)
+	}
+	return p, nil
 }
 
 // setUnfinishedAside tells containers from what recreating them left: Compose
@@ -215,27 +204,15 @@ func (s *service) setUnfinishedAside() {
 	})
 }
 
-// servicesOf are the names of the services that the containers belong to.
-func servicesOf(all []*docker.Container) []string {
-	names := map[string]bool{}
-	for _, c := range all {
-		names[c.Config.Labels[labelService]] = true
-	}
-	return slices.Sorted(maps.Keys(names))
-}
-
 // wanted are the services to restart: those that were named, those that were
 // found before, or all that run Blnk, servers first.
 func (d *driver) wanted(all []*docker.Container) []string {
-	if len(d.services) > 0 {
-		return d.services
-	}
 	if len(d.found) > 0 {
 		return d.found
 	}
 	servers, workers := map[string]bool{}, map[string]bool{}
 	for _, c := range all {
-		switch name, r := c.Config.Labels[labelService], c.Role(); {
+		switch name, r := label(c, labelService), c.Role(); {
 		case r.Server:
 			servers[name] = true
 		case r.Workers:
@@ -244,32 +221,4 @@ func (d *driver) wanted(all []*docker.Container) []string {
 	}
 	maps.DeleteFunc(workers, func(name string, _ bool) bool { return servers[name] })
 	return append(slices.Sorted(maps.Keys(servers)), slices.Sorted(maps.Keys(workers))...)
-}
-
-// readLabels takes what the labels of the containers say of the project. Where
-// they were made from different files, Compose found no reason to recreate the
-// older ones when a file came or went: the newest one has the files of today.
-func (p *project) readLabels() error {
-	newest := slices.MaxFunc(p.containers(), func(a, b *docker.Container) int { return a.Created.Compare(b.Created) })
-	l := newest.Config.Labels
-	p.dir = l[labelDir]
-	p.files, p.envFiles = paths(l[labelFiles], p.dir), paths(l[labelEnvFile], p.dir)
-	if v := l[labelVersion]; strings.HasPrefix(strings.TrimPrefix(v, "v"), "1.") || p.dir == "" || len(p.files) == 0 {
-		return hint.Add(fmt.Errorf("project %s was made by Compose %s: only Compose 2.20 and later can be restarted", p.name, v), "%s", compose1Help)
-	}
-	return nil
-}
-
-// runsBlnk refuses services that were named where none of them runs Blnk and
-// others of the project do. One whose command does not tell may be Blnk all the
-// same where it is of the same image.
-func (p *project) runsBlnk(named []string) error {
-	others := slices.DeleteFunc(slices.Clone(p.others), func(c *docker.Container) bool { return !c.Role().Blnk() })
-	if len(others) == 0 || slices.ContainsFunc(p.containers(), func(c *docker.Container) bool {
-		return c.Role().Blnk() || slices.ContainsFunc(others, func(o *docker.Container) bool { return o.Image == c.Image && c.Role().Other })
-	}) {
-		return nil
-	}
-	return hint.Add(fmt.Errorf("nothing that was named (%s) runs Blnk, and these services do: %s", strings.Join(named, ", "), strings.Join(servicesOf(others), ", ")),
-		"--restart %s", reference(p.name))
 }

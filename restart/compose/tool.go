@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/restart/docker"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -21,10 +24,9 @@ import (
 // since 2023.
 const compose1Help = "install the plugin of Compose 2 (https://docs.docker.com/compose/install), have it recreate the project (docker compose up -d), and run this again"
 
-// A config is what Compose makes of a service in its files. Its environment may
-// hold keys, so it must not be printed.
+// A config is what Compose makes of a service in its files. It may hold keys, so
+// it must not be printed.
 type config struct {
-	Image       string
 	Environment map[string]*string // nil for a variable that is not set
 	Scale       *int
 	Deploy      struct{ Replicas *int }
@@ -37,17 +39,14 @@ func (d *driver) findProgram(ctx context.Context) error {
 	}
 	old := "there is no docker compose"
 	for _, args := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
-		if d.Command(0, args...).Check() != nil {
-			continue
-		}
-		text, err := d.Ask(ctx, append(args, "version", "--short")...)
+		text, _ := d.Ask(ctx, append(args, "version", "--short")...)
 		version := strings.TrimPrefix(strings.TrimSpace(text), "v")
 		var major, minor int
-		if _, odd := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil || odd != nil {
-			continue // docker without the plugin
+		if _, odd := fmt.Sscanf(version, "%d.%d", &major, &minor); odd != nil {
+			continue // there is none, or docker without the plugin
 		}
 		if major > 2 || major == 2 && minor >= 20 {
-			d.program, d.tellsEnvFiles = args, major > 2 || minor >= 25
+			d.program, d.keepsVariables = args, major > 2 || minor >= 25
 			return nil
 		}
 		old = "there is only " + strings.Join(args, " ") + " " + version
@@ -92,61 +91,67 @@ func (s *service) scale() []string {
 	return nil
 }
 
-// configure has Compose read the files, and says which services have to be
-// recreated, those with the key in their environment, now or then; and what
-// their environment will be.
-func (d *driver) configure(ctx context.Context, p *project) error {
-	if err := d.findProgram(ctx); err != nil {
-		return err
+// configured is the project, with what Compose makes of its files now, and with
+// what is to be recreated: a service that has a setting of the master key in its
+// environment, or a key of the rotation anywhere, now or then.
+func (d *driver) configured(ctx context.Context) (*project, error) {
+	p, err := d.find(ctx)
+	if err == nil {
+		err = d.findProgram(ctx)
 	}
-	args, recreates := []string{"config", "--format", "json"}, false
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"config", "--format", "json"}
 	for _, s := range p.services {
 		args = append(args, s.name)
 	}
-	text, err := d.read(ctx, p, args...)
+	now, err := d.read(ctx, p, args...)
 	if err != nil {
-		return fmt.Errorf("read the files of project %s: %w", p.name, err)
+		return nil, fmt.Errorf("read the files of project %s: %w", p.name, err)
 	}
-	var answer struct{ Services map[string]config }
-	// "$$" is how it writes one "$". The decoder's error may quote what it could
-	// not read.
-	if json.Unmarshal([]byte(strings.ReplaceAll(text, "$$", "$")), &answer) != nil {
-		return fmt.Errorf("read the files of project %s: the answer of Compose is not understood", p.name)
-	}
+	recreates := false
 	for _, s := range p.services {
-		var ok bool
-		if s.config, ok = answer.Services[s.name]; !ok {
-			return fmt.Errorf("service %s has a container, and stands no more in the files of project %s", s.name, p.name)
+		text, ok := now[s.name]
+		if !ok {
+			return nil, fmt.Errorf("service %s has a container, and stands no more in the files of project %s", s.name, p.name)
 		}
-		s.recreate = slices.ContainsFunc(s.containers, func(c *docker.Container) bool { return c.KeyVariable() != "" }) ||
-			!s.containers[0].Role().ExecStore && slices.ContainsFunc(docker.KeyVariables(), func(name string) bool { return s.config.Environment[name] != nil })
-		if !s.recreate {
-			continue
+		if json.Unmarshal(text, &s.config) != nil {
+			return nil, fmt.Errorf("read the files of project %s: the answer of Compose is not understood", p.name)
 		}
-		recreates, s.next = true, map[string]string{}
+		s.next = map[string]string{}
 		for name, value := range s.config.Environment {
 			if value != nil {
 				s.next[name] = *value
 			}
 		}
+		s.recreate = d.holds(string(text)) || slices.ContainsFunc(s.containers, func(c *docker.Container) bool {
+			return d.holds(c.All) || (set(c.Env()) || set(s.next)) && !c.Role().ExecStore
+		})
+		recreates = recreates || s.recreate
 	}
-	if recreates && d.tellsEnvFiles {
-		d.nameEnvFiles(ctx, p)
+	if recreates && d.keepsVariables {
+		d.readWritten(ctx, p)
 	}
-	return nil
+	return p, nil
 }
 
-// nameEnvFiles asks Compose for the env files of each service, and adds those
-// that it takes variables of the compose files from. The path that is a variable
-// it does not tell.
-func (d *driver) nameEnvFiles(ctx context.Context, p *project) {
-	text, err := d.read(ctx, p, "config", "--no-interpolate", "--format", "json")
-	var answer struct {
-		Services map[string]struct {
-			EnvFile []struct{ Path string } `json:"env_file"`
-		}
-	}
-	if err != nil || json.Unmarshal([]byte(text), &answer) != nil {
+// holds says whether a key of the rotation stands in a text.
+func (d *driver) holds(text string) bool {
+	return d.Options.Mask != nil && slices.ContainsFunc(d.Options.Mask(), func(key secret.Key) bool { return restart.Holds(text, key) })
+}
+
+// set says whether an environment has a setting of the master key.
+func set(env map[string]string) bool {
+	return slices.ContainsFunc(blnk.KeyVariables(), func(name string) bool { _, ok := env[name]; return ok })
+}
+
+// readWritten asks Compose what stands in its files, and which env files each
+// service has; with those that it takes variables of the files from. The path
+// that is a variable it does not tell.
+func (d *driver) readWritten(ctx context.Context, p *project) {
+	written, err := d.read(ctx, p, "config", "--no-interpolate", "--format", "json")
+	if err != nil {
 		return
 	}
 	shared := p.envFiles
@@ -154,19 +159,39 @@ func (d *driver) nameEnvFiles(ctx context.Context, p *project) {
 		shared = []string{absolute(".env", p.dir)}
 	}
 	for _, s := range p.services {
-		files := slices.Clone(shared)
-		for _, f := range answer.Services[s.name].EnvFile {
-			files = append(files, absolute(f.Path, p.dir))
+		var files struct {
+			EnvFile []struct{ Path string } `json:"env_file"`
 		}
-		if !slices.ContainsFunc(files, func(file string) bool { return strings.Contains(file, "$") }) {
-			s.envFiles = slices.DeleteFunc(files, func(file string) bool { _, err := os.Stat(file); return err != nil })
+		var text bytes.Buffer
+		if json.Compact(&text, written[s.name]) != nil || json.Unmarshal(written[s.name], &files) != nil {
+			continue
 		}
+		s.written, s.envFiles = text.String(), slices.Clone(shared)
+		for _, f := range files.EnvFile {
+			s.envFiles = append(s.envFiles, absolute(f.Path, p.dir))
+		}
+		if slices.ContainsFunc(s.envFiles, func(file string) bool { return strings.Contains(file, "$") }) {
+			s.envFiles = nil
+		}
+		s.envFiles = slices.DeleteFunc(s.envFiles, func(file string) bool { _, err := os.Stat(file); return err != nil })
 	}
 }
 
-// read returns what a Compose command prints, which may hold keys. Of what it
-// complains the last line is shown, without what it quotes.
-func (d *driver) read(ctx context.Context, p *project, args ...string) (string, error) {
+// fixed is the error of a variable, or of another text of the service, that stands
+// in a compose file itself.
+func (d *driver) fixed(p *project, s *service, what string) error {
+	text := func(v string) string { quoted, _ := json.Marshal(v); return string(quoted) }
+	value, ok := s.next[what]
+	if !ok && !d.holds(s.written) || ok && !strings.Contains(s.written, text(what)+":"+text(value)) && !strings.Contains(s.written, text(what+"="+value)) {
+		return nil
+	}
+	return hint.Add(fmt.Errorf("service %s: %s stands in %s itself, and no env file that a restart reads sets it", s.name, what, strings.Join(p.files, " or ")),
+		"let an env file set it, restart with that, and name it with --store 'dotenv:PATH'; or take it out, so that blnk.json counts")
+}
+
+// read returns the services that a Compose command prints, which may hold keys,
+// as JSON. Of what it complains the last line is shown, without what it quotes.
+func (d *driver) read(ctx context.Context, p *project, args ...string) (map[string]json.RawMessage, error) {
 	name := strings.Join(d.program, " ") + " " + args[0]
 	out, res, err := d.Command(docker.QueryTimeout, d.call(p, args...)...).Read(ctx)
 	exit, failed := errors.AsType[*run.ExitError](err)
@@ -176,11 +201,17 @@ func (d *driver) read(ctx context.Context, p *project, args ...string) (string, 
 		if line := unquoted(docker.LastLine(res.Output)); line != "" {
 			why += ": " + line
 		}
-		return "", hint.Add(fmt.Errorf("%s: %s", name, why), "run it by hand to see why: %s", d.byHand(p, "config", "--quiet"))
+		return nil, hint.Add(fmt.Errorf("%s: %s", name, why), "run it by hand to see why: %s", d.byHand(p, "config", "--quiet"))
 	case err != nil:
-		return "", fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return out.Reveal(), nil
+	var answer struct{ Services map[string]json.RawMessage }
+	// "$$" is how it writes one "$". The decoder's error may quote what it could
+	// not read.
+	if json.Unmarshal([]byte(strings.ReplaceAll(out.Reveal(), "$$", "$")), &answer) != nil {
+		return nil, fmt.Errorf("%s: its answer is not understood", name)
+	}
+	return answer.Services, nil
 }
 
 // unquoted is a line without what stands in quotes: Compose quotes lines of env
@@ -196,78 +227,45 @@ func unquoted(line string) string {
 	})
 }
 
-// literal refuses a service whose key stands in a compose file itself: a line has
-// the variable and the value that Compose makes of it. No store sets that.
-func (p *project) literal(s *service) error {
-	for _, file := range p.files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // Compose has just read it
-		}
-		for line := range strings.Lines(string(text)) {
-			for _, name := range docker.KeyVariables() {
-				value := s.config.Environment[name]
-				if value == nil || *value == "" || !strings.Contains(line, name) {
-					continue
-				}
-				words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\r\n\"'=,[]{}", r) })
-				if slices.Contains(words, strings.ReplaceAll(*value, "$", "$$")) {
-					return hint.Add(fmt.Errorf("service %s: %s stands in %s itself, and no env file that a restart reads sets it", s.name, name, file),
-						"let an env file set it, restart with that, and name it with --store 'dotenv:PATH'; or take it out, so that blnk.json counts")
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // onlyTheKey refuses where new containers of the service would differ from those
 // that run in anything but the key. Compose is asked, with a dry run: what it
 // would leave alone is what its files say. (Its "config --hash" does not tell: it
 // leaves out env files, and until 2.29.1 a container that was made with
 // "--no-deps" has another one.)
 func (d *driver) onlyTheKey(ctx context.Context, p *project, s *service) error {
-	asked := map[string]bool{}
-	for _, c := range s.containers {
-		file, ok := s.keyOf(c)
-		if !ok || asked[file.Reveal()] {
-			continue
-		}
-		asked[file.Reveal()] = true
-		if !d.leaves(ctx, p, s, file, "--no-deps") && !d.leaves(ctx, p, s, file) {
-			return hint.Add(fmt.Errorf("service %s: recreating it would change more than the key: its files, its image or the environment of Compose are not what they were", s.name),
-				"where that is meant, bring it in first: %s", d.byHand(p, "up", "-d", "--no-deps", s.name))
-		}
+	file, ok := d.asItRuns(s)
+	if !ok || d.leaves(ctx, p, s, file, "--no-deps") || d.leaves(ctx, p, s, file) {
+		return nil
 	}
-	return nil
+	return hint.Add(fmt.Errorf("service %s: recreating it would change more than the key: its files, its image or the environment of Compose are not what they were", s.name),
+		"where that is meant, bring it in first: %s", d.byHand(p, "up", "-d", "--no-deps", s.name))
 }
 
-// keyOf is a compose file that gives the service the key that one of its
-// containers has, where its files have another: with it Compose finds only what
-// else differs. The zero Key where they have the same. false where no file can
-// say it: a variable more or less.
-func (s *service) keyOf(c *docker.Container) (file secret.Key, ok bool) {
-	has, set, same := c.Env(), map[string]string{}, true
-	for _, name := range docker.KeyVariables() {
-		value, now := has[name]
-		other := s.config.Environment[name]
-		if now != (other != nil) {
+// asItRuns is a compose file that gives the service the keys that it runs with,
+// where its files have others: with it Compose finds only what else differs. The
+// zero Key where they have the same; false where no file can say it: a variable of
+// the master key more or less.
+func (d *driver) asItRuns(s *service) (file secret.Key, ok bool) {
+	has, differ := s.containers[0].Env(), map[string]string{}
+	for _, name := range blnk.KeyVariables() {
+		_, now := has[name]
+		if _, then := s.next[name]; now != then {
 			return secret.Key{}, false
 		}
-		if now {
-			same = same && value == *other
-			set[name] = strings.ReplaceAll(value, "$", "$$")
+	}
+	for name, then := range s.next {
+		if now, ok := has[name]; ok && now != then && (slices.Contains(blnk.KeyVariables(), name) || d.holds(now)) {
+			differ[name] = strings.ReplaceAll(now, "$", "$$")
 		}
 	}
-	if same {
+	if len(differ) == 0 {
 		return secret.Key{}, true
 	}
-	text, err := json.Marshal(map[string]any{"services": map[string]any{s.name: map[string]any{"environment": set}}})
+	text, err := json.Marshal(map[string]any{"services": map[string]any{s.name: map[string]any{"environment": differ}}})
 	return secret.New(string(text)), err == nil
 }
 
-// leaves has Compose say what an "up" of the service would do with the containers
-// that have the key of the file, and takes the word for it.
+// leaves has Compose say what an "up" of the service would do with its containers.
 func (d *driver) leaves(ctx context.Context, p *project, s *service, file secret.Key, flags ...string) bool {
 	args := slices.Concat([]string{"--dry-run", "up", "-d", "--no-build", "--pull", "never"}, flags, s.scale(), []string{s.name})
 	with := *p
@@ -285,8 +283,5 @@ func (d *driver) leaves(ctx context.Context, p *project, s *service, file secret
 			left[words[0]] = (still || !told) && slices.Contains([]string{"Running", "Created", "Starting", "Started"}, words[1])
 		}
 	}
-	return !slices.ContainsFunc(s.containers, func(c *docker.Container) bool {
-		key, _ := s.keyOf(c)
-		return key.Equal(file) && !left[c.Called()]
-	})
+	return !slices.ContainsFunc(s.containers, func(c *docker.Container) bool { return !left[c.Called()] })
 }

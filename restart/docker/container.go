@@ -1,20 +1,22 @@
 package docker
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
-	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/restart"
 )
 
@@ -26,8 +28,8 @@ const (
 	usualStop  = 10 // Docker's own, where nothing is said
 )
 
-// A Container is what "docker container inspect" says of one. Its environment
-// may hold keys, so it must not be printed.
+// A Container is what "docker container inspect" says of one. It may hold keys,
+// so it must not be printed.
 type Container struct {
 	ID, Name, Path, Image string
 	Created               time.Time
@@ -42,24 +44,27 @@ type Container struct {
 	}
 	HostConfig struct {
 		NetworkMode, PidMode string
-		Init                 *bool
 		PortBindings         map[string][]binding
 	}
 	Mounts []mount
 	Config struct {
 		Env         []string
-		Image       string
 		WorkingDir  string
-		StopSignal  string
 		StopTimeout *int
 		Labels      map[string]string
+		Healthcheck struct{ Test []string }
 	}
 	NetworkSettings struct{ Ports map[string][]binding }
+
+	All string `json:"-"` // as it was told
 }
 
 // A mount is something of the engine's host in a container; Source is "" for a
 // file system of its own, as a tmpfs.
 type mount struct{ Source, Destination string }
+
+// A binding is an address of this host behind which a container's port is.
+type binding struct{ HostIP, HostPort string }
 
 // seenHere says that the source can be found by this process. The engine may
 // name a path of another machine: where blnkctl runs in a container itself, or
@@ -69,19 +74,26 @@ func (m mount) seenHere() bool {
 	return err == nil
 }
 
-// A binding is an address of this host behind which a container's port is.
-type binding struct{ HostIP, HostPort string }
+// parse reads what the engine says of containers. An error of the decoder may
+// quote what it could not read, so there is none.
+func parse(text string) (all []*Container, ok bool) {
+	var each []json.RawMessage
+	ok = json.Unmarshal([]byte(text), &each) == nil
+	for _, one := range each {
+		c := &Container{All: string(one)}
+		ok = ok && json.Unmarshal(one, c) == nil
+		all = append(all, c)
+	}
+	return all, ok
+}
 
 // Called is its name, as a person calls it.
 func (c *Container) Called() string { return strings.TrimPrefix(c.Name, "/") }
 
 // Env is the environment that the container was made with.
-func (c *Container) Env() map[string]string { return Variables(c.Config.Env) }
-
-// Variables reads NAME=VALUE.
-func Variables(list []string) map[string]string {
-	vars := make(map[string]string, len(list))
-	for _, v := range list {
+func (c *Container) Env() map[string]string {
+	vars := map[string]string{}
+	for _, v := range c.Config.Env {
 		if name, value, ok := strings.Cut(v, "="); ok {
 			vars[name] = value
 		}
@@ -94,22 +106,28 @@ func (c *Container) Role() restart.Role {
 	return restart.RoleOf(append([]string{c.Path}, c.Args...)...)
 }
 
-func (c *Container) logs() string { return hint.Command("docker", "logs", "--tail", "50", c.Called()) }
+// process is its Blnk, or else its process 1, where this host's /proc has it by
+// the container's ID: in another PID namespace the number is somebody else's.
+func (c *Container) process() (p listener.Process, isBlnk, ok bool) {
+	group, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", c.State.Pid))
+	if err != nil || !strings.Contains(string(group), c.ID) {
+		return p, false, false
+	}
+	if p, isBlnk = listener.Blnk(c.State.Pid); isBlnk {
+		return p, true, true
+	}
+	p, ok = listener.Look(c.State.Pid)
+	return p, false, ok
+}
 
 // start changes with each start.
 func (c *Container) start() string { return c.ID + " " + c.State.StartedAt.String() }
 
-// Restarted refuses a container that runs as it did.
-func (c *Container) Restarted(before *Container) error {
-	if !c.State.StartedAt.After(before.State.StartedAt) {
-		return fmt.Errorf("container %s was not restarted: it runs since %s, as before", c.Called(), c.State.StartedAt)
-	}
-	return nil
-}
+func (c *Container) logs() string { return hint.Command("docker", "logs", "--tail", "50", c.Called()) }
 
-// Runs refuses a container that a restart would not bring back to what it is
+// runs refuses a container that a restart would not bring back to what it is
 // doing. Where it is stopped, the error is restart.ErrStopped.
-func (c *Container) Runs() error {
+func (c *Container) runs() error {
 	name := c.Called()
 	switch {
 	case c.State.Paused:
@@ -144,29 +162,22 @@ func (c *Container) up(running time.Duration) (up bool, fault string) {
 	}
 }
 
-// inProc says whether this host's /proc has the container's process 1 by its ID:
-// in another PID namespace the number is somebody else's.
-func (c *Container) inProc() bool {
-	group, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", c.State.Pid))
-	return err == nil && strings.Contains(string(group), c.ID)
-}
-
-// shellKeepsSignals says that process 1 of the container is a shell that waits
-// for Blnk. The kernel gives no process 1 a signal that it has no handler for,
-// and the shell passes none on: only SIGKILL ends it. Many a shell has its last
-// command take its place, and some (dash) do not.
-func (c *Container) shellKeepsSignals() bool {
-	if !restart.IsShell(path.Base(c.Path)) || c.HostConfig.PidMode == "host" {
+// deaf says that process 1 of the container does not hear SIGTERM: the kernel
+// gives it no signal that it neither handles nor waits for. So it is with many
+// a shell that waits for Blnk, and passes nothing on.
+func (c *Container) deaf() bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.State.Pid))
+	if _, _, here := c.process(); err != nil || !here || c.HostConfig.PidMode != "" {
 		return false
 	}
-	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", c.State.Pid)); err == nil && c.inProc() && !restart.IsShell(strings.TrimSpace(string(name))) {
-		return false
+	for line := range strings.Lines(string(status)) {
+		name, mask, _ := strings.Cut(line, ":")
+		signals, _ := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+		if (name == "SigCgt" || name == "SigBlk") && signals>>(syscall.SIGTERM-1)&1 == 1 {
+			return false
+		}
 	}
-	if c.HostConfig.Init != nil && *c.HostConfig.Init || strings.TrimPrefix(c.Config.StopSignal, "SIG") == "KILL" {
-		return false
-	}
-	hands := regexp.MustCompile(`\bexec\s+\S*\bblnk\b|\btrap\b`) // its place over to Blnk
-	return c.Role().Blnk() && !hands.MatchString(strings.Join(c.Args, " "))
+	return true
 }
 
 // StopTimeout is how many seconds the container may take to stop: enough for a
@@ -178,7 +189,7 @@ func (c *Container) StopTimeout() int {
 	}
 	r := c.Role()
 	switch {
-	case own < 0 || c.shellKeepsSignals(): // -1: as long as it takes
+	case own < 0 || c.deaf(): // -1: as long as it takes
 		return own
 	case r.Server && !r.Workers:
 		return max(own, serverStop)
@@ -187,45 +198,37 @@ func (c *Container) StopTimeout() int {
 	}
 }
 
-// KeyVariables are the names under which the master key can stand in an
-// environment.
-func KeyVariables() []string {
-	for _, s := range blnk.Settings() {
-		if s.Name == blnk.SecretKey {
-			return []string{s.Twin, s.Env}
-		}
-	}
-	return nil
-}
-
-// KeyVariable names the variable of the key that the container was made with; ""
-// where there is none, or where blnkctl is what runs in it and sets its own.
-func (c *Container) KeyVariable() string {
-	env := c.Env()
-	for _, name := range KeyVariables() {
-		if _, ok := env[name]; ok && !c.Role().ExecStore {
-			return name
-		}
-	}
-	return ""
-}
-
-// Process is what is known of the container, which people know by this name.
-// local: the engine is on this host, so that its paths and processes can be told.
-func (c *Container) Process(name string, local bool) restart.Process {
+// Process is what is known of the container, which people know by this name, and
+// which that reference restarts. local: the engine is on this host, so that its
+// paths and processes can be told.
+func (c *Container) Process(name, reference string, local bool) restart.Process {
 	r := c.Role()
-	p := restart.Process{Name: name, Server: r.Server, Workers: r.Workers, ExecStore: r.ExecStore, Start: c.start(), Env: c.Env()}
+	p := restart.Process{
+		Name: name, Aliases: []string{"container " + c.Called()}, Reference: reference, Server: r.Server, Workers: r.Workers,
+		ExecStore: r.ExecStore, Scripted: r.Other, Start: c.start(), Env: c.Env(),
+		Texts: map[string]string{
+			"its command":      strings.Join(append([]string{c.Path}, c.Args...), " "),
+			"its health check": strings.Join(c.Config.Healthcheck.Test, " "),
+		},
+	}
+	for label, value := range c.Config.Labels {
+		p.Texts["its label "+label] = value
+	}
+	if !local {
+		return p
+	}
 	dir := c.Config.WorkingDir
-	p.Scripted = r.Other
-	if seen, ok := listener.Blnk(c.State.Pid); ok && local && c.inProc() && seen.Env != nil {
-		p.PID, p.Env, p.Scripted = seen.PID, seen.Env, false // what a script has set is in it, too
+	if seen, isBlnk, ok := c.process(); isBlnk { // what a script has done is seen, too
+		r := restart.RoleOf(seen.Args...)
+		p.Server, p.Workers = p.Server || r.Server, p.Workers || r.Workers
+		if seen.Env != nil {
+			p.PID, p.Env, p.Scripted = seen.PID, seen.Env, false
+		}
 		if at, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", seen.PID)); err == nil {
 			dir = at
 		}
-	}
-	p.Remarks = c.remarks(name)
-	if !local {
-		return p
+	} else if ok {
+		p.Scripted = r.Blnk() && r.Other // no Blnk runs there now
 	}
 	if m, file := c.config(dir); !p.Scripted && m.seenHere() && straight(m.Source, file) {
 		p.Config = file
@@ -240,9 +243,9 @@ func (c *Container) Process(name string, local bool) restart.Process {
 	return p
 }
 
-// remarks is what the plan should say about a restart of the container.
-func (c *Container) remarks(name string) (said []string) {
-	if c.shellKeepsSignals() {
+// Remarks are what the plan should say about a restart of the container.
+func (c *Container) Remarks(name string) (said []string) {
+	if c.Role().Blnk() && c.deaf() {
 		said = append(said, fmt.Sprintf("%s: the shell before blnk is process 1 and does not hear SIGTERM, so its stop lasts "+
 			"until the grace period of %d s ends and it is killed: \"exec blnk …\" in its command mends that", name, c.StopTimeout()))
 	}
@@ -252,22 +255,19 @@ func (c *Container) remarks(name string) (said []string) {
 	return said
 }
 
-// config is the mount in which a Blnk that starts in dir finds its blnk.json, and
-// the file's path on the engine's host; no path where the file lies in the
-// container itself.
+// config is the nearest mount in which a Blnk that starts in dir finds its
+// blnk.json, and the file's path on the engine's host; no path where the file
+// lies in the container itself.
 func (c *Container) config(dir string) (nearest mount, file string) {
 	place := path.Join("/", dir, blnk.FileName)
+	least := len(place) + 1
 	for _, m := range c.Mounts {
-		at := path.Clean(m.Destination)
-		rest, below := strings.CutPrefix(place, strings.TrimSuffix(at, "/")+"/")
-		if at != place && !below || len(at) <= len(nearest.Destination) {
+		rest, err := filepath.Rel(m.Destination, place)
+		if err != nil || strings.HasPrefix(rest, "..") || len(rest) >= least {
 			continue
 		}
-		nearest, file = m, ""
-		if at == place {
-			file = m.Source
-		} else if m.Source != "" {
-			file = filepath.Join(m.Source, rest)
+		if nearest, file, least = m, m.Source, len(rest); file != "" && rest != "." {
+			file = filepath.Join(file, rest)
 		}
 	}
 	return nearest, file
@@ -285,36 +285,15 @@ func straight(top, file string) bool {
 	return err == nil && here == start+strings.TrimPrefix(file, top)
 }
 
-// port is the one that the server in the container listens on.
-func (c *Container) port() string {
+// servers are the addresses on this host at which a server in the container can
+// be asked.
+func (c *Container) servers() ([]string, error) {
 	_, source := c.config(c.Config.WorkingDir)
-	var file []byte // nil where there is none that this process can read
-	if info, err := os.Stat(source); err == nil && info.Mode().IsRegular() && info.Size() <= textfile.MaxSize {
-		file, _ = os.ReadFile(source)
-	}
-	e, err := blnk.Resolve(file, c.Env())
+	e, err := blnk.Resolve((&restart.Process{Config: source}).ReadConfig(), c.Env())
+	port := e.Port()
 	if err != nil {
-		return blnk.DefaultPort // it runs, so it was another file that it read
+		port = blnk.DefaultPort // it runs, so it was another file that it read
 	}
-	return e.Port()
-}
-
-// mayServe says that it may run a Blnk server where its command does not tell: a
-// script, with a key or a blnk.json, which publishes the port of a server.
-func (c *Container) mayServe() bool {
-	r := c.Role()
-	_, file := c.config(c.Config.WorkingDir)
-	urls, err := c.servers()
-	return r.Other && !r.Workers && c.HostConfig.NetworkMode != "host" && (c.KeyVariable() != "" || file != "") && err == nil && len(urls) > 0
-}
-
-// servers are the addresses on this host at which the server in the container
-// can be asked.
-func (c *Container) servers() (found []string, err error) {
-	if r := c.Role(); r.Workers && !r.Server {
-		return nil, nil
-	}
-	port := c.port()
 	if c.HostConfig.NetworkMode == "host" {
 		return []string{"http://127.0.0.1:" + port}, nil
 	}
@@ -325,6 +304,7 @@ func (c *Container) servers() (found []string, err error) {
 	if !c.State.Running { // it has none now, and those that it was made with when it runs again
 		published = c.HostConfig.PortBindings
 	}
+	var found []string
 	for _, b := range published[port+"/tcp"] {
 		if strings.Contains(b.HostPort, "-") {
 			continue // one of a range, not known before it runs
@@ -337,7 +317,22 @@ func (c *Container) servers() (found []string, err error) {
 	}
 	// One published on several addresses is one server: loopback will do.
 	if i := slices.IndexFunc(found, func(u string) bool { return strings.HasPrefix(u, "http://127.") }); i >= 0 {
-		return found[i : i+1], nil
+		found = found[i : i+1]
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("container %s publishes no port of its server", c.Called())
 	}
 	return found, nil
+}
+
+// fixed is the error of a variable that the container was made with.
+func (c *Container) fixed(name string) error {
+	if _, ok := c.Env()[name]; !ok {
+		return nil
+	}
+	help := "recreate it without that variable, and with the key in a mounted blnk.json"
+	if project := c.Config.Labels[LabelProject]; project != "" {
+		help = "--restart " + hint.Quote("compose:?project="+url.QueryEscape(project))
+	}
+	return hint.Add(fmt.Errorf("container %s was made with %s (docker run -e or --env-file, or its image), which a restart cannot change", c.Called(), name), "%s", help)
 }

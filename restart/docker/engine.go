@@ -2,7 +2,6 @@ package docker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -67,26 +66,10 @@ func LastLine(text string) string {
 	return last
 }
 
-// Within bounds ctx by the time that one restart may take.
-func (e Engine) Within(ctx context.Context) (context.Context, context.CancelFunc) {
-	if e.Options.Timeout <= 0 {
-		return ctx, func() {}
-	}
-	return context.WithTimeoutCause(ctx, e.Options.Timeout, fmt.Errorf("not done within %s", e.Options.Timeout))
-}
-
-// Installed says whether docker can be run.
-func (e Engine) Installed() error {
+// Answers says whether docker can be run, and the engine be reached.
+func (e Engine) Answers(ctx context.Context) error {
 	if err := e.Command(0, "docker").Check(); err != nil {
 		return hint.Add(fmt.Errorf("docker cannot be run: %w", err), "install it, or put it into PATH")
-	}
-	return nil
-}
-
-// Answers says whether the engine can be reached.
-func (e Engine) Answers(ctx context.Context) error {
-	if err := e.Installed(); err != nil {
-		return err
 	}
 	if _, err := e.Ask(ctx, "docker", "version", "--format", "{{.Server.Version}}"); err != nil {
 		return hint.Add(fmt.Errorf("the Docker engine cannot be reached: %w", err), "see whether it runs, and whether this user may reach it: docker info")
@@ -102,8 +85,8 @@ func (e Engine) Local(ctx context.Context) bool {
 	return err == nil && (host == "" || strings.HasPrefix(host, "unix://") || strings.HasPrefix(host, "fd://"))
 }
 
-// Inspect looks at containers, by name or ID, in that order.
-func (e Engine) Inspect(ctx context.Context, names ...string) ([]*Container, error) {
+// inspect looks at containers, by name or ID, in that order.
+func (e Engine) inspect(ctx context.Context, names ...string) ([]*Container, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -119,66 +102,78 @@ func (e Engine) Inspect(ctx context.Context, names ...string) ([]*Container, err
 		}
 		return nil, fmt.Errorf("look at containers: %w", err)
 	}
-	var found []*Container
-	// The decoder's error may quote what it could not read.
-	if json.Unmarshal([]byte(text), &found) != nil || len(found) != len(names) {
-		return nil, errors.New("look at containers: the answer of docker container inspect is not understood")
+	if all, ok := parse(text); ok && len(all) == len(names) {
+		return all, nil
 	}
-	return found, nil
+	return nil, errors.New("look at containers: the answer of docker container inspect is not understood")
+}
+
+// List looks at the containers that "docker ps" lists with these flags. Where one
+// goes while it is looked at, they are listed anew.
+func (e Engine) List(ctx context.Context, flags ...string) (all []*Container, err error) {
+	for range 5 {
+		text, silent := e.Ask(ctx, append([]string{"docker", "ps", "--no-trunc", "--quiet"}, flags...)...)
+		if silent != nil {
+			if err := e.Answers(ctx); err != nil {
+				return nil, err
+			}
+			return nil, fmt.Errorf("list containers: %w", silent)
+		}
+		if all, err = e.inspect(ctx, strings.Fields(text)...); err == nil {
+			break
+		}
+	}
+	return all, err
+}
+
+// Check says whether the containers run, and would come back. Where all that is
+// wrong is that one is stopped, the error is restart.ErrStopped.
+func Check(all []*Container) (stopped error) {
+	for _, c := range all {
+		if err := c.runs(); errors.Is(err, restart.ErrStopped) {
+			stopped = err
+		} else if err != nil {
+			return err
+		}
+	}
+	return stopped
 }
 
 // Addresses are URLs of the containers that run a server; none where none does.
 // One that cannot be asked from here is an error: whatever has its port on this
 // host is another server.
 func (e Engine) Addresses(ctx context.Context, all []*Container) (urls []string, err error) {
-	servers := slices.DeleteFunc(slices.Clone(all), func(c *Container) bool { return !c.Role().Server })
-	if len(servers) == 0 {
-		servers = slices.DeleteFunc(slices.Clone(all), func(c *Container) bool { return !c.mayServe() })
-	}
-	const help = "say where it can be asked: --server URL"
-	for _, c := range servers {
-		if !e.Local(ctx) {
-			return nil, hint.Add(fmt.Errorf("container %s runs on another host, as far as Docker tells: its address is not known", c.Called()), help)
+	local := e.Local(ctx)
+	for _, c := range all {
+		if !c.Process("", "", local).Server {
+			continue
 		}
-		found, err := c.servers()
-		if err == nil && len(found) == 0 {
-			err = fmt.Errorf("container %s publishes no port of its server", c.Called())
+		err := fmt.Errorf("container %s runs on another host, as far as Docker tells: its address is not known", c.Called())
+		var found []string
+		if local {
+			found, err = c.servers()
 		}
 		if err != nil {
-			return nil, hint.Add(err, help)
+			return nil, hint.Add(err, "say where it can be asked: --server URL")
 		}
 		urls = append(urls, found...)
 	}
 	return urls, nil
 }
 
-// Beside are running containers that are not restarted and have to do with it:
-// those that run Blnk, but for the ones that the caller knows, and those that
-// share the network of one that is restarted, which ends with it. One that ends
-// while it is looked at is left out.
-func (e Engine) Beside(ctx context.Context, restarted, known []*Container, local bool) (all []restart.Process) {
-	text, err := e.Ask(ctx, "docker", "ps", "--no-trunc", "--format", `{{.ID}}{{"\t"}}{{.Networks}}{{"\t"}}{{.Command}}`)
-	if err != nil {
-		return nil
-	}
-	for line := range strings.Lines(text) {
-		field := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
-		if len(field) != 3 {
+// Beside are the running containers that are neither restarted nor among the
+// others of the caller; and what a restart does to those that share a network
+// with one that is restarted, and lose it.
+func (e Engine) Beside(ctx context.Context, restarted, others []*Container, local bool) (all []restart.Process) {
+	running, _ := e.List(ctx) // a look less
+	for _, c := range running {
+		is := func(o *Container) bool { return o.ID == c.ID }
+		if slices.ContainsFunc(restarted, is) {
 			continue
 		}
-		is := func(c *Container) bool { return c.ID == field[0] }
-		blnk := restart.RoleOf(field[2]).Blnk() && !slices.ContainsFunc(known, is)
-		if slices.ContainsFunc(restarted, is) || !blnk && field[1] != "" { // one that shares a network has none of its own
-			continue
-		}
-		found, err := e.Inspect(ctx, field[0])
-		if err != nil {
-			continue
-		}
-		c, p := found[0], restart.Process{Name: "container " + found[0].Called()}
-		if blnk {
-			p = c.Process(p.Name, local)
-			p.Remarks = nil // of its restart
+		p := restart.Process{Name: "container " + c.Called()}
+		if !slices.ContainsFunc(others, is) {
+			p = c.Process(p.Name, "docker:"+c.Called(), local)
 		}
 		of := strings.TrimPrefix(c.HostConfig.NetworkMode, "container:")
 		for _, r := range restarted {
@@ -186,19 +181,21 @@ func (e Engine) Beside(ctx context.Context, restarted, known []*Container, local
 				p.Cautions = append(p.Cautions, fmt.Sprintf("container %s shares the network of container %s, and is cut off from then on: recreate it, or restart it, afterwards", c.Called(), r.Called()))
 			}
 		}
-		if blnk || len(p.Cautions) > 0 {
-			all = append(all, p)
-		}
+		all = append(all, p)
 	}
 	return all
 }
 
 // Steady waits until the containers have run for a while without ending, and are
 // healthy where they have a health check.
-func (e Engine) Steady(ctx context.Context, ids []string) error {
+func (e Engine) Steady(ctx context.Context, containers []*Container) error {
+	var ids []string
+	for _, c := range containers {
+		ids = append(ids, c.ID)
+	}
 	since := map[string]time.Time{} // when a start was seen first
 	for {
-		all, err := e.Inspect(ctx, ids...)
+		all, err := e.inspect(ctx, ids...)
 		if err != nil {
 			return err
 		}
@@ -226,22 +223,12 @@ func (e Engine) Steady(ctx context.Context, ids []string) error {
 	}
 }
 
-// ended is the error of a container that did not come up, with what it said last
-// as the output of a failed command.
+// ended is the error of a container that did not come up, with what it said last.
 func (e Engine) ended(ctx context.Context, c *Container, fault string) error {
 	err := hint.Add(fmt.Errorf("container %s %s", c.Called(), fault), "its log says why: %s; mend that, and run this again", c.logs())
 	res, failed := e.Command(QueryTimeout, "docker", "logs", "--tail", "10", c.ID).Run(ctx)
 	if failed != nil || res.Output == "" {
 		return err // its last words are lost, the failure is not
 	}
-	res.Output = "the last lines of container " + c.Called() + " in its log:\n" + res.Output
-	return &withLog{err, &run.ExitError{Name: "docker", Result: res}}
+	return run.Saying(err, "the last lines of container "+c.Called()+" in its log:\n"+res.Output)
 }
-
-// A withLog is an error with the output of a command behind it.
-type withLog struct {
-	error
-	log *run.ExitError
-}
-
-func (e *withLog) Unwrap() []error { return []error{e.error, e.log} }
