@@ -64,7 +64,9 @@ var (
 )
 
 // Restart runs the command.
-func (d *driver) Restart(ctx context.Context) error { return d.run(ctx, d.opt.Timeout, d.args, d.opt.Show) }
+func (d *driver) Restart(ctx context.Context) error {
+	return d.run(ctx, d.opt.Timeout, d.args, d.opt.Show)
+}
 
 // checkTimeout is far more than a shell needs to read a command.
 const checkTimeout = 10 * time.Second

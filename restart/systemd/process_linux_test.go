@@ -75,8 +75,8 @@ func TestProcess(t *testing.T) {
 		}
 	}
 	before := state(t, blnk, server)
-	after := before
-	after.Started++
+	after := state(t, blnk, server)
+	after[started] = []string{"8"}
 	if before.process().Start != state(t, blnk, server).process().Start || before.process().Start == after.process().Start {
 		t.Error("what Start says does not change with each start, and with nothing else")
 	}

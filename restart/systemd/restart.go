@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
 )
 
@@ -28,126 +31,86 @@ const (
 	tries = 3
 )
 
-// A unitError is a unit that did not come back from a restart.
-type unitError struct {
-	unit string
-	// startLimit says that systemd refuses to start it again just now, because
-	// it was started too often (StartLimitBurst=).
-	startLimit bool
-	reason     string
-	hint       string
-}
-
-func (e *unitError) Error() string { return e.unit + " " + e.reason }
-
-func (e *unitError) Hint() string { return e.hint }
-
 // Restart restarts all units at once, and waits until each runs anew.
 func (d *driver) Restart(ctx context.Context) error {
-	if d.opt.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d.opt.Timeout, fmt.Errorf("not done within %v", d.opt.Timeout))
-		defer cancel()
-	}
-	before, err := d.show(ctx)
+	before, err := d.show(ctx, d.units)
 	if err != nil {
 		return err
 	}
-	d.forgive(ctx, before)
+	// On the way back a unit may not have come up with the new key: too often,
+	// perhaps, for systemd to start it once more with the old one. Where the start
+	// limit may not be lifted, the restart says what comes of that.
+	for _, st := range before {
+		if st.active() != "active" || st.number("NRestarts") > 0 {
+			_, _ = d.command(d.systemctl("reset-failed", st.id())).Run(ctx)
+		}
+	}
 	res, failed := d.command(d.systemctl("restart", d.units...)).Run(ctx)
 	if ctx.Err() != nil {
 		return failed
 	}
-	var faults []*unitError
-	if failed != nil {
-		faults = d.down(ctx)
-	} else if faults, err = d.settle(ctx, before); err != nil {
+	faults, err := d.settle(ctx, before, failed != nil)
+	if err != nil {
 		return err
 	}
 	if len(faults) == 0 {
 		return failed
 	}
-	return d.explained(ctx, res, faults)
-}
-
-// forgive lifts the start limit from units that do not run well. Restart is
-// called with such a unit on the way back, after it did not come up with the
-// new key: too often, perhaps, for systemd to start it once more with the old
-// one.
-func (d *driver) forgive(ctx context.Context, before []unitState) {
-	var unwell []string
-	for i, st := range before {
-		if st.ActiveState != "active" || st.NRestarts > 0 {
-			unwell = append(unwell, d.units[i])
+	output := strings.TrimRight(res.Output, "\n")
+	var errs []error
+	for _, unit := range slices.Sorted(maps.Keys(faults)) {
+		if lines := d.journal(ctx, unit); lines != "" {
+			output += "\nthe last lines of " + unit + " in the journal:\n" + lines
 		}
+		errs = append(errs, hint.Add(errors.New(unit+" "+faults[unit]), "mend what its log says; where it will not start even then: %s", d.byHand("reset-failed", unit)))
 	}
-	if len(unwell) > 0 {
-		// Where it may not be lifted, the restart says what comes of that.
-		_, _ = d.command(d.systemctl("reset-failed", unwell...)).Run(ctx)
-	}
+	return run.Saying(errors.Join(errs...), strings.TrimLeft(output, "\n"))
 }
 
-// down finds the units that do not run, after systemctl failed. That one runs
-// proves nothing then: it may not have been restarted.
-func (d *driver) down(ctx context.Context) (faults []*unitError) {
-	states, err := d.show(ctx)
-	if err != nil {
-		return nil // systemctl's own failure says more
-	}
-	for _, st := range states {
-		if st.ActiveState == "failed" || st.ActiveState == "inactive" || st.SubState == "auto-restart" {
-			faults = append(faults, st.gone())
-		}
-	}
-	return faults
-}
-
-// gone is the fault of a unit that does not run.
-func (st unitState) gone() *unitError {
-	text := "did not come back: it is " + st.now()
-	if st.ActiveState == "inactive" && !st.checked() {
-		text += ": it ended by itself, or a condition of the unit kept it from starting"
-	}
-	return st.fault(text)
-}
-
-func (st unitState) fault(reason string) *unitError {
-	return &unitError{unit: st.Id, startLimit: st.Result == "start-limit-hit", reason: reason}
-}
-
-// settle looks at the units until each has settled or failed.
-func (d *driver) settle(ctx context.Context, before []unitState) ([]*unitError, error) {
-	watches := make([]*watch, len(before))
+// settle looks at the units until each has settled or failed, and returns what is
+// wrong by unit. Where systemctl failed it looks once, for those that are down:
+// that one runs proves nothing then, and its own failure says more.
+func (d *driver) settle(ctx context.Context, before []unitState, failed bool) (faults map[string]string, err error) {
+	watches := make([]watch, len(before))
 	for i, st := range before {
-		watches[i] = &watch{before: st}
+		watches[i].before = st
 	}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
 	for {
-		states, err := d.show(ctx)
+		states, err := d.show(ctx, d.units)
 		if err != nil {
 			return nil, err
 		}
 		waiting := ""
-		var faults []*unitError
+		faults = map[string]string{}
 		for i, st := range states {
 			up, fault := watches[i].look(st, time.Now())
-			switch {
-			case fault != nil:
-				faults = append(faults, fault)
-			case !up:
-				waiting = st.Id + " is " + st.now()
+			if failed && fault == "" && st.value("SubState") == "auto-restart" {
+				fault = st.gone()
+			}
+			if fault != "" {
+				faults[st.id()] = fault
+			} else if !up {
+				waiting = st.id() + " is " + st.now()
 			}
 		}
-		if waiting == "" || len(faults) > 0 {
+		if waiting == "" || len(faults) > 0 || failed {
 			return faults, nil
 		}
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%s: %w", waiting, context.Cause(ctx))
-		case <-ticker.C:
+		case <-time.After(tick):
 		}
 	}
+}
+
+// gone is the fault of a unit that does not run.
+func (st unitState) gone() string {
+	text := "did not come back: it is " + st.now()
+	if st.active() == "inactive" && !st.checked() {
+		text += ": it ended by itself, or a condition of the unit kept it from starting"
+	}
+	return text
 }
 
 // A watch follows one unit after a restart.
@@ -156,8 +119,7 @@ type watch struct {
 
 	base  int       // NRestarts when it was first looked at, or before
 	begun time.Time // of the watch
-	pid   int       // the main process that runs now
-	start int64     // and when it was started
+	runs  string    // the main process that runs now, and when it was started
 	since time.Time // and since when it is watched
 	same  int       // looks that told of it
 	looks int       // that told of the one from before
@@ -165,61 +127,34 @@ type watch struct {
 
 // look says whether the unit runs anew, and has for long enough; or what is
 // wrong with it. Neither: it must be looked at again.
-func (w *watch) look(st unitState, now time.Time) (up bool, fault *unitError) {
+func (w *watch) look(st unitState, now time.Time) (up bool, fault string) {
+	restarts := st.number("NRestarts")
 	if w.begun.IsZero() {
-		w.begun, w.base = now, min(w.before.NRestarts, st.NRestarts)
+		w.begun, w.base = now, min(w.before.number("NRestarts"), restarts)
 	}
-	if restarts := st.NRestarts - w.base; restarts >= tries {
-		return false, st.fault(fmt.Sprintf("does not stay up: systemd started it again %d times, and it is %s", restarts, st.now()))
+	if restarts -= w.base; restarts >= tries {
+		return false, fmt.Sprintf("does not stay up: systemd started it again %d times, and it is %s", restarts, st.now())
 	}
-	switch st.ActiveState {
+	switch st.active() {
 	case "active", "reloading", "refreshing":
 	case "failed", "inactive":
 		return false, st.gone()
 	default: // activating, deactivating
-		w.pid = 0
-		return false, nil
+		w.runs = ""
+		return false, ""
 	}
-	switch {
-	case st.Started <= w.before.Started || st.MainPID == 0:
+	switch runs := st.value("MainPID") + " " + st.value(started); {
+	case st.number(started) <= w.before.number(started) || st.number("MainPID") == 0:
 		if w.looks++; w.looks > fewLooks && now.Sub(w.begun) > unmoved {
-			return false, st.fault("was not restarted, although systemctl ended with exit status 0: its main process is still that from before")
+			return false, "was not restarted, although systemctl ended with exit status 0: its main process is still that from before"
 		}
-		return false, nil
-	case st.MainPID != w.pid || st.Started != w.start:
-		w.pid, w.start, w.since, w.same = st.MainPID, st.Started, now, 1
-		return false, nil
+		return false, ""
+	case runs != w.runs:
+		w.runs, w.since, w.same = runs, now, 1
+		return false, ""
 	}
 	w.same++
-	return w.same >= sameLooks && now.Sub(w.since) >= settled, nil
-}
-
-// explained makes the error of units that did not come back, with what systemd
-// has to say about them.
-func (d *driver) explained(ctx context.Context, res run.Result, faults []*unitError) error {
-	output := []string{strings.TrimRight(res.Output, "\n")}
-	var limited, errs []error
-	for _, fault := range faults {
-		lines := d.journal(ctx, fault.unit)
-		// A unit that crashed until systemd gave up keeps the result of its last
-		// crash: only the journal tells.
-		if strings.Contains(lines, "Start request repeated too quickly") {
-			fault.startLimit = true
-		}
-		if lines != "" {
-			output = append(output, "the last lines of "+fault.unit+" in the journal:\n"+lines)
-		}
-		fault.hint = "the log of " + fault.unit + " says why; then run this again"
-		if fault.startLimit {
-			fault.hint = "mend what its log says; where it will not start even then: " + d.byHand("reset-failed", fault.unit)
-			limited = append(limited, fault)
-		} else {
-			errs = append(errs, fault)
-		}
-	}
-	errs = append(limited, errs...) // what errors.As finds is what can be lifted
-	res.Output = strings.TrimLeft(strings.Join(output, "\n"), "\n")
-	return &outcome{error: errors.Join(errs...), exit: &run.ExitError{Name: "systemctl", Result: res}}
+	return w.same >= sameLooks && now.Sub(w.since) >= settled, ""
 }
 
 // journal returns the last lines that a unit, and systemd about it, wrote to
@@ -237,12 +172,3 @@ func (d *driver) journal(ctx context.Context, unit string) string {
 	}
 	return strings.TrimRight(res.Output, "\n")
 }
-
-// An outcome is an error with the end of a command behind it, whose output
-// says more.
-type outcome struct {
-	error
-	exit *run.ExitError
-}
-
-func (o *outcome) Unwrap() []error { return []error{o.error, o.exit} }

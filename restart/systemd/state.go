@@ -5,42 +5,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/blnkctl/blnkctl/restart"
 )
 
 // showTimeout is far more than systemd needs to tell properties.
 const showTimeout = 30 * time.Second
+
+// A unitState is what `systemctl show` says of a unit: every property that is
+// not empty, by its name on D-Bus (org.freedesktop.systemd1(5)). What an older
+// systemd does not know is not there. It may hold keys.
+type unitState map[string][]string
 
 // properties are those that are asked for.
 const properties = "Id,LoadState,LoadError,ActiveState,SubState,Result,MainPID,NRestarts," +
 	"ExecMainStartTimestampMonotonic,ExecMainCode,ExecMainStatus,ConditionResult,ConditionTimestampMonotonic," +
 	"RefuseManualStart,RefuseManualStop,NeedDaemonReload,TimeoutStopUSec,ExecStart,ExecStartPre,EnvironmentFiles"
 
-// A unitState is what `systemctl show` says of a unit. The names are those of
-// systemd's D-Bus properties (org.freedesktop.systemd1(5)).
-type unitState struct {
-	Id          string // of an alias, the unit's own name
-	ActiveState string // active, inactive, failed, activating, deactivating, …
-	SubState    string // running, dead, auto-restart, …
-	Result      string // success, exit-code, signal, start-limit-hit, …
-	MainPID     int    // 0: none
-	NRestarts   int    // by Restart=, since the last start that was asked for
-	// Started is when the main process was started last: microseconds of the
-	// machine's clock since boot, 0 for never. It goes back to 0 when an
-	// inactive unit is forgotten.
-	Started    int64
-	ExitCode   int // how the main process ended: CLD_EXITED (1), CLD_KILLED (2), …
-	ExitStatus int // its exit status, or the signal
-
-	all map[string][]string // every property that is not empty
-}
-
-// show asks how the driver's units are doing, in their order.
-func (d *driver) show(ctx context.Context) ([]unitState, error) { return d.showUnits(ctx, d.units) }
-
-func (d *driver) showUnits(ctx context.Context, units []string) ([]unitState, error) {
+// show asks how units are doing, in their order.
+func (d *driver) show(ctx context.Context, units []string) (states []unitState, err error) {
 	if len(units) == 0 {
 		return nil, nil
 	}
@@ -48,15 +36,15 @@ func (d *driver) showUnits(ctx context.Context, units []string) ([]unitState, er
 	if err != nil {
 		return nil, err
 	}
-	blocks := strings.Split(strings.Trim(text, "\n"), "\n\n")
-	if len(blocks) != len(units) {
-		return nil, fmt.Errorf("systemctl show told of %d units, not of %d", len(blocks), len(units))
-	}
-	states := make([]unitState, len(blocks))
-	for i, block := range blocks {
-		if states[i], err = parseState(block); err != nil {
-			return nil, fmt.Errorf("%s: %w", units[i], err)
+	for block := range strings.SplitSeq(strings.Trim(text, "\n"), "\n\n") {
+		st, err := parseState(block)
+		if err != nil {
+			return nil, err
 		}
+		states = append(states, st)
+	}
+	if len(states) != len(units) {
+		return nil, fmt.Errorf("systemctl show told of %d units, not of %d", len(states), len(units))
 	}
 	return states, nil
 }
@@ -70,73 +58,96 @@ func (d *driver) ask(ctx context.Context, verb string, args ...string) (string, 
 	return text.Reveal(), err
 }
 
-// parseState reads one block of `systemctl show`: NAME=VALUE, a line each. What
-// an older systemd does not know is left out there.
+// parseState reads one block of `systemctl show`: NAME=VALUE, a line each.
 func parseState(block string) (unitState, error) {
-	st := unitState{all: map[string][]string{}}
+	st := unitState{}
 	for line := range strings.SplitSeq(block, "\n") {
 		if name, value, _ := strings.Cut(line, "="); value != "" {
-			st.all[name] = append(st.all[name], value)
+			st[name] = append(st[name], value)
 		}
 	}
-	st.Id, st.ActiveState = st.value("Id"), st.value("ActiveState")
-	st.SubState, st.Result = st.value("SubState"), st.value("Result")
-	if st.Id == "" || st.value("LoadState") == "" || st.ActiveState == "" {
-		return st, errors.New("systemctl show did not tell its state")
+	if st.id() == "" || st.value("LoadState") == "" || st.active() == "" {
+		return nil, errors.New("systemctl show did not tell the state of a unit")
 	}
-	var pid, restarts, code, status int64
-	for name, to := range map[string]*int64{
-		"MainPID": &pid, "NRestarts": &restarts, "ExecMainStartTimestampMonotonic": &st.Started,
-		"ExecMainCode": &code, "ExecMainStatus": &status,
-	} {
-		var err error
-		if *to, err = strconv.ParseInt(cmp.Or(st.value(name), "0"), 10, 64); err != nil {
-			return st, fmt.Errorf("systemctl show: %s is no number", name)
+	for _, name := range []string{"MainPID", "NRestarts", started, "ExecMainCode"} {
+		if _, err := strconv.ParseInt(cmp.Or(st.value(name), "0"), 10, 64); err != nil {
+			return nil, fmt.Errorf("%s: systemctl show: %s is no number", st.id(), name)
 		}
 	}
-	st.MainPID, st.NRestarts, st.ExitCode, st.ExitStatus = int(pid), int(restarts), int(code), int(status)
 	return st, nil
 }
 
+// started is when the main process was started last: microseconds of the
+// machine's clock since boot, 0 for never. It goes back to 0 when an inactive unit
+// is forgotten.
+const started = "ExecMainStartTimestampMonotonic"
+
 // value is what stands behind a property the first time; "" for none.
-func (st unitState) value(name string) string { return append(st.all[name], "")[0] }
+func (st unitState) value(name string) string { return append(st[name], "")[0] }
+
+func (st unitState) number(name string) int {
+	n, _ := strconv.Atoi(st.value(name)) // parseState has looked
+	return n
+}
+
+func (st unitState) id() string     { return st.value("Id") } // of an alias, the unit's own name
+func (st unitState) active() string { return st.value("ActiveState") }
 
 // checked says whether systemd looked at the Condition… of the unit; if not, it
 // was never started, or it ended well and was forgotten.
-func (st unitState) checked() bool {
-	return cmp.Or(st.value("ConditionTimestampMonotonic"), "0") != "0"
-}
-
-// restartable says why systemd would not restart the unit.
-func (st unitState) restartable() error {
-	switch load := st.value("LoadState"); {
-	case load == "masked":
-		return fmt.Errorf("%s is masked", st.Id)
-	case load != "loaded":
-		return fmt.Errorf("%s could not be loaded (%s): %s", st.Id, load, st.value("LoadError"))
-	case st.value("RefuseManualStart") == "yes" || st.value("RefuseManualStop") == "yes":
-		return fmt.Errorf("%s may not be started and stopped by hand (RefuseManualStart=, RefuseManualStop=)", st.Id)
-	}
-	return nil
-}
+func (st unitState) checked() bool { return st.number("ConditionTimestampMonotonic") != 0 }
 
 // now says in words how the unit is doing.
 func (st unitState) now() string {
-	what := st.ActiveState
-	if st.SubState != "" && st.SubState != st.ActiveState {
-		what += " (" + st.SubState + ")"
+	what, result := st.active(), st.value("Result")
+	if sub := st.value("SubState"); sub != "" && sub != what {
+		what += " (" + sub + ")"
 	}
 	switch {
-	case st.value("ConditionResult") == "no" && st.checked() && st.ActiveState == "inactive":
+	case st.value("ConditionResult") == "no" && st.checked() && st.active() == "inactive":
 		// Which is no failure to systemctl.
 		return what + ": a condition of the unit is not met"
-	case st.Result == "" || st.Result == "success":
+	case result == "" || result == "success":
 		return what
-	case st.Result == "exit-code" && st.ExitCode == 1:
-		return fmt.Sprintf("%s: exit status %d", what, st.ExitStatus)
-	case st.Result == "signal":
-		return fmt.Sprintf("%s: ended by signal %d", what, st.ExitStatus)
-	default:
-		return what + ": " + st.Result
+	case result == "exit-code" && st.number("ExecMainCode") == 1: // CLD_EXITED
+		return what + ": exit status " + st.value("ExecMainStatus")
+	case result == "signal":
+		return what + ": ended by signal " + st.value("ExecMainStatus")
 	}
+	return what + ": " + result
+}
+
+// process asks /proc what runs as the unit.
+func (st unitState) process() restart.Process {
+	p := restart.Process{Name: st.id()}
+	if pid := st.number("MainPID"); pid > 0 {
+		p.Start = fmt.Sprint(pid, " ", st.value(started))
+		p.Look(pid)
+	}
+	role := restart.RoleOf(st["ExecStart"]...)
+	p.Server, p.Workers, p.ExecStore = p.Server || role.Server, p.Workers || role.Workers, p.ExecStore || role.ExecStore
+	for _, command := range st["ExecStart"] { // "{ path=/usr/bin/blnk ; argv[]=…"
+		path, _, _ := strings.Cut(strings.TrimPrefix(command, "{ path="), " ")
+		p.Scripted = p.Scripted || filepath.Base(path) != "blnk"
+	}
+	p.Scripted = p.Scripted || slices.ContainsFunc(st["ExecStartPre"], func(command string) bool { return !restart.RoleOf(command).Migrates })
+	return p
+}
+
+// envFiles are the files of EnvironmentFile=, as `systemctl show` names them:
+// "PATH (ignore_errors=no)", where PATH may be a pattern. One that is not there,
+// and must be, keeps systemd from starting the unit again: better known before
+// it is stopped.
+func (st unitState) envFiles() (files []string, err error) {
+	files = []string{} // none, which is known
+	for _, place := range st["EnvironmentFiles"] {
+		path, optional := strings.CutSuffix(place, " (ignore_errors=yes)")
+		path = strings.TrimSuffix(path, " (ignore_errors=no)")
+		found, err := filepath.Glob(path)
+		if err != nil || len(found) == 0 && !optional {
+			return nil, fmt.Errorf("%s: its EnvironmentFile=%s: no such file; systemd would not start it", st.id(), path)
+		}
+		files = append(files, found...)
+	}
+	return files, nil
 }

@@ -7,12 +7,12 @@
 // (Processes), not worked out from the unit's file. What a unit starts besides
 // its main process, or leaves behind, is not looked at.
 //
-// A restart that fails is an error that wraps a *run.ExitError, whose Result
-// holds what systemctl printed and the units' last journal lines, with the keys
-// of Options.Mask masked.
+// A restart that fails is an error with what systemctl printed and the units' last
+// journal lines behind it (run.Saying), with the keys of Options.Mask masked.
 package systemd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,21 +43,6 @@ var (
 	_ restart.Checker  = (*driver)(nil)
 	_ restart.Observer = (*driver)(nil)
 )
-
-// isUnitName says that systemd takes the text for the name of a unit
-// (systemd.unit(5)), that it has no '-' in front, which would be an option, and
-// that it is no pattern, which systemctl takes for the units that match just
-// now.
-func isUnitName(text string) bool {
-	const plain = `ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\`
-	return text != "" && text[0] != '-' && text[0] != '@' && strings.Trim(text, plain+"@-") == ""
-}
-
-// otherTypes are the units that are no services: they have no process of
-// their own.
-var otherTypes = []string{
-	".automount", ".device", ".mount", ".path", ".scope", ".slice", ".socket", ".swap", ".target", ".timer",
-}
 
 func open(place string, opt restart.Options) (restart.Driver, error) {
 	bad := func(format string, args ...any) error {
@@ -93,21 +78,20 @@ func open(place string, opt restart.Options) (restart.Driver, error) {
 	return d, nil
 }
 
-// serviceName is the full name of a unit as a person writes it.
+// serviceName is the full name of a unit as a person writes it. Refused are what
+// systemctl would take for an option, or for a pattern of units that match just
+// now; a template; and what has no process of its own, so that nothing could prove
+// its restart (systemd.unit(5)).
 func serviceName(name string) (string, error) {
-	if !isUnitName(name) {
-		return "", fmt.Errorf("%q cannot be the name of a unit", name)
-	}
-	for _, suffix := range otherTypes {
-		if strings.HasSuffix(name, suffix) {
-			return "", fmt.Errorf("%s is no service, so nothing could prove its restart; name its services", name)
-		}
-	}
+	const plain = `ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\-@`
+	others := []string{".automount", ".device", ".mount", ".path", ".scope", ".slice", ".socket", ".swap", ".target", ".timer"}
 	stem := strings.TrimSuffix(name, ".service")
 	unit := stem + ".service"
 	switch {
-	case stem == "" || stem[0] == '@' || len(unit) > 255:
+	case stem == "" || strings.ContainsAny(stem[:1], "-@") || strings.Trim(stem, plain) != "" || len(unit) > 255:
 		return "", fmt.Errorf("%q cannot be the name of a unit", name)
+	case slices.Contains(others, filepath.Ext(name)):
+		return "", fmt.Errorf("%s is no service, so nothing could prove its restart; name its services", name)
 	case strings.HasSuffix(stem, "@"):
 		return "", fmt.Errorf("%s is a template: name its instances, as %sNAME.service", unit, stem)
 	}
@@ -115,8 +99,10 @@ func serviceName(name string) (string, error) {
 }
 
 // String returns the reference, with full names.
-func (d *driver) String() string {
-	ref := "systemd:" + strings.Join(d.units, ",")
+func (d *driver) String() string { return d.reference(d.units...) }
+
+func (d *driver) reference(units ...string) string {
+	ref := "systemd:" + strings.Join(units, ",")
 	if d.user {
 		ref += "?user=true"
 	}
@@ -127,36 +113,47 @@ func (d *driver) String() string {
 // can be restarted and runs. A unit that does not run is restart.ErrStopped. For
 // a caller other than root who needs polkit, only that polkit is there is known
 // beforehand.
-func (d *driver) Check(ctx context.Context) error {
+func (d *driver) Check(ctx context.Context) (stopped error) {
+	const another = "give another --restart: sh:COMMAND runs anything"
 	if err := (run.Cmd{Args: []string{"systemctl"}}).Check(); err != nil {
-		return hint.Add(fmt.Errorf("systemctl cannot be run: %w", err), "give another --restart: sh:COMMAND runs anything")
+		return hint.Add(fmt.Errorf("systemctl cannot be run: %w", err), another)
 	}
 	if d.needsPolkit() && (run.Cmd{Args: []string{"pkcheck"}}).Check() != nil {
-		return errors.New("it takes root to restart units of the system: there is no polkit here that could permit it to others")
+		return hint.Add(errors.New("it takes root to restart units of the system: there is no polkit here that could permit it to others"), "run it with sudo")
 	}
-	states, err := d.show(ctx)
-	if err != nil {
-		return err
+	states, err := d.show(ctx, d.units)
+	if _, odd := os.Stat("/run/systemd/system"); err != nil && odd != nil && !d.user { // sd_booted(3)
+		return hint.Add(fmt.Errorf("this host does not run systemd: %w", err), another)
 	}
 	for _, st := range states {
-		if st.value("LoadState") == "not-found" {
-			return hint.Add(fmt.Errorf("there is no unit %s", st.Id), "see what there is: %s", d.byHand("list-units", "--all", "--type=service"))
-		}
-		if err := st.restartable(); err != nil {
-			return err
-		}
-	}
-	stopped := error(nil) // said last: a caller may take it for no fault
-	for _, st := range states {
-		switch {
-		case st.ActiveState != "active" && stopped == nil:
-			stopped = hint.Add(fmt.Errorf("%s %w: it is %s", st.Id, restart.ErrStopped, st.now()),
-				"start it: %s; or have the restart start it, without a proof of the old key beforehand: --server-down", d.byHand("start", st.Id))
-		case st.ActiveState == "active" && st.MainPID == 0:
-			return fmt.Errorf("%s has no main process that systemd knows of (%s), so nothing could prove its restart; sh: can restart it", st.Id, st.SubState)
+		if fault := d.fault(st); fault != nil && !errors.Is(fault, restart.ErrStopped) {
+			return fault
+		} else if fault != nil && stopped == nil {
+			stopped = fault // said last: a caller may take it for no fault
 		}
 	}
-	return stopped
+	return cmp.Or(err, stopped)
+}
+
+// fault says why a restart of the unit could not work, or not be proved.
+func (d *driver) fault(st unitState) error {
+	id := st.id()
+	switch load := st.value("LoadState"); {
+	case load == "not-found":
+		return hint.Add(fmt.Errorf("there is no unit %s", id), "see what there is: %s", d.byHand("list-units", "--all", "--type=service"))
+	case load == "masked":
+		return hint.Add(fmt.Errorf("%s is masked", id), "unmask it: %s", d.byHand("unmask", id))
+	case load != "loaded":
+		return hint.Add(fmt.Errorf("%s could not be loaded (%s): %s", id, load, st.value("LoadError")), "systemd says more: %s", d.byHand("status", id))
+	case st.value("RefuseManualStart") == "yes" || st.value("RefuseManualStop") == "yes":
+		return fmt.Errorf("%s may not be started and stopped by hand (RefuseManualStart=, RefuseManualStop=)", id)
+	case st.active() != "active":
+		return hint.Add(fmt.Errorf("%s %w: it is %s", id, restart.ErrStopped, st.now()),
+			"start it: %s; or have the restart start it, without a proof of the old key beforehand: --server-down", d.byHand("start", id))
+	case st.number("MainPID") == 0:
+		return fmt.Errorf("%s has no main process that systemd knows of (%s), so nothing could prove its restart; sh: can restart it", id, st.value("SubState"))
+	}
+	return nil
 }
 
 // needsPolkit says whether systemd will ask polkit whether this user may
@@ -167,22 +164,21 @@ func (d *driver) needsPolkit() bool { return !d.user && os.Geteuid() != 0 }
 // 0.15).
 const workerStops = 95 * time.Second
 
-// Processes tells of the main process of each unit, and of other units that run
-// and seem to be Blnk's by their names.
-func (d *driver) Processes(ctx context.Context) ([]restart.Process, error) {
-	states, err := d.show(ctx)
+// Processes tells of the main process of each unit, and of those of all other
+// services that run.
+func (d *driver) Processes(ctx context.Context) (all []restart.Process, err error) {
+	states, err := d.show(ctx, d.units)
 	if err != nil {
 		return nil, err
 	}
-	var all []restart.Process
 	for _, st := range states {
 		p := st.process()
 		p.Restarts = true
 		if st.value("NeedDaemonReload") == "yes" {
-			p.Remarks = append(p.Remarks, st.Id+" was changed on the disk, and `systemctl daemon-reload` is pending: the restart takes it as it was loaded before")
+			p.Remarks = append(p.Remarks, p.Name+" was changed on the disk, and `systemctl daemon-reload` is pending: the restart takes it as it was loaded before")
 		}
 		if limit := st.value("TimeoutStopUSec"); p.Workers && shorter(limit, workerStops) {
-			p.Remarks = append(p.Remarks, fmt.Sprintf("systemd kills %s if it takes longer than %s to stop (TimeoutStopSec=); a worker may need %v", st.Id, limit, workerStops))
+			p.Remarks = append(p.Remarks, fmt.Sprintf("systemd kills %s if it takes longer than %s to stop (TimeoutStopSec=); a worker may need %v", p.Name, limit, workerStops))
 		}
 		if d.needsPolkit() && len(all) == 0 {
 			p.Remarks = append(p.Remarks, "not run as root: polkit must permit org.freedesktop.systemd1.manage-units for "+strings.Join(d.units, ", ")+" without a password, which shows only when it is tried")
@@ -190,71 +186,32 @@ func (d *driver) Processes(ctx context.Context) ([]restart.Process, error) {
 		if p.EnvFiles, err = st.envFiles(); err != nil {
 			return nil, err
 		}
+		p.Fixed = func(what string) error {
+			if command := p.Texts[what]; command != "" && strings.Contains(strings.Join(st["ExecStart"], " "), command) {
+				return fmt.Errorf("the unit %s itself has it in its command", p.Name)
+			}
+			return nil
+		}
 		all = append(all, p)
 	}
-	return append(all, d.unnamed(ctx, states)...), nil
-}
-
-// process asks /proc what runs as the unit.
-func (st unitState) process() restart.Process {
-	p := restart.Process{Name: st.Id, Start: fmt.Sprint(st.MainPID, " ", st.Started)}
-	if st.MainPID > 0 {
-		p.Look(st.MainPID)
-	} else {
-		p.Start = ""
-	}
-	role := restart.RoleOf(st.all["ExecStart"]...)
-	p.Server, p.Workers, p.ExecStore = p.Server || role.Server, p.Workers || role.Workers, p.ExecStore || role.ExecStore
-	for _, command := range st.all["ExecStart"] { // "{ path=/usr/bin/blnk ; argv[]=…"
-		path, _, _ := strings.Cut(strings.TrimPrefix(command, "{ path="), " ")
-		p.Scripted = p.Scripted || filepath.Base(path) != "blnk"
-	}
-	for _, command := range st.all["ExecStartPre"] {
-		p.Scripted = p.Scripted || !restart.RoleOf(command).Migrates
-	}
-	return p
-}
-
-// envFiles are the files of EnvironmentFile=, as `systemctl show` names them:
-// "PATH (ignore_errors=no)", where PATH may be a pattern. One that is not there,
-// and must be, keeps systemd from starting the unit again: better known before
-// it is stopped.
-func (st unitState) envFiles() (files []string, err error) {
-	files = []string{} // none, which is known
-	for _, place := range st.all["EnvironmentFiles"] {
-		path, optional := strings.CutSuffix(place, " (ignore_errors=yes)")
-		path = strings.TrimSuffix(path, " (ignore_errors=no)")
-		found, err := filepath.Glob(path)
-		if err != nil || len(found) == 0 && !optional {
-			return nil, fmt.Errorf("%s: its EnvironmentFile=%s: no such file; systemd would not start it", st.Id, path)
-		}
-		files = append(files, found...)
-	}
-	return files, nil
-}
-
-// unnamed finds units that run, seem to be Blnk's by their names, and will not
-// be restarted.
-func (d *driver) unnamed(ctx context.Context, states []unitState) (all []restart.Process) {
-	text, err := d.ask(ctx, "list-units", "--type=service", "--state=running", "--plain", "--no-legend", "*blnk*")
+	text, err := d.ask(ctx, "list-units", "--type=service", "--state=running", "--plain", "--no-legend", "*")
 	if err != nil {
-		return nil // a guess less
+		return all, nil // a look less
 	}
 	var names []string
 	for line := range strings.Lines(text) {
 		unit, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if unit != "" && !slices.ContainsFunc(states, func(st unitState) bool { return st.Id == unit }) {
+		if unit != "" && !slices.ContainsFunc(states, func(st unitState) bool { return st.id() == unit }) {
 			names = append(names, unit)
 		}
 	}
-	others, err := d.showUnits(ctx, names)
-	if err != nil {
-		return nil
-	}
+	others, _ := d.show(ctx, names)
 	for _, st := range others {
-		all = append(all, st.process())
+		p := st.process()
+		p.Reference = d.reference(p.Name)
+		all = append(all, p)
 	}
-	return all
+	return all, nil
 }
 
 // shorter says whether a time as systemd writes it ("1min 30s", "infinity") is
@@ -285,7 +242,7 @@ func (d *driver) byHand(args ...string) string {
 
 // command is a call of a program of systemd's.
 func (d *driver) command(args []string) run.Cmd {
-	c := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: d.opt.Timeout, Show: d.opt.Show}
+	c := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Show: d.opt.Show}
 	if d.opt.Mask != nil {
 		c.Mask = d.opt.Mask()
 	}

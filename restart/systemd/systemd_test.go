@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,11 +74,18 @@ func TestShorter(t *testing.T) {
 // A unit is up only when the same process has run for a while, and was started
 // later than the one before.
 func TestWatch(t *testing.T) {
-	running := func(pid int, started int64, restarts int) unitState {
-		return unitState{Id: "x", ActiveState: "active", SubState: "running", MainPID: pid, Started: started, NRestarts: restarts}
+	of := func(format string, args ...any) unitState {
+		st, err := parseState("Id=x\nLoadState=loaded\n" + strings.ReplaceAll(fmt.Sprintf(format, args...), " ", "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	running := func(pid, started, restarts int) unitState {
+		return of("ActiveState=active SubState=running MainPID=%d ExecMainStartTimestampMonotonic=%d NRestarts=%d", pid, started, restarts)
 	}
 	again := func(n int) unitState {
-		return unitState{Id: "x", ActiveState: "activating", SubState: "auto-restart", Result: "exit-code", ExitCode: 1, ExitStatus: 1, NRestarts: n}
+		return of("ActiveState=activating SubState=auto-restart Result=exit-code ExecMainCode=1 ExecMainStatus=1 NRestarts=%d", n)
 	}
 	now := time.Unix(1_000_000, 0)
 	for name, c := range map[string]struct {
@@ -87,13 +95,13 @@ func TestWatch(t *testing.T) {
 		"up":                   {[]unitState{running(2, 20, 0), running(2, 20, 0), running(2, 20, 0)}, "...up"},
 		"told of late":         {[]unitState{running(1, 10, 0), running(2, 20, 0), running(2, 20, 0), running(2, 20, 0)}, "....up"},
 		"never restarted":      {slices.Repeat([]unitState{running(1, 10, 0)}, 7), ".......was not restarted"},
-		"starts slowly":        {[]unitState{{ActiveState: "activating"}, running(2, 20, 0), running(2, 20, 0), running(2, 20, 0)}, "....up"},
+		"starts slowly":        {[]unitState{of("ActiveState=activating"), running(2, 20, 0), running(2, 20, 0), running(2, 20, 0)}, "....up"},
 		"one crash":            {[]unitState{running(2, 20, 0), again(1), running(3, 30, 1), running(3, 30, 1), running(3, 30, 1)}, ".....up"},
 		"a crash between":      {[]unitState{running(2, 20, 0), running(3, 30, 1), running(3, 30, 1), running(3, 30, 1)}, "....up"},
 		"crashes on and on":    {[]unitState{running(2, 20, 0), again(1), again(2), again(3)}, "....does not stay up"},
 		"crashed before":       {[]unitState{running(2, 20, 9), running(2, 20, 9), running(2, 20, 9)}, "...up"},
-		"ends":                 {[]unitState{running(2, 20, 0), {ActiveState: "inactive", Result: "success"}}, "..did not come back: it is inactive"},
-		"fails":                {[]unitState{{ActiveState: "failed", Result: "signal", ExitStatus: 9}}, ".did not come back: it is failed: ended by signal 9"},
+		"ends":                 {[]unitState{running(2, 20, 0), of("ActiveState=inactive Result=success")}, "..did not come back: it is inactive"},
+		"fails":                {[]unitState{of("ActiveState=failed Result=signal ExecMainStatus=9")}, ".did not come back: it is failed: ended by signal 9"},
 		"without main process": {slices.Repeat([]unitState{running(0, 20, 0)}, 7), ".......was not restarted"},
 	} {
 		w := watch{before: running(1, 10, 9)}
@@ -105,8 +113,8 @@ func TestWatch(t *testing.T) {
 				got += "up"
 				break
 			}
-			if fault != nil {
-				got += fault.reason
+			if fault != "" {
+				got += fault
 				break
 			}
 		}
