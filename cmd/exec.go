@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,14 +37,14 @@ func newExecCmd(a *app) *cobra.Command {
 		if err == nil {
 			err = runExec(cmd.Context(), a, opt, args)
 		}
-		return execFailure(err)
+		return execFailure(cmd, err)
 	})
 	cmd.Args = cobra.ArbitraryArgs
 	// Whatever fails before the command runs, exits as docker run would.
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
-		return execFailure(cmd.Root().PersistentPreRunE(cmd, args))
+		return execFailure(cmd, cmd.Root().PersistentPreRunE(cmd, args))
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return execFailure(flagError(cmd, err)) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return execFailure(cmd, flagError(cmd, err)) })
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags behind COMMAND are its own
 	opt.stores.addStores(cmd, "`REF`: where the key is (default "+defaultStore+")")
@@ -115,11 +116,14 @@ func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error
 }
 
 // execFailure gives an error the exit code that exec has for it.
-func execFailure(err error) error {
+func execFailure(cmd *cobra.Command, err error) error {
 	if _, ok := errors.AsType[exitStatus](err); ok || err == nil {
 		return err
 	}
 	code, help := classify(err)
+	if code == exitUsage {
+		help = cmp.Or(help, helpHint(cmd))
+	}
 	if own := supervise.ExitCode(err); own != supervise.Failed {
 		code, help = own, "" // not the hint for a store without permission
 	} else if code != exitInterrupted {

@@ -81,7 +81,12 @@ func usage(help, format string, args ...any) error {
 }
 
 // helpHint is the hint where there is nothing better.
-func helpHint(cmd *cobra.Command) string { return "see `" + cmd.CommandPath() + " --help`" }
+func helpHint(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return "see `" + cmd.Name() + " help`"
+	}
+	return "see `" + cmd.CommandPath() + " --help`"
+}
 
 // exitCodes is the one table from errors to exit codes; the first that matches
 // counts. What matches none is exitFailed.
@@ -140,8 +145,11 @@ func classify(err error) (code int, help string) {
 }
 
 // report prints the error, its details and its hint, and returns its code.
-func (a *app) report(ctx context.Context, err error) int {
+func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	code, help := classify(err)
+	if help == "" && code == exitUsage {
+		help = helpHint(cmd)
+	}
 	text, details := linesOf(err)
 	if stop, ok := errors.AsType[*interrupt.Error](context.Cause(ctx)); ok && code == exitInterrupted {
 		text = stop.Error() // what it was in the middle of is beside the point

@@ -171,7 +171,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 			names = append(names, c.Name())
 		}
 	}
-	help := "see `" + cmd.Root().Name() + " help`"
+	help := helpHint(cmd)
 	if n := hint.Nearest(name, names); n != "" {
 		help = "did you mean `" + cmd.CommandPath() + " " + n + "`?"
 	}
@@ -195,7 +195,11 @@ func flagError(cmd *cobra.Command, err error) error {
 	case !ok:
 		return usage(helpHint(cmd), "bad flag syntax")
 	case e.GetSpecifiedShortnames() != "":
-		return usage(helpHint(cmd), "unknown flag -%s", e.GetSpecifiedName())
+		help := ""
+		if word := e.GetSpecifiedShortnames(); cmd.Flags().Lookup(word) != nil {
+			help = "did you mean --" + word + "?"
+		}
+		return usage(help, "unknown flag -%s", e.GetSpecifiedName())
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })

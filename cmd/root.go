@@ -77,7 +77,7 @@ func Run(ctx context.Context, env *Env, args []string) int {
 	if s, ok := errors.AsType[exitStatus](err); ok {
 		return int(s)
 	}
-	return a.report(ctx, err)
+	return a.report(ctx, cmd, err)
 }
 
 // newRootCmd builds the command that args begin with, and all where they begin
@@ -110,7 +110,7 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(a.printHelp)
 	a.global.add(root)
-	root.Flags().BoolVar(&a.version, "version", false, "show the version")
+	root.Flags().BoolVarP(&a.version, "version", "v", false, "show the version")
 	all := commands()
 	if len(args) > 0 && all[args[0]] != nil && args[0] != "completion" {
 		all = map[string]func(*app) *cobra.Command{args[0]: all[args[0]]}

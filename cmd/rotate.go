@@ -276,7 +276,7 @@ func (w *work) named() string {
 // more than a restart to be replaced.
 func (w *work) openMaster(ref string, spec target.Spec) (store.Store, store.Copy, error) {
 	one, writeOnly, err := w.storeOpener(&w.places)(ref, spec)
-	if _, ok := one.(*blnkjson.Store); ok {
+	if _, ok := one.(*blnkjson.Store); ok && err == nil {
 		_, field, _ := strings.Cut(one.String(), "#")
 		if !strings.EqualFold(field, w.field(blnkjson.Scheme)) {
 			err = usage("", "%s: rotate replaces the master key only, server.secret_key", one)

@@ -54,7 +54,15 @@ type Server struct {
 func New(rawURL string, opt Options) (*Server, error) {
 	base, err := https.ParseURL(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("server %w", err)
+		err = fmt.Errorf("server %w", err)
+		host := rawURL
+		if port := strings.TrimLeft(host, ":"); strings.Trim(port, "0123456789") == "" {
+			host = "127.0.0.1:" + port
+		}
+		if _, wrong := https.ParseURL("http://" + host); wrong == nil {
+			err = hint.Add(err, "did you mean --server %s?", hint.Command("http://"+host))
+		}
+		return nil, err
 	}
 	if opt.Timeout == 0 {
 		opt.Timeout = DefaultTimeout
@@ -99,6 +107,8 @@ func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (bln
 	case err != nil:
 		if err = https.Reason(err, s.timeout); errors.Is(err, https.ErrUntrusted) {
 			err = hint.Add(err, "name the file of the CA that signed it with --ca-cert")
+		} else if errors.Is(err, https.ErrNotTLS) {
+			err = hint.Add(err, "it seems to speak plain http: --server http://%s", s.base.Host)
 		}
 	default:
 		answer := blnk.Judge(response.StatusCode, body)
