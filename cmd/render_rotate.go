@@ -48,6 +48,8 @@ func (w *work) progress(e rotate.Progress) {
 		name = "undo " + e.Step
 	}
 	switch {
+	case e.Kind == rotate.Urgent:
+		talk.Say(e.Text)
 	case w.global.quiet, w.declined && e.Kind == rotate.Failed: // a no is no failure
 	case e.Kind == rotate.Started:
 		talk.Begin(name)

@@ -291,7 +291,7 @@ func (w *work) openRestart(ref string, spec target.Spec) (target.Driver, error) 
 		show = w.env.Stderr.Detail
 	}
 	return w.openDriver(ref, restart.Options{
-		Dir: spec.Dir, Mask: w.keys.All, Say: w.instruct, Show: show, Lock: w.folder.RestartLock(),
+		Dir: spec.Dir, Mask: w.keys.All, Say: w.instruct, Show: show, Work: restart.Work(w.folder.RestartFile()),
 	})
 }
 
@@ -300,6 +300,7 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 	env := rotate.Env{
 		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Who: w.actor(), Compromised: w.state.Compromised(),
 		Named: w.named(), Stores: target.FlagArgs("--store", w.spec.Stores),
+		Settle: restart.Work(w.folder.RestartFile()).Settle,
 		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
 			found, err := w.look.Before(ctx, current)
 			return rotate.Findings(found), err

@@ -131,7 +131,7 @@ func (a *app) openDriver(ref string, opt restart.Options) (target.Driver, error)
 	}
 	return target.Driver{
 		Restarter: driver, WorkersProved: scheme.WorkersProved, Polls: scheme.Polls,
-		AtWork: restart.ErrAtWork, Stopped: restart.ErrStopped,
+		Stopped: restart.ErrStopped,
 	}, nil
 }
 

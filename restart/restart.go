@@ -63,10 +63,8 @@ type Options struct {
 	// Show gets the last line of what a command of the restart prints, while it
 	// runs; nil: nobody looks.
 	Show func(line string)
-	// Lock is a file that a restart locks, where it runs commands that must not
-	// work side by side. They hold the lock along: one that outlives a killed
-	// blnkctl keeps the next restart waiting. "" locks nothing.
-	Lock string
+	// Work names the command of a restart that is at work.
+	Work Work
 	// Mask returns the keys that must not show in a command's output, asked
 	// anew at each restart: the next key is made after the driver was opened.
 	// nil is none.

@@ -57,9 +57,6 @@ func (r *run) end(state, cause error) *EndError {
 		e.Advice = append(e.Advice, help)
 	}
 	again = "when the cause is mended: " + again
-	if r.atWork {
-		again = "let that process end, or end it; then blnkctl rotate" + r.env.Named
-	}
 	switch {
 	case r.rec == nil: // the journal cannot be read
 		e.Help = again

@@ -179,14 +179,14 @@ func TestServerDownNeedsNoProofBeforehand(t *testing.T) {
 	}
 }
 
-// interrupt ends the context at one touch.
-type interrupt struct {
+// interrupting ends the context at one touch.
+type interrupting struct {
 	cell
 	cancel context.CancelFunc
 	at     int
 }
 
-func (i interrupt) Get(ctx context.Context) (secret.Key, store.Version, error) {
+func (i interrupting) Get(ctx context.Context) (secret.Key, store.Version, error) {
 	if i.touches >= i.at {
 		i.cancel()
 	}
@@ -202,7 +202,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			for i := range r.Set {
-				r.Set[i] = interrupt{cell{w, i}, cancel, at}
+				r.Set[i] = interrupting{cell{w, i}, cancel, at}
 			}
 			r.drive(restartsAs{w, func() {
 				if w.touches >= at {

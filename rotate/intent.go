@@ -92,6 +92,9 @@ type Env struct {
 	// Keys takes the keys of the rotation as they become known: a driver masks them,
 	// and knows by them what carries them.
 	Keys func(keys ...secret.Key)
+	// Settle waits for what an earlier run left at work, and ends it after limit: it
+	// may start a server with either key at any time, so that no proof would last.
+	Settle func(ctx context.Context, limit time.Duration, say func(format string, args ...any)) error
 	// Before checks what the engine cannot know, before the first effect: whether
 	// the restart can work, whether the stores reach the servers. It runs beside
 	// the questions to the servers, and its error counts before theirs: it knows
@@ -290,4 +293,5 @@ const (
 	Done
 	Failed
 	Note
+	Urgent // a line that a person who sent a signal waits for
 )

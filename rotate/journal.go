@@ -4,12 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
-	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
-	"github.com/blnkctl/blnkctl/target"
 )
 
 // journalVersion is raised when a field changes its meaning.
@@ -31,46 +28,6 @@ const (
 	forward = "forward"
 	undo    = "undo"
 )
-
-// An Open is what may be told of an open rotation.
-type Open struct {
-	Rotation    string      `json:"id"`
-	Event       string      `json:"event"` // Rotate or Sync
-	Reason      string      `json:"reason,omitempty"`
-	Target      target.Spec `json:"target"`
-	Started     time.Time   `json:"started"`
-	Host        string      `json:"host"`
-	User        string      `json:"user"`
-	Row         string      `json:"row"`
-	Compromised bool        `json:"compromised,omitempty"`
-	FirstError  string      `json:"first_error,omitempty"`
-
-	Undoing bool         `json:"-"`
-	Keys    []secret.Key `json:"-"` // for masking outputs: the old one, the new one, what the stores held
-}
-
-// Record is what the audit log would say of it now, if it ended.
-func (o *Open) Record() audit.Record {
-	return audit.Record{
-		Time: o.Started, Event: o.Event, Rotation: o.Rotation, Outcome: "open", Old: o.Keys[0].Fingerprint(), New: o.Keys[1].Fingerprint(),
-		Compromised: o.Compromised, Stores: o.Target.Stores, Servers: o.Target.Servers, Restart: o.Target.Restart,
-		Actor: audit.Actor{Host: o.Host, User: o.User}, Reason: o.Reason, Error: o.FirstError,
-	}
-}
-
-// Help says how it can be ended.
-func (o *Open) Help() string {
-	store := target.FlagArgs("--store", o.Target.Stores[:1])
-	if o.Undoing {
-		return "blnkctl rotate" + store + " goes on putting the old key back"
-	}
-	return "blnkctl rotate" + store + " finishes it, blnkctl rotate --abort" + store + " goes back"
-}
-
-// Begun says when, by whom and where it was begun.
-func (o *Open) Begun() string {
-	return fmt.Sprintf("begun %s by %s on %s", o.Started.Format("2006-01-02 15:04:05 MST"), o.User, o.Host)
-}
 
 // A record is the journal: what another process needs to end this rotation. It
 // holds keys in the clear (a redacting type would save "[redacted]"), so it
@@ -97,7 +54,7 @@ type record struct {
 
 func (r *record) open() *Open {
 	o := r.Open
-	o.Undoing, o.Keys = r.Direction == undo, []secret.Key{r.live(), r.next()}
+	o.Undoing, o.NoUndo, o.Keys = r.Direction == undo, r.noUndo(), []secret.Key{r.live(), r.next()}
 	for ref := range r.Old {
 		o.Keys = append(o.Keys, r.old(ref))
 	}
@@ -205,6 +162,7 @@ func (r *run) enter(row string) error {
 		return nil // "test" would claim that a restart succeeded that did not
 	}
 	r.rec.Row = row
+	r.entered.Store(r.rec.open())
 	err := r.save()
 	switch {
 	case r.undoing():

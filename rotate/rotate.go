@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -25,14 +26,14 @@ type run struct {
 	resumed bool // the journal was there when the run began
 	damaged bool // it cannot be read
 	saved   bool // the journal holds rec as it is now
+	// entered is rec as of the row that was entered last, for whoever sends a signal.
+	entered atomic.Pointer[Open]
 	// wrote: a store may hold, or have held, a key that this run wrote.
 	wrote bool
 	asked time.Duration // how long a person took to answer
 	// stuck collects what keeps an undo from being complete; the run goes on
 	// and says it in the end.
 	stuck []string
-	// atWork: a restart command of an earlier run has not ended.
-	atWork bool
 	// why is what Env.Why found when a proof failed.
 	why error
 	// unproved is the restart error of an undo that went on all the same.
@@ -47,13 +48,25 @@ func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, err
 		return Report{Outcome: Refused}, err
 	}
 	defer unlock()
+	defer r.heedSignals(ctx)()
+	if r.rec == nil && !r.damaged && in.end != finished {
+		return Report{Outcome: None}, nil
+	}
+	if r.env.Settle != nil {
+		err = r.env.Settle(ctx, r.RestartTimeout, r.note)
+	}
+	if r.rec != nil && err == nil {
+		r.entered.Store(r.rec.open())
+	}
 	switch {
+	case err != nil && r.rec == nil:
+		err = r.refuse(ctx, err)
+	case err != nil:
+		err = r.getStuck(ctx, err)
 	case r.rec == nil && in.end == finished:
 		err = r.begin(ctx)
-	case in.end == abandoned && (r.rec != nil || r.damaged):
+	case in.end == abandoned:
 		err = r.forget(ctx)
-	case r.rec == nil:
-		r.report.Outcome = None
 	default:
 		err = r.resume(ctx)
 	}
@@ -199,12 +212,7 @@ func (r *run) restart(ctx context.Context) error {
 	defer cancel()
 	failed := func(err error) error {
 		r.keepOutput(err)
-		switch {
-		case r.atWork:
-			// It may start a server with either key at any time, so no proof would
-			// last.
-			return r.getStuck(ctx, err)
-		case err != nil && r.undoing():
+		if err != nil && r.undoing() {
 			r.note("this restart failed; the proof decides")
 			r.unproved, err = err, nil
 		}
@@ -213,7 +221,6 @@ func (r *run) restart(ctx context.Context) error {
 	for _, d := range r.Drivers {
 		err := d.Restart(ctx)
 		if err != nil {
-			r.atWork = d.AtWork != nil && errors.Is(err, d.AtWork)
 			err = failed(fmt.Errorf("restart with '%s': %w", d, err))
 		}
 		if err != nil {

@@ -77,9 +77,9 @@ func slug(ref string) string {
 // Path is the target's folder, which may not exist.
 func (t *Target) Path() string { return t.path }
 
-// RestartLock is the path of a file for flock.Share: the commands that restart
-// the target hold it, whoever started them. It need not exist.
-func (t *Target) RestartLock() string { return t.file(restartName) }
+// RestartFile is the path of a file that names the command that restarts the target
+// (restart.Work). It need not exist.
+func (t *Target) RestartFile() string { return t.file(restartName) }
 
 func (t *Target) file(name string) string { return filepath.Join(t.path, name) }
 

@@ -147,10 +147,6 @@ type Driver struct {
 	// Polls is how long the servers may take to answer as they should, unless the
 	// person says otherwise; 0 is the usual time.
 	Polls time.Duration
-	// AtWork is the error of a Restart that did nothing, because a command of an
-	// earlier run has not ended: what it will do to the servers is not known, so
-	// that nothing is written or proved before it has.
-	AtWork error
 	// Stopped is the error of a Check of what does not run; Restart would start it.
 	Stopped error
 }

@@ -59,17 +59,6 @@ const (
 // is a *HeldError; with wait 0 there is one attempt. When ctx ends first, the
 // error is that of ctx. unlock may be called more than once.
 func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), err error) {
-	f, err := Share(ctx, path, wait)
-	if err != nil {
-		return nil, err
-	}
-	return release(f), nil
-}
-
-// Share is Lock for a lock that commands hold along: one that inherits the file
-// keeps the lock until it ends, even where this process is killed before. To
-// close the file gives back this process's part.
-func Share(ctx context.Context, path string, wait time.Duration) (*os.File, error) {
 	deadline := time.Now().Add(wait)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -77,7 +66,7 @@ func Share(ctx context.Context, path string, wait time.Duration) (*os.File, erro
 	for poll := pollMin; ; poll = min(2*poll, pollMax) {
 		f, err := try(path)
 		if err == nil {
-			return f, nil
+			return release(f), nil
 		}
 		if !errors.Is(err, errHeld) {
 			return nil, err

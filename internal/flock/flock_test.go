@@ -266,39 +266,3 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
-
-// A command that inherits a shared lock keeps it when this process is done with
-// it, and only until it ends.
-func TestShare(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	f, err := Share(t.Context(), path, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command("sleep", "600")
-	command.ExtraFiles = []*os.File{f}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
-	_ = wantHeld(t, path, 0)
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	_ = wantHeld(t, path, 0)
-	if err := command.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	f, err = Share(t.Context(), path, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = wantHeld(t, path, 0)
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	mustLock(t, path, 0)()
-}

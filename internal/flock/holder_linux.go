@@ -2,7 +2,6 @@ package flock
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,26 +31,7 @@ func holder(f *os.File) (pid int, name string) {
 	if pid <= 0 {
 		return 0, ""
 	}
-	// The line names who took the lock, who may have left it to a command.
-	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-		if pid = findOpener(info); pid == 0 {
-			return 0, ""
-		}
-	}
 	return pid, describe(pid)
-}
-
-// findOpener finds a process that has the file open, of those that this user may
-// look into; 0 is none.
-func findOpener(file os.FileInfo) int {
-	open, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	for _, fd := range open {
-		pid, _ := strconv.Atoi(strings.Split(fd, "/")[2])
-		if info, err := os.Stat(fd); err == nil && pid != os.Getpid() && os.SameFile(info, file) {
-			return pid
-		}
-	}
-	return 0
 }
 
 // findHolder returns the PID of the FLOCK on device:inode. Where the file

@@ -2,8 +2,6 @@ package flock
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -60,34 +58,5 @@ func TestPrintable(t *testing.T) {
 		if got := printable(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
-	}
-}
-
-// A process that has the file open is found, and never this one.
-func TestFindOpener(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pid := findOpener(info); pid != 0 {
-		t.Errorf("PID %d has it open", pid)
-	}
-	command := exec.Command("sleep", "600")
-	command.ExtraFiles = []*os.File{f}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	}()
-	if pid := findOpener(info); pid != command.Process.Pid {
-		t.Errorf("PID %d, want %d", pid, command.Process.Pid)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -37,33 +38,78 @@ func (e *Error) Is(target error) bool { return target == ErrInterrupted }
 // Exit is the exit status of what a signal ended.
 const Exit = 130
 
+// A last is what is left to do at a second signal.
+type last struct {
+	mu sync.Mutex // kept from the second signal on
+	do []func()   // nil where it was withdrawn
+}
+
+type lastKey struct{}
+
+// AtSecond has a second signal call do before it ends the process. ctx is the one of Run, or made of it. withdraw takes that back;
+// after the second signal neither of the two returns, so that nothing new begins.
+func AtSecond(ctx context.Context, do func()) (withdraw func()) {
+	l, ok := ctx.Value(lastKey{}).(*last)
+	if !ok {
+		return func() {}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.do = append(l.do, do)
+	i := len(l.do) - 1
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.do[i] = nil
+	}
+}
+
+// end calls what is left to do. It keeps the lock.
+func (l *last) end(done chan<- struct{}) {
+	l.mu.Lock()
+	for _, do := range l.do {
+		if do != nil {
+			do()
+		}
+	}
+	close(done)
+}
+
 // Run calls do and returns what it returns. From the moment that do calls catch, the
 // first signal ends its context, with an *Error; a second one ends Run at once, with
-// a word on stderr, whatever do is at. A closed pipe is an error of a write.
+// a word on stderr, whatever do is at, after what AtSecond was given. A closed pipe is
+// an error of a write.
 //
 // Until then a signal ends the process as it ends any program: each one that is
 // caught costs a start some 70 µs of 3 ms, mostly for the thread that gets it.
 func Run(stderr io.Writer, do func(ctx context.Context, catch func()) int) int {
-	ctx, cancel := context.WithCancelCause(context.Background())
+	left, ended := &last{}, make(chan struct{})
+	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), lastKey{}, left))
 	defer cancel(nil)
 	signals := make(chan os.Signal, 8)
 	signal.Ignore(syscall.SIGPIPE)
 	code := make(chan int, 1)
 	go func() { code <- do(ctx, func() { catch(signals) }) }()
 	var first time.Time
+	second := false
 	for {
 		select {
 		case c := <-code:
-			return c
+			if !second {
+				return c
+			}
+		case <-ended:
+			return Exit
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGPIPE: // the write has its error
 			case first.IsZero():
 				first = time.Now()
 				cancel(&Error{s})
-			case isSecond(s, time.Since(first)):
+			case !second && isSecond(s, time.Since(first)):
+				second = true
 				_, _ = io.WriteString(stderr, "error: stopped at once by a second signal\n")
-				return Exit
+				go left.end(ended)
 			}
 		}
 	}

@@ -10,7 +10,6 @@ package listener
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +38,7 @@ type Process struct {
 	Exe string
 	// Args is its command line.
 	Args []string `json:"-"`
-	// Start is when it was started, in ticks since boot: with the PID it tells a
-	// process from a later one of the same PID. "" where that is not known.
+	// Start is what StartOf says of it.
 	Start string
 	// Dir is its working directory; "" where that may not be read, or is another
 	// one than that of this path here.
@@ -198,11 +196,7 @@ func Look(pid int) (Process, bool) {
 	}
 	args, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // where it fails, so has another one
 	p.Args = strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
-	stat, _ := os.ReadFile(filepath.Join(dir, "stat"))
-	// Behind the program's name, which may hold anything: field 22 (proc_pid_stat(5)).
-	if fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(fields) > 19 {
-		p.Start = fields[19]
-	}
+	p.Start = StartOf(pid)
 	p.Err = errors.Join(errs[:]...)
 	return p, !errors.Is(p.Err, fs.ErrNotExist)
 }

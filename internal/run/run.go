@@ -32,8 +32,10 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
+// Grace is Cmd.Grace where nobody says otherwise.
+const Grace = 5 * time.Second
+
 const (
-	defaultGrace = 5 * time.Second
 	// poll: the kernel gives no event for a group that is gone.
 	poll = 10 * time.Millisecond
 	// glance is how often Show is told: as often as a person can read.
@@ -60,7 +62,7 @@ type Cmd struct {
 	// Blnk server and may hold its key. BLNKCTL_* stay.
 	Env     []string
 	Timeout time.Duration // 0 is no limit
-	Grace   time.Duration // between SIGTERM and SIGKILL to the process group; 0 is 5 seconds
+	Grace   time.Duration // between SIGTERM and SIGKILL to the process group; 0 is Grace
 	Mask    []secret.Key  // what must not show in the output
 	// Input is a key that the command gets on its stdin, as it is: no line end
 	// behind it. It is masked too. Without one stdin is /dev/null.
@@ -69,9 +71,9 @@ type Cmd struct {
 	// Show gets the last line of what the command wrote besides to Read, while it
 	// runs, whenever it looks; keys are masked in it. nil: nobody looks.
 	Show func(line string)
-	// Held is a file that the command inherits and so keeps open until it ends:
-	// a lock that must outlive this process.
-	Held *os.File
+	// Record is told the PID before the command does anything. Where it fails, or
+	// this process is killed in it, the command is not run.
+	Record func(pid int) error
 }
 
 // A Result is how a command ended.
@@ -182,9 +184,6 @@ func (c Cmd) run(ctx context.Context, stdout *printed) (Result, error) {
 	// The same file twice makes one descriptor: the order of writing stays.
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if c.Held != nil {
-		cmd.ExtraFiles = []*os.File{c.Held}
-	}
 	keys := slices.Clone(c.Mask)
 	var in *feed
 	if !c.Input.IsZero() {
@@ -238,7 +237,7 @@ func (c Cmd) failed(res Result, cause error) (Result, error) {
 // startAndWait returns how the command ended. The error says what ended the wait
 // where it was neither the command itself nor the time-out.
 func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
-	if err := cmd.Start(); err != nil {
+	if err := c.start(cmd); err != nil {
 		return Result{Exit: givenUp}, fmt.Errorf("could not start: %w", err)
 	}
 	done := make(chan struct{})
@@ -260,7 +259,7 @@ func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 		cause = fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
 	if res.TimedOut || cause != nil {
-		endGroup(cmd.Process.Pid, cmp.Or(c.Grace, defaultGrace))
+		EndGroup(cmd.Process.Pid, cmp.Or(c.Grace, Grace))
 		select {
 		case <-done:
 		case <-time.After(lastWait):
@@ -275,9 +274,41 @@ func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 	return res, cause
 }
 
-// endGroup asks a process group to end, and forces it at the end of grace. The
+// start starts the command. One that is recorded waits behind a gate meanwhile: a
+// shell that becomes the command when it is told to, and ends where nobody lives
+// to tell it.
+func (c Cmd) start(cmd *exec.Cmd) error {
+	if c.Record == nil || cmd.Err != nil {
+		return cmd.Start()
+	}
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		return err
+	}
+	gate, opener, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer gate.Close()
+	defer opener.Close()
+	cmd.Args = append([]string{"sh", "-c", `read -r go <&3 && exec "$@" 3<&-`, "sh", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path, cmd.ExtraFiles = shell, []*os.File{gate}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err = c.Record(cmd.Process.Pid); err == nil {
+		_, err = opener.WriteString("go\n")
+	}
+	if err != nil {
+		_ = opener.Close()
+		_ = cmd.Wait()
+	}
+	return err
+}
+
+// EndGroup asks a process group to end, and forces it at the end of grace. The
 // group's number cannot be given to others while one member is alive.
-func endGroup(id int, grace time.Duration) {
+func EndGroup(id int, grace time.Duration) {
 	_ = syscall.Kill(-id, syscall.SIGTERM)
 	// A member that waits for a terminal (sudo asking for a password) is
 	// stopped, and would see SIGTERM only when it goes on.

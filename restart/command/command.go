@@ -2,8 +2,8 @@
 // of the reference goes verbatim to "sh -c"), or one of blnkctl.yaml
 // (command:NAME, an argument list that no shell reads). Exit status 0 means that
 // server and workers were restarted. What the command leaves running is neither
-// waited for nor killed; nor is, in the next run, a command that outlived a
-// blnkctl that was killed.
+// waited for nor killed. A command that outlived a blnkctl that was killed is for
+// the next run to settle (restart.Work).
 //
 // A command that fails is an error that wraps *run.ExitError, whose Result
 // holds the end of its output, with the keys of Options.Mask masked.
@@ -65,7 +65,9 @@ var (
 
 // Restart runs the command.
 func (d *driver) Restart(ctx context.Context) error {
-	return d.run(ctx, d.opt.Timeout, d.args, d.opt.Show)
+	cmd := d.command(d.opt.Timeout, d.args)
+	cmd.Show = d.opt.Show
+	return d.opt.Work.Run(ctx, d.ref, cmd)
 }
 
 // checkTimeout is far more than a shell needs to read a command.
@@ -86,16 +88,16 @@ func (d *driver) Check(ctx context.Context) error {
 	if !info.IsDir() {
 		return fmt.Errorf("folder of the command: %s is not a folder", d.opt.Dir)
 	}
-	return d.run(ctx, checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...), nil)
+	_, err = d.command(checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...)).Run(ctx)
+	return err
 }
 
-func (d *driver) run(ctx context.Context, limit time.Duration, args []string, show func(string)) error {
-	cmd := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: limit, Show: show}
+func (d *driver) command(limit time.Duration, args []string) run.Cmd {
+	cmd := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: limit}
 	if d.opt.Mask != nil {
 		cmd.Mask = d.opt.Mask()
 	}
-	_, err := cmd.Run(ctx)
-	return err
+	return cmd
 }
 
 // String returns the reference.

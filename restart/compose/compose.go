@@ -147,11 +147,6 @@ func (d *driver) Check(ctx context.Context) (stopped error) {
 // depends on them, from the images that are there; and then waits until all of
 // their containers, as many as there were, have come up.
 func (d *driver) Restart(ctx context.Context) error {
-	held, err := d.Options.Exclusive(ctx) // another Compose would stumble over what this one does
-	if err != nil {
-		return err
-	}
-	defer held.Close()
 	p, err := d.configured(ctx)
 	if err != nil {
 		return err
@@ -169,8 +164,7 @@ func (d *driver) Restart(ctx context.Context) error {
 			args = append([]string{"up", "-d", "--force-recreate", "--no-build", "--pull", "never"}, s.scale()...)
 		}
 		cmd := d.Command(0, d.call(p, append(args, "--no-deps", "-t", s.stopTimeout(), s.name)...)...)
-		cmd.Held = held
-		if _, err := cmd.Run(ctx); err != nil {
+		if err := d.Options.Work.Run(ctx, d.String(), cmd); err != nil { // another Compose would stumble over what this one does
 			return fmt.Errorf("service %s: %w", s.name, err)
 		}
 	}

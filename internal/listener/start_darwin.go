@@ -1,0 +1,21 @@
+package listener
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// zombie is SZOMB of sys/proc.h.
+const zombie = 5
+
+// StartOf tells when a process was started, so that it is known again: its PID
+// may be another's after its end. "" where it has ended, also where nobody has
+// waited for it yet.
+func StartOf(pid int) string {
+	p, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
+	if err != nil || p.Proc.P_stat == zombie {
+		return ""
+	}
+	return fmt.Sprintf("%d.%06d", p.Proc.P_starttime.Sec, p.Proc.P_starttime.Usec)
+}

@@ -1,0 +1,123 @@
+package restart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/ownfile"
+	"github.com/blnkctl/blnkctl/internal/run"
+)
+
+// A Work is the path of a file that names the command of a restart for as long as it
+// is at work: its own process, not what that leaves behind. It outlives a killed
+// blnkctl, as the command may. "" keeps nothing.
+type Work string
+
+// A Command is one that Work names.
+type Command struct {
+	pid   int
+	start string
+	ref   string // of its driver
+}
+
+// String names it by its PID and driver.
+func (c *Command) String() string { return fmt.Sprintf("PID %d ('%s')", c.pid, c.ref) }
+
+func (c *Command) runs() bool { return listener.StartOf(c.pid) == c.start }
+
+// Run runs a command of the driver with the reference ref, and names it before it
+// does anything.
+func (w Work) Run(ctx context.Context, ref string, cmd run.Cmd) error {
+	if w != "" {
+		withdraw := func() {}
+		cmd.Record = func(pid int) error {
+			c := &Command{pid, listener.StartOf(pid), ref}
+			withdraw = interrupt.AtSecond(ctx, c.End)
+			return w.record(c)
+		}
+		defer func() {
+			withdraw()
+			if w.Left() == nil { // one that hangs in the kernel goes on
+				_ = os.Remove(string(w))
+			}
+		}()
+	}
+	_, err := cmd.Run(ctx)
+	return err
+}
+
+// record is no more durable than the processes are: both survive blnkctl, and
+// neither the machine.
+func (w Work) record(c *Command) error {
+	if err := os.Remove(string(w)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(string(w), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%d %s\n%s\n", c.pid, c.start, c.ref)
+	return errors.Join(err, f.Close())
+}
+
+// Left is the command that is at work; nil where none is. What cannot be read was
+// not written to its end, so that the command never began.
+func (w Work) Left() *Command {
+	data, _ := ownfile.Read(string(w), 1<<20)
+	line, ref, whole := strings.Cut(strings.TrimSuffix(string(data), "\n"), "\n")
+	first, start, _ := strings.Cut(line, " ")
+	pid, err := strconv.Atoi(first)
+	c := &Command{pid, start, ref}
+	if err != nil || !whole || start == "" || pid <= 1 || !c.runs() {
+		return nil
+	}
+	return c
+}
+
+// Settle waits for the command that an earlier run left at work, and ends it and its
+// process group after limit: beside another restart it would do harm, and what it
+// will still do nobody knows. say is told what is waited for.
+func (w Work) Settle(ctx context.Context, limit time.Duration, say func(format string, args ...any)) error {
+	c := w.Left()
+	if c == nil {
+		return nil
+	}
+	say("waiting, at most %s, for the restart command that an earlier run left at work: %s", limit, c)
+	deadline := time.After(limit)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for c.runs() {
+		select {
+		case <-tick.C:
+			continue
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-deadline:
+		}
+		say("ending it, and its process group: it did not end by itself within %s", limit)
+		if c.End(); c.runs() {
+			return fmt.Errorf("the restart command of an earlier run cannot be ended: %s", c)
+		}
+	}
+	return nil
+}
+
+// End ends the command and its process group, and comes back when it is gone, or
+// cannot be ended.
+func (c *Command) End() {
+	run.EndGroup(c.pid, run.Grace)
+	for range 100 { // a killed process ends soon
+		if !c.runs() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}

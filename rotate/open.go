@@ -1,0 +1,118 @@
+package rotate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/target"
+)
+
+// An Open is what may be told of an open rotation.
+type Open struct {
+	Rotation    string      `json:"id"`
+	Event       string      `json:"event"` // Rotate or Sync
+	Reason      string      `json:"reason,omitempty"`
+	Target      target.Spec `json:"target"`
+	Started     time.Time   `json:"started"`
+	Host        string      `json:"host"`
+	User        string      `json:"user"`
+	Row         string      `json:"row"`
+	Compromised bool        `json:"compromised,omitempty"`
+	FirstError  string      `json:"first_error,omitempty"`
+
+	Undoing bool         `json:"-"`
+	NoUndo  string       `json:"-"` // why the old key cannot be put in force again, or ""
+	Keys    []secret.Key `json:"-"` // the one before, the new one, and those of stores: for masking
+}
+
+// Begun says when, by whom and where it was begun.
+func (o *Open) Begun() string {
+	return fmt.Sprintf("begun %s by %s on %s", o.Started.Format("2006-01-02 15:04:05 MST"), o.User, o.Host)
+}
+
+// Record is what the audit log would say of it now, if it ended.
+func (o *Open) Record() audit.Record {
+	return audit.Record{
+		Time: o.Started, Event: o.Event, Rotation: o.Rotation, Outcome: "open", Old: o.Keys[0].Fingerprint(), New: o.Keys[1].Fingerprint(),
+		Compromised: o.Compromised, Stores: o.Target.Stores, Servers: o.Target.Servers, Restart: o.Target.Restart,
+		Actor: audit.Actor{Host: o.Host, User: o.User}, Reason: o.Reason, Error: o.FirstError,
+	}
+}
+
+// Help is Ways, from anywhere.
+func (o *Open) Help() string { return o.Ways(target.FlagArgs("--store", o.Target.Stores[:1])) }
+
+// Where says which key is where, as far as the journal tells.
+func (o *Open) Where() string {
+	key := "the new key, " + o.Keys[1].Name()
+	if o.Undoing {
+		key = "the old key, " + o.Keys[0].Name()
+	}
+	switch o.Row {
+	case rowSet:
+		return "some stores may not hold " + key + ", yet"
+	case rowRestart:
+		return "the stores hold " + key + "; which one the servers run with is not known"
+	case rowTest:
+		return "the stores hold " + key + "; the restart succeeded, and is not proved"
+	default:
+		return key + ", is proved; that is not recorded yet"
+	}
+}
+
+// Ways are the commands that end it. named is as Env has it.
+func (o *Open) Ways(named string) string {
+	again := "blnkctl rotate" + named
+	switch {
+	case o.Row == rowFinish:
+		return again + " only records it"
+	case o.Undoing:
+		return again + " goes on putting the old key back"
+	case o.NoUndo != "":
+		return again + " finishes it"
+	default:
+		return again + " continues, blnkctl rotate --abort" + named + " goes back"
+	}
+}
+
+// signalled says what a first signal leads to.
+func (o *Open) signalled() string {
+	switch {
+	case o.Row == rowFinish:
+		return "what is proved is recorded"
+	case o.Undoing:
+		return "the old key is being put back"
+	case o.NoUndo != "":
+		return "stopping after this step: " + o.NoUndo
+	case o.Row == rowRestart:
+		return "putting back when the restart has ended"
+	default:
+		return "putting back"
+	}
+}
+
+// heedSignals says at once what a signal leads to, and at the second one what is left
+// open.
+func (r *run) heedSignals(ctx context.Context) (stop func()) {
+	tell := func(format string, args ...any) {
+		if r.env.Progress != nil {
+			r.env.Progress(Progress{Kind: Urgent, Text: fmt.Sprintf(format, args...)})
+		}
+	}
+	heedless := context.AfterFunc(ctx, func() {
+		if o := r.entered.Load(); o != nil {
+			tell("interrupted: %s; again to stop now", o.signalled())
+		}
+	})
+	withdraw := interrupt.AtSecond(ctx, func() {
+		if o := r.entered.Load(); o != nil {
+			tell("  rotation %s is open: %s", o.Rotation, o.Where())
+			tell("hint: %s", o.Ways(r.env.Named))
+		}
+	})
+	return func() { heedless(); withdraw() }
+}
