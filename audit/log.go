@@ -24,9 +24,9 @@ const (
 	logName    = "audit.log"
 	anchorName = "audit.head"
 	lockWait   = 30 * time.Second // other writers hold the lock for a few fsyncs
-	// endBytes is how much of the end of the log Append looks at: thousands of
+	// endBytes is how much of the end of the log Append looks at: hundreds of
 	// records. Where none of them is intact, it goes by the anchor.
-	endBytes = 1 << 20
+	endBytes = 256 << 10
 	// mostBetween is how many attempts are looked at for the same one: some targets
 	// may be refused in turn.
 	mostBetween = 16
@@ -62,7 +62,7 @@ func (l *Log) Check() error {
 // Append adds the record to the log. When it returns nil the record is on the
 // disk. After an error it may be there or not, and calling Append again is
 // right: where the end of the same rotation is there already, among the last
-// thousand, that is success. An attempt that changed nothing and says again what
+// hundreds, that is success. An attempt that changed nothing and says again what
 // one of the last said, with no end in between, is counted, and no record more.
 //
 // What an Append that crashed left is put right first. Other damage does not
@@ -105,14 +105,11 @@ func (l *Log) append(r Record) error {
 	if err != nil {
 		return err
 	}
-	again := 0
-	if last.Hash == head.Hash { // else records are missing
-		again = repeated(end, r)
-	}
+	again := find(end, r)
 	switch {
-	case again > 0:
+	case again > 0 && r.isAttempt() && last.Hash == head.Hash: // else records are missing
 		head.count(again, l.now().UTC())
-	case !r.isAttempt() && holds(end, r):
+	case again > 0 && !r.isAttempt():
 		// The one who wrote it may have died before it was durable.
 		if err := file.Sync(); err != nil {
 			return err
@@ -199,37 +196,22 @@ func lastFirst(lines []byte) iter.Seq[Record] {
 	}
 }
 
-// repeated is the number of the attempt that r says once more, where only other
-// attempts came since, and not many; 0 where there is none.
-func repeated(lines []byte, r Record) int {
+// find returns the number of the record that r would only say again, 0 where there
+// is none: the end of the same rotation; or the same attempt, where only other
+// attempts came since, and not many.
+func find(lines []byte, r Record) int {
 	n := 0
 	for old := range lastFirst(lines) {
-		if n++; !r.isAttempt() || !old.isAttempt() || n > mostBetween {
-			break
-		}
-		if same(old, r) {
+		n++
+		switch {
+		case r.isAttempt() && (!old.isAttempt() || n > mostBetween):
+			return 0
+		case r.isAttempt() && same(old, r),
+			!r.isAttempt() && r.Rotation != "" && old.Rotation == r.Rotation && old.Outcome == r.Outcome:
 			return old.Seq
 		}
 	}
 	return 0
-}
-
-// holds says whether the end of a rotation stands in these lines.
-func holds(data []byte, r Record) bool {
-	if r.Rotation == "" {
-		return false
-	}
-	for line := range bytes.Lines(data) {
-		// Reading every line as JSON would take longer than the rest.
-		if !bytes.Contains(line, []byte(r.Rotation)) {
-			continue
-		}
-		old, intact, err := decode(bytes.TrimSuffix(line, []byte("\n")))
-		if err == nil && intact && old.Rotation == r.Rotation && old.Outcome == r.Outcome {
-			return true
-		}
-	}
-	return false
 }
 
 // An anchor says what the last record of the log is. It is written after the

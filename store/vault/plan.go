@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -112,7 +111,7 @@ func (s *Store) Policy(ctx context.Context) string {
 	m, err := s.findMount(ctx)
 	if err != nil {
 		m = guessMount(s.place)
-		fmt.Fprintf(&b, "# %s: this takes %s/ for a KV store of version 2.\n", s.unknownMount(err), m.path)
+		fmt.Fprintf(&b, "# %s: this takes %s/ for a KV store of version 2.\n", strings.Join(strings.Fields(err.Error()), " "), m.path)
 	}
 	fmt.Fprintf(&b, "# What a rotation of the key in %s needs, besides the policy \"default\".\n", s.place)
 	if ns := s.conn.namespace(); ns != "" {
@@ -126,27 +125,4 @@ func (s *Store) Policy(ctx context.Context) string {
 		stanza("# For rotate --compromised, which destroys the versions with the old key.\n", m.destroy(), `"update"`)
 	}
 	return b.String()
-}
-
-// unknownMount says in a few words why the mount was not found. The errors' own
-// texts say more, and are one line, too.
-func (s *Store) unknownMount(err error) string {
-	for _, c := range []struct {
-		is    error
-		words string
-	}{
-		{ErrNoMount, "Vault has no mount that " + s.place + " is under"},
-		{ErrDenied, "Vault has no mount that " + s.place + " is under, or this token may not see it"},
-		{ErrSealed, "Vault was asked, but is sealed"},
-		{ErrToken, "Vault was asked, but does not take the token"},
-		{ErrLogin, "Vault was asked, but refused the login"},
-		{ErrNoToken, "Vault was not asked, for want of a token"},
-		{ErrUnreachable, "Vault could not be reached"},
-		{ErrTLS, "Vault could not be reached over TLS"},
-	} {
-		if errors.Is(err, c.is) {
-			return c.words
-		}
-	}
-	return strings.Join(strings.Fields(err.Error()), " ")
 }

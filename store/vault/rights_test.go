@@ -94,11 +94,11 @@ func TestPolicyUnasked(t *testing.T) {
 		why, ref string
 		u        *user
 	}{
-		{"Vault could not be reached: ", "vault:" + p, &user{T: t, env: []string{"VAULT_ADDR=http://127.0.0.1:1", "VAULT_TOKEN=x", "VAULT_MAX_RETRIES=0"}}},
-		{"Vault was not asked, for want of a token: ", "vault:" + p, as(t, shared, "")},
-		{"Vault was asked, but does not take the token: ", "vault:" + p, as(t, shared, "hvs.notatoken")},
-		{"Vault has no mount that nope/blnk is under: ", "vault:nope/blnk", as(t, shared, shared.RootToken)},
-		{"Vault has no mount that " + p + " is under, or this token may not see it: ", "vault:" + p, as(t, shared, none)},
+		{vault.ErrUnreachable.Error(), "vault:" + p, &user{T: t, env: []string{"VAULT_ADDR=http://127.0.0.1:1", "VAULT_TOKEN=x", "VAULT_MAX_RETRIES=0"}}},
+		{vault.ErrNoToken.Error(), "vault:" + p, as(t, shared, "")},
+		{vault.ErrToken.Error(), "vault:" + p, as(t, shared, "hvs.notatoken")},
+		{vault.ErrNoMount.Error(), "vault:nope/blnk", as(t, shared, shared.RootToken)},
+		{vault.ErrDenied.Error(), "vault:" + p, as(t, shared, none)},
 		{"not a KV secrets engine", "vault:cubbyhole/blnk", as(t, shared, shared.RootToken)},
 	} {
 		c.u.env = append(c.u.env, "VAULT_MAX_RETRIES=0")
