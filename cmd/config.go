@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -69,13 +68,9 @@ func runConfigShow(cmd *cobra.Command, a *app) error {
 // describe says what one flag is, and why.
 func (a *app) describe(cmd *cobra.Command, name string) (row settingRow, err error) {
 	row = settingRow{name, []string{}, cmp.Or(origin(cmd, name), "default")}
-	f := cmd.Flags().Lookup(name)
-	list, ok := f.Value.(pflag.SliceValue)
-	switch {
-	case ok && f.Changed:
-		row.Values = list.GetSlice()
+	switch f := cmd.Flags().Lookup(name); {
 	case f.Changed:
-		row.Values = []string{f.Value.String()}
+		row.Values = valuesOf(f)
 	case name == "store":
 		row.Values = []string{defaultStore}
 	case name == "server":

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/supervise"
 )
 
@@ -64,7 +65,7 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 	case len(opt.stores.spec.Stores) > 1 && typed(cmd, "store"):
 		return usage("name the source of truth alone", "--store is given twice: a command gets one key")
 	case !run.IsVariable(opt.variable):
-		return usage("", "--env%s: want a name of letters, digits and underscores", shown(opt.variable))
+		return usage("", "--env%s: want a name of letters, digits and underscores", secret.Shown(opt.variable))
 	case strings.HasPrefix(opt.variable, "BLNKCTL_"):
 		return usage("", "--env: BLNKCTL_* variables are blnkctl's own")
 	case opt.interval < supervise.MinInterval:
@@ -107,7 +108,7 @@ func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error
 		err = supervise.Become(ctx, key, job)
 	}
 	if errors.Is(err, supervise.ErrNotFound) || errors.Is(err, supervise.ErrNotExecutable) {
-		return fmt.Errorf("run%s: %w", shown(args[0]), err)
+		return fmt.Errorf("run%s: %w", secret.Shown(args[0]), err)
 	}
 	if err == nil && status != 0 {
 		err = exitStatus(status)

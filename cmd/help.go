@@ -146,13 +146,26 @@ func writeFlags(b *strings.Builder, flags *pflag.FlagSet) {
 	})
 }
 
-// noArgs is for commands that take flags only. It does not repeat what was
-// typed: somebody may have taken a key for an argument.
+// noArgs is for commands that take flags only. What was typed is not repeated where
+// somebody may have taken a key for an argument.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usage(helpHint(cmd), "%s takes no arguments, only flags", cmd.CommandPath())
+	help, word := helpHint(cmd), secret.Shown(args[0])
+	if word != "" {
+		help, word = cmp.Or(unquoted(cmd, args[0]), help), ":"+word+" is one"
+	}
+	return usage(help, "%s takes no arguments, only flags%s", cmd.CommandPath(), word)
+}
+
+// unquoted is the hint where a value with spaces was typed without quotes, and stray
+// is its second word; "" where that is not so.
+func unquoted(cmd *cobra.Command, stray string) string {
+	return hint.Unquoted(strings.Split(cmd.Root().Annotations[typedMark], "\x00"), stray, func(word string) bool {
+		name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		return cmd.Flags().Lookup(name) != nil || len(name) == 1 && cmd.Flags().ShorthandLookup(name) != nil
+	})
 }
 
 // runGroup runs a command that has subcommands: by itself it is a question for
@@ -175,7 +188,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	if n := hint.Nearest(name, names); n != "" {
 		help = "did you mean `" + cmd.CommandPath() + " " + n + "`?"
 	}
-	return usage(help, "unknown command%s", shown(name))
+	return usage(help, "unknown command%s", secret.Shown(name))
 }
 
 // flagError words what pflag found wrong, without values that may be a key.
@@ -191,6 +204,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		return valueError(cmd, "--"+e.GetFlag().Name, e.GetFlag(), e.GetValue(), e.Unwrap())
 	}
 	e, ok := errors.AsType[*pflag.NotExistError](err)
+	if stray := cmd.Flags().Args(); ok && len(stray) > 0 && strings.Contains(unquoted(cmd, stray[0]), "'sh:") {
+		return noArgs(cmd, stray)
+	}
 	switch {
 	case !ok:
 		return usage(helpHint(cmd), "bad flag syntax")
@@ -207,7 +223,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	if n := hint.Nearest(e.GetSpecifiedName(), names); n != "" {
 		help = "did you mean --" + n + "?"
 	}
-	return usage(help, "unknown flag%s", shown("--"+e.GetSpecifiedName()))
+	return usage(help, "unknown flag%s", secret.Shown("--"+e.GetSpecifiedName()))
 }
 
 // valueError words why a value was refused; name is where it came from. The
@@ -217,18 +233,5 @@ func valueError(cmd *cobra.Command, name string, f *pflag.Flag, value string, er
 	if text := want[f.Value.Type()]; text != "" {
 		err = errors.New("want " + text)
 	}
-	return usage(helpHint(cmd), "%s%s: %w", name, shown(value), err)
-}
-
-// maxShown is how long a word may be that an error repeats: shorter than any
-// good key.
-const maxShown = 24
-
-// shown repeats in an error, behind a space, a word that was typed, unless it
-// could be a key that was typed in the wrong place.
-func shown(word string) string {
-	if len(word) > maxShown || strings.Contains(word, secret.Prefix) {
-		return ""
-	}
-	return fmt.Sprintf(" %q", word)
+	return usage(helpHint(cmd), "%s%s: %w", name, secret.Shown(value), err)
 }

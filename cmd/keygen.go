@@ -11,6 +11,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
@@ -86,18 +87,16 @@ func printKey(a *app, opt *keygenOptions) error {
 	if sharedOutput(a.env.Stdout) {
 		a.warn("the file that the key is written to can be read by others")
 	}
+	text := key.Reveal() + "\n"
 	if a.json() {
-		bits := opt.bits
-		if keygen.Use(opt.use) == keygen.Tokenization {
-			bits = keygen.TokenizationBits
-		}
-		err = a.printJSON(struct {
+		text, err = screen.JSON(struct {
 			Key         string `json:"key"`
 			Fingerprint string `json:"fingerprint"`
 			Bits        int    `json:"bits"`
-		}{key.Reveal(), key.Fingerprint(), bits})
-	} else {
-		err = a.print(key.Reveal() + "\n")
+		}{key.Reveal(), key.Fingerprint(), keygen.Use(opt.use).Bits(opt.bits)})
+	}
+	if err == nil {
+		err = a.print(text)
 	}
 	if err == nil {
 		err = a.out.Failed() // a key that nobody read is no key

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // say prints a line of talk to stderr; -q silences it.
@@ -28,13 +29,13 @@ func (a *app) print(text string) error {
 // json says whether -o json was given.
 func (a *app) json() bool { return a.global.output == "json" }
 
-// printJSON prints v as the one document of -o json.
+// printJSON prints v as the one document of -o json, without a key in it.
 func (a *app) printJSON(v any) error {
 	text, err := screen.JSON(v)
 	if err != nil {
 		return err
 	}
-	return a.print(text)
+	return a.print(secret.MaskOwn(text))
 }
 
 // canAsk says whether there is a person to ask.

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -90,6 +91,7 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
+		Annotations:   map[string]string{typedMark: strings.Join(args, "\x00")},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.version && len(args) == 0 {
 				return a.printVersion()

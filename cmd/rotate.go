@@ -3,7 +3,6 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/reach"
@@ -70,8 +70,12 @@ func newSyncCmd(a *app) *cobra.Command {
 		if err := o.checkTimes(); err != nil {
 			return err
 		}
-		if err := o.takeFrom(a); err != nil {
-			return err
+		if o.from != "" {
+			o.intent.Trust = true
+			var err error
+			if o.intent.Source, err = o.spec.From(o.from, target.Openers{Store: a.storeOpener(&o.places)}); err != nil {
+				return err
+			}
 		}
 		if len(o.spec.Stores) < 2 {
 			return usage("name the source of truth first: blnkctl sync --store REF --store REF…", "sync needs two stores at least")
@@ -140,22 +144,6 @@ func (o *rotateOptions) checkTimes() error {
 	return nil
 }
 
-// takeFrom makes the store that --from names the source, whatever key is live. One
-// that is not among the stores becomes the first: the target of a sync is that of
-// the rotations, named after the first store.
-func (o *rotateOptions) takeFrom(a *app) (err error) {
-	if o.from == "" {
-		return nil
-	}
-	o.intent.Trust = true
-	o.intent.Source, err = o.spec.Find(o.from, target.Openers{Store: a.storeOpener(&o.places)})
-	if err == nil && o.intent.Source < 0 {
-		o.intent.Source = 0
-		o.spec.Stores = slices.Insert(o.spec.Stores, 0, o.from)
-	}
-	return err
-}
-
 // A work is what a run of rotate or sync works on, and with.
 type work struct {
 	*app
@@ -213,7 +201,7 @@ func (w *work) openTarget(ctx context.Context) error {
 	if w.state, err = w.openState(); err != nil {
 		return err
 	}
-	w.folder = w.state.Target(set[0].String())
+	w.folder = w.state.Target(ref.Verbatim(set[0].String()))
 	if w.open, err = rotate.Load(w.folder, w.named()); err != nil && !w.abandon {
 		return err
 	}
@@ -305,7 +293,7 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 			found, err := w.look.Before(ctx, current)
 			return rotate.Findings(found), err
 		},
-		EnvFile: w.look.EnvFile, Receivers: w.look.Receivers, LeftBehind: w.look.LeftBehind,
+		Instead: w.look.Instead, Receivers: w.look.Receivers, LeftBehind: w.look.LeftBehind,
 		Observe: w.look.Restart, Why: w.look.Why, Keys: w.keys.Add, Progress: w.progress,
 	}
 	intent := w.intent

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/ref"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // Annotations of a flag.
@@ -17,6 +20,9 @@ const (
 	actionMark = "blnkctl_action" // does something each time it is given
 	originMark = "blnkctl_origin" // where its value comes from, if not typed
 )
+
+// typedMark is the annotation of the root command: everything that was typed.
+const typedMark = "blnkctl_typed"
 
 // fileMark is the annotation of a command: the flags that blnkctl.yaml can give.
 const fileMark = "blnkctl_file"
@@ -53,19 +59,48 @@ func (a *app) applySettings(cmd *cobra.Command) error {
 		return values, variable(f.Name)
 	})
 	flags := strings.Fields(cmd.Annotations[fileMark])
-	if err != nil || len(flags) == 0 {
+	if err = cmp.Or(err, checkValues(cmd)); err != nil || len(flags) == 0 {
 		return err
 	}
 	file, err := a.configFile()
 	if err != nil {
 		return err
 	}
-	return fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
+	err = fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
 		if slices.Contains(flags, f.Name) {
 			values = file.Setting(f.Name)
 		}
 		return values, file.Path
 	})
+	return cmp.Or(err, checkValues(cmd))
+}
+
+func valuesOf(f *pflag.Flag) []string {
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		return list.GetSlice()
+	}
+	return []string{f.Value.String()}
+}
+
+// checkValues refuses what no flag or argument may hold.
+func checkValues(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		for _, v := range valuesOf(f) {
+			if why := ref.CheckValue(v); err == nil && why != nil && (f.Name != "reason" || secret.Holds(v)) {
+				from := origin(cmd, f.Name)
+				if from == fromFlag || filepath.IsAbs(from) {
+					from += " --" + f.Name
+				}
+				err = usage("", "%s: %w", strings.TrimPrefix(from, fromFlag+" "), why)
+			}
+		}
+	})
+	for _, word := range cmd.Flags().Args() {
+		if err == nil && secret.Holds(word) && cmd.Name() != "exec" {
+			err = usage("", "argument: %w", ref.CheckValue(word))
+		}
+	}
+	return err
 }
 
 // fill sets the flags that have no value yet.

@@ -1,10 +1,10 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +18,6 @@ import (
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
-	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/target"
 )
 
@@ -71,7 +70,13 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	help := explain(ctx, &r, set, t.Servers)
+	help := ""
+	for i, server := range probes(t.Servers) {
+		if len(set) > 0 && r.Expect == proof.Accepted && r.Servers[i].Keys[0] == proof.Rejected {
+			faults, helps := (reach.Look{Set: set}).Refused(ctx, server)
+			r.Faults, help = append(r.Faults, faults...), cmp.Or(helps, help)
+		}
+	}
 	switch {
 	case a.json():
 		err = a.printJSON(r)
@@ -110,6 +115,8 @@ func readKeys(ctx context.Context, a *app, opt *verifyOptions, stores store.Set)
 	switch {
 	case errors.Is(err, keygen.ErrNoKey):
 		return nil, fail(exitUsage, fmt.Errorf("key from %s: %w", from, err), "")
+	case errors.Is(err, keygen.ErrNoFile):
+		return nil, fail(exitUsage, fmt.Errorf("--key-file: %w", err), "")
 	case err != nil && from != "" && ctx.Err() == nil:
 		return nil, fmt.Errorf("read the key from %s: %w", from, err)
 	case err == nil:
@@ -141,34 +148,7 @@ func (a *app) readKey(ctx context.Context, file string) (key secret.Key, from st
 		return key, "", err
 	}
 	key, err = interrupt.Await(ctx, func() (secret.Key, error) { return keygen.ReadFile(path) }) // opening a FIFO waits for who writes into it
-	if opening, ok := errors.AsType[*fs.PathError](err); ok && opening.Op == "open" {
-		if shown(file) == "" { // somebody may have taken the flag for the key itself
-			err = errors.New("no such file (the flag wants the name of a file, not a key)")
-		}
-		return key, "", fail(exitUsage, fmt.Errorf("--key-file: %w", err), "")
-	}
 	return key, file, err
-}
-
-// explain adds, where the key of a blnk.json is refused, the usual reasons: no
-// restart, or, on this machine, a variable of the server's environment that wins over
-// the file. It returns what helps.
-func explain(ctx context.Context, r *proof.Result, set store.Set, servers []*proof.Server) (help string) {
-	if len(set) == 0 || r.Expect != proof.Accepted {
-		return ""
-	}
-	file, ok := set[0].(*blnkjson.Store)
-	for i, server := range probes(servers) {
-		if !ok || r.Servers[i].Keys[0] != proof.Rejected {
-			continue
-		}
-		help = "a server reads its key once, at its start: was it restarted since the key was changed?"
-		for _, shadow := range (reach.Look{Set: set}).Shadows(ctx, server) {
-			r.Faults = append(r.Faults, fmt.Sprintf("%s: %s in the environment of %s wins over %s", server, shadow.Variable, shadow.Process, file.Path()))
-			help = "take " + shadow.Variable + " out of the server's environment and restart it"
-		}
-	}
-	return help
 }
 
 // verifyText is a result as two tables.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
+	"github.com/blnkctl/blnkctl/internal/ref"
 )
 
 // Name is what the file is called; SystemFile is where it is looked for last.
@@ -125,6 +126,9 @@ func Load(path string) (File, error) {
 		return File{}, err
 	}
 	file, err := parse(data)
+	if err == nil {
+		err = ref.CheckValue(file.StateDir)
+	}
 	if err != nil {
 		return File{}, fmt.Errorf("%w: %s: %w", ErrInvalid, path, err)
 	}

@@ -13,12 +13,19 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // parse reads the text of the file. The document is walked node by node: only
 // so an unknown name can be told with its line and what was probably meant.
 func parse(data []byte) (File, error) {
 	var f File
+	number := 0
+	for line := range strings.Lines(string(data)) {
+		if number++; secret.Holds(line) {
+			return f, fmt.Errorf("line %d: a key stands in it; the file names the places of keys", number)
+		}
+	}
 	doc, err := document(data)
 	if err != nil || doc == nil {
 		return f, err // nil: empty, or comments only

@@ -130,6 +130,14 @@ const TokenizationLength = 32
 // 32 * log2(62), rounded down.
 const TokenizationBits = 190
 
+// Bits is the entropy of a key for a use where so many were asked for.
+func (u Use) Bits(asked int) int {
+	if u == Tokenization {
+		return TokenizationBits
+	}
+	return asked
+}
+
 // fields are where a store of a scheme keeps the key of a use: Blnk's own names
 // (Blnk 0.15 config/config.go), for vault the last part of them.
 var fields = map[Use]map[string]string{

@@ -2,8 +2,10 @@ package keygen
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode"
 
@@ -32,11 +34,18 @@ func Read(r io.Reader) (secret.Key, error) {
 	return Parse(string(data))
 }
 
-// ReadFile reads the key in a file. One that cannot be opened is an *fs.PathError.
+// ErrNoFile: the file with a key cannot be opened.
+var ErrNoFile = errors.New("cannot be opened")
+
+// ReadFile reads the key in a file. Somebody may have taken its name for the key
+// itself: then it is not repeated.
 func ReadFile(path string) (secret.Key, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return secret.Key{}, err
+		if secret.Shown(filepath.Base(path)) == "" {
+			err = errors.New("no such file (a file is wanted, not a key)")
+		}
+		return secret.Key{}, fmt.Errorf("%w: %w", ErrNoFile, err)
 	}
 	defer f.Close()
 	return Read(f)

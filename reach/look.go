@@ -2,6 +2,7 @@ package reach
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -9,6 +10,7 @@ import (
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/blnkjson"
 )
 
 // A Look is what a rotation looks at: its stores and, by its drivers and servers,
@@ -51,10 +53,10 @@ func (l Look) Why(ctx context.Context) error {
 	return l.stores(ctx).Why(l.Servers, l.Keys())
 }
 
-// EnvFile is what helps where no store holds a key, and an env file does.
-func (l Look) EnvFile(ctx context.Context) string {
-	seen, _ := Observe(ctx, l.Drivers, nil) // a hint less
-	return l.stores(ctx).EnvFile(seen)
+// Instead is what helps where no store holds a key, and another place does.
+func (l Look) Instead(ctx context.Context) string {
+	seen, _ := Observe(ctx, l.Drivers, l.Servers) // a hint less
+	return l.stores(ctx).Instead(seen)
 }
 
 // Receivers are the places that check signatures of the key: the webhook of
@@ -99,20 +101,24 @@ func (l Look) LeftBehind(ctx context.Context, live secret.Key) []string {
 	return list
 }
 
-// A Shadow is a variable of a process that wins over blnk.json.
-type Shadow struct{ Variable, Process string }
-
-// Shadows are those of the processes behind one server's port on this host.
-func (l Look) Shadows(ctx context.Context, server *probe.Server) (list []Shadow) {
-	s, v := l.stores(ctx), View{}
-	if s.config == nil || !server.Loopback() {
-		return nil
+// Refused says, where a server refuses the key of a blnk.json, the usual reasons: no
+// restart, or, on this host, a variable of its environment that wins over the file.
+func (l Look) Refused(ctx context.Context, server *probe.Server) (faults []string, help string) {
+	file, ok := l.Set[0].(*blnkjson.Store)
+	if !ok {
+		return nil, ""
 	}
-	v.Listening([]*probe.Server{server})
+	help = "a server reads its key once, at its start: was it restarted since the key was changed?"
+	var v View
+	if server.Loopback() {
+		v.Listening([]*probe.Server{server})
+	}
+	s := l.stores(ctx)
 	for _, p := range v.Processes {
 		if name, _ := s.deciding(p, p.Env); name != "" {
-			list = append(list, Shadow{name, p.Name})
+			faults = append(faults, fmt.Sprintf("%s: %s in the environment of %s wins over %s", server, name, p.Name, file.Path()))
+			help = "take " + name + " out of the server's environment and restart it"
 		}
 	}
-	return list
+	return faults, help
 }

@@ -60,8 +60,8 @@ func Of(ctx context.Context, stores []store.Store, others bool) Stores {
 			}
 			s.files = append(s.files, st.Path())
 		case *dotenv.Store:
-			path, name, _ := strings.Cut(strings.TrimPrefix(st.String(), dotenv.Scheme+":"), "#")
-			s.variables = append(s.variables, variable{path, name})
+			_, name, _ := strings.Cut(st.String(), "#")
+			s.variables = append(s.variables, variable{st.Path(), name})
 		default:
 			s.others = true
 			continue
@@ -502,7 +502,7 @@ func (s Stores) shadow(p restart.Process, name string, value secret.Key, what st
 	case !strings.HasSuffix(name, "_SECRET_KEY"):
 		help = "take " + name + " out of the server's environment, restart it, and run this again"
 	case file != "":
-		help = "rotate its env file too: --store " + hint.Quote("dotenv:"+file+"#"+as)
+		help = "rotate its env file too: --store " + named("dotenv", file, as)
 	case p.EnvFiles != nil && !unread:
 		text += "; no env file that a restart reads sets it"
 		help = setInFile(name)
@@ -510,16 +510,26 @@ func (s Stores) shadow(p restart.Process, name string, value secret.Key, what st
 	return hint.Add(errors.New(text), "%s", help)
 }
 
-// EnvFile is a hint where the environment of a process names an env file that
-// sets its key; "" where none does.
-func (s Stores) EnvFile(v View) string {
+// Instead is a hint where the stores hold no key: the env file or the blnk.json that
+// gives a process its key; "" where none is seen.
+func (s Stores) Instead(v View) string {
 	for _, p := range v.Processes {
 		name, value := s.deciding(p, p.Coming())
 		if file, as, _ := envFileOf(p, name, value); p.Restarts && file != "" {
-			return p.Name + " has its key from an env file; rotate that: --store " + hint.Quote("dotenv:"+file+"#"+as)
+			return p.Name + " has its key from an env file; rotate that: --store " + named("dotenv", file, as)
+		}
+	}
+	for _, p := range v.Processes {
+		if p.Config != "" && p.ReadConfig() != nil && !slices.Contains(s.files, p.Config) {
+			return p.Name + " reads its key from " + p.Config + "; rotate that: --store " + named(blnkjson.Scheme, p.Config, "")
 		}
 	}
 	return ""
+}
+
+// named is the reference of a store, for a shell.
+func named(scheme, path, field string) string {
+	return hint.Quote(store.Ref{Scheme: scheme, Place: path, Field: field}.String())
 }
 
 func setInFile(name string) string {
@@ -566,7 +576,7 @@ func mayRead(p restart.Process, path string) bool {
 // unread says why a process does not read the stores' blnk.json, what comes of
 // that, and what helps.
 func (s Stores) unread(p restart.Process, then string) error {
-	text, help := p.Name+" reads "+p.Config+", which is none of the stores", "rotate that, too: --store "+hint.Quote(blnkjson.Scheme+":"+p.Config)
+	text, help := p.Name+" reads "+p.Config+", which is none of the stores", "rotate that, too: --store "+named(blnkjson.Scheme, p.Config, "")
 	switch {
 	case len(s.files) == 0:
 		text = p.Name + " has its key from " + p.Config + ", which is none of the stores"

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
@@ -49,7 +50,7 @@ func of(t *testing.T, refs ...string) Stores {
 	var all []store.Store
 	others := false
 	for _, text := range refs {
-		ref, err := store.ParseRef(text)
+		ref, err := ref.Parse(text)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,12 +9,12 @@ package restart
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -89,15 +89,14 @@ type Schemes map[string]Scheme
 
 // Find splits a reference, SCHEME:PLACE, and looks its scheme up. The place is
 // everything behind the first colon, verbatim.
-func (s Schemes) Find(ref string) (scheme Scheme, place string, err error) {
-	name, place, ok := strings.Cut(ref, ":")
+func (s Schemes) Find(text string) (scheme Scheme, place string, err error) {
+	known := slices.Collect(maps.Keys(s))
+	name, place, ok := strings.Cut(text, ":")
 	if !ok {
-		return Scheme{}, "", fmt.Errorf("restart reference %q: want SCHEME:PLACE", ref)
+		return Scheme{}, "", ref.Meant(ref.Malformed("restart reference", text), text, known)
 	}
-	scheme, ok = s[name]
-	if !ok {
-		known := strings.Join(slices.Sorted(maps.Keys(s)), ", ")
-		return Scheme{}, "", fmt.Errorf("restart reference %q: unknown scheme %q (known: %s)", ref, name, known)
+	if scheme, ok = s[name]; !ok {
+		return Scheme{}, "", ref.Unknown("restart reference", text, name, known)
 	}
 	return scheme, place, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -103,24 +104,27 @@ func (r *run) advised(ctx context.Context, err error) error {
 		if why := r.env.Why(ctx); why != nil {
 			return &causedError{err, why}
 		}
-	case hint.Of(err) != "":
+	case hint.Of(err) != "" && !errors.Is(err, store.ErrNotFound):
 	case errors.Is(err, store.ErrConflict):
 		return hint.Add(err, "nothing was changed here; find out who else writes it, and run this again")
 	case errors.Is(err, store.ErrDrift):
 		return hint.Add(err, "ask the servers which one is live: blnkctl verify%s; blnkctl sync copies the first one's to the others", r.env.Stores)
 	case errors.Is(err, store.ErrNotFound):
+		instead, sure := "", ""
+		if r.env.Instead != nil {
+			instead = r.env.Instead(ctx)
+		}
+		if hint.Of(err) != "" { // there is no such file
+			sure = "where the path is right, "
+		}
 		// Where another store holds a key, that is the one to copy: a new one would lock
 		// out whoever holds it.
 		for _, s := range r.Set {
-			if key, _, failed := s.Get(ctx); failed == nil && !key.IsZero() {
-				return hint.Add(err, "copy the key there: blnkctl sync --from %s%s --restart …", hint.Quote(s.String()), r.env.Stores)
+			if key, _, failed := s.Get(ctx); failed == nil && !key.IsZero() && instead == "" {
+				instead = sure + "copy the key there: blnkctl sync --from " + hint.Quote(s.String()) + r.Spec.Args()
 			}
 		}
-		help := "make one: blnkctl keygen" + r.env.Stores
-		if r.env.EnvFile != nil {
-			help = cmp.Or(r.env.EnvFile(ctx), help)
-		}
-		return hint.Add(err, "%s", help)
+		return hint.Add(err, "%s", cmp.Or(instead, hint.Of(err), "make one: blnkctl keygen"+r.env.Stores))
 	}
 	return err
 }
@@ -238,21 +242,21 @@ var ErrOverlap = errors.New("part of an open rotation")
 // can be named in other ways, or second: open tells by the place, where it can.
 func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, open func(ref string) (store.Store, error)) error {
 	if own == nil { // one of these may name a target
-		for _, ref := range set.Names() {
-			if _, err := dir.Target(ref).LoadJournal(); err != nil {
+		for _, name := range set.Names() {
+			if _, err := dir.Target(ref.Verbatim(name)).LoadJournal(); err != nil {
 				return fmt.Errorf("%w: %w", ErrJournal, err)
 			}
 		}
 	}
 	others, err := Elsewhere(dir, own)
 	for _, o := range others {
-		for _, ref := range o.Target.Stores {
-			id := ref
-			if s, err := open(ref); err == nil && s != nil {
+		for _, name := range o.Target.Stores {
+			id := name
+			if s, err := open(name); err == nil && s != nil {
 				id = store.Identity(s)
 			}
 			for _, s := range set {
-				if store.Identity(s) == id || s.String() == ref {
+				if store.Identity(s) == id || s.String() == name {
 					return hint.Add(fmt.Errorf("%s is %w: %s, %s, of %s", s, ErrOverlap, o.Rotation, o.Begun(), o.Target.Stores[0]),
 						"blnkctl rotate --store %s finishes it, with --abort it goes back", hint.Quote(o.Target.Stores[0]))
 				}

@@ -318,7 +318,7 @@ func TestUnusableJournal(t *testing.T) {
 	}{
 		"damaged":         {"{", ErrJournal},
 		"empty":           {"", ErrJournal},
-		"later version":   {`{"version": 3}`, ErrJournal},
+		"later version":   {`{"version": 99}`, ErrJournal},
 		"earlier version": {`{"version": 1}`, ErrJournal},
 		"no row":          {`{"version":2,"id":"a","target":{"stores":["a"]},"direction":"forward","old":{"a":"x"},"new":"y"}`, ErrJournal},
 		"other stores": {`{"version":2,"id":"a","event":"rotate","target":{"stores":["cell:0"]},"direction":"forward","row":"set","old":{"cell:0":"x"},"live":"x","new":"y"}`,

@@ -107,9 +107,9 @@ type Env struct {
 	// Why looks for what makes the servers answer other than the stores would; nil
 	// where nothing is seen.
 	Why func(ctx context.Context) error
-	// EnvFile is what helps where no store holds a key, and LeftBehind what somebody
+	// Instead is what helps where no store holds a key, and LeftBehind what somebody
 	// who held a compromised key may have left behind.
-	EnvFile    func(ctx context.Context) string
+	Instead    func(ctx context.Context) string
 	LeftBehind func(ctx context.Context, live secret.Key) []string
 	// Receivers are who gets webhooks signed with the key.
 	Receivers func(ctx context.Context, live secret.Key) []blnk.Receiver

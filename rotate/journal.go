@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 )
 
 // journalVersion is raised when a field changes its meaning.
-const journalVersion = 2
+const journalVersion = 3
 
 // The rows of the table of steps. In the journal they mean "entered": what is
 // before it is done. So "restart" is the write-ahead of a restart, "test" the
@@ -55,8 +57,8 @@ type record struct {
 func (r *record) open() *Open {
 	o := r.Open
 	o.Undoing, o.NoUndo, o.Keys = r.Direction == undo, r.noUndo(), []secret.Key{r.live(), r.next()}
-	for ref := range r.Old {
-		o.Keys = append(o.Keys, r.old(ref))
+	for _, key := range r.Old {
+		o.Keys = append(o.Keys, secret.New(key))
 	}
 	return &o
 }
@@ -69,7 +71,7 @@ func parseRecord(data []byte) (*record, error) {
 	var version struct {
 		Version int `json:"version"`
 	}
-	if json.Unmarshal(data, &version) == nil && version.Version != 0 && version.Version != journalVersion {
+	if json.Unmarshal(data, &version) == nil && version.Version != 0 && version.Version != journalVersion && version.Version != unescaped {
 		return nil, fmt.Errorf("%w: %w (version %d, this one knows %d)",
 			ErrJournal, state.ErrOtherVersion, version.Version, journalVersion)
 	}
@@ -77,7 +79,30 @@ func parseRecord(data []byte) (*record, error) {
 	if json.Unmarshal(data, &r) != nil || !r.whole() {
 		return nil, fmt.Errorf("%w: damaged", ErrJournal)
 	}
+	if r.Version == unescaped {
+		r.escape()
+	}
 	return &r, nil
+}
+
+// unescaped is the version of journals whose references had no escapes.
+const unescaped = 2
+
+func (r *record) escape() {
+	r.Version = journalVersion
+	for i, s := range r.Target.Stores {
+		r.Target.Stores[i] = ref.FromVerbatim(s)
+	}
+	for i, s := range r.Target.Restart {
+		if strings.HasPrefix(s, "compose:") {
+			r.Target.Restart[i] = ref.FromVerbatim(s)
+		}
+	}
+	old := map[string]string{}
+	for s, key := range r.Old {
+		old[ref.FromVerbatim(s)] = key
+	}
+	r.Old = old
 }
 
 // whole says whether a journal has everything that ending its rotation needs.

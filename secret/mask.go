@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,12 +110,62 @@ func digits(sum uint32) string {
 }
 
 // MaskOwn redacts every key of our own form in a text, wherever it came from:
-// Prefix with a right checksum. It knows no other keys, and finds none that is
-// encoded in another way or cut.
+// Prefix with a right checksum, as it is (which is how a URL has it), or within a
+// word of base64 or hex. It knows no other keys, and finds none that is encoded in
+// another way or cut.
 func MaskOwn(text string) string {
-	if !strings.Contains(text, Prefix) { // as in nearly all texts
-		return text
+	if strings.Contains(text, Prefix) { // as in hardly any text
+		text = maskPlain(text)
 	}
+	for _, e := range encodings {
+		for _, mark := range e.marks {
+			if strings.Contains(text, mark) {
+				text = e.word.ReplaceAllStringFunc(text, func(word string) string { return maskEncoded(word, e.decode) })
+			}
+		}
+	}
+	return text
+}
+
+// Holds says whether MaskOwn finds a key in a text.
+func Holds(text string) bool { return MaskOwn(text) != text }
+
+// encodings are those that MaskOwn looks into, with Prefix as they may have it.
+var encodings = []struct {
+	marks  []string
+	word   *regexp.Regexp
+	decode func(string) ([]byte, error)
+}{
+	{[]string{"Ymxua19za1", "Jsbmtfc2tf", "ibG5rX3NrX"}, regexp.MustCompile(`[A-Za-z0-9+/_-]{40,}`), base64.RawStdEncoding.DecodeString},
+	{[]string{"626c6e6b5f736b5f", "626C6E6B5F736B5F"}, regexp.MustCompile(`[A-Fa-f0-9]{60,}`), hex.DecodeString},
+}
+
+// maskEncoded redacts a word with a key in it. What stands before that may belong
+// to the word by chance, so that every beginning is tried.
+func maskEncoded(word string, decode func(string) ([]byte, error)) string {
+	text := strings.NewReplacer("-", "+", "_", "/").Replace(word)
+	for skip := range 4 {
+		if raw, _ := decode(text[skip:]); maskPlain(string(raw)) != string(raw) { // as far as it can be decoded
+			return Redacted
+		}
+	}
+	return word
+}
+
+// maxShown is how long a word may be that an error repeats: shorter than any good
+// key.
+const maxShown = 24
+
+// Shown repeats in an error, behind a space, a word that was typed, unless it could
+// be a key that was typed in the wrong place.
+func Shown(word string) string {
+	if len(word) > maxShown || strings.Contains(word, Prefix) {
+		return ""
+	}
+	return " " + strconv.Quote(word)
+}
+
+func maskPlain(text string) string {
 	var out strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, Prefix)

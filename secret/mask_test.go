@@ -1,6 +1,9 @@
 package secret
 
 import (
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -31,6 +34,24 @@ func TestMaskOwn(t *testing.T) {
 	} {
 		if got := MaskOwn(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	for _, text := range []string{ownKey, "key=" + ownKey, "X-Blnk-Key: " + ownKey + "\r\n", "us:" + ownKey} {
+		raw := []byte(text)
+		for _, encoded := range []string{
+			base64.StdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw), hex.EncodeToString(raw),
+			strings.ToUpper(hex.EncodeToString(raw)), url.QueryEscape(text),
+		} {
+			for _, before := range []string{"", "auth: Basic ", "/tmp/", "x/", "0"} {
+				if got := MaskOwn(before + encoded + "."); !strings.Contains(got, Redacted) || len(got) > len(before)+len(Redacted)+30 {
+					t.Errorf("%s%s: %q", before, encoded, got)
+				}
+			}
+		}
+	}
+	for _, text := range []string{base64.StdEncoding.EncodeToString([]byte(Prefix + strings.Repeat("x", 43))), hex.EncodeToString([]byte(Prefix + strings.Repeat("x", 43)))} {
+		if got := MaskOwn(text); got != text {
+			t.Errorf("%s: %q", text, got)
 		}
 	}
 	if got := MaskOwn(ownKey + strings.Repeat("z", 1<<20)); strings.Contains(got, ownKey) {

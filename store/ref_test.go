@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/store"
 )
 
@@ -43,7 +44,7 @@ func TestErrorsHideOptions(t *testing.T) {
 
 // What is refused for its options alone is not refused without them.
 func TestNoOptions(t *testing.T) {
-	ref, err := store.ParseRef("plain:a#b")
+	ref, err := ref.Parse("plain:a#b")
 	if err != nil || ref.NoOptions() != nil || ref.Redacted() != "plain:a#b" {
 		t.Errorf("%v, %v, %q", err, ref.NoOptions(), ref.Redacted())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -74,6 +75,9 @@ func (s Set) lockPaths() ([]string, error) {
 			return fmt.Errorf("lock %s: %w", one, err)
 		}
 		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // where there is no folder, there is nothing to keep others from
+		}
 		if err != nil {
 			return fmt.Errorf("lock %s: %w", one, err)
 		}

@@ -106,7 +106,7 @@ func Become(ctx context.Context, key secret.Key, opt Options) error {
 	if err != nil {
 		return err
 	}
-	opt.warnIfWeak(key)
+	opt.warnOf(key)
 	// From here on a signal ends this process: one that was caught would be lost.
 	signal.Reset(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	if ctx.Err() != nil {
@@ -159,7 +159,10 @@ func Watch(ctx context.Context, key secret.Key, opt Options) (int, error) {
 // caught is not. (signal.Reset does not undo signal.Ignore, go1.26.)
 func usualForCommand(s os.Signal) { signal.Notify(make(chan os.Signal, 1), s) }
 
-func (o Options) warnIfWeak(key secret.Key) {
+func (o Options) warnOf(key secret.Key) {
+	if slices.ContainsFunc(o.Args, func(arg string) bool { return secret.Holds(arg) || strings.Contains(arg, key.Reveal()) }) {
+		o.Warn("a key stands in the arguments of the command, where everybody on this host sees it; it has it in " + o.Variable)
+	}
 	if why := keygen.SecretKey.Weakness(key); why != "" {
 		o.Warn("the key in " + o.Source.String() + " " + why)
 	}

@@ -99,7 +99,7 @@ type supervisor struct {
 // run starts the command, and again as often as the key changes.
 func (s *supervisor) run(ctx context.Context, key secret.Key) (int, error) {
 	for {
-		s.warnIfWeak(key)
+		s.warnOf(key)
 		c, err := s.start(key)
 		if err != nil {
 			return 0, err

@@ -91,20 +91,25 @@ func (s Spec) Over(earlier Spec, given func(flag string) bool) Spec {
 	return spec
 }
 
-// Find returns the index of a store among those that can be read, whatever path led
-// to it; -1 where it is none of them.
-func (s Spec) Find(ref string, open Openers) (int, error) {
-	set, _, err := OpenStores(&s, open)
+// From returns the index of a store among those that can be read, whatever path led to
+// it. One that is none of them becomes the first: the target of a sync is that of the
+// rotations, named after the first store.
+func (s *Spec) From(ref string, open Openers) (int, error) {
+	all, one := *s, *s
+	one.Stores = []string{ref}
+	set, _, err := OpenStores(&all, open)
 	if err != nil {
 		return 0, err
 	}
-	one := s
-	one.Stores = []string{ref}
 	named, _, err := OpenStores(&one, open)
 	if err != nil {
 		return 0, err
 	}
-	return slices.IndexFunc(set, func(s store.Store) bool { return store.Identity(s) == store.Identity(named[0]) }), nil
+	i := slices.IndexFunc(set, func(s store.Store) bool { return store.Identity(s) == store.Identity(named[0]) })
+	if i < 0 {
+		s.Stores = slices.Insert(s.Stores, 0, ref)
+	}
+	return max(i, 0), nil
 }
 
 // SameStores says whether two specs are of the same places: the order of all but

@@ -5,6 +5,7 @@ package hint
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -93,4 +94,28 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// Unquoted is the hint where the value of a flag was typed with spaces in it and
+// without quotes, so that stray, its second word, stands alone; "" where that is not
+// so. The value ends at the next word that isFlag says is one.
+func Unquoted(typed []string, stray string, isFlag func(word string) bool) string {
+	given := func(word string) bool { return strings.HasPrefix(word, "-") && isFlag(word) }
+	i := 1 + slices.Index(typed[min(1, len(typed)):], stray)
+	if i < 1 || i == len(typed) {
+		return ""
+	}
+	flag, value, joined := strings.Cut(typed[i-1], "=")
+	if !joined || !given(typed[i-1]) {
+		if flag, value = typed[max(i-2, 0)], typed[i-1]; i < 2 || !given(flag) || strings.Contains(flag, "=") {
+			return ""
+		}
+	}
+	for _, word := range typed[i:] {
+		if given(word) {
+			break
+		}
+		value += " " + word
+	}
+	return "quote what has spaces in it: " + flag + " " + Quote(value)
 }

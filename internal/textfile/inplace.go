@@ -187,6 +187,9 @@ func (c *savedCopy) tornInto(text []byte) bool {
 // stays. The caller holds the lock.
 func (f *File) Repair() error {
 	p, err := f.locate()
+	if isGone(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/restart/docker"
 )
@@ -64,27 +65,27 @@ func open(place string, opt restart.Options) (restart.Driver, error) {
 	bad := func(err error) (restart.Driver, error) {
 		return nil, fmt.Errorf("restart reference %q: %w; want compose:FILE#SERVICE,SERVICE…?project=NAME", "compose:"+place, err)
 	}
-	rest, query, asked := strings.Cut(place, "?")
-	if asked {
-		options, err := url.ParseQuery(query)
-		if err != nil || len(options) != 1 || len(options["project"]) != 1 {
+	r, err := ref.Parse("compose:" + place)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Options) > 0 {
+		if len(r.Options) != 1 || len(r.Options["project"]) != 1 {
 			return bad(errors.New("the only option is project"))
 		}
-		d.project = options.Get("project")
-		if _, err := docker.Names(d.project, "project"); err != nil {
+		d.project = r.Options.Get("project")
+		if _, err = docker.Names(d.project, "project"); err != nil {
 			return bad(err)
 		}
 	}
-	file, services, named := strings.Cut(rest, "#")
-	if named {
-		var err error
-		if d.services, err = docker.Names(services, "service"); err != nil {
+	if r.Field != "" {
+		if d.services, err = docker.Names(r.Field, "service"); err != nil {
 			return bad(err)
 		}
 		d.found = d.services
 	}
-	if file != "" {
-		d.file = absolute(file, opt.Dir)
+	if r.Place != "" {
+		d.file = absolute(r.Place, opt.Dir)
 	}
 	return d, nil
 }
@@ -107,14 +108,11 @@ func engine(opt restart.Options) docker.Engine {
 
 // String returns the reference.
 func (d *driver) String() string {
-	ref := "compose:" + d.file
-	if len(d.services) > 0 {
-		ref += "#" + strings.Join(d.services, ",")
-	}
+	r := ref.Ref{Scheme: "compose", Place: d.file, Field: strings.Join(d.services, ",")}
 	if d.project != "" {
-		ref += "?project=" + url.QueryEscape(d.project)
+		r.Options = url.Values{"project": {d.project}}
 	}
-	return ref
+	return r.String()
 }
 
 // Check says whether the project is there and runs, its files can be read, and

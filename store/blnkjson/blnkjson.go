@@ -54,7 +54,7 @@ func New(ref store.Ref, opt store.Options) (*Store, error) {
 	}
 	path, err := splitField(ref.Field)
 	if err != nil {
-		return nil, fmt.Errorf("reference %q: %w", ref, err)
+		return nil, err
 	}
 	// Blnk matches names whatever their letter case.
 	s, err := filestore.New(ref, opt, strings.ToLower(strings.Join(path, "\x00")), editor(path))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -44,7 +45,7 @@ func textOf(t *testing.T, s *Store) string {
 
 func TestStore(t *testing.T) {
 	again := func(t *testing.T, s store.Store) store.Store {
-		ref, err := store.ParseRef(s.String())
+		ref, err := ref.Parse(s.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +82,7 @@ func TestNew(t *testing.T) {
 		{"blnkjson:b.json#a.", "", ""},
 		{"blnkjson:b.json?x=1", "", ""},
 	} {
-		ref, err := store.ParseRef(tt.ref)
+		ref, err := ref.Parse(tt.ref)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,8 +97,9 @@ func TestNew(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %s", tt.ref, s, err, tt.want)
 		}
 	}
-	if s, err := New(store.Ref{Scheme: Scheme, Place: "b.json"}, store.Options{Dir: "/srv/a#b"}); err == nil {
-		t.Errorf("a folder with '#': taken as %s, which cannot be read back", s)
+	s, err := New(store.Ref{Scheme: Scheme, Place: "b.json"}, store.Options{Dir: "/srv/a#b"})
+	if err != nil || s.String() != "blnkjson:/srv/a%23b/b.json#server.secret_key" {
+		t.Errorf("a folder with '#': %s, %v", s, err)
 	}
 }
 

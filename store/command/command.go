@@ -64,7 +64,7 @@ type Specs map[string]Spec
 type WriteOnlyError struct{ Copy *Copy }
 
 // Error names the copy.
-func (e *WriteOnlyError) Error() string { return fmt.Sprintf("reference %q: %v", e.Copy, ErrWriteOnly) }
+func (e *WriteOnlyError) Error() string { return ErrWriteOnly.Error() }
 
 // Unwrap returns ErrWriteOnly.
 func (e *WriteOnlyError) Unwrap() error { return ErrWriteOnly }
@@ -80,7 +80,7 @@ func (s Specs) Open(ref store.Ref, _ store.Options) (store.Store, error) {
 	case len(p.spec.Read) > 0:
 		return &Store{place: p}, nil
 	case len(p.spec.Exists) > 0:
-		return nil, fmt.Errorf("reference %q: an exists command, and no read command", ref)
+		return nil, errors.New("an exists command, and no read command")
 	}
 	return nil, &WriteOnlyError{&Copy{p}}
 }
@@ -92,15 +92,15 @@ func (s Specs) place(ref store.Ref) (place, error) {
 	}
 	switch {
 	case ref.Field != "":
-		return place{}, fmt.Errorf("reference %q: want command:NAME and nothing behind it", ref)
+		return place{}, errors.New("want command:NAME and nothing behind it")
 	case !ok:
-		return place{}, fmt.Errorf("reference %q: no such command in the configuration", ref)
+		return place{}, errors.New("no such command in the configuration")
 	case len(spec.Write) == 0:
-		return place{}, fmt.Errorf("reference %q: no write command", ref)
+		return place{}, errors.New("no write command")
 	}
 	for act, args := range map[string][]string{"read": spec.Read, "write": spec.Write, "exists": spec.Exists} {
 		if len(args) > 0 && args[0] == "" || slices.ContainsFunc(args, func(a string) bool { return strings.ContainsRune(a, 0) }) {
-			return place{}, fmt.Errorf("reference %q: the %s command has no program, or a NUL character", ref, act)
+			return place{}, fmt.Errorf("the %s command has no program, or a NUL character", act)
 		}
 	}
 	return place{ref.Place, spec}, nil

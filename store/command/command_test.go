@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/command"
@@ -105,7 +106,7 @@ func TestOpen(t *testing.T) {
 		{"command:both#x", "nothing behind it"},
 		{"command:both?x=1", `unknown option "x"`},
 	} {
-		ref, err := store.ParseRef(c.ref)
+		ref, err := ref.Parse(c.ref)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,7 @@ func New(ref store.Ref, opt store.Options) (*Store, error) {
 		ref.Field = DefaultName
 	}
 	if !run.IsVariable(ref.Field) {
-		return nil, fmt.Errorf("reference %q: %q cannot be the name of a variable", ref, ref.Field)
+		return nil, fmt.Errorf("%q cannot be the name of a variable", ref.Field)
 	}
 	s, err := filestore.New(ref, opt, ref.Field, editor(ref.Field))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/storetest"
@@ -50,7 +51,7 @@ func textOf(t *testing.T, s *Store) string {
 
 func TestStore(t *testing.T) {
 	again := func(t *testing.T, s store.Store) store.Store {
-		ref, err := store.ParseRef(s.String())
+		ref, err := ref.Parse(s.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +85,7 @@ func TestNew(t *testing.T) {
 		{"dotenv:x.env#KEY=1", "", ""},
 		{"dotenv:x.env#K\n", "", ""},
 	} {
-		ref, err := store.ParseRef(tt.ref)
+		ref, err := ref.Parse(tt.ref)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -76,21 +75,16 @@ func New(ref store.Ref, opt store.Options, field string, edit Editor) (*Store, e
 	if err := ref.NoOptions(); err != nil {
 		return nil, err
 	}
-	fault := func(why string) error { return fmt.Errorf("reference %q: %s", ref, why) }
 	if ref.Place == "" {
-		return nil, fault("no file named")
+		return nil, errors.New("no file named")
 	}
 	place := ref.Place
 	if !filepath.IsAbs(place) {
 		place = filepath.Join(opt.Dir, place)
 	}
-	if strings.ContainsAny(place, "#?") {
-		// The reference with this path could not be read back as the same.
-		return nil, fault(fmt.Sprintf("the absolute path %q holds a '#' or '?'", place))
-	}
 	file, err := textfile.Open(place, opt.CopyDir)
 	if err != nil {
-		return nil, fault(err.Error())
+		return nil, err
 	}
 	ref.Place = file.Path()
 	return &Store{file, ref, field, edit}, nil
@@ -138,7 +132,8 @@ func (s *Store) Get(ctx context.Context) (secret.Key, store.Version, error) {
 		return secret.Key{}, "", err
 	}
 	if text == nil {
-		return secret.Key{}, "", fmt.Errorf("%s: %w: there is no such file", s.Path(), store.ErrNotFound)
+		return secret.Key{}, "", hint.Add(fmt.Errorf("%s: %w: there is no such file", s.Path(), store.ErrNotFound),
+			"name the file that the server reads with --store, or cd to its folder")
 	}
 	key, err := s.edit.Value(text)
 	if err != nil {

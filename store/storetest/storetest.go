@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -196,7 +197,7 @@ func noKey(_ *testing.T, p *place) {
 	if p.again().String() != p.String() {
 		p.Fatalf("two handles on one place: %q and %q", p.String(), p.again().String())
 	}
-	if ref, err := store.ParseRef(p.String()); err != nil || ref.String() != p.String() {
+	if ref, err := ref.Parse(p.String()); err != nil || ref.String() != p.String() {
 		p.Fatalf("%q is no canonical reference: %v", p.String(), err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/internal/vaulttest"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -78,9 +79,9 @@ func (u *user) open(ref string) *vault.Store {
 	return s
 }
 
-func (u *user) try(ref string) (*vault.Store, error) {
+func (u *user) try(text string) (*vault.Store, error) {
 	u.Helper()
-	r, err := store.ParseRef(ref)
+	r, err := ref.Parse(text)
 	if err != nil {
 		u.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func New(ref store.Ref, opt store.Options) (*Store, error) {
 		s.conn, err = newConn(o, opt)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reference %q: %w", ref.Redacted(), err)
+		return nil, err
 	}
 	s.ref = store.Ref{Scheme: Scheme, Place: s.place, Field: s.field, Options: o.canonical()}
 	return s, nil

@@ -47,7 +47,7 @@ func TestReferences(t *testing.T) {
 		{"vault:secret/+/x", "", `"+"`},
 		{"vault:secret/a\tb", "", "printable"},
 		{"vault:secret/blnk?tokn=1", "", `unknown option "tokn"`},
-		{"vault:secret/blnk?token=hvs.topsecret", "", `"vault:secret/blnk?token=…": option "token": a secret is never part of a reference; token-file=PATH or token-env=VARIABLE says where it is`},
+		{"vault:secret/blnk?token=hvs.topsecret", "", `option "token": a secret is never part of a reference; token-file=PATH or token-env=VARIABLE says where it is`},
 		{"vault:secret/blnk?auth=approle&secret-id=topsecret", "", `secret-id-file=PATH or secret-id-env=VARIABLE says where it is`},
 		{"vault:secret/blnk?auth=approle&secret_id=topsecret", "", `option "secret_id": a secret is never part of a reference; secret-id-file=PATH`},
 		{"vault:secret/blnk?auth=none", "vault:secret/blnk#secret_key?address=https://vault.example:8200&auth=none&namespace=teams/pay", ""},
