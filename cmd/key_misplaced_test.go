@@ -31,6 +31,7 @@ func misplaced(key string) []string {
 // A key in a wrong place is refused, and stands in nothing that blnkctl prints or
 // keeps: each flag of each command, each variable, each argument, blnkctl.yaml.
 func TestMisplacedKeys(t *testing.T) {
+	t.Parallel()
 	made, err := keygen.ForUse(keygen.SecretKey, keygen.Prefixed, keygen.DefaultBits)
 	if err != nil {
 		t.Fatal(err)
@@ -38,18 +39,21 @@ func TestMisplacedKeys(t *testing.T) {
 	key := made.Reveal()
 	_, root := testApp(t)
 	walkCommands(root, func(c *cobra.Command) {
-		if c.HasSubCommands() {
+		if c.HasSubCommands() || !c.Runnable() { // or a topic of help
 			return
 		}
 		args := strings.Fields(c.CommandPath())[1:]
 		c.InitDefaultHelpFlag()
-		for _, text := range misplaced(key) {
+		for i, text := range misplaced(key) {
 			t.Run(strings.Join(args, "_"), func(t *testing.T) {
 				c.Flags().VisitAll(func(f *pflag.Flag) {
-					if f.Name == "help" {
+					if f.Name == "help" || f.Value.Type() == "bool" && i > 0 {
 						return
 					}
 					refusesKey(t, key, text, nil, append(args, "--"+f.Name+"="+text)...)
+					if i%5 > 0 && f.Name != "store" && f.Name != "restart" {
+						return // the way of a value is the same for all flags
+					}
 					refusesKey(t, key, text, nil, append(args, "--"+f.Name, text)...)
 					if _, action := f.Annotations[actionMark]; !action && f.Value.Type() != "bool" {
 						refusesKey(t, key, text, []string{variable(f.Name) + "=" + text}, args...)
@@ -83,9 +87,10 @@ func refusesKey(t *testing.T, key, text string, environ []string, args ...string
 	if err := os.WriteFile(filepath.Join(dir, "blnk.json"), []byte(`{"server":{"port":"1","secret_key":"x"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	env.AllowCoreDumps = func() {}
 	code := Run(context.Background(), env, args)
-	if want := map[bool]int{true: 125, false: exitUsage}[args[0] == "exec"]; code != want {
-		t.Errorf("%s: exit status %d, want %d: %s", strings.ReplaceAll(strings.Join(args, " "), key, "KEY"), code, want, strings.ReplaceAll(stderr.String(), key, "KEY"))
+	if code != exitUsage && (args[0] != "exec" || code < 125) { // exec may take it for the command
+		t.Errorf("%s: exit status %d: %s", strings.ReplaceAll(strings.Join(args, " "), key, "KEY"), code, strings.ReplaceAll(stderr.String(), key, "KEY"))
 	}
 	all := stdout.String() + stderr.String()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
