@@ -90,18 +90,20 @@ func (l Look) Page(text string) string {
 }
 
 func (l Look) fold(text string, further int) string {
-	lines := strings.Split(text, "\n")
+	lines, width := strings.Split(text, "\n"), min(l.columns(), Width)
 	for i, line := range lines {
 		rest := strings.TrimLeft(line, " ")
 		indent := len(line) - len(rest)
 		hanging := indent + further
 		if column := strings.LastIndex(line[:min(len(line), firstColumn)], "  ") + 2; column > indent && column > 2 {
-			hanging = column
+			if hanging = column; column > width/2 {
+				hanging = indent + 4
+			}
 		}
 		if name, _, ok := strings.Cut(rest, ": "); ok && (name == "Note" || name == "Warning") {
 			hanging = len(name) + 2
 		}
-		lines[i] = line[:indent] + wrap(rest, min(l.columns(), Width), indent, hanging)
+		lines[i] = line[:indent] + wrap(rest, width, indent, hanging)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -113,12 +115,12 @@ const firstColumn = 32
 func wrap(text string, width, column, hanging int) string {
 	var b strings.Builder
 	for i, unit := range units(text) {
-		blank := len(unit) - len(strings.TrimLeft(unit, " "))
-		switch {
-		case i == 0:
-		case column+columns(unit) > width && column > hanging:
+		word := strings.TrimLeft(unit, " ")
+		// What is wider than any line begins where it is, but for a command.
+		fits := hanging+columns(word) <= width || strings.Contains(word, " ")
+		if i > 0 && fits && column > hanging && column+columns(unit) > width {
 			b.WriteString("\n" + strings.Repeat(" ", hanging))
-			column, unit = hanging, unit[blank:]
+			column, unit = hanging, word
 		}
 		b.WriteString(unit)
 		column += columns(unit)
@@ -169,7 +171,7 @@ func continues(command, last, word string) bool {
 	case strings.ContainsAny(last[max(0, len(last)-1):], ",;)"):
 		return false
 	}
-	return begins(last) || strings.HasPrefix(last, "-") || last == "|" || last == "&&" ||
+	return begins(last) || word == `\` || strings.HasPrefix(last, "-") || last == "|" || last == "&&" ||
 		strings.HasPrefix(word, "-") || strings.HasPrefix(word, "'") || strings.ContainsAny(word, "/:=$|&<>…")
 }
 

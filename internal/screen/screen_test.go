@@ -39,9 +39,11 @@ func TestFold(t *testing.T) {
 		text, want string
 		columns    int
 	}{
-		{"one  two three four", "one  two\n     three\n     four", 9},
+		{"one  two three four", "one  two\n     three\n     four", 12},
 		{"error: one two three four", "error: one\n  two three\n  four", 11},
-		{"  1 set      here and there", "  1 set      here\n             and\n             there", 18},
+		{"  1 set      here and there", "  1 set      here and\n             there", 26},
+		{"  1 set      here and there", "  1 set      here\n      and there", 18},
+		{"  - /a/path/that/is/longer and so", "  - /a/path/that/is/longer\n    and so", 12},
 		{"Note: one two three", "Note: one two\n      three", 13},
 		{"  - one two\n  three", "  - one\n    two\n  three", 8},
 		// What is to be copied stays in one piece.
