@@ -138,7 +138,7 @@ func classify(err error) (code int, help string) {
 			code = rule.code
 		}
 	}
-	if code = cmp.Or(code, exitFailed); code == exitFailed && errors.Is(err, fs.ErrPermission) {
+	if code = cmp.Or(code, exitFailed); code <= exitUsage && errors.Is(err, fs.ErrPermission) {
 		help = cmp.Or(help, "run with sudo, or as the user that owns it")
 	}
 	return code, help
