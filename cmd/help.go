@@ -233,5 +233,9 @@ func valueError(cmd *cobra.Command, name string, f *pflag.Flag, value string, er
 	if text := want[f.Value.Type()]; text != "" {
 		err = errors.New("want " + text)
 	}
-	return usage(helpHint(cmd), "%s%s: %w", name, secret.Shown(value), err)
+	help := ""
+	if unit := map[string]string{"duration": "s", "func": "d"}[f.Value.Type()]; unit != "" && value != "" && strings.Trim(value, "0123456789") == "" {
+		help = "did you mean --" + f.Name + " " + value + unit + "?"
+	}
+	return usage(help, "%s%s: %w", name, secret.Shown(value), err)
 }
