@@ -176,10 +176,18 @@ func continues(command, last, word string) bool {
 }
 
 // columns is how wide a text is at most: letters of Asia and signs like ticks may
-// take two.
+// take two, and a colour none.
 func columns(text string) (n int) {
+	painting := false
 	for _, r := range text {
-		n += wide(r)
+		switch {
+		case r == '\x1b':
+			painting = true
+		case painting:
+			painting = r != 'm'
+		default:
+			n += wide(r)
+		}
 	}
 	return n
 }

@@ -50,6 +50,7 @@ func TestFold(t *testing.T) {
 		{"hint: make one: blnkctl keygen --store 'blnkjson:./a b.json' --force; or not", "hint: make one:\n  blnkctl keygen --store 'blnkjson:./a b.json' --force;\n  or not", 20},
 		{"see `blnkctl help exit-codes` now", "see\n  `blnkctl help exit-codes`\n  now", 12},
 		{"blnkctl rotate --abort goes back to it", "blnkctl rotate --abort goes\n  back to it", 14},
+		{"\x1b[32mproved\x1b[0m on it", "\x1b[32mproved\x1b[0m on it", 12},
 		{"as wide as can be", "as wide as can be", 0}, // not known: the usual one
 		{strings.Repeat("word ", 20) + "end", strings.Repeat("word ", 15) + "word\n  word word word word end", 200},
 	} {
