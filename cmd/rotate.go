@@ -294,6 +294,7 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 			return rotate.Findings(found), err
 		},
 		Instead: w.look.Instead, Receivers: w.look.Receivers, LeftBehind: w.look.LeftBehind,
+		Holders: w.look.Holders, Listening: w.look.Listening,
 		Observe: w.look.Restart, Why: w.look.Why, Keys: w.keys.Add, Progress: w.progress,
 	}
 	intent := w.intent

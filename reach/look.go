@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
@@ -31,7 +32,35 @@ func (l Look) Before(ctx context.Context, current secret.Key) (Findings, error) 
 	if err != nil {
 		return Findings{}, err
 	}
-	return l.stores(ctx).Before(seen, current)
+	s := l.stores(ctx)
+	found, err := s.Before(seen, current)
+	found.Holders = s.holders(seen, current)
+	return found, err
+}
+
+// Holders are the processes of this host that have a key, or read it from a store.
+func (l Look) Holders(ctx context.Context, key secret.Key) []listener.Mark {
+	var v View
+	v.Listening(l.Servers)
+	return l.stores(ctx).holders(v, key)
+}
+
+// Listening are the processes that listen for a server; none where one of them may
+// not be looked at, or stands before it.
+func (l Look) Listening(url string) (marks []listener.Mark) {
+	for _, server := range l.Servers {
+		if server.String() != url || !server.Loopback() {
+			continue
+		}
+		found, err := listener.Find(server.Port())
+		if err != nil {
+			return nil
+		}
+		for _, p := range found {
+			marks = append(marks, listener.Mark{PID: p.PID, Start: p.Start, Name: p.Exe})
+		}
+	}
+	return marks
 }
 
 // Restart looks at the processes before a restart, and returns the look afterwards.

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -143,8 +144,12 @@ func isRelay(exe string) bool {
 }
 
 // Findings are what a person should know: Remarks before a restart, Cautions
-// also in its result.
-type Findings struct{ Remarks, Cautions []string }
+// also in its result. Holders are the processes of this host that have the key, as far
+// as /proc tells.
+type Findings struct {
+	Remarks, Cautions []string
+	Holders           []listener.Mark
+}
 
 func (f *Findings) remark(texts ...string)  { f.Remarks = appendOnce(f.Remarks, texts) }
 func (f *Findings) caution(texts ...string) { f.Cautions = appendOnce(f.Cautions, texts) }
@@ -605,4 +610,42 @@ func below(path, top string) bool {
 		path = parent
 	}
 	return true
+}
+
+// holders are the processes that run with a key, or read a blnk.json of the stores:
+// those of a View, and every other blnk of this host, which no driver may know.
+func (s Stores) holders(v View, key secret.Key) (marks []listener.Mark) {
+	all := slices.DeleteFunc(slices.Clone(v.Processes), func(p restart.Process) bool { return p.PID <= 0 })
+	for _, seen := range listener.AllBlnk() {
+		p := restart.Process{Name: seen.String(), Start: seen.Start}
+		p.Look(seen.PID)
+		all = append(all, p)
+	}
+	for _, p := range all {
+		name, value := s.deciding(p, p.Env)
+		if name == "" && !s.reads(p.PID) || name != "" && !value.Equal(key) {
+			continue
+		}
+		m := listener.Mark{PID: p.PID, Start: listener.StartOf(p.PID), Name: "blnk", Server: p.Server}
+		switch {
+		case p.Server:
+			m.Name = "blnk start"
+		case p.Workers:
+			m.Name = "blnk workers"
+		}
+		if !slices.ContainsFunc(marks, func(o listener.Mark) bool { return o.PID == m.PID }) {
+			marks = append(marks, m)
+		}
+	}
+	return marks
+}
+
+// reads says whether the blnk.json of a process is one of the stores', also through a
+// mount.
+func (s Stores) reads(pid int) bool {
+	its, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid), "cwd", blnk.FileName))
+	return err == nil && slices.ContainsFunc(s.files, func(path string) bool {
+		here, err := os.Stat(path)
+		return err == nil && os.SameFile(its, here)
+	})
 }

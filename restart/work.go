@@ -21,17 +21,8 @@ import (
 // blnkctl, as the command may. "" keeps nothing.
 type Work string
 
-// A Command is one that Work names.
-type Command struct {
-	pid   int
-	start string
-	ref   string // of its driver
-}
-
-// String names it by its PID and driver.
-func (c *Command) String() string { return fmt.Sprintf("PID %d ('%s')", c.pid, c.ref) }
-
-func (c *Command) runs() bool { return listener.StartOf(c.pid) == c.start }
+// A Command is one that Work names, by its driver.
+type Command struct{ listener.Mark }
 
 // Run runs a command of the driver with the reference ref, and names it before it
 // does anything.
@@ -39,7 +30,7 @@ func (w Work) Run(ctx context.Context, ref string, cmd run.Cmd) error {
 	if w != "" {
 		withdraw := func() {}
 		cmd.Record = func(pid int) error {
-			c := &Command{pid, listener.StartOf(pid), ref}
+			c := &Command{listener.Mark{PID: pid, Start: listener.StartOf(pid), Name: "'" + ref + "'"}}
 			withdraw = interrupt.AtSecond(ctx, c.End)
 			return w.record(c)
 		}
@@ -64,7 +55,7 @@ func (w Work) record(c *Command) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "%d %s\n%s\n", c.pid, c.start, c.ref)
+	_, err = fmt.Fprintf(f, "%d %s\n%s\n", c.PID, c.Start, c.Name)
 	return errors.Join(err, f.Close())
 }
 
@@ -72,11 +63,11 @@ func (w Work) record(c *Command) error {
 // not written to its end, so that the command never began.
 func (w Work) Left() *Command {
 	data, _ := ownfile.Read(string(w), 1<<20)
-	line, ref, whole := strings.Cut(strings.TrimSuffix(string(data), "\n"), "\n")
+	line, name, whole := strings.Cut(strings.TrimSuffix(string(data), "\n"), "\n")
 	first, start, _ := strings.Cut(line, " ")
 	pid, err := strconv.Atoi(first)
-	c := &Command{pid, start, ref}
-	if err != nil || !whole || start == "" || pid <= 1 || !c.runs() {
+	c := &Command{listener.Mark{PID: pid, Start: start, Name: name}}
+	if err != nil || !whole || start == "" || pid <= 1 || !c.Runs() {
 		return nil
 	}
 	return c
@@ -94,7 +85,7 @@ func (w Work) Settle(ctx context.Context, limit time.Duration, say func(format s
 	deadline := time.After(limit)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for c.runs() {
+	for c.Runs() {
 		select {
 		case <-tick.C:
 			continue
@@ -103,7 +94,7 @@ func (w Work) Settle(ctx context.Context, limit time.Duration, say func(format s
 		case <-deadline:
 		}
 		say("ending it, and its process group: it did not end by itself within %s", limit)
-		if c.End(); c.runs() {
+		if c.End(); c.Runs() {
 			return fmt.Errorf("the restart command of an earlier run cannot be ended: %s", c)
 		}
 	}
@@ -113,9 +104,9 @@ func (w Work) Settle(ctx context.Context, limit time.Duration, say func(format s
 // End ends the command and its process group, and comes back when it is gone, or
 // cannot be ended.
 func (c *Command) End() {
-	run.EndGroup(c.pid, run.Grace)
+	run.EndGroup(c.PID, run.Grace)
 	for range 100 { // a killed process ends soon
-		if !c.runs() {
+		if !c.Runs() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)

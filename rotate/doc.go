@@ -31,12 +31,21 @@
 // journal is believed, which names the row "test" only after the restart had
 // succeeded.
 //
+// Which processes of this host have the old key is looked at before anything is
+// written, and the journal keeps it. One that listens for a server a grace (5 s, or
+// half of the time for the proof) after the restart has ended, and still takes the old
+// key on new connections, was not restarted: one that was told to end takes none. So
+// the step fails then, where the driver says that it restarted; where something else
+// does (wait:, manual:), the whole time is waited for. An old process that lives on
+// beside the one that listens has begun to end. Any other that runs on, as a worker, is
+// a warning: whether it has been told to end cannot be seen.
+//
 // It does not promise that workers run the new key: they answer no request, so
 // that rests on the driver that restarted them. An address behind which several
 // servers take turns is sampled. Somebody who changes a store without blnkctl, in
 // the instant between the last look and the write, is noticed only afterwards,
 // where the store has no compare-and-swap of its own.
 //
-// The package opens no file, no connection and no process: what it needs of
-// them comes with the target and the Env.
+// The package opens no file and no connection, and starts no process: what it needs of
+// them comes with the target and the Env. It asks whether a process still runs.
 package rotate

@@ -18,6 +18,8 @@ var (
 	ErrSilent = errors.New("no usable answer")
 	// ErrStale: a server goes on with the other key.
 	ErrStale = errors.New("it was not restarted, or something wins over the store")
+	// errNotRestarted: the process that listens for it is the one from before.
+	errNotRestarted = errors.New("it was not restarted")
 	// ErrElsewhere: a server takes neither of the two keys.
 	ErrElsewhere = errors.New("it takes its key from somewhere else")
 	// ErrSourceNotLive: the servers run the key of a copy, and not that of the

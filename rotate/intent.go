@@ -7,6 +7,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -104,6 +105,10 @@ type Env struct {
 	// look afterwards: an error where one has another key than that, or was not
 	// started anew. It fails the restart. nil: nobody looks.
 	Observe func(ctx context.Context) func(ctx context.Context, key secret.Key) error
+	// Holders are the processes of this host that have a key, as far as is seen, and
+	// Listening those that listen for a server.
+	Holders   func(ctx context.Context, key secret.Key) []listener.Mark
+	Listening func(url string) []listener.Mark
 	// Why looks for what makes the servers answer other than the stores would; nil
 	// where nothing is seen.
 	Why func(ctx context.Context) error
@@ -127,6 +132,8 @@ type Findings struct {
 	// Cautions are about what a rotation may miss. Nobody sees the plan of a
 	// cron job, so they are warnings of its report, too.
 	Cautions []string
+	// Holders are the processes of this host that have the key.
+	Holders []listener.Mark
 }
 
 // A Plan is what a run would do, after all its checks have passed.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
@@ -50,6 +51,8 @@ type record struct {
 	// the servers that have answered in two ways.
 	Unwritten []string `json:"unwritten,omitempty"`
 	Mixed     []string `json:"mixed,omitempty"`
+	// Holders are the processes that had the old key before anything was written.
+	Holders []listener.Mark `json:"holders,omitempty"`
 	// Cautions are warnings of its report, whoever ends it.
 	Cautions []string `json:"cautions,omitempty"`
 }
@@ -163,6 +166,9 @@ func (r *run) adopt(rec *record) {
 	rec.Compromised = rec.Compromised || r.in.Compromised
 	r.report.Rotation = rec.Rotation
 	r.report.Old, r.report.New = rec.live().Fingerprint(), rec.next().Fingerprint()
+	if !r.undoing() {
+		r.leaving = rec.Holders
+	}
 	for _, s := range r.Servers {
 		if slices.Contains(rec.Mixed, s.String()) {
 			s.SeenMixed()

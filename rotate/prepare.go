@@ -373,7 +373,7 @@ func (r *run) newRecord(p Plan) *record {
 			Host: r.env.Who.Host, User: r.env.Who.User, Row: rowSet, Compromised: r.in.Compromised,
 		},
 		Direction: forward, ServerDown: r.in.ServerDown,
-		Old: map[string]string{}, Live: p.Current.Reveal(), New: p.next.Reveal(), Cautions: p.Cautions,
+		Old: map[string]string{}, Live: p.Current.Reveal(), New: p.next.Reveal(), Cautions: p.Cautions, Holders: p.Holders,
 	}
 	for ref, key := range p.old {
 		rec.Old[ref] = key.Reveal()

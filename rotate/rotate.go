@@ -10,6 +10,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
@@ -36,6 +37,8 @@ type run struct {
 	stuck []string
 	// why is what Env.Why found when a proof failed.
 	why error
+	// leaving are the processes that have the key which is replaced.
+	leaving []listener.Mark
 	// unproved is the restart error of an undo that went on all the same.
 	unproved error
 }
@@ -208,6 +211,9 @@ func (r *run) restart(ctx context.Context) error {
 	if r.env.Observe != nil {
 		look = r.env.Observe(beside)
 	}
+	if r.undoing() && r.env.Holders != nil {
+		r.leaving = slices.DeleteFunc(r.env.Holders(beside, r.rec.next()), func(m listener.Mark) bool { return slices.Contains(r.rec.Holders, m) })
+	}
 	ctx, cancel := context.WithTimeoutCause(beside, r.RestartTimeout, fmt.Errorf("not done within %s", r.RestartTimeout))
 	defer cancel()
 	failed := func(err error) error {
@@ -239,11 +245,14 @@ func (r *run) test(ctx context.Context) error {
 		return fmt.Errorf("the %s key is not known, or cannot be sent: nothing to prove", g.name)
 	}
 	verdicts, err := r.await(ctx)
+	if err == nil {
+		r.outlast(ctx)
+	}
 	r.reportServers(verdicts, err == nil)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return interrupted(ctx)
-	case err != nil && r.env.Why != nil:
+	case err != nil && r.env.Why != nil && !errors.Is(err, errNotRestarted):
 		r.why = r.env.Why(ctx) // as they are now: an undo replaces them
 		return err
 	case err != nil:

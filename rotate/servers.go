@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -145,7 +147,7 @@ func (r *run) await(ctx context.Context) ([]proof.Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	g := r.rec.goal()
+	g, began := r.rec.goal(), time.Now()
 	verdicts, reasons := make([]proof.Verdict, len(r.Servers)), make([]error, len(r.Servers))
 	for pause := (proof.Pause{}); ; {
 		now, why := proof.Each(r.Servers, func(i int, s *proof.Server) (proof.Verdict, error) {
@@ -177,12 +179,58 @@ func (r *run) await(ctx context.Context) ([]proof.Verdict, error) {
 			// Waiting does not help, but where the own key of a server was lost: the
 			// one from before takes neither of the two.
 			hopeless := v == proof.Open || v == proof.Rejected && !(r.rec.ServerDown && !r.undoing())
+			if v == proof.OtherLive && time.Since(began) >= r.grace() {
+				if m := r.notRestarted(s); m != nil {
+					lacks = hint.Add(fmt.Errorf("%s and refuses the %s one: %s: %w, and runs since before", seen, g.name, m, errNotRestarted),
+						`name with --restart what restarts that process ("systemctl status %d" may tell its unit)`, m.PID)
+					hopeless = r.WorkersProved && r.unproved == nil // it was restarted, says the driver
+				}
+			}
 			if lacks != nil && (failed == nil || hopeless && !useless) {
 				failed, useless = lacks, hopeless
 			}
 		}
 		if failed == nil || useless || !pause.Wait(ctx, deadline) {
 			return verdicts, failed
+		}
+	}
+}
+
+// grace is how long a process may go on after a restart that was only asked for: one
+// that was told to end takes no new connection from then on.
+func (r *run) grace() time.Duration { return min(5*time.Second, r.Timeout/2) }
+
+// notRestarted is the process that listens for a server, where it is one that was to be
+// replaced; nil where another one listens (the old one may live on, to answer what it
+// has begun), or that is not seen.
+func (r *run) notRestarted(s *proof.Server) *listener.Mark {
+	if len(r.leaving) == 0 || r.env.Listening == nil {
+		return nil
+	}
+	now := r.env.Listening(s.String())
+	if len(now) == 0 {
+		return nil
+	}
+	for _, m := range now {
+		if !r.isLeaving(m) {
+			return nil
+		}
+	}
+	return &r.leaving[slices.IndexFunc(r.leaving, func(l listener.Mark) bool { return l.PID == now[0].PID })]
+}
+
+func (r *run) isLeaving(m listener.Mark) bool {
+	return slices.ContainsFunc(r.leaving, func(l listener.Mark) bool { return l.PID == m.PID && l.Start == m.Start })
+}
+
+// outlast waits a little for the processes that were to be replaced, and keeps those
+// that run all the same. A server that takes no connection any more is about to end.
+func (r *run) outlast(ctx context.Context) {
+	deadline := time.Now().Add(r.grace())
+	for pause := (proof.Pause{}); ; {
+		r.leaving = slices.DeleteFunc(slices.Clone(r.leaving), func(m listener.Mark) bool { return !m.Runs() || m.Server && !m.Listens() })
+		if len(r.leaving) == 0 || !pause.Wait(ctx, deadline) {
+			return
 		}
 	}
 }
@@ -210,15 +258,23 @@ func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
 			r.warn("%s was sampled with %d connections: if it is a balancer, give one --server per replica", s, s.Agreeing())
 		}
 	}
+	if !proved {
+		return
+	}
+	for _, m := range r.leaving {
+		what := "workers not proved"
+		if m.Server {
+			what = "not restarted"
+		}
+		r.warn("%s: %s runs since before the restart, with the %s key; where it does not end by itself, restart it", what, m, r.rec.goal().otherNamed)
+	}
 	old := r.rec.live()
 	switch {
-	case !proved:
-		return
 	case r.unproved != nil && oneLine(r.unproved.Error()) == r.rec.FirstError: // which is said already
 		r.warn("workers not proved: restart with the old key failed in the same way")
 	case r.unproved != nil:
 		r.warn("workers not proved: %v", r.unproved)
-	case !r.WorkersProved:
+	case !r.WorkersProved && len(r.leaving) == 0:
 		r.warn("workers not proved: nothing here restarted them; one that was not restarted signs webhooks with the other key")
 	}
 	switch {

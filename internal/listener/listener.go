@@ -64,6 +64,29 @@ func (p Process) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String
 // LogValue is what String returns.
 func (p Process) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
+// A Mark is what a process is known by later: its PID may be another's by then.
+type Mark struct {
+	PID   int    `json:"pid"`
+	Start string `json:"start"` // of StartOf
+	Name  string `json:"name"`
+	// Server says that it is known to be one.
+	Server bool `json:"server,omitempty"`
+}
+
+// String names it by PID and name.
+func (m Mark) String() string { return fmt.Sprintf("PID %d (%s)", m.PID, m.Name) }
+
+// Runs says whether it still runs.
+func (m Mark) Runs() bool { return StartOf(m.PID) == m.Start }
+
+// Listens says whether it still waits for connections, on whatever port of its
+// network.
+func (m Mark) Listens() bool {
+	sockets, err := listening(fmt.Sprintf("/proc/%d", m.PID), "")
+	held, _ := heldBy(m.PID, sockets)
+	return err == nil && len(held) > 0
+}
+
 // Find returns the processes that listen on the TCP port, on any address, in
 // the order of their PIDs. Several share a socket where a server forks.
 //
@@ -71,7 +94,7 @@ func (p Process) LogValue() slog.Value { return slog.StringValue(p.String()) }
 // an error that wraps fs.ErrPermission, together with the processes that could
 // be seen. A process that ends meanwhile is left out.
 func Find(port int) (found []Process, err error) {
-	sockets, err := listening(port)
+	sockets, err := listening("/proc", fmt.Sprintf(":%04X", port))
 	if err != nil || len(sockets) == 0 {
 		return nil, err
 	}
@@ -116,18 +139,18 @@ func Find(port int) (found []Process, err error) {
 	return found, closed
 }
 
-// listening returns the sockets that listen on the port, as the links of
-// /proc/PID/fd show them (proc_pid_net(5)).
-func listening(port int) (map[string]bool, error) {
+// listening returns the sockets that listen on an address with this end, as the links
+// of /proc/PID/fd show them (proc_pid_net(5)).
+func listening(proc, end string) (map[string]bool, error) {
 	const listens, asked = "0A", "03" // TCP_LISTEN, TCP_SYN_RECV: include/net/tcp_states.h
 	sockets := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		file, err := os.Open(table)
+	for _, table := range []string{"/net/tcp", "/net/tcp6"} {
+		file, err := os.Open(proc + table)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // IPv6 may be off
 		}
 		if err != nil {
-			return nil, fmt.Errorf("find who listens on port %d: %w", port, err)
+			return nil, fmt.Errorf("find who listens: %w", err)
 		}
 		lines := bufio.NewScanner(file)
 		lines.Scan() // the heading
@@ -136,14 +159,14 @@ func listening(port int) (map[string]bool, error) {
 			if len(column) < 10 || column[3] != listens && column[3] != asked {
 				break // those that listen come first, and there may be very many others
 			}
-			if column[3] == listens && strings.HasSuffix(column[1], fmt.Sprintf(":%04X", port)) {
+			if column[3] == listens && strings.HasSuffix(column[1], end) {
 				sockets["socket:["+column[9]+"]"] = true
 			}
 		}
 		err = lines.Err()
 		_ = file.Close()
 		if err != nil {
-			return nil, fmt.Errorf("find who listens on port %d: %w", port, err)
+			return nil, fmt.Errorf("find who listens: %w", err)
 		}
 	}
 	return sockets, nil
@@ -251,4 +274,20 @@ func blnkBelow(pid, depth int) (Process, bool) {
 		}
 	}
 	return Process{}, false
+}
+
+// AllBlnk are the processes of this host that run blnk.
+func AllBlnk() (found []Process) {
+	for _, pid := range processes() {
+		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		name, _, _ := strings.Cut(string(args), "\x00")
+		if filepath.Base(exe) != "blnk" && filepath.Base(name) != "blnk" {
+			continue
+		}
+		if p, ok := Look(pid); ok {
+			found = append(found, p)
+		}
+	}
+	return found
 }
