@@ -14,7 +14,7 @@ import (
 )
 
 func TestClassify(t *testing.T) {
-	held := &flock.HeldError{Path: "/srv"}
+	held := fmt.Errorf("lock /srv: %w", flock.ErrHeld)
 	for _, test := range []struct {
 		err  error
 		code int

@@ -99,7 +99,7 @@ func (t *Target) Check() error { return checkWritable(t.path) }
 
 // Lock keeps other blnkctl processes away from the target until unlock is
 // called or the process ends. It waits at most wait; a lock that somebody else
-// holds is a *flock.HeldError. A half written journal that a crash left is
+// holds is flock.ErrHeld. A half written journal that a crash left is
 // removed: there are keys in it, and whoever has the lock next may have no
 // journal to write. A target of which nothing was saved, as where its reference
 // was mistyped, is gone again after unlock.

@@ -41,8 +41,8 @@ func (s Set) Names() []string {
 // them all. Two stores in one folder share one lock: a second one of the same
 // process would wait for the first for ever. The order does not depend on the
 // order of the stores, so that two processes cannot hold one lock each and wait
-// for the other's. A lock that somebody else holds for longer than wait is an
-// *flock.HeldError.
+// for the other's. A lock that somebody else holds for longer than wait is
+// flock.ErrHeld.
 func (s Set) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
 	paths, err := s.lockPaths()
 	if err != nil {

@@ -11,6 +11,7 @@
 package flock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,27 +22,14 @@ import (
 	"time"
 )
 
-// A HeldError says that another process holds the lock.
-type HeldError struct {
-	Path   string // what was to be locked
-	Holder string // "PID 123 (blnkctl rotate …)"; "" where it cannot be found out
-	PID    int    // the holder's, as seen from our PID namespace; 0 where unknown
-}
-
-// ErrHeld is every HeldError.
+// ErrHeld: another process holds the lock. The error names it, where it is known:
+// "held by PID 123 (blnkctl rotate …)".
 var ErrHeld = errors.New("locked")
 
-// Is says that it is ErrHeld.
-func (e *HeldError) Is(target error) bool { return target == ErrHeld }
+type heldError string
 
-// Error names the path and, where it is known, the holder.
-func (e *HeldError) Error() string {
-	holder := e.Holder
-	if holder == "" {
-		holder = "another process"
-	}
-	return fmt.Sprintf("lock %s: held by %s", e.Path, holder)
-}
+func (e heldError) Error() string        { return string(e) }
+func (e heldError) Is(target error) bool { return target == ErrHeld }
 
 // Between two attempts Lock waits pollMin at first, then longer up to pollMax:
 // flock(2) can wait by itself, but not for a limited time, and a signal
@@ -56,7 +44,7 @@ const (
 // where it is missing; neither is changed or removed afterwards.
 //
 // A lock that another holds is waited for as long as wait says, then the error
-// is a *HeldError; with wait 0 there is one attempt. When ctx ends first, the
+// is ErrHeld; with wait 0 there is one attempt. When ctx ends first, the
 // error is that of ctx. unlock may be called more than once.
 func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), err error) {
 	deadline := time.Now().Add(wait)
@@ -68,7 +56,7 @@ func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), 
 		if err == nil {
 			return release(f), nil
 		}
-		if !errors.Is(err, errHeld) {
+		if !errors.Is(err, ErrHeld) {
 			return nil, err
 		}
 		left := time.Until(deadline)
@@ -87,19 +75,15 @@ func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), 
 	}
 }
 
-// errHeld: an attempt met a lock of somebody else.
-var errHeld = errors.New("held")
-
-// heldBy names the holder. To find out takes a look at every process here, so
-// it is done once, when nobody waits any more.
-func heldBy(path string) *HeldError {
-	f, err := open(path)
-	if err != nil {
-		return &HeldError{Path: path}
+// heldBy names the holder. To find out takes a look at every lock here, so it is
+// done once, when nobody waits any more.
+func heldBy(path string) error {
+	name := ""
+	if f, err := open(path); err == nil {
+		name = holder(f)
+		_ = f.Close()
 	}
-	defer func() { _ = f.Close() }()
-	pid, name := holder(f)
-	return &HeldError{Path: path, Holder: name, PID: pid}
+	return heldError(fmt.Sprintf("lock %s: held by %s", path, cmp.Or(name, "another process")))
 }
 
 // try makes one attempt. It comes back only with the lock of what is at path
@@ -133,7 +117,7 @@ func lockFile(f *os.File, path string) error {
 			return nil
 		case errors.Is(err, syscall.EINTR):
 		case errors.Is(err, syscall.EWOULDBLOCK):
-			return errHeld
+			return ErrHeld
 		default:
 			return fmt.Errorf("lock: %w", &fs.PathError{Op: "flock", Path: path, Err: err})
 		}

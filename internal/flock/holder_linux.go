@@ -1,14 +1,12 @@
 package flock
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,18 +18,18 @@ import (
 //
 // with the holder's PID and major:minor:inode of the file, the first two in
 // hexadecimal. A holder in a PID namespace that we cannot see is not listed.
-func holder(f *os.File) (pid int, name string) {
+func holder(f *os.File) string {
 	info, err := f.Stat()
 	if err != nil {
-		return 0, ""
+		return ""
 	}
 	st := info.Sys().(*syscall.Stat_t)
 	locks, _ := os.ReadFile("/proc/locks")
-	pid = findHolder(string(locks), fmt.Sprintf("%02x:%02x", unix.Major(st.Dev), unix.Minor(st.Dev)), st.Ino)
+	pid := findHolder(string(locks), fmt.Sprintf("%02x:%02x", unix.Major(st.Dev), unix.Minor(st.Dev)), st.Ino)
 	if pid <= 0 {
-		return 0, ""
+		return ""
 	}
-	return pid, describe(pid)
+	return describe(pid)
 }
 
 // findHolder returns the PID of the FLOCK on device:inode. Where the file
@@ -66,32 +64,17 @@ func findHolder(locks, device string, inode uint64) int {
 // what should not be repeated.
 func describe(pid int) string {
 	cmdline, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	args := bytes.Split(bytes.TrimSuffix(cmdline, []byte{0}), []byte{0})
-	if err != nil || len(args[0]) == 0 {
+	args := strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")
+	if err != nil || args[0] == "" {
 		return fmt.Sprintf("PID %d", pid)
 	}
-	text := printable(filepath.Base(string(args[0])))
-	if len(args) > 1 && len(args[1]) > 0 && args[1][0] != '-' {
-		text += " " + printable(string(args[1]))
+	text := fmt.Sprintf("%.40s", filepath.Base(args[0]))
+	if len(args) > 1 && args[1] != "" && args[1][0] != '-' {
+		text += fmt.Sprintf(" %.40s", args[1])
 		args = args[1:]
 	}
 	if len(args) > 1 {
 		text += " …"
 	}
 	return fmt.Sprintf("PID %d (%s)", pid, text)
-}
-
-// printable keeps a foreign text from steering the terminal.
-func printable(s string) string {
-	const most = 40
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, s)
-	if runes := []rune(s); len(runes) > most {
-		return string(runes[:most]) + "…"
-	}
-	return s
 }

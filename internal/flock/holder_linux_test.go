@@ -46,17 +46,3 @@ func TestDescribe(t *testing.T) {
 		t.Errorf("no process: %q", got)
 	}
 }
-
-func TestPrintable(t *testing.T) {
-	for text, want := range map[string]string{
-		"blnkctl":                 "blnkctl",
-		"a\x1b[31m\nb":            "a?[31m?b",
-		"bad\xff":                 "bad\ufffd",
-		strings.Repeat("é", 50):   strings.Repeat("é", 40) + "…",
-		"systemctl restart größe": "systemctl restart größe",
-	} {
-		if got := printable(text); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
