@@ -76,5 +76,5 @@ func describe(pid int) string {
 	if len(args) > 1 {
 		text += " …"
 	}
-	return fmt.Sprintf("PID %d (%s)", pid, text)
+	return fmt.Sprintf("PID %d (%s)", pid, strings.Join(strings.Fields(text), " ")) // one line
 }
