@@ -5,11 +5,13 @@
 package blnk
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
+	"slices"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -20,6 +22,9 @@ const OraclePath = "/hooks"
 
 // KeyHeader carries the key (Blnk api/middleware/auth.go).
 const KeyHeader = "X-Blnk-Key"
+
+// ErrLimited: the server, or what stands before it, limits how often it is asked.
+var ErrLimited = hint.Add(errors.New("429 rate limited"), "run this again later; a rotation waits as long as --timeout says")
 
 // An Answer is what the oracle's reply proves about the key that was sent.
 type Answer int
@@ -44,57 +49,66 @@ func (a Answer) String() string {
 	return cmp.Or(known[a], "no usable answer")
 }
 
-// Judge reads the reply to GET /hooks. Only a body that Blnk itself would
-// write counts: a proxy in front has 401 and 403 pages of its own, and they
-// say nothing about the key. Nor does the answer to a request whose key never
+// Judge reads the reply to GET /hooks. Only a body that Blnk itself would write
+// about a key counts: a proxy in front has 401 and 403 pages of its own, in JSON too,
+// and they say nothing about it. Nor does the answer to a request whose key never
 // arrived (SawNoKey).
 func Judge(status int, body []byte) Answer {
-	switch status {
-	case 200:
-		if isHookList(body) {
-			return Live
-		}
-	case 401:
-		if isBlnkError(body) && !SawNoKey(body) {
-			return Rejected
-		}
-	case 403:
-		if isBlnkError(body) {
-			return Lesser
-		}
+	switch said := errorOf(body); {
+	case status == 200 && isHookList(body):
+		return Live
+	case status == 401 && said.is("AUTH_INVALID_API_KEY", "AUTH_EXPIRED_API_KEY", "invalid api key", "api key is expired"):
+		return Rejected
+	case status == 403 && said.is("AUTH_MASTER_KEY_REQUIRED", "AUTH_INSUFFICIENT_PERMISSIONS", "AUTH_UNKNOWN_RESOURCE",
+		"requires master key", "insufficient permissions", "unknown resource"):
+		return Lesser
 	}
 	return Nothing
 }
 
 // SawNoKey says whether a 401 is about a request without a key: where one was
-// sent, something on the way dropped the header. Before 0.15.0 only the text
-// tells.
+// sent, something on the way dropped the header.
 func SawNoKey(body []byte) bool {
-	var reply struct {
-		Error  string `json:"error"`
-		Detail struct {
-			Code string `json:"code"`
-		} `json:"error_detail"`
-	}
-	return json.Unmarshal(body, &reply) == nil &&
-		(reply.Detail.Code == "AUTH_MISSING_API_KEY" || reply.Detail.Code == "" && strings.HasPrefix(reply.Error, "Authentication required"))
+	return errorOf(body).is("AUTH_MISSING_API_KEY", "authentication required")
 }
 
-// isHookList: Blnk answers with a JSON array, or null where there is no hook.
+// isHookList: Blnk answers with an array of objects, or null where there is no hook.
 func isHookList(body []byte) bool {
-	body = bytes.TrimSpace(body)
-	if bytes.Equal(body, []byte("null")) {
-		return true
-	}
-	return len(body) > 0 && body[0] == '[' && json.Valid(body)
+	var list []struct{}
+	return json.Unmarshal(body, &list) == nil
 }
 
-// isBlnkError: {"error":"…"} in all versions, with "error_detail" since 0.15.0.
-func isBlnkError(body []byte) bool {
-	var reply struct {
-		Error *string `json:"error"`
+// A fault is the body of an error of Blnk: {"error":"…"} in all versions, with a code
+// in "error_detail" since 0.15.0.
+type fault struct {
+	Error  string `json:"error"`
+	Detail struct {
+		Code string `json:"code"`
+	} `json:"error_detail"`
+}
+
+func errorOf(body []byte) (f fault) {
+	if json.Unmarshal(body, &f) != nil {
+		return fault{}
 	}
-	return json.Unmarshal(body, &reply) == nil && reply.Error != nil && *reply.Error != ""
+	return f
+}
+
+// is says whether it has one of the codes; where it has none, only the text tells.
+func (f fault) is(these ...string) bool {
+	return slices.ContainsFunc(these, func(this string) bool {
+		return f.Detail.Code == this || f.Detail.Code == "" && strings.Contains(strings.ToLower(f.Error), this)
+	})
+}
+
+// CodeOf is the code of an error of Blnk; "" where there is none, or what stands
+// there is none: it may be sent by anybody.
+func CodeOf(body []byte) string {
+	code := errorOf(body).Detail.Code
+	if len(code) > 40 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {
+		return ""
+	}
+	return code
 }
 
 // Sendable says whether an HTTP client can send the key in KeyHeader so that

@@ -193,7 +193,7 @@ func (w *work) openTarget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	open := target.Openers{Store: w.openMaster, Restart: w.openRestart, Server: openServer}
+	open := target.Openers{Store: w.openMaster, Restart: w.openRestart, Server: w.openServer}
 	set, _, err := target.OpenStores(&spec, open)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 		}
 	}
 	t := &target.Target{Spec: opt.spec, Set: set}
-	err = t.Locate(ctx, target.Openers{Server: openServer}, nil)
+	err = t.Locate(ctx, target.Openers{Server: a.openServer}, nil)
 	if errors.Is(err, target.ErrNoServer) {
 		err = hint.Add(err, "where the server's blnk.json is here: --store %s", hint.Quote(defaultStore))
 	}

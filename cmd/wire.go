@@ -137,7 +137,7 @@ func (a *app) openDriver(ref string, opt restart.Options) (target.Driver, error)
 
 // openServer takes the address of a server. What is wrong with it is an error of
 // usage.
-func openServer(url string, spec target.Spec) (*proof.Server, error) {
+func (a *app) openServer(url string, spec target.Spec) (*proof.Server, error) {
 	opt := probe.Options{CACert: spec.CACert, Proxy: spec.Proxy, AllowPlaintext: spec.AllowPlaintext}
 	if spec.Timeout > 0 { // a connection that hangs leaves time for others
 		opt.Timeout = min(probe.DefaultTimeout, max(spec.Timeout/4, time.Second))
@@ -146,6 +146,7 @@ func openServer(url string, spec target.Spec) (*proof.Server, error) {
 	if err != nil {
 		return nil, fail(exitUsage, err, "")
 	}
+	server.Waiting = func(line string) { a.say("%s", line) }
 	return proof.NewServer(server, !server.Loopback()), nil
 }
 

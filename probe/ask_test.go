@@ -253,7 +253,7 @@ func TestAskOfCache(t *testing.T) {
 		hit         bool
 	}{
 		{"Age", "0", true}, {"X-Cache", "HIT", true}, {"X-Cache", "Hit from cloudfront", true}, {"X-Cache", "Miss from cloudfront", false},
-		{"Cf-Cache-Status", "HIT", true}, {"Cf-Cache-Status", "DYNAMIC", false}, {"Cache-Status", "edge; hit", true}, {"Cache-Control", "no-store", false},
+		{"Cf-Cache-Status", "HIT", true}, {"Cf-Cache-Status", "DYNAMIC", false}, {"X-Proxy-Cache", "STALE", true}, {"X-Cache-Status", "UPDATING", true}, {"X-Cache-Hits", "0", false}, {"Cache-Status", "edge; hit", true}, {"Cache-Control", "no-store", false},
 	} {
 		header = http.Header{c.name: {c.value}}
 		if c.hit {
@@ -292,12 +292,12 @@ func TestHooks(t *testing.T) {
 	for _, odd := range []string{`[1]`, `["canary"]`} {
 		body = odd
 		_, err := s.Hooks(t.Context(), testKey)
-		if err == nil || !strings.Contains(err.Error(), "not a list of hooks") {
+		if err == nil || !strings.Contains(err.Error(), "no list of hooks") {
 			t.Errorf("Hooks of %s: %v", odd, err)
 		}
 		noKey(t, err, testKey)
 	}
-	status, body = 403, `{"error":"canary"}`
+	status, body = 403, `{"error":"insufficient permissions canary"}`
 	_, err = s.Hooks(t.Context(), testKey)
 	if err == nil || !strings.Contains(err.Error(), "not as the master key") {
 		t.Errorf("Hooks with a lesser key: %v", err)

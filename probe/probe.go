@@ -6,7 +6,8 @@
 // package https promises holds. What a cache answers counts for nothing.
 //
 // It does not promise that two questions reach the same process: one address
-// may be a balancer. It repeats no question.
+// may be a balancer. It repeats no question, but lets each one wait for its turn
+// where the server says how many it takes.
 package probe
 
 import (
@@ -18,6 +19,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +49,9 @@ type Server struct {
 	base      *url.URL
 	transport *http.Transport // without an http.Client, which would follow redirects
 	timeout   time.Duration
+	pace      pace
+	// Waiting is told, in a line for a person, what a question waits for.
+	Waiting func(line string)
 }
 
 // New takes rawURL as http(s)://HOST[:PORT][/BASE], and does not reach for the
@@ -98,6 +103,9 @@ func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (bln
 		return blnk.Nothing, nil, hint.Add(fmt.Errorf("ask %s: %w", s, ErrUnsendable),
 			"no client can use this key; rotate --server-down replaces it without asking for it")
 	}
+	if err := s.wait(ctx); err != nil {
+		return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, err)
+	}
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	response, body, err := s.get(within, key, query) //nolint:bodyclose // get has read and closed it
@@ -138,6 +146,7 @@ func (s *Server) get(ctx context.Context, key secret.Key, query url.Values) (*ht
 		return nil, nil, err
 	}
 	defer response.Body.Close()
+	s.pace.heard(response.StatusCode, response.Header)
 	body, err := io.ReadAll(https.Limit(response.Body, maxBody))
 	return response, body, err
 }
@@ -151,13 +160,15 @@ func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
 	case answer != blnk.Nothing:
 		return nil
 	case r.StatusCode == http.StatusTooManyRequests:
-		return errors.New("429 rate limited")
+		return blnk.ErrLimited
 	case r.StatusCode >= 300 && r.StatusCode < 400 && location != "":
 		return fmt.Errorf("redirect to %s, not followed with the key", s.redirectTarget(location))
 	case r.StatusCode == http.StatusOK:
 		return errors.New("HTTP 200, but no list of hooks: is this a Blnk server?")
 	case r.StatusCode == http.StatusUnauthorized && blnk.SawNoKey(body):
 		return fmt.Errorf("the server saw no key: something in front of it drops the header %s", blnk.KeyHeader)
+	case blnk.CodeOf(body) != "":
+		return fmt.Errorf("HTTP %d %s, which says nothing about the key", r.StatusCode, blnk.CodeOf(body))
 	case r.StatusCode == http.StatusUnauthorized, r.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("HTTP %d, but not in Blnk's words: is something in front of it?", r.StatusCode)
 	}
@@ -165,16 +176,18 @@ func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
 }
 
 // isCached: a cache says so with Age (RFC 9111), with Cache-Status (RFC 9211)
-// or, under one of many names (X-Cache, CF-Cache-Status), that it had a hit.
+// or, under one of many names (X-Cache, CF-Cache-Status), that it had a hit, or
+// something older.
 func isCached(h http.Header) bool {
 	for name, values := range h {
-		hit := strings.Contains(strings.ToLower(strings.Join(values, ",")), "hit")
-		if name == "Age" || strings.Contains(name, "Cache") && hit {
+		if name == "Age" || strings.Contains(name, "Cache") && hadOne.MatchString(strings.Join(values, ",")) {
 			return true
 		}
 	}
 	return false
 }
+
+var hadOne = regexp.MustCompile(`(?i)hit|stale|updating`)
 
 // redirectTarget shows a place on the host that was asked, which is the usual
 // case (http to https). The rest of a Location is the server's free text.
@@ -198,6 +211,8 @@ type Hook struct {
 // key; any other answer is an error. It does not know the global webhook,
 // which stands in the server's configuration.
 func (s *Server) Hooks(ctx context.Context, key secret.Key) ([]Hook, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout) // a plan waits for no rate
+	defer cancel()
 	var hooks []Hook
 	// Without a type the list is empty up to Blnk 0.15.2, whatever there is.
 	for _, kind := range []string{"PRE_TRANSACTION", "POST_TRANSACTION"} {

@@ -120,12 +120,15 @@ func (p *Pause) Wait(ctx context.Context, deadline time.Time) bool {
 }
 
 // insist asks a server that has answered before, until it answers again or
-// patience is at its end. A server that is gone is not waited for: what comes
+// patience is at its end; that of the context where only the rate of questions is limited. A server that is gone is not waited for: what comes
 // back is another process, and answers of two do not belong together.
 func (s *Server) insist(ctx context.Context, key secret.Key) (blnk.Answer, error) {
 	deadline := time.Now().Add(patience)
 	for pause := (Pause{}); ; {
 		answer, err := s.Ask(ctx, key)
+		if until, ok := ctx.Deadline(); ok && errors.Is(err, blnk.ErrLimited) {
+			deadline = until
+		}
 		if answer != blnk.Nothing || errors.Is(err, syscall.ECONNREFUSED) || !pause.Wait(ctx, deadline) {
 			return answer, err
 		}

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -140,6 +141,9 @@ type Answers struct {
 func (s *Server) AskAll(ctx context.Context, keys []secret.Key) *Answers {
 	v := &Answers{Server: s, Keys: make([]Tally, len(keys))}
 	answer, err := s.Ask(ctx, random())
+	if errors.Is(err, blnk.ErrLimited) {
+		answer, err = s.insist(ctx, random())
+	}
 	if v.Err = err; err != nil {
 		return v
 	}

@@ -247,7 +247,7 @@ func (r *run) findDifference(ctx context.Context, p *Plan) error {
 func (r *run) findLive(ctx context.Context, p *Plan, keys []secret.Key) error {
 	anySource, anyOther := false, false
 	for _, s := range r.Servers {
-		key, err := liveKey(ctx, s, append([]secret.Key{p.next}, keys...))
+		key, err := r.liveKey(ctx, s, append([]secret.Key{p.next}, keys...))
 		if err != nil {
 			return err
 		}
@@ -274,12 +274,12 @@ func (r *run) findLive(ctx context.Context, p *Plan, keys []secret.Key) error {
 
 // liveKey returns which of the candidates a server proves; the zero Key where it
 // runs with none of them.
-func liveKey(ctx context.Context, s *proof.Server, candidates []secret.Key) (secret.Key, error) {
+func (r *run) liveKey(ctx context.Context, s *proof.Server, candidates []secret.Key) (secret.Key, error) {
 	for i, key := range candidates {
 		if !blnk.Sendable(key) || slices.ContainsFunc(candidates[:i], key.Equal) {
 			continue
 		}
-		switch v, reason := patiently(ctx, s, key); v {
+		switch v, reason := r.patiently(ctx, s, key); v {
 		case proof.Live:
 			return key, nil
 		case proof.Open, proof.Unknown:

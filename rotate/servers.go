@@ -15,12 +15,15 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// patience is how long a server may stay silent before the first effect (a rate
-// limit, a restart that somebody just did) before the run gives up on it.
+// patience is how long a server may stay silent before the first effect (a restart
+// that somebody just did) before the run gives up on it. One that limits how often it
+// is asked has all the time of Timeout.
 const patience = 2 * time.Second
 
 // patiently asks one server, more than once while it is silent.
-func patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
+func (r *run) patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
 	deadline := time.Now().Add(patience)
 	var why error
 	for pause := (proof.Pause{}); ; {
@@ -30,6 +33,9 @@ func patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verd
 		}
 		// The first reason: the last one may only be that the time was up.
 		why = cmp.Or(why, reason)
+		if errors.Is(reason, blnk.ErrLimited) {
+			deadline, _ = ctx.Deadline()
+		}
 		if !pause.Wait(ctx, deadline) {
 			return proof.Unknown, why
 		}
@@ -40,7 +46,7 @@ func patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verd
 // one is refused.
 func (r *run) proveLive(ctx context.Context, key secret.Key) error {
 	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
-		return patiently(ctx, s, key)
+		return r.patiently(ctx, s, key)
 	})
 	for i, s := range r.Servers {
 		if err := notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name())); err != nil {

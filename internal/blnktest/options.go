@@ -3,6 +3,7 @@ package blnktest
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -209,7 +210,8 @@ func newLimiter(c RateLimitConfig) *limiter {
 	return l
 }
 
-func (l *limiter) allow(path string) bool {
+// allow says in the headers what is left, as tollbooth does.
+func (l *limiter) allow(path string, header http.Header) bool {
 	if l == nil {
 		return true
 	}
@@ -227,5 +229,8 @@ func (l *limiter) allow(path string) bool {
 		b.has--
 	}
 	l.buckets[path] = b
+	header.Set("RateLimit-Limit", strconv.Itoa(int(math.Round(l.rate))))
+	header.Set("RateLimit-Reset", "1")
+	header.Set("RateLimit-Remaining", strconv.Itoa(int(b.has)))
 	return allowed
 }

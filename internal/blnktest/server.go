@@ -54,7 +54,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, strings.TrimSuffix(p, "/"), status)
 		return
 	}
-	if !s.limit.allow(r.URL.Path) {
+	if !s.limit.allow(r.URL.Path, w.Header()) {
 		s.fail(w, 429, "GEN_RATE_LIMITED", "You have reached maximum request limit.")
 		return
 	}
