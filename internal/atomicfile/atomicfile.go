@@ -199,8 +199,28 @@ func (d *Dir) Sync() error {
 	return nil
 }
 
-// Discard is Discard for a file of the folder.
+// markName is a second name of a temporary file while it is exchanged. A crash that
+// leaves it behind may have left somebody's edit under the temporary name.
+func markName(name string) string { return TempName(name + ".new") }
+
+// Discard is Discard for a file of the folder. Where an Exchange was cut short before
+// the old file was looked at, that one comes back.
 func (d *Dir) Discard(name string) error {
+	if ours, err := d.Stat(markName(name)); err == nil {
+		now, err := d.Stat(name)
+		switch {
+		case err == nil && now.Ino == ours.Ino && now.Dev == ours.Dev:
+			err = exchangeAt(d.fd, TempName(name), name)
+		case errors.Is(err, fs.ErrNotExist):
+			err = unix.Renameat(d.fd, TempName(name), d.fd, name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("put back what was there: %w", &fs.PathError{Op: "rename", Path: filepath.Join(d.path, name), Err: err})
+		}
+		if err := unlinkAt(d.fd, markName(name)); err != nil {
+			return err
+		}
+	}
 	// In a folder that we cannot write, there being nothing is no error.
 	if _, err := d.Stat(TempName(name)); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -313,7 +333,11 @@ func (t *Temp) Exchange(expected func(old string) (bool, error)) (changed bool, 
 	if err != nil {
 		return false, err
 	}
+	// Without a second name an exchange that is cut short is taken as one that is done.
+	unmark := func() { _ = unlinkAt(t.dir.fd, markName(t.name)) }
+	_ = unix.Linkat(t.dir.fd, TempName(t.name), t.dir.fd, markName(t.name), 0)
 	if err := t.exchange(); err != nil {
+		unmark()
 		return false, err
 	}
 	good, err := expected(TempName(t.name))
@@ -326,9 +350,11 @@ func (t *Temp) Exchange(expected func(old string) (bool, error)) (changed bool, 
 		if now, serr := t.dir.Stat(TempName(t.name)); serr == nil && (now.Ino != ours.Ino || now.Dev != ours.Dev) {
 			err = errors.Join(err, t.exchange())
 		}
+		unmark()
 		t.Discard()
 		return true, errors.Join(err, t.dir.Sync())
 	}
+	unmark()
 	t.Discard()
 	return false, t.dir.Sync()
 }

@@ -270,6 +270,47 @@ func TestFolderMoved(t *testing.T) {
 
 // What stands at the path in the instant of the rename is looked at, and comes
 // back if it is not what was expected.
+// Killed right after the two files have changed places, an edit of the last instant
+// is not lost: whoever comes next puts it back.
+func TestExchangeCutShort(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(path string)
+		want      string
+	}{
+		"nothing happened":          {func(string) {}, "edit"},
+		"a newer edit by a rename":  {func(path string) { write(t, path+".2", "newer"); _ = os.Rename(path+".2", path) }, "newer"},
+		"it was removed meanwhile":  {func(path string) { _ = os.Remove(path) }, "edit"},
+		"the temporary one is gone": {func(path string) { _ = os.Remove(TempName(path)) }, "new"},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "f")
+		write(t, path, "old")
+		d := openDir(t, dir)
+		temp, err := d.Create("f", []byte("new"))
+		if err == nil {
+			err = temp.Sync()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, "edit")
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = temp.Exchange(func(string) (bool, error) { panic("killed") })
+		}()
+		if _, err := os.Lstat(TempName(path)); errors.Is(err, fs.ErrNotExist) {
+			t.Skip("no exchange here")
+		}
+		want(t, path, "new")
+		c.meanwhile(path)
+		if err := d.Discard("f"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		want(t, path, c.want)
+		wantAlone(t, dir, "f")
+	}
+}
+
 func TestExchange(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
