@@ -24,7 +24,11 @@ import (
 func (e *EndError) Lines() (head string, details []string) {
 	head = cmp.Or(e.Cause, e.State).Error()
 	for _, d := range slices.Concat(e.Details, e.Advice) {
-		if d != head { // a rotation that is stuck has often failed twice, for the same reason
+		switch d { // a rotation that is stuck has often failed twice, for the same reason
+		case head:
+		case "undo: " + head:
+			details = append(details, "the undo failed in the same way")
+		default:
 			details = append(details, d)
 		}
 	}
