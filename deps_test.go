@@ -50,7 +50,6 @@ var thirdParty = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd"},
 	"github.com/spf13/pflag":          {"cmd"},
 	"golang.org/x/sys":                {"internal/atomicfile", "internal/flock", "internal/textfile", "internal/listener", "internal/screen"},
-	"golang.org/x/term":               {"internal/screen"},
 	"github.com/hashicorp/vault/api":  {"store/vault"},
 	"go.yaml.in/yaml/v3":              {"config"},
 	"github.com/rogpeppe/go-internal": {},

@@ -10,7 +10,6 @@ require (
 	github.com/spf13/pflag v1.0.9 // cobra's flags: kinds of values of our own, in cmd only
 	go.yaml.in/yaml/v3 v3.0.6 // blnkctl.yaml, in config: the maintained fork of gopkg.in/yaml.v3
 	golang.org/x/sys v0.47.0 // system calls below an opened folder (openat, renameat2, xattrs of a descriptor), on the lowest floors only
-	golang.org/x/term v0.45.0 // hidden prompts and "is this a terminal?", in internal/screen only
 )
 
 require (

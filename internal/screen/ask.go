@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
+	"golang.org/x/sys/unix"
 
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 )
@@ -17,12 +17,15 @@ import (
 // LookOf is the look of what is written to a file.
 func LookOf(f *os.File, getenv func(string) string) Look {
 	fd := int(f.Fd())
-	if !term.IsTerminal(fd) {
+	if _, err := unix.IoctlGetTermios(fd, getTermios); err != nil { // tcgetattr(3), as isatty(3) has it
 		return Look{}
 	}
 	columns := func() int {
-		width, _, _ := term.GetSize(fd) // else it is not known
-		return width
+		size, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+		if err != nil {
+			return 0
+		}
+		return int(size.Col)
 	}
 	return Look{Columns: columns, Term: getenv("TERM"), NoColour: getenv("NO_COLOR") != ""}
 }
@@ -44,17 +47,20 @@ func (t *Talk) Confirm(ctx context.Context, in io.Reader, question string) error
 }
 
 // AskHidden asks at a terminal for a secret, which is not shown while it is typed.
-func (t *Talk) AskHidden(ctx context.Context, in *os.File, prompt string) (text string, err error) {
+func (t *Talk) AskHidden(ctx context.Context, in *os.File, prompt string) (line string, err error) {
 	show, err := HideTyping(in)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, show()) }()
 	_, _ = io.WriteString(t, prompt)
-	line, err := interrupt.Await(ctx, func() ([]byte, error) { return term.ReadPassword(int(in.Fd())) })
+	line, err = interrupt.Await(ctx, func() (string, error) { return bufio.NewReader(in).ReadString('\n') })
 	_, _ = io.WriteString(t, "\n") // the one that was typed is not shown either
+	if line != "" && errors.Is(err, io.EOF) {
+		err = nil
+	}
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("read the answer: %w", err)
 	}
-	return string(line), err
+	return line, err
 }
