@@ -14,11 +14,22 @@ import (
 // below it the rest in lines of 80 columns, wherever they go.
 type Listing struct {
 	JSON  bool
-	Print func(text string) error
-	N     int // so many were printed
+	Print func(text string) error // many records at once; an error ends it
+	N     int                     // so many were added
+	wait  strings.Builder
 }
 
-// Add prints a record. open: its rotation has not ended.
+func (l *Listing) print(text string, most int) error {
+	l.wait.WriteString(text)
+	if l.wait.Len() <= most {
+		return nil
+	}
+	text = l.wait.String()
+	l.wait.Reset()
+	return l.Print(text)
+}
+
+// Add adds a record. open: its rotation has not ended.
 func (l *Listing) Add(r Record, open bool) error {
 	if l.N++; l.JSON {
 		text, err := json.MarshalIndent(struct {
@@ -32,7 +43,7 @@ func (l *Listing) Add(r Record, open bool) error {
 		if l.N == 1 {
 			before = "[\n  "
 		}
-		return l.Print(before + string(text))
+		return l.print(before+string(text), 32<<10)
 	}
 	row := func(cells ...any) string {
 		return screen.CleanLine(fmt.Sprintf("%-20s  %-11.11s  %-19.19s  %.19s", cells...)) + "\n"
@@ -44,18 +55,18 @@ func (l *Listing) Add(r Record, open bool) error {
 	for _, line := range r.details(open) {
 		text += "  " + fill(screen.CleanLine(line)) + "\n"
 	}
-	return l.Print(text)
+	return l.print(text, 32<<10)
 }
 
-// End prints what stands behind the last one.
+// End prints the rest.
 func (l *Listing) End() error {
 	switch {
 	case !l.JSON:
-		return nil
+		return l.print("", 0)
 	case l.N == 0:
-		return l.Print("[]\n") // an empty list, not null
+		return l.print("[]\n", 0) // an empty list, not null
 	}
-	return l.Print("\n]\n")
+	return l.print("\n]\n", 0)
 }
 
 func (r *Record) details(open bool) (lines []string) {
@@ -87,6 +98,9 @@ func shown(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // word that is longer than a line.
 func fill(text string) string {
 	const width, begin = 78, 2
+	if columns(text) <= width {
+		return text
+	}
 	var b strings.Builder
 	at, fresh := 0, true
 	fit := func(columns int) {

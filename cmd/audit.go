@@ -37,26 +37,32 @@ func runAuditLog(a *app, last int) error {
 	if err != nil {
 		return err
 	}
-	list := audit.Listing{JSON: a.json(), Print: a.print}
-	if !a.json() {
-		list.Print = func(text string) error { return a.print(a.env.Look.Fold(text)) }
-	}
+	list := audit.Listing{JSON: a.json(), Print: func(text string) error {
+		if !a.json() {
+			text = a.env.Look.Fold(text)
+		}
+		_ = a.print(text)
+		return a.out.Failed() // where nobody reads on, there is nothing to print
+	}}
 	damage := audit.Open(private.Path(), a.env.Now).Records(last, func(r audit.Record) error {
 		return list.Add(r, slices.ContainsFunc(open, func(o *rotate.Open) bool { return o.Rotation == r.Rotation }))
 	})
-	if damage != nil && !errors.Is(damage, audit.ErrDamaged) {
+	if damage != nil && !errors.Is(damage, audit.ErrDamaged) && a.out.Failed() == nil {
 		return damage
 	}
 	for _, o := range open { // the log may say nothing of it
 		damage = cmp.Or(damage, list.Add(o.Record(), true))
 	}
-	if err = list.End(); list.N == 0 && !a.json() {
+	if damage = cmp.Or(list.End(), damage); a.out.Failed() != nil {
+		return a.out.Lost()
+	}
+	if list.N == 0 && !a.json() {
 		a.say("no records")
 	}
 	for _, o := range open {
 		a.say("%s is open: %s", o.Rotation, o.Help())
 	}
-	return cmp.Or(err, damage)
+	return damage
 }
 
 func runAuditVerify(a *app) error {

@@ -24,6 +24,9 @@ func Clean(text string) string { return secret.MaskOwn(escape(text, "\n\t")) }
 func CleanLine(text string) string { return secret.MaskOwn(escape(text, "")) }
 
 func escape(text, keep string) string {
+	if !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return text // as nearly all are
+	}
 	var b strings.Builder
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRuneInString(text[i:])
