@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // Write gives the file the content next, if its content still is old; else
@@ -74,7 +76,7 @@ func (f *File) Check() error {
 	}
 	defer now.close()
 	if frozen(p, p.name) {
-		return fmt.Errorf("%s: %w: it is immutable or append-only (chattr)", f.path, ErrUnwritable)
+		return hint.Add(fmt.Errorf("%s: %w: it is immutable or append-only (chattr)", f.path, ErrUnwritable), "chattr -i -a %s", hint.Command(f.path))
 	}
 	if why := p.mustStay(now.info); why != "" {
 		return f.checkInPlace(p, why)

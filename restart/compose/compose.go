@@ -94,14 +94,10 @@ func open(place string, opt restart.Options) (restart.Driver, error) {
 // of the caller's shell could name another project, or have what the person did
 // not name removed.
 func engine(opt restart.Options) docker.Engine {
-	all := opt.Env
-	if all == nil {
-		all = os.Environ()
+	if opt.Env == nil {
+		opt.Env = os.Environ()
 	}
-	opt.Env = slices.DeleteFunc(slices.Clone(all), func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains([]string{"COMPOSE_FILE", "COMPOSE_PROJECT_NAME", "COMPOSE_ENV_FILES", "COMPOSE_DISABLE_ENV_FILE", "COMPOSE_REMOVE_ORPHANS"}, name)
-	})
+	opt.Env = slices.DeleteFunc(slices.Clone(opt.Env), func(v string) bool { return strings.HasPrefix(v, "COMPOSE_") })
 	opt.Env = append(opt.Env, "COMPOSE_REMOVE_ORPHANS=0")
 	return docker.Engine{Options: opt}
 }

@@ -190,17 +190,21 @@ func TestAsItRuns(t *testing.T) {
 
 // What a Compose that was killed leaves is not taken for a container of the service.
 func TestUnfinished(t *testing.T) {
-	s := service{}
+	var all []*docker.Container
 	for _, text := range []string{
-		`{"Name":"/p-server-1","State":{"Running":true}}`,
-		`{"Name":"/0123456789ab_p-server-1","ID":"abcdef0123456789","State":{"Status":"created"}}`,
-		`{"Name":"/0123456789ab_p-other-1","ID":"abcdef0123456789","State":{"Status":"created"}}`,
-		`{"Name":"/my_p-server-1","ID":"abcdef0123456789","State":{"Status":"created"}}`,
-		`{"Name":"/ba9876543210_p-server-1","ID":"abcdef0123456789","State":{"Status":"running","Running":true}}`,
+		`"Name":"/p-server-1","State":{"Running":true}`,
+		`"Name":"/0123456789ab_p-server-1","ID":"abcdef0123456789","State":{"Status":"created"}`,
+		`"Name":"/0123456789ab_p-other-1","ID":"abcdef0123456789","State":{"Status":"created"}`,
+		`"Name":"/my_p-server-1","ID":"abcdef0123456789","State":{"Status":"created"}`,
+		`"Name":"/ba9876543210_p-server-1","ID":"abcdef0123456789","State":{"Status":"running","Running":true}`,
 	} {
-		s.containers = append(s.containers, containerOf(t, text))
+		all = append(all, containerOf(t, `{`+text+`,"Path":"blnk","Args":["start"],"Config":{"Labels":{"`+labelService+`":"server","`+labelDir+`":"/p","`+labelFiles+`":"a.yaml"}}}`))
 	}
-	if s.setUnfinishedAside(); len(s.containers) != 4 || len(s.unfinished) != 1 || s.unfinished[0].Called() != "0123456789ab_p-server-1" {
+	p, err := (&driver{}).assemble("p", all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := p.services[0]; len(s.containers) != 4 || len(s.unfinished) != 1 || s.unfinished[0].Called() != "0123456789ab_p-server-1" {
 		t.Errorf("%d containers, %d unfinished", len(s.containers), len(s.unfinished))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,15 +57,11 @@ func (p *project) containers() (all []*docker.Container) {
 
 // stopTimeout is the longest of its containers; -1 is as long as it takes.
 func (s *service) stopTimeout() string {
-	longest := 0
+	longest := uint(0)
 	for _, c := range s.containers {
-		if t := c.StopTimeout(); t < 0 || longest < 0 {
-			longest = -1
-		} else {
-			longest = max(longest, t)
-		}
+		longest = max(longest, uint(c.StopTimeout())) // of -1, the largest there is
 	}
-	return strconv.Itoa(longest)
+	return strconv.Itoa(int(longest))
 }
 
 func label(c *docker.Container, name string) string { return c.Config.Labels[name] }
@@ -129,26 +126,23 @@ func (d *driver) noProject(known map[string]string) error {
 	} else if d.project != "" {
 		which = d.project
 	}
-	const most = 5
-	name, others := "NAME", []string(nil)
-	for _, project := range slices.Sorted(maps.Keys(known)) {
-		if others = append(others, project+" in "+known[project]); len(known) == 1 {
-			name = project
-		}
-	}
-	if len(others) == 0 {
+	if len(known) == 0 {
 		return hint.Add(fmt.Errorf("no Compose project %s has containers", which), "start it: docker compose up -d")
 	}
-	if n := len(others) - most; n > 0 {
-		others = append(others[:most], fmt.Sprintf("and %d more", n))
+	others := slices.Sorted(maps.Keys(known))
+	for i, name := range others {
+		others[i] = name + " in " + known[name]
 	}
-	return hint.Add(fmt.Errorf("no Compose project %s has containers; there are: %s", which, strings.Join(others, ", ")), "--restart %s", hint.Quote(reference(name)))
+	return hint.Add(fmt.Errorf("no Compose project %s has containers; there are: %s", which, strings.Join(others, ", ")), "--restart %s", hint.Quote(reference("NAME")))
 }
 
 // reference is that of a project, or of services of it.
 func reference(project string, services ...string) string {
 	return (&driver{project: project, services: services}).String()
 }
+
+// beginning is the name of a new container until the one that it replaces is gone.
+var beginning = regexp.MustCompile(`^[0-9a-f]{12}_(.+)$`)
 
 // assemble sorts the containers of a project into services, and takes what their
 // labels say of it. Where they were made from different files, Compose found no
@@ -159,21 +153,27 @@ func (d *driver) assemble(name string, all []*docker.Container) (*project, error
 	if d.found = d.wanted(all); len(d.found) == 0 {
 		return nil, hint.Add(fmt.Errorf("no service of project %s runs Blnk, as far as their commands tell", name), "--restart %s", hint.Quote(reference(name, "SERVICE", "SERVICE")))
 	}
-	has, there := map[string]*service{}, map[string]bool{}
+	has, there, called := map[string]*service{}, map[string]bool{}, map[string]bool{}
 	for _, wanted := range d.found {
 		has[wanted] = &service{name: wanted}
 		p.services = append(p.services, has[wanted])
 	}
 	for _, c := range all {
-		there[label(c, labelService)] = true
-		if s := has[label(c, labelService)]; s != nil {
-			s.containers = append(s.containers, c)
-		} else {
+		there[label(c, labelService)], called[c.Called()] = true, true
+	}
+	for _, c := range all {
+		s, of := has[label(c, labelService)], beginning.FindStringSubmatch(c.Called())
+		switch {
+		case s == nil:
 			p.others = append(p.others, c)
+		case of != nil && called[of[1]] && c.State.Status == "created":
+			s.unfinished = append(s.unfinished, c)
+		default:
+			s.containers = append(s.containers, c)
 		}
 	}
 	for _, s := range p.services {
-		if s.setUnfinishedAside(); len(s.containers) == 0 {
+		if len(s.containers) == 0 {
 			return nil, hint.Add(fmt.Errorf("service %s of project %s has no container; these have: %s", s.name, name, strings.Join(slices.Sorted(maps.Keys(there)), ", ")),
 				"where its name is right, start it: docker compose -p %s up -d --no-deps %s", name, s.name)
 		}
@@ -184,24 +184,6 @@ func (d *driver) assemble(name string, all []*docker.Container) (*project, error
 		return nil, hint.Add(fmt.Errorf("project %s was made by Compose %s: only Compose 2.20 and later can be restarted", p.name, v), "%s", compose1Help)
 	}
 	return p, nil
-}
-
-// setUnfinishedAside tells containers from what recreating them left: Compose
-// makes the new one under the name of the old one with an ID before it, until
-// the old one is gone.
-func (s *service) setUnfinishedAside() {
-	names := map[string]bool{}
-	for _, c := range s.containers {
-		names[c.Called()] = true
-	}
-	s.containers = slices.DeleteFunc(s.containers, func(c *docker.Container) bool {
-		id, name, _ := strings.Cut(c.Called(), "_")
-		unfinished := names[name] && c.State.Status == "created" && len(id) == 12 && strings.Trim(id, "0123456789abcdef") == ""
-		if unfinished {
-			s.unfinished = append(s.unfinished, c)
-		}
-		return unfinished
-	})
 }
 
 // wanted are the services to restart: those that were named, those that were

@@ -106,6 +106,12 @@ func (d *driver) configured(ctx context.Context) (*project, error) {
 	for _, s := range p.services {
 		args = append(args, s.name)
 	}
+	for _, file := range p.files {
+		if _, gone := os.Stat(file); gone != nil {
+			return nil, hint.Add(fmt.Errorf("project %s was made of %s, and that cannot be read any more: %w", p.name, file, errors.Unwrap(gone)),
+				"put it back; or, where it stands elsewhere now, have Compose take over from there: docker compose -p %s -f FILE up -d", p.name)
+		}
+	}
 	now, err := d.read(ctx, p, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the files of project %s: %w", p.name, err)
@@ -236,6 +242,10 @@ func (d *driver) onlyTheKey(ctx context.Context, p *project, s *service) error {
 	file, ok := d.asItRuns(s)
 	if !ok || d.leaves(ctx, p, s, file, "--no-deps") || d.leaves(ctx, p, s, file) {
 		return nil
+	}
+	image := s.containers[0].Config.Image
+	if _, err := d.Ask(ctx, "docker", "image", "inspect", "--format", "x", "--", image); err != nil {
+		return hint.Add(fmt.Errorf("service %s: its image %s is not there any more, and it takes that to recreate it", s.name, image), "docker pull %s, or have Compose build it: %s", image, d.byHand(p, "build", s.name))
 	}
 	return hint.Add(fmt.Errorf("service %s: recreating it would change more than the key: its files, its image or the environment of Compose are not what they were", s.name),
 		"where that is meant, bring it in first: %s", d.byHand(p, "up", "-d", "--no-deps", s.name))

@@ -20,12 +20,9 @@ import (
 	"github.com/blnkctl/blnkctl/restart"
 )
 
-// How long Blnk may take to stop: the server waits 30 s for open requests, a
-// worker with a hot lane needs 95 s.
 const (
-	serverStop = 35
-	workerStop = 100
-	usualStop  = 10 // Docker's own, where nothing is said
+	longestStop = 100 // seconds: a worker with a hot lane needs 95
+	usualStop   = 10  // Docker's own, where nothing is said
 )
 
 // A Container is what "docker container inspect" says of one. It may hold keys,
@@ -49,6 +46,7 @@ type Container struct {
 	Mounts []mount
 	Config struct {
 		Env         []string
+		Image       string // by the name that it was made from
 		WorkingDir  string
 		StopTimeout *int
 		Labels      map[string]string
@@ -65,14 +63,6 @@ type mount struct{ Source, Destination string }
 
 // A binding is an address of this host behind which a container's port is.
 type binding struct{ HostIP, HostPort string }
-
-// seenHere says that the source can be found by this process. The engine may
-// name a path of another machine: where blnkctl runs in a container itself, or
-// the engine in a virtual one.
-func (m mount) seenHere() bool {
-	_, err := os.Stat(m.Source)
-	return err == nil
-}
 
 // parse reads what the engine says of containers. An error of the decoder may
 // quote what it could not read, so there is none.
@@ -180,22 +170,18 @@ func (c *Container) deaf() bool {
 	return true
 }
 
-// StopTimeout is how many seconds the container may take to stop: enough for a
-// worker to finish, and no more than its own where it would not finish anyway.
+// StopTimeout is how many seconds the container may take to stop, -1 for as long
+// as it takes: enough for a worker to finish, and no more than its own where it
+// would not finish anyway.
 func (c *Container) StopTimeout() int {
 	own := usualStop
 	if c.Config.StopTimeout != nil {
 		own = *c.Config.StopTimeout
 	}
-	r := c.Role()
-	switch {
-	case own < 0 || c.deaf(): // -1: as long as it takes
+	if own < 0 || c.deaf() {
 		return own
-	case r.Server && !r.Workers:
-		return max(own, serverStop)
-	default:
-		return max(own, workerStop)
 	}
+	return max(own, longestStop)
 }
 
 // Process is what is known of the container, which people know by this name, and
@@ -230,14 +216,16 @@ func (c *Container) Process(name, reference string, local bool) restart.Process 
 	} else if ok {
 		p.Scripted = r.Blnk() && r.Other // no Blnk runs there now
 	}
-	if m, file := c.config(dir); !p.Scripted && m.seenHere() && straight(m.Source, file) {
+	if top, file := c.config(dir); !p.Scripted && straight(top, file) {
 		p.Config = file
 	}
 	p.Isolated = true
 	for _, m := range c.Mounts {
 		if m.Source != "" {
-			p.Isolated = p.Isolated && m.seenHere()
-			p.Mounts = append(p.Mounts, m.Source)
+			// The engine may name a path of another machine: where blnkctl runs in a
+			// container itself, or the engine in a virtual one.
+			_, unseen := os.Stat(m.Source)
+			p.Isolated, p.Mounts = p.Isolated && unseen == nil, append(p.Mounts, m.Source)
 		}
 	}
 	return p
@@ -255,10 +243,10 @@ func (c *Container) Remarks(name string) (said []string) {
 	return said
 }
 
-// config is the nearest mount in which a Blnk that starts in dir finds its
-// blnk.json, and the file's path on the engine's host; no path where the file
-// lies in the container itself.
-func (c *Container) config(dir string) (nearest mount, file string) {
+// config is the blnk.json of a Blnk that starts in dir, by its path on the
+// engine's host, and the source of the nearest mount that it lies in; no path where
+// it lies in the container itself.
+func (c *Container) config(dir string) (top, file string) {
 	place := path.Join("/", dir, blnk.FileName)
 	least := len(place) + 1
 	for _, m := range c.Mounts {
@@ -266,11 +254,11 @@ func (c *Container) config(dir string) (nearest mount, file string) {
 		if err != nil || strings.HasPrefix(rest, "..") || len(rest) >= least {
 			continue
 		}
-		if nearest, file, least = m, m.Source, len(rest); file != "" && rest != "." {
+		if top, file, least = m.Source, m.Source, len(rest); file != "" && rest != "." {
 			file = filepath.Join(file, rest)
 		}
 	}
-	return nearest, file
+	return top, file
 }
 
 // straight says that no link below a mount leads to another place, which in the
@@ -285,44 +273,37 @@ func straight(top, file string) bool {
 	return err == nil && here == start+strings.TrimPrefix(file, top)
 }
 
-// servers are the addresses on this host at which a server in the container can
-// be asked.
-func (c *Container) servers() ([]string, error) {
+// server is the address on this host at which the server in the container can be
+// asked. One published on several addresses is one server: loopback will do.
+func (c *Container) server() (address string, err error) {
 	_, source := c.config(c.Config.WorkingDir)
-	e, err := blnk.Resolve((&restart.Process{Config: source}).ReadConfig(), c.Env())
-	port := e.Port()
-	if err != nil {
-		port = blnk.DefaultPort // it runs, so it was another file that it read
+	port := blnk.DefaultPort
+	if e, err := blnk.Resolve((&restart.Process{Config: source}).ReadConfig(), c.Env()); err == nil { // else it read another file
+		port = e.Port()
 	}
 	if c.HostConfig.NetworkMode == "host" {
-		return []string{"http://127.0.0.1:" + port}, nil
+		return "http://127.0.0.1:" + port, nil
 	}
 	if slices.ContainsFunc(c.HostConfig.PortBindings[port+"/tcp"], func(b binding) bool { return b.HostPort == "" || b.HostPort == "0" }) {
-		return nil, fmt.Errorf("container %s gets another port of this host at each restart: publish port %s on a fixed one", c.Called(), port)
+		return "", fmt.Errorf("container %s gets another port of this host at each restart: publish port %s on a fixed one", c.Called(), port)
 	}
 	published := c.NetworkSettings.Ports
 	if !c.State.Running { // it has none now, and those that it was made with when it runs again
 		published = c.HostConfig.PortBindings
 	}
-	var found []string
 	for _, b := range published[port+"/tcp"] {
-		if strings.Contains(b.HostPort, "-") {
-			continue // one of a range, not known before it runs
-		}
 		host := b.HostIP
 		if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 			host = "127.0.0.1"
 		}
-		found = append(found, "http://"+net.JoinHostPort(host, b.HostPort))
+		if address == "" || strings.HasPrefix(host, "127.") {
+			address = "http://" + net.JoinHostPort(host, b.HostPort)
+		}
 	}
-	// One published on several addresses is one server: loopback will do.
-	if i := slices.IndexFunc(found, func(u string) bool { return strings.HasPrefix(u, "http://127.") }); i >= 0 {
-		found = found[i : i+1]
+	if address == "" {
+		return "", fmt.Errorf("container %s publishes no port of its server", c.Called())
 	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("container %s publishes no port of its server", c.Called())
-	}
-	return found, nil
+	return address, nil
 }
 
 // fixed is the error of a variable that the container was made with.

@@ -71,6 +71,9 @@ func (e Engine) Answers(ctx context.Context) error {
 	if err := e.Command(0, "docker").Check(); err != nil {
 		return hint.Add(fmt.Errorf("docker cannot be run: %w", err), "install it, or put it into PATH")
 	}
+	if _, err := e.Ask(ctx, "docker", "context", "inspect", "--format", "x"); err != nil {
+		return hint.Add(fmt.Errorf("the context of Docker cannot be used: %w", err), "see which there are: docker context ls; DOCKER_CONTEXT names another one")
+	}
 	if _, err := e.Ask(ctx, "docker", "version", "--format", "{{.Server.Version}}"); err != nil {
 		return hint.Add(fmt.Errorf("the Docker engine cannot be reached: %w", err), "see whether it runs, and whether this user may reach it: docker info")
 	}
@@ -148,15 +151,14 @@ func (e Engine) Addresses(ctx context.Context, all []*Container) (urls []string,
 		if !c.Process("", "", local).Server {
 			continue
 		}
-		err := fmt.Errorf("container %s runs on another host, as far as Docker tells: its address is not known", c.Called())
-		var found []string
-		if local {
-			found, err = c.servers()
+		url, err := c.server()
+		if !local {
+			err = fmt.Errorf("container %s runs on another host, as far as Docker tells: its address is not known", c.Called())
 		}
 		if err != nil {
 			return nil, hint.Add(err, "say where it can be asked: --server URL")
 		}
-		urls = append(urls, found...)
+		urls = append(urls, url)
 	}
 	return urls, nil
 }
@@ -225,7 +227,11 @@ func (e Engine) Steady(ctx context.Context, containers []*Container) error {
 
 // ended is the error of a container that did not come up, with what it said last.
 func (e Engine) ended(ctx context.Context, c *Container, fault string) error {
-	err := hint.Add(fmt.Errorf("container %s %s", c.Called(), fault), "its log says why: %s; mend that, and run this again", c.logs())
+	start := ""
+	if !c.State.Running {
+		start = ", start it (" + hint.Command("docker", "start", c.Called()) + ")"
+	}
+	err := hint.Add(fmt.Errorf("container %s %s", c.Called(), fault), "its log says why: %s; mend that%s, and run this again", c.logs(), start)
 	res, failed := e.Command(QueryTimeout, "docker", "logs", "--tail", "10", c.ID).Run(ctx)
 	if failed != nil || res.Output == "" {
 		return err // its last words are lost, the failure is not
