@@ -82,7 +82,7 @@ func TestProjectOfLabels(t *testing.T) {
 		t.Errorf("%d services, %d others", len(p.services), len(p.others))
 	}
 	d.program = []string{"docker", "compose"}
-	if got := strings.Join(d.call(p, "config"), " "); got != "docker compose --ansi never -p p --project-directory /p -f /p/a.yaml -f /p/b.yaml config" {
+	if got := strings.Join(d.call(p, "config"), " "); got != "docker compose -p p --project-directory /p -f /p/a.yaml -f /p/b.yaml config" {
 		t.Error(got)
 	}
 	// The server's container is gone: it is not forgotten.

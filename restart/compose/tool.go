@@ -56,23 +56,19 @@ func (d *driver) findProgram(ctx context.Context) error {
 
 // call is a call of Compose for the project.
 func (d *driver) call(p *project, args ...string) []string {
-	return slices.Concat(d.program, []string{"--ansi", "never"}, p.options(), args)
-}
-
-// byHand is a call of Compose as a person makes it.
-func (d *driver) byHand(p *project, args ...string) string {
-	return hint.Command(slices.Concat(d.program, p.options(), args)...)
-}
-
-func (p *project) options() []string {
-	args := []string{"-p", p.name, "--project-directory", p.dir}
+	call := slices.Concat(d.program, []string{"-p", p.name, "--project-directory", p.dir})
 	for _, f := range p.files {
-		args = append(args, "-f", f)
+		call = append(call, "-f", f)
 	}
 	for _, f := range p.envFiles {
-		args = append(args, "--env-file", f)
+		call = append(call, "--env-file", f)
 	}
-	return args
+	return append(call, args...)
+}
+
+// byHand is the same as a person types it.
+func (d *driver) byHand(p *project, args ...string) string {
+	return hint.Command(d.call(p, args...)...)
 }
 
 // scale has Compose leave as many containers as there are, where its files say

@@ -42,10 +42,10 @@ func (d *driver) Restart(ctx context.Context) error {
 	// limit may not be lifted, the restart says what comes of that.
 	for _, st := range before {
 		if st.active() != "active" || st.number("NRestarts") > 0 {
-			_, _ = d.command(d.systemctl("reset-failed", st.id())).Run(ctx)
+			_, _ = d.command("systemctl", "reset-failed", "--no-ask-password", st.id()).Run(ctx)
 		}
 	}
-	res, failed := d.command(d.systemctl("restart", d.units...)).Run(ctx)
+	res, failed := d.command("systemctl", append([]string{"restart", "--no-ask-password"}, d.units...)...).Run(ctx)
 	if ctx.Err() != nil {
 		return failed
 	}
@@ -160,12 +160,8 @@ func (w *watch) look(st unitState, now time.Time) (up bool, fault string) {
 // journal returns the last lines that a unit, and systemd about it, wrote to
 // the journal; "" where they may not be read.
 func (d *driver) journal(ctx context.Context, unit string) string {
-	which := []string{"journalctl", "--unit=" + unit}
-	if d.user {
-		which = []string{"journalctl", "--user", "--user-unit=" + unit}
-	}
-	c := d.command(append(which, "--lines=10", "--no-pager", "--output=cat", "--quiet"))
-	c.Timeout = showTimeout
+	c := d.command("journalctl", "--unit="+unit, "--lines=10", "--output=cat", "--quiet")
+	c.Timeout = queryTimeout
 	res, err := c.Run(ctx)
 	if err != nil {
 		return ""

@@ -14,8 +14,8 @@ import (
 	"github.com/blnkctl/blnkctl/restart"
 )
 
-// showTimeout is far more than systemd needs to tell properties.
-const showTimeout = 30 * time.Second
+// queryTimeout is far more than systemd needs to tell properties.
+const queryTimeout = 30 * time.Second
 
 // A unitState is what `systemctl show` says of a unit: every property that is
 // not empty, by its name on D-Bus (org.freedesktop.systemd1(5)). What an older
@@ -32,7 +32,7 @@ func (d *driver) show(ctx context.Context, units []string) (states []unitState, 
 	if len(units) == 0 {
 		return nil, nil
 	}
-	text, err := d.ask(ctx, "show", append([]string{"--property=" + properties}, units...)...)
+	text, err := d.ask(ctx, append([]string{"show", "--property=" + properties}, units...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -47,15 +47,6 @@ func (d *driver) show(ctx context.Context, units []string) (states []unitState, 
 		return nil, fmt.Errorf("systemctl show told of %d units, not of %d", len(states), len(units))
 	}
 	return states, nil
-}
-
-// ask returns what a call of systemctl that changes nothing writes to stdout:
-// through a pipe only, since a command line may hold a key.
-func (d *driver) ask(ctx context.Context, verb string, args ...string) (string, error) {
-	c := d.command(d.systemctl(verb, args...))
-	c.Timeout = showTimeout
-	text, _, err := c.Read(ctx)
-	return text.Reveal(), err
 }
 
 // parseState reads one block of `systemctl show`: NAME=VALUE, a line each.

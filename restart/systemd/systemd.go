@@ -221,28 +221,22 @@ func shorter(text string, limit time.Duration) bool {
 	return err == nil && d < limit
 }
 
-// systemctl returns the arguments of a call. Nothing may ask for a password:
-// there may be nobody to answer.
-func (d *driver) systemctl(verb string, args ...string) []string {
-	call := []string{"systemctl", "--no-ask-password", "--no-pager"}
+// call returns the arguments of a call of systemctl or journalctl.
+func (d *driver) call(program string, args ...string) []string {
+	call := []string{program}
 	if d.user {
 		call = append(call, "--user")
 	}
-	return append(append(call, verb), args...)
+	return append(call, args...)
 }
 
 // byHand is systemctl as a person calls it.
-func (d *driver) byHand(args ...string) string {
-	call := []string{"systemctl"}
-	if d.user {
-		call = append(call, "--user")
-	}
-	return hint.Command(append(call, args...)...)
-}
+func (d *driver) byHand(args ...string) string { return hint.Command(d.call("systemctl", args...)...) }
 
-// command is a call of a program of systemd's.
-func (d *driver) command(args []string) run.Cmd {
-	c := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Show: d.opt.Show}
+// command is such a call. Its callers let systemctl ask for no password: there may
+// be nobody to answer.
+func (d *driver) command(program string, args ...string) run.Cmd {
+	c := run.Cmd{Args: append(d.call(program, args...), "--no-pager"), Dir: d.opt.Dir, Env: d.opt.Env, Show: d.opt.Show}
 	if d.opt.Mask != nil {
 		c.Mask = d.opt.Mask()
 	}
@@ -250,6 +244,15 @@ func (d *driver) command(args []string) run.Cmd {
 		c.Env = withRuntimeDir(c.Env)
 	}
 	return c
+}
+
+// ask returns what a call of systemctl that changes nothing writes to stdout:
+// through a pipe only, since a command line may hold a key.
+func (d *driver) ask(ctx context.Context, args ...string) (string, error) {
+	c := d.command("systemctl", append(args, "--no-ask-password")...)
+	c.Timeout = queryTimeout
+	text, _, err := c.Read(ctx)
+	return text.Reveal(), err
 }
 
 // withRuntimeDir adds where the caller's own manager can be found, which cron
