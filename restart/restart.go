@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/ref"
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -69,6 +70,15 @@ type Options struct {
 	// anew at each restart: the next key is made after the driver was opened.
 	// nil is none.
 	Mask func() []secret.Key
+}
+
+// Command is a command of a restart.
+func (o Options) Command(limit time.Duration, args ...string) run.Cmd {
+	cmd := run.Cmd{Args: args, Dir: o.Dir, Env: o.Env, Timeout: limit, Show: o.Show}
+	if o.Mask != nil {
+		cmd.Mask = o.Mask()
+	}
+	return cmd
 }
 
 // A Scheme is one way to restart. What the engine must know of it is data.

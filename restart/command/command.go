@@ -65,9 +65,7 @@ var (
 
 // Restart runs the command.
 func (d *driver) Restart(ctx context.Context) error {
-	cmd := d.command(d.opt.Timeout, d.args)
-	cmd.Show = d.opt.Show
-	return d.opt.Work.Run(ctx, d.ref, cmd)
+	return d.opt.Work.Run(ctx, d.ref, d.opt.Command(d.opt.Timeout, d.args...))
 }
 
 // checkTimeout is far more than a shell needs to read a command.
@@ -88,16 +86,8 @@ func (d *driver) Check(ctx context.Context) error {
 	if !info.IsDir() {
 		return fmt.Errorf("folder of the command: %s is not a folder", d.opt.Dir)
 	}
-	_, err = d.command(checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...)).Run(ctx)
+	_, err = d.opt.Command(checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...)...).Run(ctx)
 	return err
-}
-
-func (d *driver) command(limit time.Duration, args []string) run.Cmd {
-	cmd := run.Cmd{Args: args, Dir: d.opt.Dir, Env: d.opt.Env, Timeout: limit}
-	if d.opt.Mask != nil {
-		cmd.Mask = d.opt.Mask()
-	}
-	return cmd
 }
 
 // String returns the reference.

@@ -200,16 +200,11 @@ func (d *driver) Processes(ctx context.Context) (all []restart.Process, err erro
 		}
 	}
 	for _, c := range p.others {
-		service := label(c, labelService)
-		now := c.Process("service "+service, reference(p.name, service), local)
-		if argv := now.Texts["its command"]; !c.Role().Blnk() && (strings.Contains(argv, "blnk-init") || strings.Contains(argv, "blnk.json")) {
-			now.Remarks = []string{now.Name + ` writes a blnk.json that lets everybody in where the file is missing, at each "up" that starts it too; this restart does not`}
-		}
-		if c.State.Running || now.Remarks != nil {
-			all = append(all, now)
+		if argv := strings.Join(c.Args, " "); !c.Role().Blnk() && (strings.Contains(argv, "blnk-init") || strings.Contains(argv, "blnk.json")) {
+			all[0].Remarks = append(all[0].Remarks, "service "+label(c, docker.LabelService)+` writes a blnk.json that lets everybody in where the file is missing, at each "up" that starts it too; this restart does not`)
 		}
 	}
-	return append(all, d.Beside(ctx, p.containers(), p.others, local)...), nil
+	return append(all, d.Beside(ctx, p.containers(), p.name, local)...), nil
 }
 
 // Servers returns the published addresses of the services that run a server: of

@@ -70,7 +70,7 @@ func TestEngine(t *testing.T) {
 func TestProjectOfLabels(t *testing.T) {
 	labels := func(service, files string) string {
 		return `{"Name":"/` + service + `","ID":"` + service + `","Path":"blnk","Args":["` + map[string]string{"server": "start", "worker": "workers", "redis": "x"}[service] + `"],
-			"Config":{"Labels":{"` + labelService + `":"` + service + `","` + labelDir + `":"/p","` + labelFiles + `":"` + files + `"}}}`
+			"Config":{"Labels":{"` + docker.LabelService + `":"` + service + `","` + labelDir + `":"/p","` + labelFiles + `":"` + files + `"}}}`
 	}
 	d := &driver{}
 	p, err := d.assemble("p", []*docker.Container{
@@ -198,7 +198,7 @@ func TestUnfinished(t *testing.T) {
 		`"Name":"/my_p-server-1","ID":"abcdef0123456789","State":{"Status":"created"}`,
 		`"Name":"/ba9876543210_p-server-1","ID":"abcdef0123456789","State":{"Status":"running","Running":true}`,
 	} {
-		all = append(all, containerOf(t, `{`+text+`,"Path":"blnk","Args":["start"],"Config":{"Labels":{"`+labelService+`":"server","`+labelDir+`":"/p","`+labelFiles+`":"a.yaml"}}}`))
+		all = append(all, containerOf(t, `{`+text+`,"Path":"blnk","Args":["start"],"Config":{"Labels":{"`+docker.LabelService+`":"server","`+labelDir+`":"/p","`+labelFiles+`":"a.yaml"}}}`))
 	}
 	p, err := (&driver{}).assemble("p", all)
 	if err != nil {
@@ -211,7 +211,7 @@ func TestUnfinished(t *testing.T) {
 
 // Compose 1 is refused, and said what helps.
 func TestCompose1(t *testing.T) {
-	made := containerOf(t, `{"Path":"blnk","Args":["start"],"Config":{"Labels":{"`+labelService+`":"server","`+labelDir+`":"/p","`+labelFiles+`":"a.yaml","`+labelVersion+`":"1.29.2"}}}`)
+	made := containerOf(t, `{"Path":"blnk","Args":["start"],"Config":{"Labels":{"`+docker.LabelService+`":"server","`+labelDir+`":"/p","`+labelFiles+`":"a.yaml","`+labelVersion+`":"1.29.2"}}}`)
 	_, err := (&driver{}).assemble("p", []*docker.Container{made})
 	if err == nil || !strings.Contains(err.Error(), "made by Compose 1.29.2") || hint.Of(err) != compose1Help {
 		t.Errorf("%v, hint %q", err, hint.Of(err))

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,13 +16,11 @@ import (
 	"github.com/blnkctl/blnkctl/restart/docker"
 )
 
-// The labels that Compose puts on containers.
+// More labels that Compose puts on containers.
 const (
 	labelDir     = "com.docker.compose.project.working_dir"
 	labelFiles   = "com.docker.compose.project.config_files"
 	labelEnvFile = "com.docker.compose.project.environment_file"
-	labelService = "com.docker.compose.service"
-	labelOneoff  = "com.docker.compose.oneoff"
 	labelVersion = "com.docker.compose.version"
 )
 
@@ -96,44 +95,30 @@ func (d *driver) means(c *docker.Container) bool {
 
 // find looks for the project and its services.
 func (d *driver) find(ctx context.Context) (*project, error) {
-	all, err := d.List(ctx, "-a", "--filter", "label="+docker.LabelProject, "--filter", "label="+labelOneoff+"=False")
+	all, err := d.List(ctx, "-a", "--filter", "label="+docker.LabelProject, "--filter", "label="+docker.LabelOneoff+"=False")
 	if err != nil {
 		return nil, err
 	}
-	known, of := map[string]string{}, map[string][]*docker.Container{} // folder and containers of each project
-	meant := map[string]bool{}
+	of, meant := map[string][]*docker.Container{}, map[string]bool{} // by project
 	for _, c := range all {
 		name := label(c, docker.LabelProject)
-		known[name], of[name] = label(c, labelDir), append(of[name], c) // also those that were made from other files
-		meant[name] = meant[name] || d.means(c)
+		of[name] = append(of[name], c) // also those that were made from other files
+		if d.means(c) {
+			meant[name] = true
+		}
 	}
-	maps.DeleteFunc(meant, func(_ string, is bool) bool { return !is })
-	names := slices.Sorted(maps.Keys(meant))
-	switch len(names) {
+	switch names := slices.Sorted(maps.Keys(meant)); len(names) {
 	case 0:
-		return nil, d.noProject(known)
+		what := "that was made in " + d.Options.Dir
+		if d.file != "" {
+			what = "that was made of " + d.file
+		}
+		return nil, hint.Add(fmt.Errorf("no Compose project %s has containers", cmp.Or(d.project, what)), "docker compose ls --all shows those that there are; then --restart %s", hint.Quote(reference("NAME")))
 	case 1:
 		return d.assemble(names[0], of[names[0]])
+	default:
+		return nil, hint.Add(fmt.Errorf("several Compose projects are meant: %s", strings.Join(names, ", ")), "--restart %s", hint.Quote(reference(names[0])))
 	}
-	return nil, hint.Add(fmt.Errorf("several Compose projects are meant: %s", strings.Join(names, ", ")), "--restart %s", hint.Quote(reference(names[0])))
-}
-
-// noProject says that there is none, and which others there are.
-func (d *driver) noProject(known map[string]string) error {
-	which := "that was made in " + d.Options.Dir
-	if d.file != "" {
-		which = "that was made of " + d.file
-	} else if d.project != "" {
-		which = d.project
-	}
-	if len(known) == 0 {
-		return hint.Add(fmt.Errorf("no Compose project %s has containers", which), "start it: docker compose up -d")
-	}
-	others := slices.Sorted(maps.Keys(known))
-	for i, name := range others {
-		others[i] = name + " in " + known[name]
-	}
-	return hint.Add(fmt.Errorf("no Compose project %s has containers; there are: %s", which, strings.Join(others, ", ")), "--restart %s", hint.Quote(reference("NAME")))
 }
 
 // reference is that of a project, or of services of it.
@@ -159,10 +144,10 @@ func (d *driver) assemble(name string, all []*docker.Container) (*project, error
 		p.services = append(p.services, has[wanted])
 	}
 	for _, c := range all {
-		there[label(c, labelService)], called[c.Called()] = true, true
+		there[label(c, docker.LabelService)], called[c.Called()] = true, true
 	}
 	for _, c := range all {
-		s, of := has[label(c, labelService)], beginning.FindStringSubmatch(c.Called())
+		s, of := has[label(c, docker.LabelService)], beginning.FindStringSubmatch(c.Called())
 		switch {
 		case s == nil:
 			p.others = append(p.others, c)
@@ -194,7 +179,7 @@ func (d *driver) wanted(all []*docker.Container) []string {
 	}
 	servers, workers := map[string]bool{}, map[string]bool{}
 	for _, c := range all {
-		switch name, r := label(c, labelService), c.Role(); {
+		switch name, r := label(c, docker.LabelService), c.Role(); {
 		case r.Server:
 			servers[name] = true
 		case r.Workers:

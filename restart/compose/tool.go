@@ -14,7 +14,6 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/restart/docker"
 	"github.com/blnkctl/blnkctl/secret"
@@ -110,16 +109,13 @@ func (d *driver) configured(ctx context.Context) (*project, error) {
 	}
 	now, err := d.read(ctx, p, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read the files of project %s: %w", p.name, err)
+		return nil, err
 	}
-	recreates := false
 	for _, s := range p.services {
-		text, ok := now[s.name]
-		if !ok {
-			return nil, fmt.Errorf("service %s has a container, and stands no more in the files of project %s", s.name, p.name)
-		}
+		text := now[s.name]
 		if json.Unmarshal(text, &s.config) != nil {
-			return nil, fmt.Errorf("read the files of project %s: the answer of Compose is not understood", p.name)
+			return nil, hint.Add(fmt.Errorf("service %s has a container, and stands no more in the files of project %s", s.name, p.name),
+				"put it back; or name the others: --restart %s", hint.Quote(reference(p.name, "SERVICE", "SERVICE")))
 		}
 		s.next = map[string]string{}
 		for name, value := range s.config.Environment {
@@ -130,9 +126,8 @@ func (d *driver) configured(ctx context.Context) (*project, error) {
 		s.recreate = d.holds(string(text)) || slices.ContainsFunc(s.containers, func(c *docker.Container) bool {
 			return d.holds(c.All) || (set(c.Env()) || set(s.next)) && !c.Role().ExecStore
 		})
-		recreates = recreates || s.recreate
 	}
-	if recreates && d.keepsVariables {
+	if d.keepsVariables && slices.ContainsFunc(p.services, func(s *service) bool { return s.recreate }) {
 		d.readWritten(ctx, p)
 	}
 	return p, nil
@@ -194,26 +189,20 @@ func (d *driver) fixed(p *project, s *service, what string) error {
 // read returns the services that a Compose command prints, which may hold keys,
 // as JSON. Of what it complains the last line is shown, without what it quotes.
 func (d *driver) read(ctx context.Context, p *project, args ...string) (map[string]json.RawMessage, error) {
-	name := strings.Join(d.program, " ") + " " + args[0]
-	out, res, err := d.Command(docker.QueryTimeout, d.call(p, args...)...).Read(ctx)
-	exit, failed := errors.AsType[*run.ExitError](err)
-	switch {
-	case failed && exit.Err == nil && !exit.Result.TimedOut:
-		why := fmt.Sprintf("exit status %d", exit.Result.Exit)
-		if line := unquoted(docker.LastLine(res.Output)); line != "" {
-			why += ": " + line
-		}
-		return nil, hint.Add(fmt.Errorf("%s: %s", name, why), "run it by hand to see why: %s", d.byHand(p, "config", "--quiet"))
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", name, err)
+	text, err := d.Ask(ctx, d.call(p, args...)...)
+	if err != nil {
+		err = errors.New(unquoted(err.Error()))
 	}
 	var answer struct{ Services map[string]json.RawMessage }
 	// "$$" is how it writes one "$". The decoder's error may quote what it could
 	// not read.
-	if json.Unmarshal([]byte(strings.ReplaceAll(out.Reveal(), "$$", "$")), &answer) != nil {
-		return nil, fmt.Errorf("%s: its answer is not understood", name)
+	if err == nil && json.Unmarshal([]byte(strings.ReplaceAll(text, "$$", "$")), &answer) != nil {
+		err = errors.New("the answer of Compose is not understood")
 	}
-	return answer.Services, nil
+	if err != nil {
+		err = hint.Add(fmt.Errorf("read the files of project %s: %w", p.name, err), "run it by hand to see why: %s", d.byHand(p, "config", "--quiet"))
+	}
+	return answer.Services, err
 }
 
 // unquoted is a line without what stands in quotes: Compose quotes lines of env

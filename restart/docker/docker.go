@@ -104,8 +104,12 @@ func (d *driver) Check(ctx context.Context) error {
 	return Check(all)
 }
 
-// LabelProject is the label in which Compose notes the project of a container.
-const LabelProject = "com.docker.compose.project"
+// The labels that Compose puts on containers.
+const (
+	LabelProject = "com.docker.compose.project"
+	LabelService = "com.docker.compose.service"
+	LabelOneoff  = "com.docker.compose.oneoff" // one of "compose run"
+)
 
 // Processes are the containers as they run, and others of the engine.
 func (d *driver) Processes(ctx context.Context) ([]restart.Process, error) {
@@ -120,7 +124,7 @@ func (d *driver) Processes(ctx context.Context) ([]restart.Process, error) {
 		p.Restarts, p.Fixed, p.Remarks = true, c.fixed, c.Remarks(p.Name)
 		ps = append(ps, p)
 	}
-	return append(ps, d.Beside(ctx, all, nil, local)...), nil
+	return append(ps, d.Beside(ctx, all, "", local)...), nil
 }
 
 // Servers returns the published addresses of the containers that run a server.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -34,13 +35,10 @@ const (
 // docker command, its context and its permissions.
 type Engine struct{ Options restart.Options }
 
-// Command is a command with the folder, the environment and the masks of the
-// engine.
+// Command is a command that may answer a lot.
 func (e Engine) Command(limit time.Duration, args ...string) run.Cmd {
-	cmd := run.Cmd{Args: args, Dir: e.Options.Dir, Env: e.Options.Env, Timeout: limit, Most: mostAnswer, Show: e.Options.Show}
-	if e.Options.Mask != nil {
-		cmd.Mask = e.Options.Mask()
-	}
+	cmd := e.Options.Command(limit, args...)
+	cmd.Most = mostAnswer
 	return cmd
 }
 
@@ -48,15 +46,15 @@ func (e Engine) Command(limit time.Duration, args ...string) run.Cmd {
 // into memory only. The error of one that fails ends with its last line.
 func (e Engine) Ask(ctx context.Context, args ...string) (string, error) {
 	out, res, err := e.Command(QueryTimeout, args...).Read(ctx)
-	if line := LastLine(res.Output); err != nil && line != "" && res.Exit > 0 {
+	if line := lastLine(res.Output); err != nil && line != "" && res.Exit > 0 {
 		return "", fmt.Errorf("%v: %s", err, line) //nolint:errorlint // else its output would be shown, too
 	}
 	return out.Reveal(), err
 }
 
-// LastLine is the last line of a text that says something, cut to a length that
+// lastLine is the last line of a text that says something, cut to a length that
 // can be read.
-func LastLine(text string) string {
+func lastLine(text string) string {
 	const most = 300
 	text = strings.TrimSpace(text)
 	last := strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
@@ -163,19 +161,18 @@ func (e Engine) Addresses(ctx context.Context, all []*Container) (urls []string,
 	return urls, nil
 }
 
-// Beside are the running containers that are neither restarted nor among the
-// others of the caller; and what a restart does to those that share a network
-// with one that is restarted, and lose it.
-func (e Engine) Beside(ctx context.Context, restarted, others []*Container, local bool) (all []restart.Process) {
+// Beside are the running containers that are not restarted, those of the caller's
+// own project by their services; and what a restart does to those that share a
+// network with one that is restarted, and lose it.
+func (e Engine) Beside(ctx context.Context, restarted []*Container, project string, local bool) (all []restart.Process) {
 	running, _ := e.List(ctx) // a look less
 	for _, c := range running {
-		is := func(o *Container) bool { return o.ID == c.ID }
-		if slices.ContainsFunc(restarted, is) {
+		if slices.ContainsFunc(restarted, func(o *Container) bool { return o.ID == c.ID }) {
 			continue
 		}
-		p := restart.Process{Name: "container " + c.Called()}
-		if !slices.ContainsFunc(others, is) {
-			p = c.Process(p.Name, "docker:"+c.Called(), local)
+		p := c.Process("container "+c.Called(), "docker:"+c.Called(), local)
+		if l := c.Config.Labels; project != "" && l[LabelProject] == project && l[LabelOneoff] == "False" {
+			p.Name, p.Reference = "service "+l[LabelService], "compose:#"+l[LabelService]+"?project="+url.QueryEscape(project)
 		}
 		of := strings.TrimPrefix(c.HostConfig.NetworkMode, "container:")
 		for _, r := range restarted {

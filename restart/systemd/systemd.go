@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +24,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/restart"
 )
@@ -48,13 +48,12 @@ func open(place string, opt restart.Options) (restart.Driver, error) {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("restart reference %q: %s", "systemd:"+place, fmt.Sprintf(format, args...))
 	}
-	names, query, _ := strings.Cut(place, "?")
-	d := &driver{opt: opt}
-	options, err := url.ParseQuery(query)
+	r, err := ref.Parse("systemd:" + place)
 	if err != nil {
-		return nil, bad("options: %v", err)
+		return nil, err
 	}
-	for name, values := range options {
+	d := &driver{opt: opt}
+	for name, values := range r.Options {
 		if name != "user" {
 			return nil, bad("unknown option %q", name)
 		}
@@ -62,10 +61,10 @@ func open(place string, opt restart.Options) (restart.Driver, error) {
 			return nil, bad("option user: want true or false")
 		}
 	}
-	if names == "" {
-		return nil, bad("no unit behind it")
+	if r.Place == "" || r.Field != "" {
+		return nil, bad("no unit behind it, or more than units; want systemd:UNIT,UNIT…")
 	}
-	for name := range strings.SplitSeq(names, ",") {
+	for name := range strings.SplitSeq(r.Place, ",") {
 		unit, err := serviceName(name)
 		if err != nil {
 			return nil, bad("%v", err)
@@ -102,19 +101,20 @@ func serviceName(name string) (string, error) {
 func (d *driver) String() string { return d.reference(d.units...) }
 
 func (d *driver) reference(units ...string) string {
-	ref := "systemd:" + strings.Join(units, ",")
+	text := "systemd:" + strings.Join(units, ",")
 	if d.user {
-		ref += "?user=true"
+		text += "?user=true"
 	}
-	return ref
+	return text
 }
+
+const another = "give another --restart: sh:COMMAND runs anything"
 
 // Check says whether systemctl is there and may restart, and whether each unit
 // can be restarted and runs. A unit that does not run is restart.ErrStopped. For
 // a caller other than root who needs polkit, only that polkit is there is known
 // beforehand.
 func (d *driver) Check(ctx context.Context) (stopped error) {
-	const another = "give another --restart: sh:COMMAND runs anything"
 	if err := (run.Cmd{Args: []string{"systemctl"}}).Check(); err != nil {
 		return hint.Add(fmt.Errorf("systemctl cannot be run: %w", err), another)
 	}
@@ -146,12 +146,12 @@ func (d *driver) fault(st unitState) error {
 	case load != "loaded":
 		return hint.Add(fmt.Errorf("%s could not be loaded (%s): %s", id, load, st.value("LoadError")), "systemd says more: %s", d.byHand("status", id))
 	case st.value("RefuseManualStart") == "yes" || st.value("RefuseManualStop") == "yes":
-		return fmt.Errorf("%s may not be started and stopped by hand (RefuseManualStart=, RefuseManualStop=)", id)
+		return hint.Add(fmt.Errorf("%s may not be started and stopped by hand (RefuseManualStart=, RefuseManualStop=)", id), another)
 	case st.active() != "active":
 		return hint.Add(fmt.Errorf("%s %w: it is %s", id, restart.ErrStopped, st.now()),
 			"start it: %s; or have the restart start it, without a proof of the old key beforehand: --server-down", d.byHand("start", id))
 	case st.number("MainPID") == 0:
-		return fmt.Errorf("%s has no main process that systemd knows of (%s), so nothing could prove its restart; sh: can restart it", id, st.value("SubState"))
+		return hint.Add(fmt.Errorf("%s has no main process that systemd knows of (%s), so nothing could prove its restart", id, st.value("SubState")), another)
 	}
 	return nil
 }
@@ -185,12 +185,6 @@ func (d *driver) Processes(ctx context.Context) (all []restart.Process, err erro
 		}
 		if p.EnvFiles, err = st.envFiles(); err != nil {
 			return nil, err
-		}
-		p.Fixed = func(what string) error {
-			if command := p.Texts[what]; command != "" && strings.Contains(strings.Join(st["ExecStart"], " "), command) {
-				return fmt.Errorf("the unit %s itself has it in its command", p.Name)
-			}
-			return nil
 		}
 		all = append(all, p)
 	}
@@ -236,12 +230,12 @@ func (d *driver) byHand(args ...string) string { return hint.Command(d.call("sys
 // command is such a call. Its callers let systemctl ask for no password: there may
 // be nobody to answer.
 func (d *driver) command(program string, args ...string) run.Cmd {
-	c := run.Cmd{Args: append(d.call(program, args...), "--no-pager"), Dir: d.opt.Dir, Env: d.opt.Env, Show: d.opt.Show}
-	if d.opt.Mask != nil {
-		c.Mask = d.opt.Mask()
-	}
-	if d.user {
-		c.Env = withRuntimeDir(c.Env)
+	c := d.opt.Command(0, append(d.call(program, args...), "--no-pager")...)
+	if d.user { // cron and sudo leave out where the caller's own manager is (pam_systemd(8))
+		if c.Env == nil {
+			c.Env = os.Environ()
+		}
+		c.Env = append([]string{"XDG_RUNTIME_DIR=/run/user/" + strconv.Itoa(os.Geteuid())}, c.Env...) // what is set counts
 	}
 	return c
 }
@@ -253,21 +247,4 @@ func (d *driver) ask(ctx context.Context, args ...string) (string, error) {
 	c.Timeout = queryTimeout
 	text, _, err := c.Read(ctx)
 	return text.Reveal(), err
-}
-
-// withRuntimeDir adds where the caller's own manager can be found, which cron
-// and sudo leave out (pam_systemd sets it).
-func withRuntimeDir(env []string) []string {
-	if env == nil {
-		env = os.Environ()
-	}
-	const name = "XDG_RUNTIME_DIR="
-	if slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, name) }) {
-		return env
-	}
-	dir := "/run/user/" + strconv.Itoa(os.Geteuid())
-	if _, err := os.Stat(dir); err != nil {
-		return env
-	}
-	return append(slices.Clone(env), name+dir)
 }
