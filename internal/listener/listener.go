@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,28 +25,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrElsewhere: a process sees other file systems than this one.
-var ErrElsewhere = errors.New("its folder is not that of this path here")
-
-// A Process is what can be known of one. It prints itself without its
-// environment and command line, which may hold keys.
+// A Process is what can be known of one: what may not be read is "" or nil. It
+// prints itself without its environment and command line, which may hold keys.
 type Process struct {
-	// PID is its process ID.
-	PID int
-	// Exe is the path of its program; "" where that may not be read.
-	Exe string
-	// Args is its command line.
-	Args []string `json:"-"`
-	// Start is what StartOf says of it.
-	Start string
-	// Dir is its working directory; "" where that may not be read, or is another
-	// one than that of this path here.
-	Dir string
-	// Env is the environment it was started with; nil where that may not be
-	// read.
-	Env map[string]string `json:"-"`
-	// Err says why Exe, Dir or Env is missing; nil where all could be read.
-	Err error `json:"-"`
+	PID   int
+	Exe   string            // the path of its program
+	Args  []string          `json:"-"` // its command line
+	Start string            // of StartOf
+	Dir   string            // its working directory, where this path means the same here
+	Env   map[string]string `json:"-"` // what it was started with
 }
 
 // String names the process by PID and program.
@@ -60,9 +46,6 @@ func (p Process) String() string {
 
 // Format writes what String returns, whatever the verb.
 func (p Process) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
-
-// LogValue is what String returns.
-func (p Process) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
 // A Mark is what a process is known by later: its PID may be another's by then.
 type Mark struct {
@@ -208,39 +191,28 @@ func heldBy(pid int, sockets map[string]bool) (held []string, err error) {
 }
 
 // Look reads what is known of a process; false where it is gone.
-func Look(pid int) (Process, bool) {
-	p, dir := Process{PID: pid}, fmt.Sprintf("/proc/%d", pid)
-	var errs [3]error
-	var env []byte
-	p.Exe, errs[0] = os.Readlink(filepath.Join(dir, "exe"))
-	p.Dir, errs[1] = folder(dir)
-	if env, errs[2] = os.ReadFile(filepath.Join(dir, "environ")); errs[2] == nil {
+func Look(pid int) (p Process, ok bool) {
+	dir := fmt.Sprintf("/proc/%d", pid)
+	p = Process{PID: pid, Start: StartOf(pid), Dir: folder(dir)}
+	p.Exe, _ = os.Readlink(filepath.Join(dir, "exe"))
+	if env, err := os.ReadFile(filepath.Join(dir, "environ")); err == nil {
 		p.Env = parse(string(env))
 	}
-	args, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // where it fails, so has another one
+	args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 	p.Args = strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
-	p.Start = StartOf(pid)
-	p.Err = errors.Join(errs[:]...)
-	return p, !errors.Is(p.Err, fs.ErrNotExist)
+	return p, p.Start != ""
 }
 
-// folder is the working directory of a process, where its path means the same
-// here: a process in a container, or in a root of its own, may have another
-// folder by that path, which is ErrElsewhere.
-func folder(proc string) (string, error) {
+// folder is the working directory of a process, "" where its path leads to another
+// one here: in a container, or in a root of its own.
+func folder(proc string) string {
 	link := filepath.Join(proc, "cwd")
-	path, err := os.Readlink(link)
-	if err != nil {
-		return "", err
-	}
+	path, _ := os.Readlink(link)
 	its, err := os.Stat(link)
-	if err != nil {
-		return "", err
+	if here, missing := os.Stat(path); err != nil || missing != nil || !os.SameFile(its, here) {
+		return ""
 	}
-	if here, err := os.Stat(path); err != nil || !os.SameFile(its, here) {
-		return "", ErrElsewhere
-	}
-	return path, nil
+	return path
 }
 
 // parse reads NAME=VALUE, each ended by a NUL byte. Of a name that stands
@@ -261,10 +233,11 @@ func parse(environ string) map[string]string {
 func Blnk(pid int) (Process, bool) { return blnkBelow(pid, 4) }
 
 func blnkBelow(pid, depth int) (Process, bool) {
-	if p, ok := Look(pid); !ok || depth == 0 {
+	if isBlnk(pid) {
+		return Look(pid)
+	}
+	if depth == 1 {
 		return Process{}, false
-	} else if filepath.Base(p.Exe) == "blnk" || filepath.Base(p.Args[0]) == "blnk" {
-		return p, true
 	}
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // gone: none
 	for child := range strings.FieldsSeq(string(children)) {
@@ -276,16 +249,17 @@ func blnkBelow(pid, depth int) (Process, bool) {
 	return Process{}, false
 }
 
+func isBlnk(pid int) bool {
+	exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	name, _, _ := strings.Cut(string(args), "\x00")
+	return filepath.Base(exe) == "blnk" || filepath.Base(name) == "blnk"
+}
+
 // AllBlnk are the processes of this host that run blnk.
 func AllBlnk() (found []Process) {
 	for _, pid := range processes() {
-		exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		name, _, _ := strings.Cut(string(args), "\x00")
-		if filepath.Base(exe) != "blnk" && filepath.Base(name) != "blnk" {
-			continue
-		}
-		if p, ok := Look(pid); ok {
+		if p, ok := blnkBelow(pid, 1); ok {
 			found = append(found, p)
 		}
 	}
