@@ -266,45 +266,43 @@ func (s Stores) are(path string) bool {
 		slices.ContainsFunc(s.variables, func(v variable) bool { return textfile.Same(v.file, path) })
 }
 
-// unset are those of a process's carriers that no store sets, so that a restart
-// does not change them; each with the store that would.
-func (s Stores) unset(p restart.Process, key secret.Key) (in, stores []string) {
-	for _, name := range s.carriers(p, key) {
-		fixed := p.Fixed != nil && p.Fixed(name) != nil
-		file, as := "", ""
-		if _, ok := p.Env[name]; ok && !fixed {
-			file, as, _ = envFileOf(p, name, key)
-		}
-		set := file == "" && s.sets(p, name) || slices.ContainsFunc(s.variables, func(v variable) bool { return v.name == as && textfile.Same(v.file, file) })
-		if !set || fixed {
-			in, stores = append(in, name), append(stores, "")
-			if file != "" && unquoted(p.Env[name]) == key.Reveal() { // one that holds more would lose that
-				stores[len(in)-1] = dotenv.Scheme + ":" + file + "#" + as
-			}
-		}
+// setBy says whether a store sets what a process has a key in; else which one
+// would, where that is seen.
+func (s Stores) setBy(p restart.Process, what string, key secret.Key) (would string, set bool) {
+	if p.Fixed != nil && p.Fixed(what) != nil || slices.Contains(p.Mounts, what) {
+		return "", false
 	}
-	return in, stores
+	file, as, _ := envFileOf(p, what, key)
+	switch {
+	case file == "":
+		return "", s.sets(p, what)
+	case slices.ContainsFunc(s.variables, func(v variable) bool { return v.name == as && textfile.Same(v.file, file) }):
+		return "", true
+	case unquoted(p.Env[what]) == key.Reveal(): // one that holds more would lose that
+		would = dotenv.Scheme + ":" + file + "#" + as
+	}
+	return would, false
 }
 
 // carried tells of what a process has the key in besides, and keeps; and of a
 // restart that is for nothing, as far as can be seen.
 func (s Stores) carried(p restart.Process, current secret.Key, found *Findings) {
-	in, stores := s.unset(p, current)
-	for _, file := range s.heldFiles(p, current) {
-		in, stores = append(in, file), append(stores, "")
-	}
-	if !p.Server && !p.Workers && !p.Scripted && len(in)+len(s.carriers(p, current)) == 0 {
+	in := append(s.carriers(p, current), s.heldFiles(p, current)...)
+	if !p.Server && !p.Workers && !p.Scripted && len(in) == 0 {
 		found.remark(p.Name + " does not run Blnk, as far as can be seen, and is restarted all the same")
 	}
 	if p.Config != "" && !s.are(p.Config) && restart.Holds(string(p.ReadConfig()), current) { // a variable wins over it
 		found.remark(fmt.Sprintf("%s holds the key, too, and keeps the old one; --store %s rotates it", p.Config, hint.Quote(blnkjson.Scheme+":"+p.Config)))
 	}
-	for i, what := range in {
+	for _, what := range in {
+		would, set := s.setBy(p, what, current)
 		text := fmt.Sprintf("%s has the key in %s, which none of the stores sets: it goes on with the old one", p.Name, what)
-		if stores[i] != "" {
-			text += "; --store " + hint.Quote(stores[i]) + " rotates it"
+		if would != "" {
+			text += "; --store " + hint.Quote(would) + " rotates it"
 		}
-		found.caution(text)
+		if !set {
+			found.caution(text)
+		}
 	}
 }
 
@@ -455,9 +453,9 @@ func (s Stores) stale(before View, p restart.Process, key secret.Key, others []s
 			continue
 		}
 		for _, what := range s.carriers(p, other) {
-			if !slices.ContainsFunc(before.Processes, func(b restart.Process) bool {
-				kept, _ := s.unset(b, other)
-				return b.Name == p.Name && slices.Contains(kept, what)
+			if slices.ContainsFunc(before.Processes, func(b restart.Process) bool {
+				_, set := s.setBy(b, what, other)
+				return b.Name == p.Name && b.Restarts && set
 			}) {
 				return what
 			}

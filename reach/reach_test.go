@@ -304,3 +304,49 @@ func TestListening(t *testing.T) {
 		t.Errorf("nobody knows what brings the key there, so nothing is to say: %+v, %v", found, err)
 	}
 }
+
+// What a process has the key in besides, and which of that a store sets.
+func TestCarried(t *testing.T) {
+	path := folder(t)
+	const keeps = ", which none of the stores sets: it goes on with the old one"
+	set := map[string]string{"CLIENT": aKey, "URL": "http://x:" + aKey + "@y", "OTHER": "other"}
+	stores := of(t, "dotenv:"+path(".env"))
+	conf := path("conf.txt")
+	if err := os.WriteFile(conf, []byte("key: "+aKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client := path("client.env")
+	if err := os.WriteFile(client, []byte("CLIENT=\""+aKey+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		p    restart.Process
+		want []string
+	}{
+		"nothing says where from": {restart.Process{Env: set}, []string{"CLIENT" + keeps, "URL" + keeps}},
+		"an env file that is no store": {restart.Process{Env: set, EnvFiles: []string{client}},
+			[]string{"CLIENT" + keeps + "; --store 'dotenv:" + client + "#CLIENT' rotates it", "URL" + keeps}},
+		"recreated, with the store's file":       {restart.Process{Env: set, Next: set, EnvFiles: []string{path(".env")}}, nil},
+		"recreated, with what stands there":      {restart.Process{Env: set, Next: set, EnvFiles: []string{path(".env")}, Fixed: func(string) error { return os.ErrInvalid }}, []string{"CLIENT" + keeps, "URL" + keeps}},
+		"recreated, with files that nobody told": {restart.Process{Env: set, Next: set}, nil},
+		"a text, a file":                         {restart.Process{Env: map[string]string{}, Texts: map[string]string{"its command": "x " + aKey}, Mounts: []string{conf, path(".env")}}, []string{"its command" + keeps, conf + keeps}},
+	} {
+		c.p.Name, c.p.Restarts = "it", true
+		var found Findings
+		stores.carried(c.p, secret.New(aKey), &found)
+		for i := range c.want {
+			c.want[i] = "it has the key in " + c.want[i]
+		}
+		if !slices.Equal(found.Cautions, c.want) {
+			t.Errorf("%s:\n%q, want\n%q", what, found.Cautions, c.want)
+		}
+	}
+	// After a restart, what a store sets must have another one.
+	p := restart.Process{Name: "it", Restarts: true, Env: set, Next: set, Start: "1"}
+	now := p
+	now.Start = "2"
+	err := stores.After(View{Processes: []restart.Process{p}}, View{Processes: []restart.Process{now}}, secret.New(newKey), []secret.Key{secret.New(aKey), secret.New(newKey)})
+	if err == nil || !strings.Contains(err.Error(), "it still has another key of the rotation in CLIENT") {
+		t.Error(err)
+	}
+}

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
@@ -64,19 +63,6 @@ type mount struct{ Source, Destination string }
 // A binding is an address of this host behind which a container's port is.
 type binding struct{ HostIP, HostPort string }
 
-// parse reads what the engine says of containers. An error of the decoder may
-// quote what it could not read, so there is none.
-func parse(text string) (all []*Container, ok bool) {
-	var each []json.RawMessage
-	ok = json.Unmarshal([]byte(text), &each) == nil
-	for _, one := range each {
-		c := &Container{All: string(one)}
-		ok = ok && json.Unmarshal(one, c) == nil
-		all = append(all, c)
-	}
-	return all, ok
-}
-
 // Called is its name, as a person calls it.
 func (c *Container) Called() string { return strings.TrimPrefix(c.Name, "/") }
 
@@ -115,22 +101,25 @@ func (c *Container) start() string { return c.ID + " " + c.State.StartedAt.Strin
 
 func (c *Container) logs() string { return hint.Command("docker", "logs", "--tail", "50", c.Called()) }
 
-// runs refuses a container that a restart would not bring back to what it is
-// doing. Where it is stopped, the error is restart.ErrStopped.
-func (c *Container) runs() error {
-	name := c.Called()
-	switch {
-	case c.State.Paused:
-		return hint.Add(fmt.Errorf("container %s is paused", name), "let it go on: %s", hint.Command("docker", "unpause", name))
-	case c.State.Restarting:
-		return hint.Add(fmt.Errorf("container %s ends and is started again and again (exit status %d)", name, c.State.ExitCode), "its log says why: %s; mend that, and run this again", c.logs())
-	case c.State.Running && c.State.Health != nil && c.State.Health.Status == "unhealthy":
-		return hint.Add(fmt.Errorf("container %s is unhealthy, and would count as failed after its restart", name), "its health check says why: %s", hint.Command("docker", "inspect", "--format", "{{json .State.Health.Log}}", name))
-	case !c.State.Running:
-		return hint.Add(fmt.Errorf("container %s %w (%s, exit status %d)", name, restart.ErrStopped, c.State.Status, c.State.ExitCode),
-			"start it: %s; or have the restart start it, without a proof of the old key beforehand: --server-down", hint.Command("docker", "start", name))
+// Check refuses containers that a restart would not bring back to what they are
+// doing. Where all that is wrong is that one is stopped, the error is
+// restart.ErrStopped.
+func Check(all []*Container) (stopped error) {
+	for _, c := range all {
+		name := c.Called()
+		switch {
+		case c.State.Paused:
+			return hint.Add(fmt.Errorf("container %s is paused", name), "let it go on: %s", hint.Command("docker", "unpause", name))
+		case c.State.Restarting:
+			return hint.Add(fmt.Errorf("container %s ends and is started again and again (exit status %d)", name, c.State.ExitCode), "its log says why: %s; mend that, and run this again", c.logs())
+		case c.State.Running && c.State.Health != nil && c.State.Health.Status == "unhealthy":
+			return hint.Add(fmt.Errorf("container %s is unhealthy, and would count as failed after its restart", name), "its health check says why: %s", hint.Command("docker", "inspect", "--format", "{{json .State.Health.Log}}", name))
+		case !c.State.Running:
+			stopped = hint.Add(fmt.Errorf("container %s %w (%s, exit status %d)", name, restart.ErrStopped, c.State.Status, c.State.ExitCode),
+				"start it: %s; or have the restart start it, without a proof of the old key beforehand: --server-down", hint.Command("docker", "start", name))
+		}
 	}
-	return nil
+	return stopped
 }
 
 // up says whether a container that was started has come up, when it has run for

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -103,10 +104,18 @@ func (e Engine) inspect(ctx context.Context, names ...string) ([]*Container, err
 		}
 		return nil, fmt.Errorf("look at containers: %w", err)
 	}
-	if all, ok := parse(text); ok && len(all) == len(names) {
-		return all, nil
+	var each []json.RawMessage
+	ok := json.Unmarshal([]byte(text), &each) == nil && len(each) == len(names)
+	var all []*Container
+	for _, one := range each {
+		c := &Container{All: string(one)}
+		ok = ok && json.Unmarshal(one, c) == nil
+		all = append(all, c)
 	}
-	return nil, errors.New("look at containers: the answer of docker container inspect is not understood")
+	if !ok { // the decoder's error may quote what it could not read
+		return nil, errors.New("look at containers: the answer of docker container inspect is not understood")
+	}
+	return all, nil
 }
 
 // List looks at the containers that "docker ps" lists with these flags. Where one
@@ -125,19 +134,6 @@ func (e Engine) List(ctx context.Context, flags ...string) (all []*Container, er
 		}
 	}
 	return all, err
-}
-
-// Check says whether the containers run, and would come back. Where all that is
-// wrong is that one is stopped, the error is restart.ErrStopped.
-func Check(all []*Container) (stopped error) {
-	for _, c := range all {
-		if err := c.runs(); errors.Is(err, restart.ErrStopped) {
-			stopped = err
-		} else if err != nil {
-			return err
-		}
-	}
-	return stopped
 }
 
 // Addresses are URLs of the containers that run a server; none where none does.

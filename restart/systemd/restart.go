@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,11 +51,8 @@ func (d *driver) Restart(ctx context.Context) error {
 		return failed
 	}
 	faults, err := d.settle(ctx, before, failed != nil)
-	if err != nil {
-		return err
-	}
 	if len(faults) == 0 {
-		return failed
+		return cmp.Or(failed, err)
 	}
 	output := strings.TrimRight(res.Output, "\n")
 	var errs []error
@@ -162,9 +160,8 @@ func (w *watch) look(st unitState, now time.Time) (up bool, fault string) {
 func (d *driver) journal(ctx context.Context, unit string) string {
 	c := d.command("journalctl", "--unit="+unit, "--lines=10", "--output=cat", "--quiet")
 	c.Timeout = queryTimeout
-	res, err := c.Run(ctx)
-	if err != nil {
-		return ""
+	if res, err := c.Run(ctx); err == nil {
+		return strings.TrimRight(res.Output, "\n")
 	}
-	return strings.TrimRight(res.Output, "\n")
+	return ""
 }
