@@ -202,7 +202,7 @@ func (w *work) openTarget(ctx context.Context) error {
 		return err
 	}
 	w.folder = w.state.Target(ref.Verbatim(set[0].String()))
-	if w.open, err = rotate.Load(w.folder, w.named()); err != nil && !w.abandon {
+	if w.open, err = rotate.Load(ctx, w.folder, set, w.named()); err != nil && !w.abandon {
 		return err
 	}
 	switch {
@@ -252,12 +252,23 @@ func (w *work) absoluteSpec() (spec target.Spec, err error) {
 	return spec, err
 }
 
-// named is what names the target on a command line: its first store.
-func (w *work) named() string {
-	if w.spec.Stores[0] == defaultStore {
-		return ""
+// named is what names the target on a command line: its first store, and where the
+// journal is.
+func (w *work) named() (args string) {
+	if w.spec.Stores[0] != defaultStore {
+		args = target.FlagArgs("--store", w.spec.Stores[:1])
 	}
-	return target.FlagArgs("--store", w.spec.Stores[:1])
+	return args + around(w.cmd)
+}
+
+// around are the flags that say where the journal is, as they were typed.
+func around(cmd *cobra.Command) (args string) {
+	for _, flag := range []string{"state-dir", "config"} {
+		if typed(cmd, flag) {
+			args += target.FlagArgs("--"+flag, []string{cmd.Flag(flag).Value.String()})
+		}
+	}
+	return args
 }
 
 // openMaster opens a store of the master key. Every other secret of blnk.json needs

@@ -16,6 +16,7 @@ import (
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
+	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
@@ -69,6 +70,12 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	r := proof.Verify(ctx, t.Servers, questions, opt.expect)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if dir, err := a.openState(); err == nil && len(set) > 0 {
+		if o := rotate.OpenOf(dir, set); o != nil {
+			r.Open = o.Rotation
+			a.warn("rotation %s is open, %s: %s; %s", o.Rotation, o.Begun(), o.Where(), o.Help(around(opt.cmd)))
+		}
 	}
 	help := ""
 	for i, server := range probes(t.Servers) {

@@ -42,6 +42,7 @@ type Result struct {
 	Expect  string       `json:"expect"`
 	Keys    []KeyName    `json:"keys"`
 	Servers []ServerSays `json:"servers"`
+	Open    string       `json:"open,omitempty"` // ID of the open rotation of these stores
 	// Failed is the number of servers that did not do what was expected, Faults why.
 	Failed int      `json:"-"`
 	Faults []string `json:"-"`

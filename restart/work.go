@@ -2,9 +2,7 @@ package restart
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -16,9 +14,9 @@ import (
 	"github.com/blnkctl/blnkctl/internal/run"
 )
 
-// A Work is the path of a file that names the command of a restart for as long as it
-// is at work: its own process, not what that leaves behind. It outlives a killed
-// blnkctl, as the command may. "" keeps nothing.
+// A Work is the path of a file that names the last command of a restart: its own
+// process, not what that leaves behind. It outlives a killed blnkctl, as the command
+// may. "" keeps nothing.
 type Work string
 
 // A Command is one that Work names, by its driver.
@@ -29,34 +27,25 @@ type Command struct{ listener.Mark }
 func (w Work) Run(ctx context.Context, ref string, cmd run.Cmd) error {
 	if w != "" {
 		withdraw := func() {}
-		cmd.Record = func(pid int) error {
+		cmd.Record = func(pid int) {
 			c := &Command{listener.Mark{PID: pid, Start: listener.StartOf(pid), Name: "'" + ref + "'"}}
 			withdraw = interrupt.AtSecond(ctx, c.End)
-			return w.record(c)
+			w.record(c)
 		}
-		defer func() {
-			withdraw()
-			if w.Left() == nil { // one that hangs in the kernel goes on
-				_ = os.Remove(string(w))
-			}
-		}()
+		defer func() { withdraw() }()
 	}
 	_, err := cmd.Run(ctx)
 	return err
 }
 
 // record is no more durable than the processes are: both survive blnkctl, and
-// neither the machine.
-func (w Work) record(c *Command) error {
-	if err := os.Remove(string(w)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// neither the machine. Where it fails (a full disk), that stops no way back.
+func (w Work) record(c *Command) {
+	_ = os.Remove(string(w))
+	if f, err := os.OpenFile(string(w), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		_, _ = fmt.Fprintf(f, "%d %s\n%s\n", c.PID, c.Start, c.Name)
+		_ = f.Close()
 	}
-	f, err := os.OpenFile(string(w), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "%d %s\n%s\n", c.PID, c.Start, c.Name)
-	return errors.Join(err, f.Close())
 }
 
 // Left is the command that is at work; nil where none is. What cannot be read was

@@ -22,15 +22,6 @@ func TestWorkNamesItself(t *testing.T) {
 	if err != nil || w.Left() != nil {
 		t.Errorf("%v, left %v", err, w.Left())
 	}
-	if _, err := os.Stat(string(w)); !os.IsNotExist(err) {
-		t.Errorf("the file is still there: %v", err)
-	}
-	// Where it cannot be named, it is not run.
-	beside := filepath.Join(t.TempDir(), "ran")
-	err = Work(filepath.Join(t.TempDir(), "missing", "restart")).Run(t.Context(), "sh:it", run.Cmd{Args: []string{"touch", beside}})
-	if _, ran := os.Stat(beside); err == nil || ran == nil {
-		t.Errorf("%v, ran: %v", err, ran)
-	}
 }
 
 // sleeper is the file of a command that never ends by itself.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,8 +49,6 @@ func (r *run) end(state, cause error) *EndError {
 	switch {
 	case errors.Is(state, ErrUnrecorded):
 		e.Cause = fmt.Errorf("the key is live and proved, but that could not be recorded: %w", cause)
-		e.Help = "once that is mended: " + again + " (it only records)"
-		return e
 	case errors.Is(state, ErrUndone):
 		if _, command := errors.AsType[printer](cause); command && help == "" {
 			help = "when that command works, run this again"
@@ -61,25 +60,74 @@ func (r *run) end(state, cause error) *EndError {
 	case help != "":
 		e.Advice = append(e.Advice, help)
 	}
-	again = "when the cause is mended: " + again
-	switch {
-	case r.rec == nil: // the journal cannot be read
-		e.Help = again
+	if r.rec == nil { // the journal cannot be read
+		e.Help = "when the cause is mended: " + again
 		return e
-	case r.rec.Compromised:
-		where := "the stores hold the new key, and "
-		if r.undoing() {
-			where = ""
-		}
-		e.Advice = append(e.Advice, where+"there is no way back to the compromised one")
-		e.Help = again + " finishes it"
-	case r.undoing():
-		e.Help = again + " goes on putting the old key back"
-	default:
-		e.Help = again + " continues, blnkctl rotate --abort" + r.env.Named + " goes back"
+	}
+	if why := r.rec.noUndo(); why != "" && r.rec.Row != rowFinish {
+		e.Advice = append(e.Advice, "there is no way back: "+why)
 	}
 	e.Advice = append(e.Advice, "the journal of "+r.rec.Rotation+" is kept in "+folder(r.State))
+	e.Help = "when the cause is mended: " + r.rec.open().Ways(r.env.Named)
 	return e
+}
+
+// situation adds to an end which key is where, and the ways out that are not in its hint.
+func (r *run) situation(ctx context.Context, e *EndError) {
+	if r.rec == nil {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	e.Details = append(slices.Clone(e.Details), r.held(ctx)...)
+	servers := r.report.Servers
+	if len(servers) == 0 {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		for i, v := range r.ask(limited) {
+			live, _, _ := r.meaning(r.Servers[i], v, nil)
+			servers = append(servers, ServerState{URL: r.Servers[i].String(), Live: live})
+		}
+	}
+	says := map[string]string{
+		"new": "runs with the new key, " + r.rec.next().Name(), "old": "runs with the old key, " + r.rec.live().Name(),
+		"mixed": "takes either key, from one connection to the next", "open": "lets any key in", "other": "takes neither of the two keys",
+	}
+	for _, s := range servers {
+		e.Details = append(e.Details, s.URL+" "+cmp.Or(says[s.Live], "does not answer"))
+	}
+	if r.rec.Row == rowFinish {
+		return
+	}
+	e.Advice = append(e.Advice, "where --restart, --server or --timeout was wrong, give the right one with that command; "+
+		"where a person has put one key everywhere: blnkctl rotate --abandon"+r.env.Named)
+}
+
+// held says which key each store holds.
+func (r *run) held(ctx context.Context) (lines []string) {
+	same := true
+	for _, s := range r.Set {
+		key, _, err := s.Get(ctx)
+		text := "holds another key, " + key.Name()
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			text = "holds no key"
+		case err != nil:
+			text = fmt.Sprintf("cannot be read: %v", err)
+		case r.rec.Rotation == "": // the journal cannot be read
+			text = "holds " + key.Name()
+		case key.Equal(r.rec.next()):
+			text = "holds the new key, " + key.Name()
+		case key.Equal(r.rec.live()) || key.Equal(r.rec.old(s.String())):
+			text = "holds the old key, " + key.Name()
+		}
+		same = same && err == nil && (len(lines) == 0 || strings.HasSuffix(lines[0], text))
+		lines = append(lines, s.String()+" "+text)
+	}
+	if same && len(lines) > 1 {
+		_, text, _ := strings.Cut(lines[0], " holds ")
+		return []string{"every store holds " + text}
+	}
+	return lines
 }
 
 // folder is where a state is kept.
@@ -90,23 +138,24 @@ func folder(s target.State) string {
 	return "the state folder"
 }
 
-// A causedError is an error whose cause was seen elsewhere: in the environment of
-// a process, say.
-type causedError struct {
+// A detailed error says more in lines of their own: its cause, say, that was seen in
+// the environment of a process.
+type detailed struct {
 	error
-	cause error
+	lines []string
+	help  string
 }
 
-func (e *causedError) Lines() (string, []string) { return e.Error(), []string{e.cause.Error()} }
-func (e *causedError) Hint() string              { return hint.Of(e.cause) }
-func (e *causedError) Unwrap() error             { return e.error }
+func (e *detailed) Lines() (string, []string) { return e.Error(), e.lines }
+func (e *detailed) Hint() string              { return e.help }
+func (e *detailed) Unwrap() error             { return e.error }
 
 // advised adds to an error before the first effect what helps.
 func (r *run) advised(ctx context.Context, err error) error {
 	switch {
 	case r.env.Why != nil && (errors.Is(err, ErrNotLive) || errors.Is(err, ErrOpen)):
 		if why := r.env.Why(ctx); why != nil {
-			return &causedError{err, why}
+			return &detailed{err, []string{why.Error()}, hint.Of(why)}
 		}
 	case hint.Of(err) != "" && !errors.Is(err, store.ErrNotFound):
 	case errors.Is(err, store.ErrConflict):
@@ -158,13 +207,29 @@ func (r *run) keepOutput(err error) {
 
 // Load reads the journal of a target, without its lock; nil where no rotation is
 // open. A damaged one, or one of a version that this program does not know, is
-// ErrJournal. named is as Env has it.
-func Load(s target.State, named string) (*Open, error) {
+// ErrJournal, and says which keys the stores of set hold. named is as Env has it.
+func Load(ctx context.Context, s target.State, set store.Set, named string) (*Open, error) {
 	rec, err := load(s, named)
-	if rec == nil {
-		return nil, err
+	if rec != nil {
+		return rec.open(), nil
 	}
-	return rec.open(), nil
+	if errors.Is(err, ErrJournal) {
+		r := run{Target: &target.Target{Set: set}, rec: &record{}}
+		err = &detailed{err, r.held(ctx), hint.Of(err)}
+	}
+	return nil, err
+}
+
+// OpenOf is the open rotation that one of the stores is part of; nil where none is
+// known.
+func OpenOf(dir *state.Dir, set store.Set) *Open {
+	all, _ := Elsewhere(dir, nil) // a journal that cannot be read is for a rotation to tell
+	for _, o := range all {
+		if slices.ContainsFunc(set.Names(), func(ref string) bool { return slices.Contains(o.Target.Stores, ref) }) {
+			return o
+		}
+	}
+	return nil
 }
 
 func load(s target.State, named string) (rec *record, err error) {
@@ -215,7 +280,7 @@ func Elsewhere(dir *state.Dir, own *state.Target) (all []*Open, err error) {
 		if own != nil && t.Path() == own.Path() {
 			continue
 		}
-		if open, err := Load(t, ""); err == nil && open != nil {
+		if open, err := Load(context.Background(), t, nil, ""); err == nil && open != nil {
 			all = append(all, open)
 		}
 	}

@@ -66,7 +66,9 @@ func (r *run) finish(ctx context.Context) error {
 // unrecorded: the key is live and proved, but a record of it is missing.
 func (r *run) unrecorded(err error) error {
 	r.report.Outcome = Stuck
-	return r.end(ErrUnrecorded, err)
+	end := r.end(ErrUnrecorded, err)
+	r.situation(context.Background(), end)
+	return end
 }
 
 // writeCopies writes a key into write-only copies, and returns the references of

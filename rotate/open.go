@@ -43,8 +43,10 @@ func (o *Open) Record() audit.Record {
 	}
 }
 
-// Help is Ways, from anywhere.
-func (o *Open) Help() string { return o.Ways(target.FlagArgs("--store", o.Target.Stores[:1])) }
+// Help is Ways for who named no store. flags say where the journal is.
+func (o *Open) Help(flags string) string {
+	return o.Ways(target.FlagArgs("--store", o.Target.Stores[:1]) + flags)
+}
 
 // Where says which key is where, as far as the journal tells.
 func (o *Open) Where() string {
@@ -70,10 +72,10 @@ func (o *Open) Ways(named string) string {
 	switch {
 	case o.Row == rowFinish:
 		return again + " only records it"
-	case o.Undoing:
-		return again + " goes on putting the old key back"
 	case o.NoUndo != "":
 		return again + " finishes it"
+	case o.Undoing:
+		return again + " goes on putting the old key back"
 	default:
 		return again + " continues, blnkctl rotate --abort" + named + " goes back"
 	}

@@ -36,9 +36,12 @@ func Check(ctx context.Context, t *target.Target, in Intent, env Env) (Plan, err
 	}
 	p := r.plan(r.Copies)
 	p.Open, p.Due.Yes = r.rec.open(), true
+	p.Due.Why, p.named = p.Open.Where(), r.env.Named
 	if r.rec.Row != rowFinish {
 		if _, err := r.inspect(ctx); err != nil {
-			return p, r.end(ErrStuck, err)
+			end := r.end(ErrStuck, err)
+			r.situation(ctx, end)
+			return p, end
 		}
 	}
 	return p, nil

@@ -273,5 +273,6 @@ func (r *run) getStuck(ctx context.Context, cause error) error {
 		_ = r.save()
 	}
 	r.record(ctx, Stuck, end)
+	r.situation(ctx, end)
 	return end
 }

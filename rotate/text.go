@@ -19,11 +19,12 @@ func (p Plan) Text(private string) string {
 		if p.Open.Undoing {
 			how = "undone"
 		}
-		fmt.Fprintf(&b, "Rotation %s is open, %s.\nIt would be %s from step %q on, and no other one begun.\n",
-			p.Open.Rotation, screen.CleanLine(p.Open.Begun()), how, p.Open.Row)
+		fmt.Fprintf(&b, "Rotation %s is open, %s:\n%s.\nIt would be %s from step %q on, and no other one begun.\n",
+			p.Open.Rotation, screen.CleanLine(p.Open.Begun()), p.Open.Where(), how, p.Open.Row)
 		if p.Open.FirstError != "" {
 			fmt.Fprintf(&b, "It stopped because: %s\n", screen.CleanLine(p.Open.FirstError))
 		}
+		b.WriteString(p.Open.Ways(p.named) + "\n")
 		return b.String()
 	case !p.Due.Yes:
 		return "Nothing to do: " + screen.CleanLine(p.Due.Why) + "\n"

@@ -71,9 +71,9 @@ type Cmd struct {
 	// Show gets the last line of what the command wrote besides to Read, while it
 	// runs, whenever it looks; keys are masked in it. nil: nobody looks.
 	Show func(line string)
-	// Record is told the PID before the command does anything. Where it fails, or
-	// this process is killed in it, the command is not run.
-	Record func(pid int) error
+	// Record is told the PID before the command does anything. Where this process is
+	// killed in it, the command is not run.
+	Record func(pid int)
 }
 
 // A Result is how a command ended.
@@ -296,14 +296,9 @@ func (c Cmd) start(cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	if err = c.Record(cmd.Process.Pid); err == nil {
-		_, err = opener.WriteString("go\n")
-	}
-	if err != nil {
-		_ = opener.Close()
-		_ = cmd.Wait()
-	}
-	return err
+	c.Record(cmd.Process.Pid)
+	_, _ = opener.WriteString("go\n") // it cannot fail: this process has the other end, too
+	return nil
 }
 
 // EndGroup asks a process group to end, and forces it at the end of grace. The
