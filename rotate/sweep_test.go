@@ -184,10 +184,10 @@ func TestSweepPairsOfFaults(t *testing.T) {
 		sweepCase
 		cases, excused int
 	}{
-		"rotate":             {sweepCase{}, 23325, 40},
-		"rotate, then abort": {sweepCase{then: aborts}, 22982, 40},
-		"compromised":        {sweepCase{opt: Intent{Compromised: true}}, 24963, 0},
-		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 21295, 40},
+		"rotate":             {sweepCase{}, 23465, 40},
+		"rotate, then abort": {sweepCase{then: aborts}, 23122, 40},
+		"compromised":        {sweepCase{opt: Intent{Compromised: true}}, 26013, 0},
+		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 21435, 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
