@@ -29,6 +29,7 @@ func FuzzQuickLink(f *testing.F) {
 		`{"seq":1,"time":"2026-03-01T11:01:00Z","event":"rotate"`, `{"seq":01`, `{"seq":1,"event":"a`, `{"seq":1,"prev":"\\"`, `{"seq":1,"stores":[]`,
 		`{"seq":1,"stores":["a",]`, `{"seq":1,"compromised":false`, `{"seq":1,"seq":2`, `{"seq":1,"Seq":2`, `{"seq":-1`, `{"seq":1e1`, `{"time":"2026-3-1T1:01:00Z"`,
 		`{"seq":1,"time":"\u0032026-03-01T11:01:00Z"`, `{"seq":1,"event":"\x01"`, `{"seq":1,"repeated":99999999999999999999`, `{`, `{"seq":1,"other":{}`,
+		`{"event":"a","seq":1,"event":"b"`, `{"prev":"a","seq":2`, `{"seq":1,"prev":"a","prev":"b"`, `{"seq":1,"hash":"a"`, `{"seq":1,"se\u0071":2`,
 	} {
 		f.Add([]byte(text + `,"hash":"` + hash + `"}`))
 	}

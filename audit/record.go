@@ -157,5 +157,7 @@ func isIntact(line []byte, hash string) bool {
 	line[cut] = '}' // as it stood there when it was hashed, for a moment and without a copy
 	sum := sha256.Sum256(line[:cut+1])
 	line[cut] = ','
-	return hash == hex.EncodeToString(sum[:])
+	var digits [hashDigits]byte
+	hex.Encode(digits[:], sum[:])
+	return hash == string(digits[:])
 }
