@@ -151,7 +151,7 @@ type Plan struct {
 	Receivers []blnk.Receiver
 	// Differs is what differs from the source, where the next key comes from there.
 	Differs []string
-	named string // as Env has it
+	named   string // as Env has it
 	// Open is the rotation that would be finished instead, or nil.
 	Open *Open
 	Due  Due

@@ -44,7 +44,7 @@ func (c Compromised) Add(keys ...secret.Key) error {
 		}
 		err := c.dir.Make()
 		if err == nil {
-			err = makeDir(c.path())
+			err = atomicfile.MakeDir(c.path())
 		}
 		if err == nil {
 			err = os.WriteFile(filepath.Join(c.path(), name), nil, 0o600)

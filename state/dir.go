@@ -155,7 +155,7 @@ func readDir(path string) ([]fs.DirEntry, error) {
 // Make creates the folder (0700, durable) where it does not exist, and refuses
 // one that became unsafe since Open.
 func (d *Dir) Make() error {
-	if err := makeDir(d.path); err != nil {
+	if err := atomicfile.MakeDir(d.path); err != nil {
 		return fmt.Errorf("make state folder: %w", err)
 	}
 	return d.look()
@@ -176,43 +176,25 @@ func (d *Dir) CheckFile(name string) error {
 // made in the folder at path; where that does not exist, in the nearest folder
 // above it.
 func checkWritable(path string) error {
-	// The same on all systems; POSIX leaves it to them to name W_OK and X_OK.
-	const mayWrite, mayEnter = 2, 1
 	info, err := os.Stat(path)
 	for errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
 		path = filepath.Dir(path)
 		info, err = os.Stat(path)
 	}
+	folder, name := filepath.Split(path)
+	if err == nil && info.IsDir() {
+		folder, name = path, "."
+	}
+	var dir *atomicfile.Dir
 	if err == nil {
-		mode := uint32(mayWrite)
-		if info.IsDir() {
-			mode |= mayEnter
-		}
-		// access(2) asks the kernel itself, which knows about access lists,
-		// read-only mounts and the immutable flag. It judges by the real user, who
-		// is the effective one too: blnkctl is never set-user-ID.
-		err = syscall.Access(path, mode)
+		dir, err = atomicfile.OpenDir(folder)
+	}
+	if err == nil {
+		err = dir.Writable(name)
+		dir.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("check state folder: write to %s: %w", path, err)
+		return fmt.Errorf("check state folder: %w", err)
 	}
 	return nil
-}
-
-// makeDir is os.MkdirAll whose folders survive a crash of the machine.
-func makeDir(path string) error {
-	err := os.Mkdir(path, 0o700)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeDir(filepath.Dir(path)); err != nil {
-			return err
-		}
-		err = os.Mkdir(path, 0o700)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil // what stands there is judged by who uses it
-	}
-	if err != nil {
-		return err
-	}
-	return atomicfile.SyncDir(filepath.Dir(path))
 }

@@ -88,7 +88,7 @@ func (t *Target) make() error {
 	if err := t.dir.Make(); err != nil {
 		return err
 	}
-	if err := makeDir(t.path); err != nil {
+	if err := atomicfile.MakeDir(t.path); err != nil {
 		return fmt.Errorf("make state folder: %w", err)
 	}
 	return nil

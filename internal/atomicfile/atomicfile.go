@@ -96,6 +96,25 @@ func SyncDir(dir string) error {
 	return d.Sync()
 }
 
+// MakeDir is os.MkdirAll with the mode 0700 whose folders survive a crash of the
+// machine. What stands there already is judged by who uses it.
+func MakeDir(path string) error {
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := MakeDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
 // A Dir is a folder, opened once. Names given to its methods have no slash.
 type Dir struct {
 	fd   int

@@ -115,14 +115,8 @@ func (f *File) saveCopy(c *savedCopy) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(f.copyDir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(f.copyDir, 0o700); err != nil {
-			return err
-		}
-		// The entry of the new folder has to be durable too.
-		if err := atomicfile.SyncDir(filepath.Dir(f.copyDir)); err != nil {
-			return err
-		}
+	if err := atomicfile.MakeDir(f.copyDir); err != nil {
+		return err
 	}
 	return atomicfile.Replace(f.copyPath(c.Path), text)
 }
