@@ -60,7 +60,7 @@ func runAuditLog(a *app, cmd *cobra.Command, last int) error {
 		a.say("no records")
 	}
 	for _, o := range open {
-		a.say("%s is open: %s", o.Rotation, o.Help(around(cmd)))
+		a.say("%s is open: %s", o.Rotation, o.Help(""))
 	}
 	return damage
 }

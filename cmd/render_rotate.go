@@ -24,7 +24,7 @@ func (w *work) renderPlan(p rotate.Plan) error {
 	if w.json() {
 		return w.printJSON(p.Document())
 	}
-	return w.print(w.env.Look.Fold(p.Text(w.state.Path()) + "Dry run: nothing was changed.\n"))
+	return w.print(w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path())) + "Dry run: nothing was changed.\n"))
 }
 
 // confirmPlan shows the plan to the person at the terminal and asks.

@@ -252,23 +252,12 @@ func (w *work) absoluteSpec() (spec target.Spec, err error) {
 	return spec, err
 }
 
-// named is what names the target on a command line: its first store, and where the
-// journal is.
-func (w *work) named() (args string) {
-	if w.spec.Stores[0] != defaultStore {
-		args = target.FlagArgs("--store", w.spec.Stores[:1])
+// named is what names the target on a command line: its first store.
+func (w *work) named() string {
+	if w.spec.Stores[0] == defaultStore || fromFile(w.cmd, "store") {
+		return ""
 	}
-	return args + around(w.cmd)
-}
-
-// around are the flags that say where the journal is, as they were typed.
-func around(cmd *cobra.Command) (args string) {
-	for _, flag := range []string{"state-dir", "config"} {
-		if typed(cmd, flag) {
-			args += target.FlagArgs("--"+flag, []string{cmd.Flag(flag).Value.String()})
-		}
-	}
-	return args
+	return target.FlagArgs("--store", w.spec.Stores[:1])
 }
 
 // openMaster opens a store of the master key. Every other secret of blnk.json needs
@@ -296,9 +285,13 @@ func (w *work) openRestart(ref string, spec target.Spec) (target.Driver, error) 
 
 // surroundings are what the engine needs besides the target.
 func (w *work) surroundings() (rotate.Intent, rotate.Env) {
+	stores := w.spec.Stores
+	if fromFile(w.cmd, "store") { // they start elsewhere
+		stores = w.target.Spec.Stores
+	}
 	env := rotate.Env{
 		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Who: w.actor(), Compromised: w.state.Compromised(),
-		Named: w.named(), Stores: target.FlagArgs("--store", w.spec.Stores),
+		Named: w.named(), Stores: target.FlagArgs("--store", stores),
 		Settle: restart.Work(w.folder.RestartFile()).Settle,
 		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
 			found, err := w.look.Before(ctx, current)

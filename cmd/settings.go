@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -49,6 +51,7 @@ func configured(cmd *cobra.Command, flags ...string) {
 // applySettings gives the flags that were not typed the values of their variables,
 // and then those of blnkctl.yaml.
 func (a *app) applySettings(cmd *cobra.Command) error {
+	a.env.Stderr.Edit = func(text string) string { return asTyped(cmd, text) }
 	err := fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
 		text := a.env.Getenv(variable(f.Name)) // an empty one counts as none
 		if _, list := f.Value.(pflag.SliceValue); list {
@@ -101,6 +104,30 @@ func checkValues(cmd *cobra.Command) (err error) {
 		}
 	}
 	return err
+}
+
+// ownCommand is a command of blnkctl in a text, unless that is about its help or
+// another process.
+var ownCommand = regexp.MustCompile(`\bblnkctl (audit|config|exec|keygen|rotate|sync|verify)\b( …| --help| \S+ --help)?`)
+
+// asTyped gives the commands in a text the global flags that were typed, without which
+// they would work on another state folder.
+func asTyped(cmd *cobra.Command, text string) string {
+	flags := ""
+	for _, name := range []string{"config", "state-dir"} {
+		if typed(cmd, name) {
+			flags += " --" + name + " " + hint.Command(cmd.Flag(name).Value.String())
+		}
+	}
+	if flags == "" {
+		return text
+	}
+	return ownCommand.ReplaceAllStringFunc(text, func(command string) string {
+		if strings.HasSuffix(command, " …") || strings.HasSuffix(command, " --help") {
+			return command
+		}
+		return command + flags
+	})
 }
 
 // fill sets the flags that have no value yet.

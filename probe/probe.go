@@ -151,26 +151,29 @@ func (s *Server) get(ctx context.Context, key secret.Key, query url.Values) (*ht
 	return response, body, err
 }
 
-// odd says what is wrong with an answer that proves nothing.
+// odd says what is wrong with an answer that proves nothing, and what helps.
 func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
-	location := r.Header.Get("Location")
+	const direct = "name the server itself with --server"
+	location, code := r.Header.Get("Location"), blnk.CodeOf(body)
 	switch {
 	case isCached(r.Header):
-		return errors.New("a cache in front of the server answered, not the server")
+		return hint.Add(errors.New("a cache in front of the server answered, not the server"), direct)
 	case answer != blnk.Nothing:
 		return nil
 	case r.StatusCode == http.StatusTooManyRequests:
 		return blnk.ErrLimited
 	case r.StatusCode >= 300 && r.StatusCode < 400 && location != "":
-		return fmt.Errorf("redirect to %s, not followed with the key", s.redirectTarget(location))
+		return hint.Add(fmt.Errorf("redirect to %s, not followed with the key", s.redirectTarget(location)), "name where it leads with --server")
 	case r.StatusCode == http.StatusOK:
-		return errors.New("HTTP 200, but no list of hooks: is this a Blnk server?")
+		return hint.Add(errors.New("HTTP 200, but no list of hooks: is this a Blnk server?"), direct)
 	case r.StatusCode == http.StatusUnauthorized && blnk.SawNoKey(body):
-		return fmt.Errorf("the server saw no key: something in front of it drops the header %s", blnk.KeyHeader)
-	case blnk.CodeOf(body) != "":
-		return fmt.Errorf("HTTP %d %s, which says nothing about the key", r.StatusCode, blnk.CodeOf(body))
+		return hint.Add(fmt.Errorf("the server saw no key: something in front of it drops the header %s", blnk.KeyHeader), "let that pass the header on, or "+direct)
+	case r.StatusCode < 500 && code != "":
+		return hint.Add(fmt.Errorf("HTTP %d %s, which says nothing about the key", r.StatusCode, code), direct)
 	case r.StatusCode == http.StatusUnauthorized, r.StatusCode == http.StatusForbidden:
-		return fmt.Errorf("HTTP %d, but not in Blnk's words: is something in front of it?", r.StatusCode)
+		return hint.Add(fmt.Errorf("HTTP %d, but not in Blnk's words: is something in front of it?", r.StatusCode), direct)
+	case r.StatusCode < 500:
+		return hint.Add(fmt.Errorf("HTTP %d", r.StatusCode), direct)
 	}
 	return fmt.Errorf("HTTP %d", r.StatusCode)
 }

@@ -152,6 +152,9 @@ func (e *detailed) Unwrap() error             { return e.error }
 
 // advised adds to an error before the first effect what helps.
 func (r *run) advised(ctx context.Context, err error) error {
+	if help, _, down := strings.Cut(hint.Of(err), "; or have the restart start it"); down && r.in.Event == Sync {
+		return hint.Add(err, "%s", help) // there is no --server-down
+	}
 	switch {
 	case r.env.Why != nil && (errors.Is(err, ErrNotLive) || errors.Is(err, ErrOpen)):
 		if why := r.env.Why(ctx); why != nil {
@@ -161,7 +164,8 @@ func (r *run) advised(ctx context.Context, err error) error {
 	case errors.Is(err, store.ErrConflict):
 		return hint.Add(err, "nothing was changed here; find out who else writes it, and run this again")
 	case errors.Is(err, store.ErrDrift):
-		return hint.Add(err, "ask the servers which one is live: blnkctl verify%s; blnkctl sync copies the first one's to the others", r.env.Stores)
+		return hint.Add(err, "ask the servers which one is live: blnkctl verify%s%s; this copies the first one's to the others: blnkctl sync%s",
+			r.env.Stores, target.FlagArgs("--server", r.Spec.Servers), r.Spec.Args())
 	case errors.Is(err, store.ErrNotFound):
 		instead, sure := "", ""
 		if r.env.Instead != nil {
@@ -183,12 +187,19 @@ func (r *run) advised(ctx context.Context, err error) error {
 }
 
 // unasked is the error for a server that proves nothing before the first effect.
-func unasked(s *proof.Server, reason error) error {
-	help := cmp.Or(hint.Of(reason), "is --server right? --server-down rotates without asking beforehand")
-	if errors.Is(reason, syscall.ECONNREFUSED) {
-		help = "start the server first; where it is stopped on purpose, add --server-down"
+func (r *run) unasked(s *proof.Server, reason error) error {
+	help, down := hint.Of(reason), "" // --server-down helps where the server is down, and nothing else is known to be wrong
+	switch {
+	case help != "":
+	case errors.Is(reason, syscall.ECONNREFUSED):
+		help, down = "start the server first", "; where it is stopped on purpose, add --server-down"
+	default:
+		help, down = "is --server right?", " --server-down rotates without asking beforehand"
 	}
-	return hint.Add(silent(s, reason), "%s", help)
+	if r.in.Event == Sync { // it has to know which key is live
+		down = ""
+	}
+	return hint.Add(silent(s, reason), "%s", help+down)
 }
 
 // A printer is the error of a command, with the end of what it printed.

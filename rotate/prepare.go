@@ -267,7 +267,7 @@ func (r *run) findLive(ctx context.Context, p *Plan, keys []secret.Key) error {
 	if anyOther && !anySource && !r.in.Trust {
 		return hint.Add(fmt.Errorf("%w: %s has %s, the servers run with %s", ErrSourceNotLive,
 			r.Set[r.in.Source], p.next.Name(), p.Current.Name()),
-			"find out which one is right (blnkctl verify), and name it with --from")
+			"find out which one is right (blnkctl verify%s%s), and name it with --from", r.env.Stores, target.FlagArgs("--server", r.Spec.Servers))
 	}
 	if anySource && len(p.Differs) == 0 {
 		p.Current = p.next
@@ -286,7 +286,7 @@ func (r *run) liveKey(ctx context.Context, s *proof.Server, candidates []secret.
 		case proof.Live:
 			return key, nil
 		case proof.Open, proof.Unknown:
-			return secret.Key{}, notLive(s, v, reason, "")
+			return secret.Key{}, r.notLive(s, v, reason, "")
 		}
 	}
 	return secret.Key{}, nil

@@ -49,7 +49,7 @@ func (r *run) proveLive(ctx context.Context, key secret.Key) error {
 		return r.patiently(ctx, s, key)
 	})
 	for i, s := range r.Servers {
-		if err := notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name())); err != nil {
+		if err := r.notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name())); err != nil {
 			return err
 		}
 	}
@@ -63,7 +63,7 @@ func (r *run) stillLive(ctx context.Context, key secret.Key) error {
 		return s.Once(ctx, key)
 	})
 	for i, s := range r.Servers {
-		err := notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name()))
+		err := r.notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name()))
 		if verdicts[i] != proof.Unknown && err != nil {
 			return &labelled{err, ErrNotLive}
 		}
@@ -76,7 +76,7 @@ func (r *run) stillLive(ctx context.Context, key secret.Key) error {
 
 // notLive says what a server lacks before the first effect, and nil where it has
 // the key of a store.
-func notLive(s *proof.Server, v proof.Verdict, reason error, of string) error {
+func (r *run) notLive(s *proof.Server, v proof.Verdict, reason error, of string) error {
 	switch v {
 	case proof.Live:
 		return nil
@@ -84,14 +84,19 @@ func notLive(s *proof.Server, v proof.Verdict, reason error, of string) error {
 		return hint.Add(fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen),
 			`set "secure": true under "server" in blnk.json and restart; until then anybody may do anything there`)
 	case proof.Mixed:
-		return hint.Add(fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive), putLive)
+		return hint.Add(fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive),
+			"name each of them with a --server of its own; blnkctl verify tells which key each takes")
 	case proof.Rejected:
-		return hint.Add(fmt.Errorf("%s: %w: it refuses the key of %s", s, ErrNotLive, of), putLive)
+		help := putLive
+		if r.in.Event == Rotate {
+			help += "; where it is lost, --server-down rotates without it"
+		}
+		return hint.Add(fmt.Errorf("%s: %w: it refuses the key of %s", s, ErrNotLive, of), "%s", help)
 	}
-	return unasked(s, reason)
+	return r.unasked(s, reason)
 }
 
-const putLive = "put the live key into the store; where it is lost, --server-down rotates without it"
+const putLive = "put the live key into the store"
 
 func silent(s *proof.Server, reason error) error {
 	if reason == nil {

@@ -14,6 +14,7 @@ import (
 type Talk struct {
 	W    io.Writer
 	Look Look
+	Edit func(text string) string // of what is told; nil changes nothing
 
 	mu     sync.Mutex
 	step   string // at work, and shown; "" for none
@@ -34,12 +35,19 @@ func (t *Talk) Write(p []byte) (int, error) {
 // Tell writes a clean text behind a name. Its further lines are indented, which keeps
 // it apart from the next one.
 func (t *Talk) Tell(c Colour, name, text string) {
-	text = strings.ReplaceAll(strings.TrimRight(Clean(text), "\n"), "\n", "\n  ")
+	text = strings.ReplaceAll(strings.TrimRight(t.clean(text), "\n"), "\n", "\n  ")
 	_, _ = fmt.Fprintln(t, t.Look.Paint(c, name)+t.Look.Fold(name + " " + text)[len(name):])
 }
 
 // Say writes a clean text.
-func (t *Talk) Say(text string) { _, _ = fmt.Fprintln(t, t.Look.Fold(Clean(text))) }
+func (t *Talk) Say(text string) { _, _ = fmt.Fprintln(t, t.Look.Fold(t.clean(text))) }
+
+func (t *Talk) clean(text string) string {
+	if t.Edit != nil {
+		text = t.Edit(text)
+	}
+	return Clean(text)
+}
 
 // Begin shows a step at work, End writes its last line, as it is, and Pause clears
 // it. Elsewhere than on a terminal only the last line is written.
