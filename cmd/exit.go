@@ -88,6 +88,9 @@ func helpHint(cmd *cobra.Command) string {
 	return "see `" + cmd.CommandPath() + " --help`"
 }
 
+// sudoHint is for everybody but root.
+const sudoHint = "run with sudo, or as the user that owns it"
+
 // exitCodes is the one table from errors to exit codes; the first that matches
 // counts. What matches none is exitFailed.
 func exitCodes() []struct {
@@ -139,7 +142,7 @@ func classify(err error) (code int, help string) {
 		}
 	}
 	if code = cmp.Or(code, exitFailed); code <= exitUsage && errors.Is(err, fs.ErrPermission) {
-		help = cmp.Or(help, "run with sudo, or as the user that owns it")
+		help = cmp.Or(help, sudoHint)
 	}
 	return code, help
 }
@@ -149,6 +152,9 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	code, help := classify(err)
 	if help == "" && code == exitUsage {
 		help = helpHint(cmd)
+	}
+	if help == sudoHint && a.env.UID == 0 {
+		help = ""
 	}
 	text, details := linesOf(err)
 	if stop, ok := errors.AsType[*interrupt.Error](context.Cause(ctx)); ok && code == exitInterrupted {

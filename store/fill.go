@@ -120,13 +120,21 @@ func (s Set) filled(old []secret.Key, f Fill) (done bool, err error) {
 		err = fmt.Errorf("%w: %s and %s", ErrDrift, s[0], s[other])
 	}
 	if err != nil { // one of them may be live
-		return false, hint.Add(err, "blnkctl sync copies the key of one store to the others, and proves it")
+		return false, hint.Add(err, "copy the one that is live to the others: blnkctl sync%s --restart REF", s.args())
 	}
 	if why := f.Weak(old[0]); why != "" {
 		return false, hint.Add(fmt.Errorf("%w: the key in %s %s", ErrWeak, s[0], why),
 			"replace it with blnkctl rotate where a server runs with it; else with --force")
 	}
 	return true, nil
+}
+
+// args are the stores on a command line.
+func (s Set) args() (args string) {
+	for _, name := range s.Names() {
+		args += " --store " + hint.Quote(name)
+	}
+	return args
 }
 
 // A partlyError is ErrPartly, with its problems for a person.

@@ -37,6 +37,7 @@ const (
 
 // A conn is the connection to one Vault, with the token.
 type conn struct {
+	ref string // of the store, for what helps
 	*options
 	api       *api.Client
 	transport *http.Transport
@@ -197,7 +198,7 @@ func (c *conn) do(ctx context.Context, r request, call call) error {
 			return err
 		}
 	}
-	return c.because(r, lacks(r.needs, r.path))
+	return c.because(r, c.lacks(r.needs, r.path))
 }
 
 // ask asks once (the client repeats what cannot do harm).

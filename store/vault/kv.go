@@ -84,7 +84,7 @@ func (s *Store) noMount(ctx context.Context) error {
 			return ErrNoMount
 		}
 	}
-	return fmt.Errorf("%w, or nothing is mounted there", lacks("read", s.place))
+	return fmt.Errorf("%w, or nothing is mounted there", s.conn.lacks("read", s.place))
 }
 
 // guessMount is what a mount usually looks like.

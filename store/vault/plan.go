@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/api"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // lasting is how long a token should still live when a rotation uses it, which
@@ -79,11 +81,12 @@ func (s *Store) may(ctx context.Context, path, capability string) error {
 	if err != nil || granted[capability] || granted["root"] {
 		return err
 	}
-	return fmt.Errorf("write %s at %s: %w", path, s.conn.addr, lacks(capability, path))
+	return fmt.Errorf("write %s at %s: %w", path, s.conn.addr, s.conn.lacks(capability, path))
 }
 
-func lacks(capability, path string) error {
-	return fmt.Errorf("%w: the token lacks the capability %q on %q", ErrDenied, capability, path)
+func (c *conn) lacks(capability, path string) error {
+	return hint.Add(fmt.Errorf("%w: the token lacks the capability %q on %q", ErrDenied, capability, path),
+		"this prints the policy that a rotation needs: blnkctl config policy %s", hint.Quote(c.ref))
 }
 
 // capabilities asks what the token may do with a path.
