@@ -123,16 +123,16 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 		return fail(exitIncomplete, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
 	}
 	if (r.Outcome == rotate.Rotated || r.Outcome == rotate.Resumed) && !w.global.quiet {
-		w.env.Stderr.Tell(screen.Bold, "next:", r.Next(w.cron()))
+		w.env.Stderr.Tell(screen.Bold, "next:", r.Next(w.cron(r)))
 	}
 	return nil
 }
 
-// cron is a command that rotates from now on what a person rotated by hand, for their
-// crontab; "" where that is none's first time.
-func (w *work) cron() string {
+// cron is a command for a crontab that does from now on what a person did by hand;
+// "" where nobody did.
+func (w *work) cron(r rotate.Report) string {
 	dir, err := w.env.Getwd()
-	if err != nil || !w.env.Stderr.Look.Terminal() || given(w.cmd, "if-older-than") {
+	if err != nil || r.Outcome != rotate.Rotated || !w.env.Stderr.Look.Terminal() || given(w.cmd, "if-older-than") {
 		return ""
 	}
 	args := []string{"blnkctl", "rotate", "-q", "--if-older-than", "90d"}
