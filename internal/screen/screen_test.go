@@ -133,6 +133,9 @@ func TestTalk(t *testing.T) {
 		talk := &Talk{W: &out, Look: terminal(30)}
 		look := func(want ...string) {
 			t.Helper()
+			synctest.Wait()
+			talk.mu.Lock()
+			defer talk.mu.Unlock()
 			if got := shown(t, out.String(), 30); !slices.Equal(got, want) {
 				t.Fatalf("%q, want %q", got, want)
 			}
