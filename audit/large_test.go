@@ -192,3 +192,19 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	b.ReportMetric(float64(verify)/float64(sum), "x-sha256")
 }
+
+// TestVeryLong: what is too long for a record keeps nobody from reading the log.
+func TestVeryLong(t *testing.T) {
+	p := filled(t, 1)
+	for _, r := range []audit.Record{{Reason: strings.Repeat("\x1b", 300_000)}, {Reason: strings.Repeat("r", 100_000)}} {
+		r.Event, r.Outcome = "rotate", "refused"
+		if err := p.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.add(2)
+	p.expect("very long", "", 4)
+	if all, err := p.records(0); err != nil || len(all) != 4 || all[1].Reason != "" || len(all[2].Reason) != 100_000 {
+		t.Errorf("%d records, %v", len(all), err)
+	}
+}

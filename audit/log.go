@@ -24,12 +24,13 @@ const (
 	logName    = "audit.log"
 	anchorName = "audit.head"
 	lockWait   = 30 * time.Second // other writers hold the lock for a few fsyncs
-	// endBytes is how much of the end of the log Append looks at: hundreds of
-	// records. Where none of them is intact, it goes by the anchor.
-	endBytes = 256 << 10
-	// mostBetween is how many attempts are looked at for the same one: some targets
-	// may be refused in turn.
+	// endBytes is how much of the end of the log Append reads. Where no record in it
+	// is intact, it goes by the anchor.
+	endBytes = maxLine
+	// mostBetween is how many attempts are looked at for the same one, since some
+	// targets may be refused in turn; mostSince how many records for an end.
 	mostBetween = 16
+	mostSince   = 500
 )
 
 // A Log is the audit log of a state folder, for any number of goroutines and
@@ -117,6 +118,10 @@ func (l *Log) append(r Record) error {
 	default:
 		r.Seq, r.Prev, r.Time, r.Repeats = head.Seq+1, head.Hash, l.now().UTC(), head.Repeats
 		line, err := encode(&r)
+		if err == nil && len(line) > maxLine/2 { // nobody could read it
+			r.Reason, r.Error, r.Warnings = "", "", []string{"reason, error and warnings were too long for a record"}
+			line, err = encode(&r)
+		}
 		if err != nil {
 			return err
 		}
@@ -204,7 +209,7 @@ func find(lines []byte, r Record) int {
 	for old := range lastFirst(lines) {
 		n++
 		switch {
-		case r.isAttempt() && (!old.isAttempt() || n > mostBetween):
+		case r.isAttempt() && (!old.isAttempt() || n > mostBetween), n > mostSince:
 			return 0
 		case r.isAttempt() && same(old, r),
 			!r.isAttempt() && r.Rotation != "" && old.Rotation == r.Rotation && old.Outcome == r.Outcome:

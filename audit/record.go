@@ -43,7 +43,7 @@ type Actor struct {
 
 // Who is the user with a number on this host.
 func Who(uid int, sudoUser string) Actor {
-	a := Actor{Host: "unknown host", User: "user " + strconv.Itoa(uid), SudoUser: sudoUser}
+	a := Actor{Host: "unknown host", User: "user " + strconv.Itoa(uid), SudoUser: fmt.Sprintf("%.64s", sudoUser)}
 	if host, err := os.Hostname(); err == nil {
 		a.Host = host
 	}
@@ -94,6 +94,7 @@ type Repeat struct {
 var errNotRecord = errors.New("not a record")
 
 const (
+	maxLine    = 1 << 20 // far more than any record
 	hashDigits = 2 * sha256.Size
 	hashBefore = `,"hash":"`
 	hashAfter  = `"}`

@@ -119,7 +119,7 @@ func (l *Log) walk(head *anchor, more func(line []byte, whole bool) bool) (badAn
 		return badAnchor, err
 	}
 	defer func() { _ = file.Close() }()
-	in := bufio.NewReaderSize(file, 1<<20)
+	in := bufio.NewReaderSize(file, maxLine)
 	for {
 		line, err := in.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) { // far longer than any record
