@@ -235,7 +235,7 @@ func valueError(cmd *cobra.Command, name string, f *pflag.Flag, value string, er
 	}
 	help := ""
 	if unit := map[string]string{"duration": "s", "func": "d"}[f.Value.Type()]; unit != "" && value != "" && strings.Trim(value, "0123456789") == "" {
-		help = "did you mean --" + f.Name + " " + value + unit + "?"
+		help = "did you mean " + value + unit + "?"
 	}
 	return usage(help, "%s%s: %w", name, secret.Shown(value), err)
 }
