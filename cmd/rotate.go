@@ -10,6 +10,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/keygen"
@@ -244,11 +245,12 @@ func (w *work) absoluteSpec() (spec target.Spec, err error) {
 	if !given(w.cmd, "timeout") {
 		spec.Timeout = 0 // the target's to choose
 	}
-	if spec.Dir, err = w.dirOf(w.cmd, "ca-cert"); err != nil {
-		return spec, err
+	if spec.CACert != "" {
+		spec.CACert, err = w.abs(spec.CACert)
 	}
-	spec.Absolute(spec.Dir)
-	spec.Dir, err = w.dirOf(w.cmd, "restart")
+	if err == nil {
+		spec.Dir, err = w.dirOf(w.cmd, "restart")
+	}
 	return spec, err
 }
 
@@ -257,7 +259,7 @@ func (w *work) named() string {
 	if w.spec.Stores[0] == defaultStore || fromFile(w.cmd, "store") {
 		return ""
 	}
-	return target.FlagArgs("--store", w.spec.Stores[:1])
+	return hint.Flags("--store", w.spec.Stores[:1])
 }
 
 // openMaster opens a store of the master key. Every other secret of blnk.json needs
@@ -291,7 +293,7 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 	}
 	env := rotate.Env{
 		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Who: w.actor(), Compromised: w.state.Compromised(),
-		Named: w.named(), Stores: target.FlagArgs("--store", stores),
+		Named: w.named(), Stores: hint.Flags("--store", stores),
 		Settle: restart.Work(w.folder.RestartFile()).Settle,
 		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
 			found, err := w.look.Before(ctx, current)

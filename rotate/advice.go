@@ -165,7 +165,7 @@ func (r *run) advised(ctx context.Context, err error) error {
 		return hint.Add(err, "nothing was changed here; find out who else writes it, and run this again")
 	case errors.Is(err, store.ErrDrift):
 		return hint.Add(err, "ask the servers which one is live: blnkctl verify%s%s; this copies the first one's to the others: blnkctl sync%s",
-			r.env.Stores, target.FlagArgs("--server", r.Spec.Servers), r.Spec.Args())
+			r.env.Stores, hint.Flags("--server", r.Spec.Servers), r.Spec.Args())
 	case errors.Is(err, store.ErrNotFound):
 		instead, sure := "", ""
 		if r.env.Instead != nil {
@@ -309,7 +309,7 @@ func RefuseOtherEnd(dir *state.Dir, own *state.Target, first store.Store, abando
 	if abandon {
 		flag = "--abandon"
 	}
-	return target.Refuse("name its first store: blnkctl rotate "+flag+target.FlagArgs("--store", o.Target.Stores[:1]),
+	return target.Refuse("name its first store: blnkctl rotate "+flag+hint.Flags("--store", o.Target.Stores[:1]),
 		"no rotation of %s is open; one of %s is: %s, %s", first, o.Target.Stores[0], o.Rotation, o.Begun())
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -86,7 +87,7 @@ func (r *run) writeCopies(ctx context.Context, copies []store.Copy, key secret.K
 		}
 	}
 	if r.report.Unwritten = failed; len(failed) > 0 {
-		r.report.Help = "when it can be written: blnkctl sync" + r.env.Stores + target.FlagArgs("--restart", r.Spec.Restart) +
+		r.report.Help = "when it can be written: blnkctl sync" + r.env.Stores + hint.Flags("--restart", r.Spec.Restart) +
 			" (it restarts nothing where only copies are behind)"
 	}
 	return failed

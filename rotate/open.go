@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/target"
@@ -45,7 +46,7 @@ func (o *Open) Record() audit.Record {
 
 // Help is Ways for who named no store. flags say where the journal is.
 func (o *Open) Help(flags string) string {
-	return o.Ways(target.FlagArgs("--store", o.Target.Stores[:1]) + flags)
+	return o.Ways(hint.Flags("--store", o.Target.Stores[:1]) + flags)
 }
 
 // Where says which key is where, as far as the journal tells.

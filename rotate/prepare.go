@@ -267,7 +267,7 @@ func (r *run) findLive(ctx context.Context, p *Plan, keys []secret.Key) error {
 	if anyOther && !anySource && !r.in.Trust {
 		return hint.Add(fmt.Errorf("%w: %s has %s, the servers run with %s", ErrSourceNotLive,
 			r.Set[r.in.Source], p.next.Name(), p.Current.Name()),
-			"find out which one is right (blnkctl verify%s%s), and name it with --from", r.env.Stores, target.FlagArgs("--server", r.Spec.Servers))
+			"find out which one is right (blnkctl verify%s%s), and name it with --from", r.env.Stores, hint.Flags("--server", r.Spec.Servers))
 	}
 	if anySource && len(p.Differs) == 0 {
 		p.Current = p.next

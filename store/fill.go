@@ -97,7 +97,7 @@ func (s Set) fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key
 	}
 	if err = change.Put(ctx); err != nil {
 		if problems := change.PutBack(context.WithoutCancel(ctx)); len(problems) > 0 {
-			err = hint.Add(&partlyError{fmt.Errorf("%w; %w", err, ErrPartly), problems},
+			err = hint.Add(fmt.Errorf("%w; %w: %w", err, ErrPartly, errors.Join(problems...)),
 				"once the cause is mended, run it again with --force: all stores get one new key")
 		}
 	}
@@ -120,34 +120,11 @@ func (s Set) filled(old []secret.Key, f Fill) (done bool, err error) {
 		err = fmt.Errorf("%w: %s and %s", ErrDrift, s[0], s[other])
 	}
 	if err != nil { // one of them may be live
-		return false, hint.Add(err, "copy the one that is live to the others: blnkctl sync%s --restart REF", s.args())
+		return false, hint.Add(err, "copy the one that is live to the others: blnkctl sync%s --restart REF", hint.Flags("--store", s.Names()))
 	}
 	if why := f.Weak(old[0]); why != "" {
 		return false, hint.Add(fmt.Errorf("%w: the key in %s %s", ErrWeak, s[0], why),
 			"replace it with blnkctl rotate where a server runs with it; else with --force")
 	}
 	return true, nil
-}
-
-// args are the stores on a command line.
-func (s Set) args() (args string) {
-	for _, name := range s.Names() {
-		args += " --store " + hint.Quote(name)
-	}
-	return args
-}
-
-// A partlyError is ErrPartly, with its problems for a person.
-type partlyError struct {
-	error
-	problems []error
-}
-
-func (e *partlyError) Unwrap() error { return e.error }
-
-func (e *partlyError) Lines() (head string, more []string) {
-	for _, p := range e.problems {
-		more = append(more, p.Error())
-	}
-	return e.Error(), more
 }

@@ -178,11 +178,7 @@ func TestFillKeepsCompromisedKeysOut(t *testing.T) {
 	if !errors.Is(err, store.ErrPartly) || !errors.Is(err, errDisk) || !a.key.Equal(next) {
 		t.Errorf("%v; the first has the leaked key again: %v", err, a.key.Equal(leaked))
 	}
-	var partly interface{ Lines() (string, []string) }
-	if !errors.As(err, &partly) {
-		t.Fatalf("%v", err)
-	}
-	if _, more := partly.Lines(); len(more) != 1 || !strings.Contains(more[0], "is known to be compromised") {
-		t.Errorf("%q", more)
+	if !strings.Contains(err.Error(), "is known to be compromised") {
+		t.Error(err)
 	}
 }

@@ -8,6 +8,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 
 	"github.com/blnkctl/blnkctl/secret"
@@ -25,9 +27,19 @@ var (
 )
 
 // A Version names the state in which a place was seen. It is opaque, compared
-// only by the store that made it, and holds nothing secret. The zero Version
-// means that there was no key.
+// only by the store that made it, and never shown. The zero Version means that
+// there was no key.
 type Version string
+
+// VersionOf is the Version of a place that has no versions of its own: that of
+// the key alone; "" for no key.
+func VersionOf(key secret.Key) Version {
+	if key.IsZero() {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key.Reveal()))
+	return Version(hex.EncodeToString(sum[:]))
+}
 
 // A Store is one place that holds one key.
 //

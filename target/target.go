@@ -3,11 +3,6 @@
 // and a named target of the configuration all become a Spec, and Open is the one
 // place that opens it.
 //
-//	spec := target.Spec{Stores: …, Restart: …}
-//	places, err := target.OpenStores(&spec, openers) // the first names the state folder
-//	// … fill what was not typed from the journal …
-//	t, err := target.Open(ctx, spec, openers)
-//
 // The package knows no place, driver or protocol: the Openers are handed in. It
 // opens and asks; it changes nothing but what a crash left half written
 // (Target.Locate).
@@ -17,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -53,19 +47,7 @@ type Spec struct {
 
 // Args are the references, as a command line has them.
 func (s Spec) Args() string {
-	args := FlagArgs("--store", s.Stores) + FlagArgs("--restart", s.Restart)
-	for _, url := range s.Servers {
-		args += " --server " + hint.Command(url)
-	}
-	return args
-}
-
-// FlagArgs are references behind a flag each, ready for a shell.
-func FlagArgs(flag string, refs []string) (args string) {
-	for _, ref := range refs {
-		args += " " + flag + " " + hint.Quote(ref)
-	}
-	return args
+	return hint.Flags("--store", s.Stores) + hint.Flags("--restart", s.Restart) + hint.Flags("--server", s.Servers)
 }
 
 // Over is an earlier spec with what was given, by the name of its flag, in place of
@@ -156,17 +138,6 @@ type Driver struct {
 	Stopped error
 }
 
-// A locator is a Restarter that knows where the restarted server can be asked:
-// URLs of the addresses that it publishes on this host.
-type locator interface {
-	Servers(ctx context.Context) ([]string, error)
-}
-
-// A checker is a Restarter that can tell whether it could work.
-type checker interface {
-	Check(ctx context.Context) error
-}
-
 // A configured store holds a whole configuration of Blnk.
 type configured interface {
 	Path() string
@@ -217,8 +188,6 @@ func OpenStores(spec *Spec, open Openers) (set store.Set, copies []store.Copy, e
 		case writeOnly != nil && len(set) == 0:
 			return nil, nil, Refuse("name a store that can be read first",
 				"--store: %s can only be written, and the first store is the source of truth", writeOnly)
-		case writeOnly != nil && slices.Contains(refs, writeOnly.String()):
-			return nil, nil, Refuse("name it once", "--store: %s is given twice", writeOnly)
 		case writeOnly != nil:
 			copies = append(copies, writeOnly)
 			refs = append(refs, writeOnly.String())
@@ -227,9 +196,12 @@ func OpenStores(spec *Spec, open Openers) (set store.Set, copies []store.Copy, e
 			refs = append(refs, one.String())
 		}
 	}
-	if first, second := set.SamePlace(); first != "" && first == second {
-		return nil, nil, Refuse("name it once", "--store: %s is given twice", first)
-	} else if first != "" {
+	for i, ref := range refs {
+		if slices.Contains(refs[:i], ref) {
+			return nil, nil, Refuse("name it once", "--store: %s is given twice", ref)
+		}
+	}
+	if first, second := set.SamePlace(); first != "" {
 		return nil, nil, Refuse("name it once", "--store: %s and %s are the same place", first, second)
 	}
 	spec.Stores = refs
@@ -310,7 +282,9 @@ func (t *Target) Mend(ctx context.Context, wait time.Duration) error {
 // published asks the drivers.
 func (t *Target) published(ctx context.Context) (urls []string, err error) {
 	for _, d := range t.Drivers {
-		l, ok := d.Restarter.(locator)
+		l, ok := d.Restarter.(interface { // it knows addresses that it publishes on this host
+			Servers(ctx context.Context) ([]string, error)
+		})
 		if !ok {
 			continue
 		}
@@ -358,7 +332,9 @@ func (t *Target) local(ctx context.Context, repair func() error) ([]string, erro
 // is no fault, but a remark.
 func (t *Target) CheckDrivers(ctx context.Context, down bool) (remarks []string, err error) {
 	for _, d := range t.Drivers {
-		c, ok := d.Restarter.(checker)
+		c, ok := d.Restarter.(interface {
+			Check(ctx context.Context) error
+		})
 		if !ok {
 			continue
 		}
@@ -399,12 +375,4 @@ func LocalServer(ctx context.Context, set store.Set) (string, error) {
 		return "http://127.0.0.1:" + port, nil
 	}
 	return "", hint.Add(ErrNoServer, "name each replica: --server http://127.0.0.1:5001")
-}
-
-// Absolute makes the paths of a spec absolute that stand in it as they were
-// typed, seen from dir.
-func (s *Spec) Absolute(dir string) {
-	if s.CACert != "" && !filepath.IsAbs(s.CACert) {
-		s.CACert = filepath.Join(dir, s.CACert)
-	}
 }

@@ -57,6 +57,14 @@ func Command(args ...string) string {
 	return strings.Join(words, " ")
 }
 
+// Flags are values behind a flag each, ready for a shell.
+func Flags(flag string, values []string) (args string) {
+	for _, value := range values {
+		args += " " + flag + " " + Quote(value)
+	}
+	return args
+}
+
 // Nearest returns the known word that was probably meant by another, or "": one
 // that it begins, or differs from in two characters at most. Three are another
 // word.

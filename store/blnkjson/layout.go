@@ -81,7 +81,7 @@ func (d *document) colon(m member) string {
 
 // A style is how a text is laid out.
 type style struct {
-	newline string // "\n", "\r\n" or "\r"
+	newline string // "\n" or "\r\n"
 	unit    string // one step of indentation
 	colon   string // between name and value, with its white space
 	inline  bool   // objects are on one line
@@ -90,7 +90,10 @@ type style struct {
 
 // style looks at the members of obj, then at those of the outermost object.
 func (d *document) style(obj object) style {
-	st := style{newline: d.newline(obj.from), unit: defaultUnit, colon: ": "}
+	st := style{newline: "\n", unit: defaultUnit, colon: ": "}
+	if bytes.Contains(d.text, []byte("\r\n")) {
+		st.newline = "\r\n"
+	}
 	root := d.objects[0]
 	if n := len(root.members); n > 0 {
 		lead := d.lead(root)
@@ -104,27 +107,6 @@ func (d *document) style(obj object) style {
 		st.colon = d.colon(obj.members[n-1])
 	}
 	return st
-}
-
-// newline is the line end in use before text[at], or behind it where there is
-// none before.
-func (d *document) newline(at int) string {
-	i := bytes.LastIndexAny(d.text[:at], "\r\n")
-	if i < 0 {
-		if i = bytes.IndexAny(d.text, "\r\n"); i >= 0 && bytes.HasPrefix(d.text[i:], []byte("\r\n")) {
-			i++
-		}
-	}
-	switch {
-	case i < 0:
-		return "\n"
-	case d.text[i] == '\r':
-		return "\r"
-	case i > 0 && d.text[i-1] == '\r':
-		return "\r\n"
-	default:
-		return "\n"
-	}
 }
 
 // indentOf is what follows the last line end of a text.

@@ -2,7 +2,6 @@ package command
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -42,18 +41,13 @@ func fault(text string) string {
 // lastLines is the end of an output on one line, 3 lines and 500 bytes at most:
 // what a command says last is mostly the reason.
 func lastLines(output string) string {
-	lines := strings.FieldsFunc(output, func(r rune) bool { return r == '\n' || r == '\r' })
-	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.TrimSpace(line) == "" })
-	said := ""
-	for _, line := range lines[max(0, len(lines)-3):] {
-		said += "; " + strings.TrimSpace(line)
-	}
-	said = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '.'
+	var lines []string
+	for line := range strings.FieldsFuncSeq(output, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
 		}
-		return r
-	}, strings.TrimPrefix(said, "; "))
+	}
+	said := strings.Join(lines[max(0, len(lines)-3):], "; ")
 	if len(said) > 500 {
 		said = "…" + strings.ToValidUTF8(said[len(said)-500:], "")
 	}
