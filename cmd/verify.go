@@ -108,7 +108,7 @@ func readKeys(ctx context.Context, a *app, opt *verifyOptions, stores store.Set)
 		if err == nil && !blnk.Sendable(key) {
 			err = fail(exitCheck, fmt.Errorf("key in %s: %w", s, probe.ErrUnsendable), "")
 		} else if errors.Is(err, store.ErrNotFound) {
-			err = fail(exitCheck, err, cmp.Or(hint.Of(err), "make one: blnkctl keygen"+target.FlagArgs("--store", opt.spec.Stores)))
+			err = fail(exitCheck, err, cmp.Or(hint.Of(err), "make one: blnkctl keygen"+hint.Flags("--store", opt.spec.Stores)))
 		}
 		if err != nil {
 			return nil, err
