@@ -66,25 +66,11 @@ func (w *work) progress(e rotate.Progress) {
 // on until it is done.
 func (w *work) instruct(line string) { w.env.Stderr.Tell(screen.Bold, "now:", line) }
 
-// printReport prints the document of -o json.
-func (a *app) printReport(r rotate.Report, err error) error {
-	r.Servers, r.Steps, r.Warnings = append([]rotate.ServerState{}, r.Servers...), append([]rotate.StepTime{}, r.Steps...), append([]string{}, r.Warnings...)
-	doc := struct {
-		rotate.Report
-		Error string `json:"error,omitempty"`
-		Why   string `json:"why,omitempty"` // of not_due and adopted
-	}{Report: r, Why: r.Due.Why}
-	if err != nil {
-		doc.Error = err.Error()
-	}
-	return a.printJSON(doc)
-}
-
 // renderUnopened prints the document of a rotation that could not be opened. An
 // error of usage has none, here as in every command.
 func (w *work) renderUnopened(err error) error {
 	if code, _ := classify(err); w.json() && code != exitUsage && w.intent.Event == rotate.Rotate {
-		_ = w.printReport(rotate.Report{Outcome: rotate.Refused}, err) // err matters more
+		_ = w.printJSON(rotate.Report{Outcome: rotate.Refused}.Document(err)) // err matters more
 	}
 	return err
 }
@@ -93,7 +79,7 @@ func (w *work) renderUnopened(err error) error {
 func (w *work) renderReport(r rotate.Report, err error) error {
 	switch {
 	case w.json():
-		_ = w.printReport(r, err) // lostOutput says it, with the right code
+		_ = w.printJSON(r.Document(err)) // lostOutput says it, with the right code
 	case !w.global.quiet && !r.Due.Waiting:
 		_ = w.print(w.env.Look.Fold(r.Text(w.env.Look)))
 	}
@@ -137,17 +123,16 @@ func (w *work) cron(r rotate.Report) string {
 	}
 	args := []string{"blnkctl", "rotate", "-q", "--if-older-than", "90d"}
 	w.cmd.Flags().Visit(func(f *pflag.Flag) {
-		list, ok := f.Value.(pflag.SliceValue)
-		switch _, action := f.Annotations[actionMark]; {
-		case action || fromFile(w.cmd, f.Name) || slices.Contains([]string{"no-input", "output", "reason"}, f.Name):
-		case ok:
-			for _, v := range list.GetSlice() {
+		_, action := f.Annotations[actionMark]
+		if action || fromFile(w.cmd, f.Name) || slices.Contains([]string{"no-input", "output", "reason"}, f.Name) {
+			return
+		}
+		for _, v := range valuesOf(f) {
+			if f.Value.Type() == "bool" {
+				args = append(args, "--"+f.Name+"="+v)
+			} else {
 				args = append(args, "--"+f.Name, v)
 			}
-		case f.Value.Type() == "bool":
-			args = append(args, "--"+f.Name+"="+f.Value.String())
-		default:
-			args = append(args, "--"+f.Name, f.Value.String())
 		}
 	})
 	return hint.Command("cd", dir) + " && " + hint.Command(args...)

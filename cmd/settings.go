@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -106,10 +105,6 @@ func checkValues(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// ownCommand is a command of blnkctl in a text, unless that is about its help or
-// another process.
-var ownCommand = regexp.MustCompile(`\bblnkctl (audit|config|exec|keygen|rotate|sync|verify)\b( …| --help| \S+ --help)?`)
-
 // asTyped gives the commands in a text the global flags that were typed, without which
 // they would work on another state folder.
 func asTyped(cmd *cobra.Command, text string) string {
@@ -119,15 +114,7 @@ func asTyped(cmd *cobra.Command, text string) string {
 			flags += " --" + name + " " + hint.Command(cmd.Flag(name).Value.String())
 		}
 	}
-	if flags == "" {
-		return text
-	}
-	return ownCommand.ReplaceAllStringFunc(text, func(command string) string {
-		if strings.HasSuffix(command, " …") || strings.HasSuffix(command, " --help") {
-			return command
-		}
-		return command + flags
-	})
+	return hint.WithFlags(text, flags)
 }
 
 // fill sets the flags that have no value yet.

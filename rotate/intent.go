@@ -258,6 +258,20 @@ type Report struct {
 	receivers []blnk.Receiver
 }
 
+// Document is the report as JSON, with the error of the run.
+func (r Report) Document(err error) any {
+	r.Servers, r.Steps, r.Warnings = append([]ServerState{}, r.Servers...), append([]StepTime{}, r.Steps...), append([]string{}, r.Warnings...) // never null
+	doc := struct {
+		Report
+		Error string `json:"error,omitempty"`
+		Why   string `json:"why,omitempty"` // of not_due and adopted
+	}{Report: r, Why: r.Due.Why}
+	if err != nil {
+		doc.Error = err.Error()
+	}
+	return doc
+}
+
 // A ServerState is what one server accepted in the end.
 type ServerState struct {
 	URL     string `json:"url"`

@@ -5,6 +5,7 @@ package hint
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -63,6 +64,21 @@ func Flags(flag string, values []string) (args string) {
 		args += " " + flag + " " + Quote(value)
 	}
 	return args
+}
+
+// WithFlags gives the commands of blnkctl in a text more flags, but for those that are
+// about help or name another process.
+func WithFlags(text, flags string) string {
+	if flags == "" {
+		return text
+	}
+	command := regexp.MustCompile(`\bblnkctl (audit|config|exec|keygen|rotate|sync|verify)\b( …| --help| \S+ --help)?`)
+	return command.ReplaceAllStringFunc(text, func(found string) string {
+		if strings.HasSuffix(found, " …") || strings.HasSuffix(found, " --help") {
+			return found
+		}
+		return found + flags
+	})
 }
 
 // Nearest returns the known word that was probably meant by another, or "": one
