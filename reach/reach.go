@@ -211,17 +211,20 @@ func (v View) restarts(names ...string) bool {
 // whether that is a Blnk. Where a restart command may restart it by itself, it is
 // no more than a remark.
 func (s Stores) beside(p restart.Process, complete bool, current secret.Key, found *Findings) (runs bool) {
-	has, _, known := s.keyOf(p)
-	if !known && (p.Server || p.Workers) {
+	has, from, known := s.keyOf(p)
+	isBlnk := p.Server || p.Workers
+	if !known && isBlnk {
 		found.remark(p.Name + " runs too, and will not be restarted: if it is a server or a worker of this Blnk, name it too")
 		return false
 	}
+	in := append(s.carriers(p, current), s.heldFiles(p, current)...)
+	if runs = known && !current.IsZero() && has.Equal(current); runs {
+		in = append(in, from)
+	}
 	text := ""
-	if runs = known && !current.IsZero() && has.Equal(current); runs && (p.Server || p.Workers) {
+	if runs && isBlnk {
 		text = p.Name + " runs Blnk with the same key, is not named, and goes on with it"
-	} else if runs {
-		text = p.Name + " has the same key, is not named, and goes on with it"
-	} else if in := append(s.carriers(p, current), s.heldFiles(p, current)...); len(in) > 0 {
+	} else if len(in) > 0 {
 		text = p.Name + " has the same key in " + strings.Join(in, ", ") + ", is not named, and goes on with it"
 	}
 	if complete {

@@ -194,7 +194,7 @@ func TestBeside(t *testing.T) {
 	}
 	want := []string{
 		"container by its file runs Blnk with the same key, is not named, and goes on with it",
-		"container by a variable has the same key, is not named, and goes on with it",
+		"container by a variable has the same key in BLNK_SERVER_SECRET_KEY, is not named, and goes on with it",
 	}
 	for _, complete := range []bool{true, false} {
 		found, err := file.Before(View{Processes: list, Complete: complete}, secret.New(aKey))

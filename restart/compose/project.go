@@ -126,9 +126,6 @@ func reference(project string, services ...string) string {
 	return (&driver{project: project, services: services}).String()
 }
 
-// beginning is the name of a new container until the one that it replaces is gone.
-var beginning = regexp.MustCompile(`^[0-9a-f]{12}_(.+)$`)
-
 // assemble sorts the containers of a project into services, and takes what their
 // labels say of it. Where they were made from different files, Compose found no
 // reason to recreate the older ones when a file came or went: the newest one has
@@ -138,6 +135,7 @@ func (d *driver) assemble(name string, all []*docker.Container) (*project, error
 	if d.found = d.wanted(all); len(d.found) == 0 {
 		return nil, hint.Add(fmt.Errorf("no service of project %s runs Blnk, as far as their commands tell", name), "--restart %s", hint.Quote(reference(name, "SERVICE", "SERVICE")))
 	}
+	beginning := regexp.MustCompile(`^[0-9a-f]{12}_(.+)$`) // the name of a new one until the one that it replaces is gone
 	has, there, called := map[string]*service{}, map[string]bool{}, map[string]bool{}
 	for _, wanted := range d.found {
 		has[wanted] = &service{name: wanted}

@@ -27,11 +27,11 @@ const (
 // A Container is what "docker container inspect" says of one. It may hold keys,
 // so it must not be printed.
 type Container struct {
-	ID, Name, Path, Image string
-	Created               time.Time
-	Args                  []string
-	RestartCount          int
-	State                 struct {
+	ID, Name, Path string
+	Created        time.Time
+	Args           []string
+	RestartCount   int
+	State          struct {
 		Status                      string
 		Running, Paused, Restarting bool
 		ExitCode, Pid               int
