@@ -21,9 +21,8 @@ import (
 
 // A Driver restarts the Blnk server and its workers.
 //
-// Restart returns when the restart was done or asked for, within
-// Options.Timeout, and nil only where nothing is known to have failed. When
-// ctx ends, it stops what it can; how far it came is then unknown. It may be
+// Restart returns when the restart was done or asked for, and nil only where
+// nothing is known to have failed. When ctx ends, it stops what it can; how far it came is then unknown. It may be
 // called again: after a failure, and once more when a rotation is undone.
 //
 // String returns the reference of the driver, with absolute paths where it
@@ -56,8 +55,6 @@ type Options struct {
 	// Env is the environment of commands; nil is the caller's own. Package
 	// internal/run removes the settings of Blnk from it.
 	Env []string
-	// Timeout bounds one restart; 0 is no limit.
-	Timeout time.Duration
 	// Say tells the person something to do, a line without its end; nil tells
 	// nobody.
 	Say func(line string)
@@ -72,7 +69,7 @@ type Options struct {
 	Mask func() []secret.Key
 }
 
-// Command is a command of a restart.
+// Command is a command of a restart; a limit of 0 leaves it to the context.
 func (o Options) Command(limit time.Duration, args ...string) run.Cmd {
 	cmd := run.Cmd{Args: args, Dir: o.Dir, Env: o.Env, Timeout: limit, Show: o.Show}
 	if o.Mask != nil {

@@ -65,7 +65,7 @@ var (
 
 // Restart runs the command.
 func (d *driver) Restart(ctx context.Context) error {
-	return d.opt.Work.Run(ctx, d.ref, d.opt.Command(d.opt.Timeout, d.args...))
+	return d.opt.Work.Run(ctx, d.ref, d.opt.Command(0, d.args...))
 }
 
 // checkTimeout is far more than a shell needs to read a command.

@@ -7,18 +7,13 @@
 //	                             the same folder
 //
 // Without services it restarts those whose containers run Blnk, the server
-// first. It runs Compose 2.20 or later, with the files, the env files and the
-// folder that the labels of the running containers tell.
+// first; others are left alone. It runs Compose 2.20 or later, with the files, the
+// env files and the folder that the labels of the running containers tell.
 //
-// A service that has the master key in what its containers are made with, by
-// whatever name, is recreated: a restart would keep that. What it will get then
-// is asked of Compose, and so is whether that changes more than the key, which is
-// refused. Every other service is restarted. A service that was not named is left
-// alone.
-//
-// Its success means that each container was told to start anew, still ran a while
-// later, and is healthy where it has a check. What it runs with then is for the
-// caller to see (Processes).
+// A service that has a key of the rotation in what its containers are made with,
+// by whatever name, is recreated, since a restart would keep that; what it will
+// get then, and whether that changes more than the key, is asked of Compose. Its
+// success promises what package docker's does.
 package compose
 
 import (
@@ -44,13 +39,11 @@ type driver struct {
 	services []string
 	project  string
 	docker.Engine
-	// found are the services found first: one whose container has died must not
-	// be forgotten when everything is put back.
-	found   []string
+	found   []string // services found first: none must be forgotten when everything is put back
 	program []string // the Compose of this machine; nil before it was looked for
-	// keepsVariables: its "config --no-interpolate" tells the env files, and not
-	// what they set (since 2.25).
-	keepsVariables bool
+	// tellsEnvFiles: its "config --no-interpolate" does, and not what they set (since
+	// 2.25).
+	tellsEnvFiles bool
 }
 
 var (
@@ -112,26 +105,21 @@ func (d *driver) String() string {
 }
 
 // Check says whether the project is there and runs, its files can be read, and
-// recreating its services would change nothing but the key. Where all that is
-// wrong is that one is stopped, the error is restart.ErrStopped: Restart would
-// start it.
+// recreating its services would change nothing but the key.
 func (d *driver) Check(ctx context.Context) (stopped error) {
 	p, err := d.configured(ctx)
 	if err != nil {
 		return err
 	}
 	for _, s := range p.services {
-		if err := docker.Check(s.containers); errors.Is(err, restart.ErrStopped) {
+		if err := docker.Check(s.containers); err != nil {
 			stopped = fmt.Errorf("service %s: %w", s.name, err)
-		} else if err != nil {
-			return fmt.Errorf("service %s: %w", s.name, err)
 		}
-	}
-	for _, s := range p.services {
-		if s.recreate {
-			if err := d.onlyTheKey(ctx, p, s); err != nil {
-				return err
-			}
+		if stopped != nil && !errors.Is(stopped, restart.ErrStopped) {
+			return stopped
+		}
+		if err := d.onlyTheKey(ctx, p, s); err != nil {
+			return err
 		}
 	}
 	return stopped
@@ -147,7 +135,7 @@ func (d *driver) Restart(ctx context.Context) error {
 	}
 	for _, s := range p.services {
 		for _, c := range s.unfinished { // it stands in the way of the one that comes now
-			if _, err := d.Command(docker.QueryTimeout, "docker", "container", "rm", "--", c.ID).Run(ctx); err != nil {
+			if _, err := d.Options.Command(docker.QueryTimeout, "docker", "container", "rm", "--", c.ID).Run(ctx); err != nil {
 				return fmt.Errorf("service %s: remove container %s, which a Compose that was killed has left: %w", s.name, c.Called(), err)
 			}
 		}
@@ -157,7 +145,7 @@ func (d *driver) Restart(ctx context.Context) error {
 		if s.recreate {
 			args = append([]string{"up", "-d", "--force-recreate", "--no-build", "--pull", "never"}, s.scale()...)
 		}
-		cmd := d.Command(0, d.call(p, append(args, "--no-deps", "-t", s.stopTimeout(), s.name)...)...)
+		cmd := d.Options.Command(0, d.call(p, append(args, "--no-deps", "-t", s.stopTimeout(), s.name)...)...)
 		if err := d.Options.Work.Run(ctx, d.String(), cmd); err != nil { // another Compose would stumble over what this one does
 			return fmt.Errorf("service %s: %w", s.name, err)
 		}
@@ -215,8 +203,8 @@ func (d *driver) Servers(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	urls, err := d.Addresses(ctx, p.containers())
-	if err != nil || len(urls) > 0 {
-		return urls, err
+	if err == nil && len(urls) == 0 {
+		urls, err = d.Addresses(ctx, p.others)
 	}
-	return d.Addresses(ctx, p.others)
+	return urls, err
 }

@@ -40,11 +40,15 @@ type service struct {
 	// unfinished are what a Compose that was killed while it recreated them left
 	// beside them.
 	unfinished []*docker.Container
-	config     config
-	recreate   bool
-	next       map[string]string // the environment of a new container; it may hold keys
-	written    string            // what stands in the files, with variables as such; it may hold keys
-	envFiles   []string          // those that Compose names; nil where it names none for certain
+	config     struct { // what Compose makes of its files; it may hold keys
+		Environment map[string]*string // nil for a variable that is not set
+		Scale       *int
+		Deploy      struct{ Replicas *int }
+	}
+	recreate bool
+	next     map[string]string // the environment of a new container; it may hold keys
+	written  string            // what stands in the files, with variables as such; it may hold keys
+	envFiles []string          // those that Compose names; nil where it names none for certain
 }
 
 func (p *project) containers() (all []*docker.Container) {

@@ -23,14 +23,6 @@ import (
 // since 2023.
 const compose1Help = "install the plugin of Compose 2 (https://docs.docker.com/compose/install), have it recreate the project (docker compose up -d), and run this again"
 
-// A config is what Compose makes of a service in its files. It may hold keys, so
-// it must not be printed.
-type config struct {
-	Environment map[string]*string // nil for a variable that is not set
-	Scale       *int
-	Deploy      struct{ Replicas *int }
-}
-
 // findProgram finds Compose, 2.20 or later.
 func (d *driver) findProgram(ctx context.Context) error {
 	if d.program != nil {
@@ -45,7 +37,7 @@ func (d *driver) findProgram(ctx context.Context) error {
 			continue // there is none, or docker without the plugin
 		}
 		if major > 2 || major == 2 && minor >= 20 {
-			d.program, d.keepsVariables = args, major > 2 || minor >= 25
+			d.program, d.tellsEnvFiles = args, major > 2 || minor >= 25
 			return nil
 		}
 		old = "there is only " + strings.Join(args, " ") + " " + version
@@ -86,9 +78,9 @@ func (s *service) scale() []string {
 	return nil
 }
 
-// configured is the project, with what Compose makes of its files now, and with
-// what is to be recreated: a service that has a setting of the master key in its
-// environment, or a key of the rotation anywhere, now or then.
+// configured is the project with what Compose makes of its files now. A service is
+// recreated that has a setting of the master key in its environment, or a key of
+// the rotation anywhere, now or then.
 func (d *driver) configured(ctx context.Context) (*project, error) {
 	p, err := d.find(ctx)
 	if err == nil {
@@ -127,7 +119,7 @@ func (d *driver) configured(ctx context.Context) (*project, error) {
 			return d.holds(c.All) || (set(c.Env()) || set(s.next)) && !c.Role().ExecStore
 		})
 	}
-	if d.keepsVariables && slices.ContainsFunc(p.services, func(s *service) bool { return s.recreate }) {
+	if d.tellsEnvFiles && slices.ContainsFunc(p.services, func(s *service) bool { return s.recreate }) {
 		d.readWritten(ctx, p)
 	}
 	return p, nil
@@ -218,14 +210,13 @@ func unquoted(line string) string {
 	})
 }
 
-// onlyTheKey refuses where new containers of the service would differ from those
-// that run in anything but the key. Compose is asked, with a dry run: what it
-// would leave alone is what its files say. (Its "config --hash" does not tell: it
-// leaves out env files, and until 2.29.1 a container that was made with
-// "--no-deps" has another one.)
+// onlyTheKey refuses where recreating a service would change more than the key.
+// Compose is asked, with a dry run: what it would leave alone is what its files
+// say. (Its "config --hash" does not tell: it leaves out env files, and until
+// 2.29.1 a container that was made with "--no-deps" has another one.)
 func (d *driver) onlyTheKey(ctx context.Context, p *project, s *service) error {
 	file, ok := d.asItRuns(s)
-	if !ok || d.leaves(ctx, p, s, file, "--no-deps") || d.leaves(ctx, p, s, file) {
+	if !s.recreate || !ok || d.leaves(ctx, p, s, file, "--no-deps") || d.leaves(ctx, p, s, file) {
 		return nil
 	}
 	image := s.containers[0].Config.Image
@@ -267,7 +258,7 @@ func (d *driver) leaves(ctx context.Context, p *project, s *service, file secret
 	if !file.IsZero() {
 		with.files = append(slices.Clone(p.files), "-") // its standard input
 	}
-	cmd := d.Command(docker.QueryTimeout, d.call(&with, args...)...)
+	cmd := d.Options.Command(docker.QueryTimeout, d.call(&with, args...)...)
 	cmd.Input = file
 	res, _ := cmd.Run(ctx)    // it may fail at what the service depends on, having told all about this one
 	left := map[string]bool{} // "Created" alone is one that was, and is stopped (2.20, 2.26)

@@ -1,14 +1,11 @@
 // Package docker restarts containers by name or ID: "docker:server,worker", in
 // that order. It runs the docker command, with the context and the permissions
-// of whoever calls it.
+// of whoever calls it. A restart keeps the environment that a container was made
+// with, so that one that has the key there keeps the old one.
 //
 // Its success means that each container was told to stop and start again, still
-// ran a while later, and is healthy where its image has a check. What it runs
-// with then is for the caller to see (Processes). It does not promise that all
-// workers were among the containers named.
-//
-// A restart keeps the environment that a container was made with, so one that
-// has the master key there is not brought another one.
+// ran a while later, and is healthy where it has a check. What it runs with then
+// is for the caller to see (Processes).
 package docker
 
 import (
@@ -87,7 +84,7 @@ func (d *driver) Restart(ctx context.Context) error {
 		return err
 	}
 	for _, c := range all {
-		if _, err := d.Command(0, "docker", "restart", "-t", strconv.Itoa(c.StopTimeout()), "--", c.ID).Run(ctx); err != nil {
+		if _, err := d.Options.Command(0, "docker", "restart", "-t", strconv.Itoa(c.StopTimeout()), "--", c.ID).Run(ctx); err != nil {
 			return fmt.Errorf("container %s: %w", c.Called(), err)
 		}
 	}

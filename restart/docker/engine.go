@@ -36,17 +36,12 @@ const (
 // docker command, its context and its permissions.
 type Engine struct{ Options restart.Options }
 
-// Command is a command that may answer a lot.
-func (e Engine) Command(limit time.Duration, args ...string) run.Cmd {
-	cmd := e.Options.Command(limit, args...)
-	cmd.Most = mostAnswer
-	return cmd
-}
-
 // Ask returns what a command prints, which may hold keys: it goes through a pipe
 // into memory only. The error of one that fails ends with its last line.
 func (e Engine) Ask(ctx context.Context, args ...string) (string, error) {
-	out, res, err := e.Command(QueryTimeout, args...).Read(ctx)
+	cmd := e.Options.Command(QueryTimeout, args...)
+	cmd.Most = mostAnswer
+	out, res, err := cmd.Read(ctx)
 	if line := lastLine(res.Output); err != nil && line != "" && res.Exit > 0 {
 		return "", fmt.Errorf("%v: %s", err, line) //nolint:errorlint // else its output would be shown, too
 	}
@@ -67,7 +62,7 @@ func lastLine(text string) string {
 
 // Answers says whether docker can be run, and the engine be reached.
 func (e Engine) Answers(ctx context.Context) error {
-	if err := e.Command(0, "docker").Check(); err != nil {
+	if err := e.Options.Command(0, "docker").Check(); err != nil {
 		return hint.Add(fmt.Errorf("docker cannot be run: %w", err), "install it, or put it into PATH")
 	}
 	if _, err := e.Ask(ctx, "docker", "context", "inspect", "--format", "x"); err != nil {
@@ -225,7 +220,7 @@ func (e Engine) ended(ctx context.Context, c *Container, fault string) error {
 		start = ", start it (" + hint.Command("docker", "start", c.Called()) + ")"
 	}
 	err := hint.Add(fmt.Errorf("container %s %s", c.Called(), fault), "its log says why: %s; mend that%s, and run this again", c.logs(), start)
-	res, failed := e.Command(QueryTimeout, "docker", "logs", "--tail", "10", c.ID).Run(ctx)
+	res, failed := e.Options.Command(QueryTimeout, "docker", "logs", "--tail", "10", c.ID).Run(ctx)
 	if failed != nil || res.Output == "" {
 		return err // its last words are lost, the failure is not
 	}
