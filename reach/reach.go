@@ -167,9 +167,10 @@ func appendOnce(list, texts []string) []string {
 // next key. current is the key that the stores hold; zero where that is not known.
 func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
 	var server restart.Process // with this key, which nothing restarts
-	for _, p := range v.Processes {
-		if !p.Restarts && v.restarts(append(p.Aliases, p.Name)...) {
-			continue // another driver restarts it
+	for i, p := range v.Processes {
+		twice := func(o restart.Process) bool { return o.Start == p.Start && o.Start != "" }
+		if !p.Restarts && (v.restarts(append(p.Aliases, p.Name)...) || slices.ContainsFunc(v.Processes[:i], twice)) {
+			continue // another driver restarts it, or has told of it
 		}
 		found.remark(p.Remarks...)
 		found.caution(p.Cautions...)
