@@ -94,45 +94,23 @@ func (r *Record) details(open bool) (lines []string) {
 
 func shown(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// fill breaks a text into lines that fit behind two columns: between words, or in a
-// word that is longer than a line.
+// fill breaks a text into lines: between words, or in a word that is longer than one.
 func fill(text string) string {
-	const width, begin = 78, 2
-	if columns(text) <= width {
-		return text
-	}
-	var b strings.Builder
-	at, fresh := 0, true
-	fit := func(columns int) {
-		if at+columns > width {
-			b.WriteString("\n    ")
-			at, fresh = begin, true
-		}
-	}
+	const width = screen.Width - 4
+	var lines []string
+	line := ""
 	for _, word := range strings.Fields(text) {
-		if n := columns(word) + 1; n <= width-begin && !fresh {
-			fit(n)
+		if longer := strings.TrimPrefix(line+" "+word, " "); screen.Cut(longer, width) == longer {
+			line = longer
+			continue
 		}
-		if !fresh {
-			b.WriteByte(' ')
-			at++
+		if line != "" {
+			lines = append(lines, line)
 		}
-		for _, r := range word {
-			n := columns(string(r))
-			fit(n)
-			b.WriteRune(r)
-			at, fresh = at+n, false
+		for line = screen.Cut(word, width); line != word; line = screen.Cut(word, width) {
+			lines = append(lines, line)
+			word = word[len(line):]
 		}
 	}
-	return b.String()
-}
-
-// columns is how wide a text is at most: letters of Asia take two.
-func columns(text string) (n int) {
-	for _, r := range text {
-		if n++; r >= 0x1100 && r != '…' {
-			n++
-		}
-	}
-	return n
+	return strings.Join(append(lines, line), "\n    ")
 }
