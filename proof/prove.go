@@ -2,7 +2,6 @@ package proof
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -111,77 +110,23 @@ func (s *Server) Once(ctx context.Context, key secret.Key) (Verdict, error) {
 // Each asks all servers at once, and gives their verdicts and reasons in order.
 func Each(servers []*Server, ask func(i int, s *Server) (Verdict, error)) ([]Verdict, []error) {
 	verdicts, reasons := make([]Verdict, len(servers)), make([]error, len(servers))
+	each(servers, func(i int, s *Server) { verdicts[i], reasons[i] = ask(i, s) })
+	return verdicts, reasons
+}
+
+// each saves a goroutine where there is one server.
+func each(servers []*Server, do func(i int, s *Server)) {
 	var group sync.WaitGroup
 	for i, s := range servers {
-		one := func() { verdicts[i], reasons[i] = ask(i, s) }
 		if i < len(servers)-1 {
-			group.Go(one)
+			group.Go(func() { do(i, s) })
 		} else {
-			one()
+			do(i, s)
 		}
 	}
 	group.Wait()
-	return verdicts, reasons
 }
 
 func always(key secret.Key) func() secret.Key { return func() secret.Key { return key } }
 
 func isLive(a blnk.Answer) bool { return a == blnk.Live }
-
-// Answers are everything that one server says to keys and to random ones.
-type Answers struct {
-	*Server
-	Keys   []Tally // in the order of the keys
-	Random Tally
-	Err    error // why there are no more answers; nil where all came
-}
-
-// AskAll asks a server for random keys and for each of the keys, every time as
-// often as has to agree. A server that never answered is not waited for.
-func (s *Server) AskAll(ctx context.Context, keys []secret.Key) *Answers {
-	v := &Answers{Server: s, Keys: make([]Tally, len(keys))}
-	answer, err := s.Ask(ctx, random())
-	if errors.Is(err, blnk.ErrLimited) {
-		answer, err = s.insist(ctx, random())
-	}
-	if v.Err = err; err != nil {
-		return v
-	}
-	every := func(blnk.Answer) bool { return false }
-	v.Random, v.Err = s.sample(ctx, Agreeing-1, random, every)
-	v.Random.count(answer)
-	for i, key := range keys {
-		if v.Err != nil {
-			return v
-		}
-		v.Keys[i], v.Err = s.sample(ctx, Agreeing, always(key), every)
-		if v.Keys[i].verdict(Agreeing) == Mixed {
-			s.mixed.Store(true)
-		}
-	}
-	return v
-}
-
-// Open says that a random key was let in. A few such answers are enough: they
-// came from a server behind the address that is open.
-func (v *Answers) Open() bool { return v.Random.live+v.Random.scoped > 0 }
-
-// Closed says that all random keys were refused, as they should be.
-func (v *Answers) Closed() bool { return v.Random.verdict(Agreeing) == Rejected }
-
-// Key is what is proved about a key; nothing where random ones get in.
-func (v *Answers) Key(i int) Verdict {
-	if !v.Closed() {
-		return Unknown
-	}
-	return v.Keys[i].verdict(Agreeing)
-}
-
-// Connections is how many answers there are to every key.
-func (v *Answers) Connections() int {
-	n := v.Random.Total()
-	for _, t := range v.Keys {
-		n = min(n, t.Total())
-	}
-	return n
-}

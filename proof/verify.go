@@ -3,10 +3,12 @@ package proof
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 
+	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -18,8 +20,9 @@ const (
 
 // A Question is a key, and where it was found.
 type Question struct {
-	Key  secret.Key
-	From []string
+	Key         secret.Key `json:"-"`
+	Fingerprint string     `json:"fingerprint"` // "" for a weak key
+	From        []string   `json:"from"`
 }
 
 // Questions are the keys that servers are asked for; one that several places hold is
@@ -32,7 +35,7 @@ func (q *Questions) Add(key secret.Key, from string) {
 		(*q)[i].From = append((*q)[i].From, from)
 		return
 	}
-	*q = append(*q, Question{key, []string{from}})
+	*q = append(*q, Question{key, key.Fingerprint(), []string{from}})
 }
 
 // A Result is what servers do with keys, and whether that is as expected. It is a
@@ -40,18 +43,12 @@ func (q *Questions) Add(key secret.Key, from string) {
 type Result struct {
 	Result  string       `json:"result"` // passed, failed
 	Expect  string       `json:"expect"`
-	Keys    []KeyName    `json:"keys"`
+	Keys    Questions    `json:"keys"`
 	Servers []ServerSays `json:"servers"`
 	Open    string       `json:"open,omitempty"` // ID of the open rotation of these stores
 	// Failed is the number of servers that did not do what was expected, Faults why.
 	Failed int      `json:"-"`
 	Faults []string `json:"-"`
-}
-
-// A KeyName names a key.
-type KeyName struct {
-	Fingerprint string   `json:"fingerprint"` // "" for a weak key
-	From        []string `json:"from"`
 }
 
 // A ServerSays is what is proved about one server.
@@ -68,35 +65,54 @@ type ServerSays struct {
 
 // Verify asks all servers at once for all keys.
 func Verify(ctx context.Context, servers []*Server, questions Questions, expect string) Result {
-	r := Result{Result: "passed", Expect: expect}
-	var keys []secret.Key
-	for _, q := range questions {
-		keys = append(keys, q.Key)
-		r.Keys = append(r.Keys, KeyName{q.Key.Fingerprint(), q.From})
-	}
-	all := make([]*Answers, len(servers))
-	Each(servers, func(i int, s *Server) (Verdict, error) {
-		all[i] = s.AskAll(ctx, keys)
-		return "", nil
-	})
-	for _, a := range all {
-		one := ServerSays{URL: a.String(), Connections: a.Connections(), Sampled: a.Sampled()}
-		for i := range keys {
-			one.Keys = append(one.Keys, a.Key(i))
-		}
-		if a.Open() || a.Closed() {
-			on := !a.Open()
-			one.Secure, one.RandomRefused = &on, &on
-		}
-		if a.Err != nil {
-			one.Error = a.Err.Error()
-		}
-		r.Servers = append(r.Servers, one)
+	r := Result{Result: "passed", Expect: expect, Keys: questions, Servers: make([]ServerSays, len(servers))}
+	each(servers, func(i int, s *Server) { r.Servers[i] = s.askAll(ctx, questions) })
+	for _, one := range r.Servers {
 		if faults := one.faults(r.Keys, r.Wants()); len(faults) > 0 {
 			r.Result, r.Failed, r.Faults = "failed", r.Failed+1, append(r.Faults, faults...)
 		}
 	}
 	return r
+}
+
+// askAll asks for random keys and for each of the keys, every time as often as has to
+// agree. A server that never answered is not waited for. A few random keys that are let
+// in are enough: a server behind the address is open; and then nothing else counts.
+func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
+	says := ServerSays{URL: s.String(), Keys: slices.Repeat([]Verdict{Unknown}, len(keys))}
+	every := func(blnk.Answer) bool { return false }
+	answer, err := s.Ask(ctx, random())
+	if errors.Is(err, blnk.ErrLimited) {
+		answer, err = s.insist(ctx, random())
+	}
+	var control Tally
+	if err == nil {
+		control, err = s.sample(ctx, Agreeing-1, random, every)
+		control.count(answer)
+	}
+	open, closed := control.live+control.scoped > 0, control.verdict(Agreeing) == Rejected
+	if open || closed {
+		says.Secure, says.RandomRefused = &closed, &closed
+	}
+	says.Connections = control.Total()
+	for i, key := range keys {
+		var t Tally
+		if err == nil {
+			t, err = s.sample(ctx, Agreeing, always(key.Key), every)
+		}
+		v := t.verdict(Agreeing)
+		if v == Mixed {
+			s.mixed.Store(true)
+		}
+		if closed {
+			says.Keys[i] = v
+		}
+		says.Connections = min(says.Connections, t.Total())
+	}
+	if says.Sampled = s.Sampled(); err != nil {
+		says.Error = err.Error()
+	}
+	return says
 }
 
 // Wants is the verdict that is expected of each key.
@@ -146,7 +162,7 @@ func (r Result) Rows() (servers, keys [][]string) {
 }
 
 // faults says what keeps a server's answers from being what is expected.
-func (s ServerSays) faults(keys []KeyName, want Verdict) (faults []string) {
+func (s ServerSays) faults(keys Questions, want Verdict) (faults []string) {
 	switch {
 	case s.Secure != nil && !*s.Secure:
 		return []string{s.URL + ": secure mode is off: a random key is let in"}

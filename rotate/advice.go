@@ -78,7 +78,7 @@ func (r *run) situation(ctx context.Context, e *EndError) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	e.Details = append(slices.Clone(e.Details), r.held(ctx)...)
+	e.Details = append(slices.Clone(e.Details), r.change().Holds(ctx)...)
 	servers := r.report.Servers
 	if len(servers) == 0 {
 		limited, cancel := context.WithTimeout(ctx, patience)
@@ -100,34 +100,6 @@ func (r *run) situation(ctx context.Context, e *EndError) {
 	}
 	e.Advice = append(e.Advice, "where --restart, --server or --timeout was wrong, give the right one with that command; "+
 		"where a person has put one key everywhere: blnkctl rotate --abandon"+r.env.Named)
-}
-
-// held says which key each store holds.
-func (r *run) held(ctx context.Context) (lines []string) {
-	same := true
-	for _, s := range r.Set {
-		key, _, err := s.Get(ctx)
-		text := "holds another key, " + key.Name()
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			text = "holds no key"
-		case err != nil:
-			text = fmt.Sprintf("cannot be read: %v", err)
-		case r.rec.Rotation == "": // the journal cannot be read
-			text = "holds " + key.Name()
-		case key.Equal(r.rec.next()):
-			text = "holds the new key, " + key.Name()
-		case key.Equal(r.rec.live()) || key.Equal(r.rec.old(s.String())):
-			text = "holds the old key, " + key.Name()
-		}
-		same = same && err == nil && (len(lines) == 0 || strings.HasSuffix(lines[0], text))
-		lines = append(lines, s.String()+" "+text)
-	}
-	if same && len(lines) > 1 {
-		_, text, _ := strings.Cut(lines[0], " holds ")
-		return []string{"every store holds " + text}
-	}
-	return lines
 }
 
 // folder is where a state is kept.
@@ -225,8 +197,7 @@ func Load(ctx context.Context, s target.State, set store.Set, named string) (*Op
 		return rec.open(), nil
 	}
 	if errors.Is(err, ErrJournal) {
-		r := run{Target: &target.Target{Set: set}, rec: &record{}}
-		err = &detailed{err, r.held(ctx), hint.Of(err)}
+		err = &detailed{err, (&store.Change{Set: set}).Holds(ctx), hint.Of(err)}
 	}
 	return nil, err
 }

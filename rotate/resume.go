@@ -27,14 +27,12 @@ func (r *run) resume(ctx context.Context) error {
 	if why := r.rec.noUndo(); abort && why != "" {
 		err = fmt.Errorf("there is no way back from rotation %s: %s", r.rec.Rotation, why)
 	}
+	if err == nil {
+		err = r.onlyForward()
+	}
 	switch {
 	case err != nil:
 		return r.getStuck(ctx, err)
-	}
-	if err := r.onlyForward(); err != nil {
-		return r.getStuck(ctx, err)
-	}
-	switch {
 	case r.rec.Row == rowFinish: // proved, and only lacks its record
 		r.rec.Aborted = r.rec.Aborted || abort && r.undoing()
 		if err := r.onward(ctx, rowFinish); err != nil || !abort || r.undoing() {
@@ -56,15 +54,8 @@ func (r *run) resume(ctx context.Context) error {
 		return r.abandon(ctx, third)
 	case r.undoing() || !abort:
 		return r.onward(ctx, r.resumeAt(ctx))
-	case r.touched(ctx):
-		return r.turn(ctx, nil)
 	}
-	if err := r.State.ForgetJournal(); err != nil {
-		return r.getStuck(ctx, err)
-	}
-	r.report.Outcome = RolledBack
-	r.record(ctx, RolledBack, nil)
-	return nil
+	return r.turn(ctx, nil)
 }
 
 // retarget: another restart, server or time than the journal's replaces it, since
@@ -196,15 +187,21 @@ func (r *run) workersHave(key secret.Key) bool {
 	}
 }
 
-// turn puts a rotation that failed on its way forward back to the old key. Where
-// nothing was touched it only forgets the journal. No signal stops it.
+// turn puts a rotation that failed on its way forward, or that a person wants undone
+// (no cause), back to the old key. Where nothing was touched it only forgets the
+// journal. No signal stops it.
 func (r *run) turn(ctx context.Context, cause error) error {
 	ctx = context.WithoutCancel(ctx)
 	if !r.touched(ctx) {
 		if err := r.State.ForgetJournal(); err != nil {
 			return r.getStuck(ctx, errors.Join(cause, err))
 		}
-		return r.refuse(ctx, cause)
+		if cause != nil {
+			return r.refuse(ctx, cause)
+		}
+		r.report.Outcome = RolledBack
+		r.record(ctx, RolledBack, nil)
+		return nil
 	}
 	_ = r.learn() // what was known before still counts
 	if r.rec.noUndo() != "" {

@@ -175,11 +175,15 @@ func (r *run) walk(ctx context.Context, from string) error {
 	return nil
 }
 
+func (r *run) change() *store.Change {
+	return &store.Change{Set: r.Set, Old: r.rec.old, New: r.rec.next()}
+}
+
 // set puts the new key into every store, and reads it back. In an undo it puts
 // the old key back into every store that holds the new one: a store that cannot
 // be put back, or holds something else, is reported, and the others go on.
 func (r *run) set(ctx context.Context) error {
-	c := &store.Change{Set: r.Set, Old: r.rec.old, New: r.rec.next()}
+	c := r.change()
 	if r.undoing() {
 		for _, err := range c.PutBack(ctx) {
 			if errors.Is(err, store.ErrKept) {

@@ -42,28 +42,27 @@ func (r *run) patiently(ctx context.Context, s *proof.Server, key secret.Key) (p
 	}
 }
 
+// each asks every server for a key, and says what it lacks to have that of the stores.
+func (r *run) each(key secret.Key, ask func(s *proof.Server) (proof.Verdict, error)) (verdicts []proof.Verdict, lacks []error) {
+	verdicts, lacks = proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) { return ask(s) })
+	for i, s := range r.Servers {
+		lacks[i] = r.notLive(s, verdicts[i], lacks[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name()))
+	}
+	return verdicts, lacks
+}
+
 // proveLive asks whether a key is the live master key everywhere, and a random
 // one is refused.
 func (r *run) proveLive(ctx context.Context, key secret.Key) error {
-	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
-		return r.patiently(ctx, s, key)
-	})
-	for i, s := range r.Servers {
-		if err := r.notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return r.patiently(ctx, s, key) })
+	return cmp.Or(lacks...)
 }
 
 // stillLive asks every server once about a key that is not replaced now, so that
 // a wrong one does not go unnoticed until it is due. Silence is no fault yet.
 func (r *run) stillLive(ctx context.Context, key secret.Key) error {
-	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
-		return s.Once(ctx, key)
-	})
-	for i, s := range r.Servers {
-		err := r.notLive(s, verdicts[i], reasons[i], fmt.Sprintf("%s (%s)", r.Set[0], key.Name()))
+	verdicts, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return s.Once(ctx, key) })
+	for i, err := range lacks {
 		if verdicts[i] != proof.Unknown && err != nil {
 			return &labelled{err, ErrNotLive}
 		}

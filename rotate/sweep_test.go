@@ -185,7 +185,7 @@ func TestSweepPairsOfFaults(t *testing.T) {
 		cases, excused int
 	}{
 		"rotate":             {sweepCase{}, 23465, 40},
-		"rotate, then abort": {sweepCase{then: aborts}, 23122, 40},
+		"rotate, then abort": {sweepCase{then: aborts}, 23052, 40},
 		"compromised":        {sweepCase{opt: Intent{Compromised: true}}, 26013, 0},
 		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 21435, 40},
 	} {

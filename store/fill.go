@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
@@ -97,7 +98,7 @@ func (s Set) fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key
 	}
 	if err = change.Put(ctx); err != nil {
 		if problems := change.PutBack(context.WithoutCancel(ctx)); len(problems) > 0 {
-			err = hint.Add(fmt.Errorf("%w; %w: %w", err, ErrPartly, errors.Join(problems...)),
+			err = hint.Add(fmt.Errorf("%w; %w: %w; %s", err, ErrPartly, errors.Join(problems...), strings.Join(change.Holds(context.WithoutCancel(ctx)), "; ")),
 				"once the cause is mended, run it again with --force: all stores get one new key")
 		}
 	}

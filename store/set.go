@@ -204,6 +204,34 @@ func (c *Change) Put(ctx context.Context) error {
 	return nil
 }
 
+// Holds says of each store which key it holds, in one line where all hold the same.
+// Without Old it calls none old or new.
+func (c *Change) Holds(ctx context.Context) (lines []string) {
+	same := true
+	for _, one := range c.Set {
+		key, _, err := one.Get(ctx)
+		text := "holds another key, " + key.Name()
+		switch {
+		case errors.Is(err, ErrNotFound):
+			text = "holds no key"
+		case err != nil:
+			text = fmt.Sprintf("cannot be read: %v", err)
+		case c.Old == nil:
+			text = "holds " + key.Name()
+		case key.Equal(c.New):
+			text = "holds the new key, " + key.Name()
+		case key.Equal(c.Old(one.String())):
+			text = "holds the old key, " + key.Name()
+		}
+		same = same && (len(lines) == 0 || strings.HasSuffix(lines[0], " "+text))
+		lines = append(lines, one.String()+" "+text)
+	}
+	if same && len(lines) > 1 {
+		return []string{"every store " + strings.TrimPrefix(lines[0], c.Set[0].String()+" ")}
+	}
+	return lines
+}
+
 // PutBack writes the old key into every store that holds the new one. A store that
 // cannot be put back, or holds something else, is left as it is, and is one of the
 // errors; the others go on.

@@ -178,7 +178,7 @@ func TestFillKeepsCompromisedKeysOut(t *testing.T) {
 	if !errors.Is(err, store.ErrPartly) || !errors.Is(err, errDisk) || !a.key.Equal(next) {
 		t.Errorf("%v; the first has the leaked key again: %v", err, a.key.Equal(leaked))
 	}
-	if !strings.Contains(err.Error(), "is known to be compromised") {
+	if !strings.Contains(err.Error(), "is known to be compromised") || !strings.Contains(err.Error(), "holds the new key") || !strings.Contains(err.Error(), "holds the old key") {
 		t.Error(err)
 	}
 }
