@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -84,7 +83,7 @@ func printKey(a *app, opt *keygenOptions) error {
 	if err != nil {
 		return err
 	}
-	if sharedOutput(a.env.Stdout) {
+	if a.out.Shared() {
 		a.warn("the file that the key is written to can be read by others")
 	}
 	text := key.Reveal() + "\n"
@@ -110,16 +109,6 @@ func (opt *keygenOptions) newKey() (secret.Key, error) {
 		return keygen.ForUse(use, "", 0) // it has one form
 	}
 	return keygen.ForUse(use, keygen.Format(opt.format), opt.bits)
-}
-
-// sharedOutput says whether w is a file that everybody may read.
-func sharedOutput(w any) bool {
-	f, ok := w.(interface{ Stat() (fs.FileInfo, error) })
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o004 != 0
 }
 
 // fillStores is keygen --store.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"syscall"
 )
 
@@ -36,4 +37,14 @@ func (s *Output) Lost() error {
 		return nil
 	}
 	return s.Failed()
+}
+
+// Shared says whether it is a file that everybody may read.
+func (s *Output) Shared() bool {
+	f, ok := s.Writer.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o004 != 0
 }
