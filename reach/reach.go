@@ -283,7 +283,7 @@ func (s Stores) setBy(p restart.Process, what string, key secret.Key) (would str
 	case slices.ContainsFunc(s.variables, func(v variable) bool { return v.name == as && textfile.Same(v.file, file) }):
 		return "", true
 	case unquoted(p.Env[what]) == key.Reveal(): // one that holds more would lose that
-		would = dotenv.Scheme + ":" + file + "#" + as
+		would = named(dotenv.Scheme, file, as)
 	}
 	return would, false
 }
@@ -296,13 +296,13 @@ func (s Stores) carried(p restart.Process, current secret.Key, found *Findings) 
 		found.remark(p.Name + " does not run Blnk, as far as can be seen, and is restarted all the same")
 	}
 	if p.Config != "" && !s.are(p.Config) && restart.Holds(string(p.ReadConfig()), current) { // a variable wins over it
-		found.remark(fmt.Sprintf("%s holds the key, too, and keeps the old one; --store %s rotates it", p.Config, hint.Quote(blnkjson.Scheme+":"+p.Config)))
+		found.remark(fmt.Sprintf("%s holds the key, too, and keeps the old one; --store %s rotates it", p.Config, named(blnkjson.Scheme, p.Config, "")))
 	}
 	for _, what := range in {
 		would, set := s.setBy(p, what, current)
 		text := fmt.Sprintf("%s has the key in %s, which none of the stores sets: it goes on with the old one", p.Name, what)
 		if would != "" {
-			text += "; --store " + hint.Quote(would) + " rotates it"
+			text += "; --store " + would + " rotates it"
 		}
 		if !set {
 			found.caution(text)
@@ -398,7 +398,7 @@ func (s Stores) checkFile(p restart.Process, complete bool) (doubt string, err e
 		return "", nil
 	}
 	if s.others || p.Scripted || !complete {
-		return s.unread(p, ": unless something else brings it the new key, a restart does not").Error(), nil
+		return s.unread(p, "; what it has after the restart is looked at").Error(), nil
 	}
 	return "", s.unread(p, ": a restart would not bring it the new key")
 }
