@@ -16,20 +16,14 @@ import (
 )
 
 const (
-	// QueryTimeout is far more than an engine needs for an answer.
-	QueryTimeout = 30 * time.Second
-	// mostAnswer is far more than an engine or Compose answers where it describes
-	// hundreds of containers, or a project of hundreds of services.
-	mostAnswer = 16 << 20
-	// look is how often a container is looked at while it starts.
-	look = 200 * time.Millisecond
+	QueryTimeout = 30 * time.Second       // far more than an engine needs for an answer
+	mostAnswer   = 16 << 20               // more than hundreds of containers, or services, take
+	look         = 200 * time.Millisecond // between two looks at a container that starts
 	// steadyFor is how long a container must run to count as started: a process
 	// that cannot read its configuration ends within a second, and of a worker
 	// nobody else would notice.
-	steadyFor = 2 * time.Second
-	// mostStarts is how often a restart policy may start a container before it
-	// counts as one that does not come up.
-	mostStarts = 4
+	steadyFor  = 2 * time.Second
+	mostStarts = 4 // of a restart policy, before a container counts as one that does not come up
 )
 
 // An Engine is Docker as the person at the command line reaches it: with the

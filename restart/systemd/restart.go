@@ -19,8 +19,7 @@ const (
 	// service started as soon as its process is there (Type=simple); one that
 	// cannot use its configuration ends soon after.
 	settled = 2 * time.Second
-	// tick is how often systemd is asked.
-	tick = 200 * time.Millisecond
+	tick    = 200 * time.Millisecond // between two questions to systemd
 	// unmoved is how long systemd may go on telling of the process from before
 	// a restart that it called done.
 	unmoved = 5 * time.Second
@@ -38,9 +37,8 @@ func (d *driver) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// On the way back a unit may not have come up with the new key: too often,
-	// perhaps, for systemd to start it once more with the old one. Where the start
-	// limit may not be lifted, the restart says what comes of that.
+	// On the way back a unit may not have come up with the new key, too often for
+	// systemd to start it once more: where its limit stays, the restart says so.
 	for _, st := range before {
 		if st.active() != "active" || st.number("NRestarts") > 0 {
 			_, _ = d.command("systemctl", "reset-failed", "--no-ask-password", st.id()).Run(ctx)

@@ -13,8 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/restart"
 )
 
-// queryTimeout is far more than systemd needs to tell properties.
-const queryTimeout = 30 * time.Second
+const queryTimeout = 30 * time.Second // far more than systemd needs to tell properties
 
 // A unitState is what `systemctl show` says of a unit: every property that is
 // not empty, by its name on D-Bus (org.freedesktop.systemd1(5)). What an older

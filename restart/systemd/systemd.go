@@ -160,9 +160,7 @@ func (d *driver) fault(st unitState) error {
 // restart a unit.
 func (d *driver) needsPolkit() bool { return !d.user && os.Geteuid() != 0 }
 
-// workerStops is how long a worker with a hot lane may need to stop (Blnk
-// 0.15).
-const workerStops = 95 * time.Second
+const workerStops = 95 * time.Second // that a worker with a hot lane may need to stop (Blnk 0.15)
 
 // Processes tells of the main process of each unit, and of those of all other
 // services that run.
