@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // Errors that a caller takes a decision on.
@@ -97,6 +98,9 @@ func ParseURL(raw string) (*url.URL, error) {
 	}
 	if i := strings.IndexAny(raw, "?#"); i >= 0 {
 		return nil, fmt.Errorf("%q: want no query and no fragment", raw[:i]+"…")
+	}
+	if !strings.Contains(raw, "://") && secret.Shown(raw) == "" { // it may be a key
+		return nil, errors.New("want http://HOST:PORT or https://HOST:PORT")
 	}
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
