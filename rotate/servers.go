@@ -22,7 +22,8 @@ const patience = 2 * time.Second
 
 // patiently asks one server, more than once while it is silent.
 func (r *run) patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	const least = 10 * time.Second // a short Timeout is for what comes after the restart
+	ctx, cancel := context.WithTimeout(ctx, max(r.Timeout, least))
 	defer cancel()
 	deadline := time.Now().Add(patience)
 	var why error

@@ -58,10 +58,14 @@ func Command(args ...string) string {
 	return strings.Join(words, " ")
 }
 
-// Flags are values behind a flag each, ready for a shell.
+// Flags are values behind a flag each, ready for a shell; a URL mostly as it is.
 func Flags(flag string, values []string) (args string) {
 	for _, value := range values {
-		args += " " + flag + " " + Quote(value)
+		word := Quote(value)
+		if strings.Contains(value, "://") {
+			word = Command(value)
+		}
+		args += " " + flag + " " + word
 	}
 	return args
 }
