@@ -44,10 +44,8 @@ func (o *Open) Record() audit.Record {
 	}
 }
 
-// Help is Ways for who named no store. flags say where the journal is.
-func (o *Open) Help(flags string) string {
-	return o.Ways(hint.Flags("--store", o.Target.Stores[:1]) + flags)
-}
+// Help is Ways for who named no store.
+func (o *Open) Help() string { return o.Ways(hint.Flags("--store", o.Target.Stores[:1])) }
 
 // Where says which key is where, as far as the journal tells.
 func (o *Open) Where() string {
