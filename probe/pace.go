@@ -81,8 +81,10 @@ func (p *pace) heard(status int, h http.Header) {
 	defer p.mu.Unlock()
 	limit, left, reset := rateOf(h)
 	limited := status == http.StatusTooManyRequests
-	if after, ok := seconds(h.Get("Retry-After")); ok && (limited || status == http.StatusServiceUnavailable) {
-		limited, reset = true, after
+	if after, ok := seconds(h.Get("Retry-After")); ok && limited {
+		reset = after
+	} else if ok && status == http.StatusServiceUnavailable {
+		limited, reset = true, min(after, time.Second) // a server that restarts is back before anybody thinks
 	} else if !limited && left < 0 {
 		return // it says nothing
 	}

@@ -130,7 +130,7 @@ func TestPaceOfOthers(t *testing.T) {
 	}{
 		"seconds":      {429, func() map[string]string { return map[string]string{"Retry-After": "30"} }, 30 * time.Second},
 		"a date":       {429, func() map[string]string { return map[string]string{"Retry-After": at(20 * time.Second)} }, 20 * time.Second},
-		"busy":         {503, func() map[string]string { return map[string]string{"Retry-After": "3"} }, 3 * time.Second},
+		"busy":         {503, func() map[string]string { return map[string]string{"Retry-After": "3600"} }, time.Second},
 		"only failing": {503, func() map[string]string { return nil }, 0},
 		"no headers":   {429, func() map[string]string { return nil }, time.Second},
 		"a window": {429, func() map[string]string {
