@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,8 +105,6 @@ func (p *pace) heard(status int, h http.Header) {
 	}
 }
 
-var rateParam = regexp.MustCompile(`\b([rt])=(\d+)`)
-
 // rateOf reads RateLimit headers, in their older form and the newer one, and those
 // with "X-"; left is -1 where none is there.
 func rateOf(h http.Header) (limit, left int, reset time.Duration) {
@@ -120,10 +118,11 @@ func rateOf(h http.Header) (limit, left int, reset time.Duration) {
 		reset, _ = seconds(h.Get(prefix + "Reset"))
 		return limit, n, reset
 	}
-	for _, m := range rateParam.FindAllStringSubmatch(h.Get("Ratelimit"), -1) {
-		if n, err := strconv.Atoi(m[2]); err == nil && m[1] == "r" {
+	for param := range strings.SplitSeq(h.Get("Ratelimit"), ";") { // "NAME";r=LEFT;t=SECONDS
+		name, value, _ := strings.Cut(strings.TrimSpace(param), "=")
+		if n, err := strconv.Atoi(value); err == nil && name == "r" {
 			left = n
-		} else if err == nil {
+		} else if err == nil && name == "t" {
 			reset = time.Duration(n) * time.Second
 		}
 	}

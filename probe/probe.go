@@ -19,7 +19,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -183,14 +182,16 @@ func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
 // something older.
 func isCached(h http.Header) bool {
 	for name, values := range h {
-		if name == "Age" || strings.Contains(name, "Cache") && hadOne.MatchString(strings.Join(values, ",")) {
+		if name == "Age" || strings.Contains(name, "Cache") && hadOne(strings.Join(values, ",")) {
 			return true
 		}
 	}
 	return false
 }
 
-var hadOne = regexp.MustCompile(`(?i)hit|stale|updating`)
+func hadOne(said string) bool {
+	return slices.ContainsFunc([]string{"hit", "stale", "updating"}, func(word string) bool { return strings.Contains(strings.ToLower(said), word) })
+}
 
 // redirectTarget shows a place on the host that was asked, which is the usual
 // case (http to https). The rest of a Location is the server's free text.

@@ -120,7 +120,7 @@ func MaskOwn(text string) string {
 	for _, e := range encodings {
 		for _, mark := range e.marks {
 			if strings.Contains(text, mark) {
-				text = e.word.ReplaceAllStringFunc(text, func(word string) string { return maskEncoded(word, e.decode) })
+				text = regexp.MustCompile(e.word).ReplaceAllStringFunc(text, func(word string) string { return maskEncoded(word, e.decode) })
 			}
 		}
 	}
@@ -133,11 +133,11 @@ func Holds(text string) bool { return MaskOwn(text) != text }
 // encodings are those that MaskOwn looks into, with Prefix as they may have it.
 var encodings = []struct {
 	marks  []string
-	word   *regexp.Regexp
+	word   string // an expression; it is compiled where it is needed, which is hardly ever
 	decode func(string) ([]byte, error)
 }{
-	{[]string{"Ymxua19za1", "Jsbmtfc2tf", "ibG5rX3NrX"}, regexp.MustCompile(`[A-Za-z0-9+/_-]{40,}`), base64.RawStdEncoding.DecodeString},
-	{[]string{"626c6e6b5f736b5f", "626C6E6B5F736B5F"}, regexp.MustCompile(`[A-Fa-f0-9]{60,}`), hex.DecodeString},
+	{[]string{"Ymxua19za1", "Jsbmtfc2tf", "ibG5rX3NrX"}, `[A-Za-z0-9+/_-]{40,}`, base64.RawStdEncoding.DecodeString},
+	{[]string{"626c6e6b5f736b5f", "626C6E6B5F736B5F"}, `[A-Fa-f0-9]{60,}`, hex.DecodeString},
 }
 
 // maskEncoded redacts a word with a key in it. What stands before that may belong
