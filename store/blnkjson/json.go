@@ -147,8 +147,7 @@ func members(text []byte, obj span) []member {
 }
 
 // set returns the text with key as its value. Every other byte is that of the
-// text; what is returned has been read again, by a decoder that knows nothing of
-// spans.
+// text; what is returned has been read again.
 func (d *document) set(key secret.Key) ([]byte, error) {
 	old, added := d.value, quote(key.Reveal())
 	if d.value.to == 0 {
@@ -156,30 +155,8 @@ func (d *document) set(key secret.Key) ([]byte, error) {
 		old.to = old.from
 	}
 	next := slices.Concat(d.text[:old.from], added, d.text[old.to:])
-	if got, err := decode(next, d.path); err != nil || got != key.Reveal() {
+	if again, err := parse(next, d.path); err != nil || !again.key.Equal(key) {
 		return nil, d.bad(old.from, "the value cannot be set without a change to something else")
 	}
 	return next, nil
-}
-
-// decode reads the value at path with encoding/json alone.
-func decode(text []byte, path []string) (string, error) {
-	raw := json.RawMessage(text)
-	for _, name := range path {
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &object); err != nil {
-			return "", err
-		}
-		raw = nil
-		for have, value := range object {
-			if strings.EqualFold(have, name) {
-				raw = value
-			}
-		}
-	}
-	var s *string
-	if err := json.Unmarshal(raw, &s); err != nil || s == nil {
-		return "", errors.New("no string")
-	}
-	return *s, nil
 }
