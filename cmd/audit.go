@@ -14,7 +14,7 @@ import (
 
 func newAuditCmd(a *app) *cobra.Command {
 	var last int
-	show := newCmd("audit", "log [flags]", func(cmd *cobra.Command) error { return runAuditLog(a, cmd, last) })
+	show := newCmd("audit", "log [flags]", func(*cobra.Command) error { return runAuditLog(a, last) })
 	show.Flags().IntVarP(&last, "lines", "n", 0, "`N`: only the last records; 0 shows all")
 	configured(show)
 	verify := newCmd("audit", "verify [flags]", func(*cobra.Command) error { return runAuditVerify(a) })
@@ -25,7 +25,7 @@ func newAuditCmd(a *app) *cobra.Command {
 // actor is who runs this program.
 func (a *app) actor() audit.Actor { return audit.Who(a.env.UID, a.env.Getenv("SUDO_USER")) }
 
-func runAuditLog(a *app, cmd *cobra.Command, last int) error {
+func runAuditLog(a *app, last int) error {
 	if last < 0 {
 		return usage("", "--lines: want 0 or more")
 	}
@@ -60,7 +60,7 @@ func runAuditLog(a *app, cmd *cobra.Command, last int) error {
 		a.say("no records")
 	}
 	for _, o := range open {
-		a.say("%s is open: %s", o.Rotation, asTyped(cmd, o.Help()))
+		a.say("%s is open: %s", o.Rotation, o.Help())
 	}
 	return damage
 }

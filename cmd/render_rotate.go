@@ -49,7 +49,7 @@ func (w *work) progress(e rotate.Progress) {
 	}
 	switch {
 	case e.Kind == rotate.Urgent:
-		talk.Say(asTyped(w.cmd, e.Text))
+		talk.Say(e.Text)
 	case w.global.quiet, w.declined && e.Kind == rotate.Failed: // a no is no failure
 	case e.Kind == rotate.Started:
 		talk.Begin(name)

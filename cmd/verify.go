@@ -74,7 +74,7 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	if dir, err := a.openState(); err == nil && len(set) > 0 {
 		if o := rotate.OpenOf(dir, set); o != nil {
 			r.Open = o.Rotation
-			a.warn("rotation %s is open, %s: %s; %s", o.Rotation, o.Begun(), o.Where(), asTyped(opt.cmd, o.Help()))
+			a.warn("rotation %s is open, %s: %s; %s", o.Rotation, o.Begun(), o.Where(), o.Help())
 		}
 	}
 	help := ""

@@ -193,7 +193,7 @@ func (r *run) await(ctx context.Context) ([]proof.Verdict, error) {
 			if v == proof.OtherLive && time.Since(began) >= r.grace() {
 				if m := r.notRestarted(s); m != nil {
 					lacks = hint.Add(fmt.Errorf("%s and refuses the %s one: %s: %w, and runs since before", seen, g.name, m, errNotRestarted),
-						`name with --restart what restarts that process ("systemctl status %d" may tell its unit)`, m.PID)
+						`name with --restart what restarts that process ("systemctl status %d" may tell its unit); something that does so later, by itself, is --restart wait:`, m.PID)
 					hopeless = r.WorkersProved && r.unproved == nil // it was restarted, says the driver
 				}
 			}
