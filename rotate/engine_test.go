@@ -227,6 +227,43 @@ func TestInterruptedAnywhere(t *testing.T) {
 	}
 }
 
+// A signal is answered in every step, with what it leads to there.
+func TestASignalIsAnswered(t *testing.T) {
+	for _, c := range []struct {
+		step Progress
+		want string
+	}{
+		{Progress{Step: rowCreate}, ""},
+		{Progress{Step: rowSet}, "interrupted: putting back; again to stop now"},
+		{Progress{Step: rowRestart}, "interrupted: putting back when the restart has ended; again to stop now"},
+		{Progress{Step: rowSet, Undo: true}, "interrupted: the old key is being put back; again to stop now"},
+		{Progress{Step: rowTest, Undo: true}, "interrupted: the old key is being put back; again to stop now"},
+	} {
+		bubble(t, func(t *testing.T, w *world, r *process) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			said := make(chan string, 9)
+			defer func() {
+				close(said)
+				if got := <-said; got != c.want || len(said) > 0 {
+					t.Errorf("%+v: said %q, want %q", c.step, got, c.want)
+				}
+			}()
+			r.Progress = func(p Progress) {
+				switch {
+				case p.Kind == Urgent:
+					said <- p.Text
+				case p.Kind == Started && p.Step == c.step.Step && p.Undo == c.step.Undo:
+					cancel()
+					synctest.Wait()
+				}
+			}
+			r.drive(restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }})
+			_, _ = r.Run(ctx)
+		})
+	}
+}
+
 // resumable is a world whose rotation crashed right after the restart.
 func resumable(t *testing.T, opt Intent) *world {
 	w := newWorld()
