@@ -56,7 +56,7 @@ func (w Work) Left() *Command {
 	first, start, _ := strings.Cut(line, " ")
 	pid, err := strconv.Atoi(first)
 	c := &Command{listener.Mark{PID: pid, Start: start, Name: name}}
-	if err != nil || !whole || start == "" || pid <= 1 || !c.Runs() {
+	if err != nil || !whole || pid <= 1 || !c.Runs() {
 		return nil
 	}
 	return c

@@ -3,9 +3,11 @@ package rotate
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -57,6 +59,24 @@ func TestThePreflightComesBeforeTheServers(t *testing.T) {
 		r.Before = func(context.Context, secret.Key) (Findings, error) { return Findings{}, errFault }
 		if _, err := r.Run(t.Context()); !errors.Is(err, errFault) {
 			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// What had the old key from before runs with it on the way back too, whatever else is
+// seen of it then.
+func TestWhatHadTheOldKeyIsNotLeftBehindByAnUndo(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, r *process) {
+		self := listener.Mark{PID: os.Getpid(), Start: listener.StartOf(os.Getpid()), Name: "blnk start", Server: true}
+		r.Before = func(context.Context, secret.Key) (Findings, error) {
+			return Findings{Holders: []listener.Mark{self}}, nil
+		}
+		r.Holders = func(context.Context, secret.Key) []listener.Mark {
+			return []listener.Mark{{PID: self.PID, Start: self.Start, Name: "blnk"}}
+		}
+		r.drive(restartsAs{w, func() { w.server.dead = w.keys[1].Equal(newKey) }})
+		if res, err := r.Run(t.Context()); !errors.Is(err, ErrUndone) || len(res.Warnings) != 0 {
+			t.Errorf("undone: %q, %v", res.Warnings, err)
 		}
 	})
 }

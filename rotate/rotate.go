@@ -216,7 +216,7 @@ func (r *run) restart(ctx context.Context) error {
 		look = r.env.Observe(beside)
 	}
 	if r.undoing() && r.env.Holders != nil {
-		r.leaving = slices.DeleteFunc(r.env.Holders(beside, r.rec.next()), func(m listener.Mark) bool { return slices.Contains(r.rec.Holders, m) })
+		r.leaving = slices.DeleteFunc(r.env.Holders(beside, r.rec.next()), func(m listener.Mark) bool { return slices.ContainsFunc(r.rec.Holders, m.Same) })
 	}
 	ctx, cancel := context.WithTimeoutCause(beside, r.RestartTimeout, fmt.Errorf("not done within %s", r.RestartTimeout))
 	defer cancel()

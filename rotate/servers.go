@@ -218,20 +218,15 @@ func (r *run) notRestarted(s *proof.Server) *listener.Mark {
 	if len(r.leaving) == 0 || r.env.Listening == nil {
 		return nil
 	}
-	now := r.env.Listening(s.String())
-	if len(now) == 0 {
-		return nil
-	}
-	for _, m := range now {
-		if !r.isLeaving(m) {
+	var old *listener.Mark
+	for _, m := range r.env.Listening(s.String()) {
+		i := slices.IndexFunc(r.leaving, m.Same)
+		if i < 0 {
 			return nil
 		}
+		old = &r.leaving[i]
 	}
-	return &r.leaving[slices.IndexFunc(r.leaving, func(l listener.Mark) bool { return l.PID == now[0].PID })]
-}
-
-func (r *run) isLeaving(m listener.Mark) bool {
-	return slices.ContainsFunc(r.leaving, func(l listener.Mark) bool { return l.PID == m.PID && l.Start == m.Start })
+	return old
 }
 
 // outlast waits a little for the processes that were to be replaced, and keeps those

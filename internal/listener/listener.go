@@ -59,8 +59,11 @@ type Mark struct {
 // String names it by PID and name.
 func (m Mark) String() string { return fmt.Sprintf("PID %d (%s)", m.PID, m.Name) }
 
+// Same says whether both are of one process.
+func (m Mark) Same(o Mark) bool { return m.PID == o.PID && m.Start == o.Start }
+
 // Runs says whether it still runs.
-func (m Mark) Runs() bool { return StartOf(m.PID) == m.Start }
+func (m Mark) Runs() bool { return m.Start != "" && StartOf(m.PID) == m.Start }
 
 // Listens says whether it still waits for connections, on whatever port of its
 // network.

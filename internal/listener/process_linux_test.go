@@ -62,6 +62,9 @@ func TestLook(t *testing.T) {
 	if p, ok := listener.Look(cmd.Process.Pid); ok {
 		t.Errorf("a process that is gone: %v", p)
 	}
+	if m := (listener.Mark{PID: cmd.Process.Pid}); m.Runs() { // it was gone when it was marked
+		t.Errorf("%v still runs", m)
+	}
 }
 
 // The Blnk that a script starts is found below the script's process.
