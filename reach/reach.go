@@ -619,12 +619,12 @@ func below(path, top string) bool {
 func (s Stores) holders(v View, key secret.Key) (marks []listener.Mark) {
 	all := slices.DeleteFunc(slices.Clone(v.Processes), func(p restart.Process) bool { return p.PID <= 0 })
 	for _, seen := range listener.AllBlnk() {
-		p := restart.Process{Name: seen.String(), Start: seen.Start}
+		var p restart.Process
 		p.Look(seen.PID)
 		all = append(all, p)
 	}
 	for _, p := range all {
-		name, value := s.deciding(p, p.Env)
+		name, value := s.deciding(restart.Process{}, p.Env) // exec set it once
 		if name == "" && !s.reads(p.PID) || name != "" && !value.Equal(key) {
 			continue
 		}

@@ -2,13 +2,17 @@ package reach
 
 import (
 	"errors"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/restart"
@@ -348,5 +352,56 @@ func TestCarried(t *testing.T) {
 	err := stores.After(View{Processes: []restart.Process{p}}, View{Processes: []restart.Process{now}}, secret.New(newKey), []secret.Key{secret.New(aKey), secret.New(newKey)})
 	if err == nil || !strings.Contains(err.Error(), "it still has another key of the rotation in CLIENT") {
 		t.Error(err)
+	}
+}
+
+// TestIsBlnk is no test: with its variable set it is a process, until stdin ends.
+func TestIsBlnk(*testing.T) {
+	if os.Getenv("IS_BLNK") != "" {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}
+}
+
+// A blnk of this host that no driver knows has the key from its environment, or from
+// a store's blnk.json; others are not told of.
+func TestHolders(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	for _, d := range []string{dir, elsewhere} {
+		if err := os.WriteFile(filepath.Join(d, "blnk.json"), []byte(`{"server":{"secret_key":"old"}}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := Stores{files: []string{filepath.Join(dir, "blnk.json")}, config: []byte(`{}`)}
+	want := map[int]bool{}
+	for _, c := range []struct {
+		dir, variable string
+		has           bool
+	}{
+		{dir, "A=1", true}, {elsewhere, "A=1", false}, {elsewhere, "BLNK_SERVER_SECRET_KEY=old", true}, {dir, "BLNK_SERVER_SECRET_KEY=other", false},
+	} {
+		cmd := &exec.Cmd{Path: self, Args: []string{"blnk", "-test.run=^TestIsBlnk$"}, Dir: c.dir, Env: []string{c.variable, "IS_BLNK=1"}}
+		in, err := cmd.StdinPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
+		want[cmd.Process.Pid] = c.has
+	}
+	marks := s.holders(View{}, secret.New("old"))
+	for pid, has := range want {
+		i := slices.IndexFunc(marks, func(m listener.Mark) bool { return m.PID == pid })
+		if (i >= 0) != has || has && !marks[i].Runs() {
+			t.Errorf("PID %d: %v, want %v", pid, i >= 0, has)
+		}
 	}
 }
