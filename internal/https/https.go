@@ -94,7 +94,7 @@ func onlyHere(_, address string, _ syscall.RawConn) error {
 // shows nothing that may be a password or a token.
 func ParseURL(raw string) (*url.URL, error) {
 	if strings.Contains(raw, "@") {
-		return nil, errors.New("URL: a user name or password in it is not supported")
+		return nil, errors.New("a user name or password in a URL is not supported")
 	}
 	if i := strings.IndexAny(raw, "?#"); i >= 0 {
 		return nil, fmt.Errorf("%q: want no query and no fragment", raw[:i]+"…")
