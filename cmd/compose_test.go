@@ -31,8 +31,8 @@ func TestCompose(t *testing.T) {
 		scripts       []string
 	}{
 		{"v2", "", nil},
-		{"v2.20", "v2.20.3", []string{"compose_stock", "compose_both", "compose_unreached"}},
-		{"v5", "v5.5.1", []string{"compose_stock", "compose_dies"}},
+		{"v2.20", "v2.20.3", []string{"compose_stock", "compose_both", "compose_unreached", "compose_client"}},
+		{"v5", "v5.5.1", []string{"compose_stock", "compose_dies", "compose_client"}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()

@@ -279,7 +279,6 @@ func (s Stores) setBy(p restart.Process, what string, key secret.Key) (would str
 	file, as, _ := envFileOf(p, what, key)
 	switch {
 	case file == "":
-		return "", s.sets(p, what)
 	case slices.ContainsFunc(s.variables, func(v variable) bool { return v.name == as && textfile.Same(v.file, file) }):
 		return "", true
 	case unquoted(p.Env[what]) == key.Reveal(): // one that holds more would lose that
@@ -303,6 +302,8 @@ func (s Stores) carried(p restart.Process, current secret.Key, found *Findings) 
 		text := fmt.Sprintf("%s has the key in %s, which none of the stores sets: it goes on with the old one", p.Name, what)
 		if would != "" {
 			text += "; --store " + would + " rotates it"
+		} else if p.Next != nil && p.EnvFiles == nil && !slices.Contains(p.Mounts, what) {
+			text = fmt.Sprintf("%s has the key in %s, and Compose does not say from which file: see that one of the stores sets it", p.Name, what)
 		}
 		if !set {
 			found.caution(text)

@@ -313,6 +313,7 @@ func TestListening(t *testing.T) {
 func TestCarried(t *testing.T) {
 	path := folder(t)
 	const keeps = ", which none of the stores sets: it goes on with the old one"
+	const unknown = ", and Compose does not say from which file: see that one of the stores sets it"
 	set := map[string]string{"CLIENT": aKey, "URL": "http://x:" + aKey + "@y", "OTHER": "other"}
 	stores := of(t, "dotenv:"+path(".env"))
 	conf := path("conf.txt")
@@ -332,7 +333,7 @@ func TestCarried(t *testing.T) {
 			[]string{"CLIENT" + keeps + "; --store 'dotenv:" + client + "#CLIENT' rotates it", "URL" + keeps}},
 		"recreated, with the store's file":       {restart.Process{Env: set, Next: set, EnvFiles: []string{path(".env")}}, nil},
 		"recreated, with what stands there":      {restart.Process{Env: set, Next: set, EnvFiles: []string{path(".env")}, Fixed: func(string) error { return os.ErrInvalid }}, []string{"CLIENT" + keeps, "URL" + keeps}},
-		"recreated, with files that nobody told": {restart.Process{Env: set, Next: set}, nil},
+		"recreated, with files that nobody told": {restart.Process{Env: set, Next: set}, []string{"CLIENT" + unknown, "URL" + unknown}},
 		"a text, a file":                         {restart.Process{Env: map[string]string{}, Texts: map[string]string{"its command": "x " + aKey}, Mounts: []string{conf, path(".env")}}, []string{"its command" + keeps, conf + keeps}},
 	} {
 		c.p.Name, c.p.Restarts = "it", true
@@ -346,7 +347,7 @@ func TestCarried(t *testing.T) {
 		}
 	}
 	// After a restart, what a store sets must have another one.
-	p := restart.Process{Name: "it", Restarts: true, Env: set, Next: set, Start: "1"}
+	p := restart.Process{Name: "it", Restarts: true, Env: set, Next: set, EnvFiles: []string{path(".env")}, Start: "1"}
 	now := p
 	now.Start = "2"
 	err := stores.After(View{Processes: []restart.Process{p}}, View{Processes: []restart.Process{now}}, secret.New(newKey), []secret.Key{secret.New(aKey), secret.New(newKey)})

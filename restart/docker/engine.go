@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,6 +77,8 @@ func (e Engine) Local(ctx context.Context) bool {
 	return err == nil && (host == "" || strings.HasPrefix(host, "unix://") || strings.HasPrefix(host, "fd://"))
 }
 
+var errGone = errors.New("there is no container")
+
 // inspect looks at containers, by name or ID, in that order.
 func (e Engine) inspect(ctx context.Context, names ...string) ([]*Container, error) {
 	if len(names) == 0 {
@@ -86,10 +89,8 @@ func (e Engine) inspect(ctx context.Context, names ...string) ([]*Container, err
 		if silent := e.Answers(ctx); silent != nil {
 			return nil, silent
 		}
-		// Only an engine that answers knows that there is none; a command that was
-		// killed or took too long says nothing about the container.
-		if _, odd := errors.AsType[*run.ExitError](err); !odd && len(names) == 1 {
-			return nil, hint.Add(fmt.Errorf("there is no container %s", names[0]), "see what there is: docker ps --all")
+		if strings.Contains(strings.ToLower(err.Error()), "no such container") && len(names) == 1 { // Docker's words; another failure says nothing
+			return nil, hint.Add(fmt.Errorf("%w %s", errGone, names[0]), "see what there is: docker ps --all")
 		}
 		return nil, fmt.Errorf("look at containers: %w", err)
 	}
@@ -107,22 +108,25 @@ func (e Engine) inspect(ctx context.Context, names ...string) ([]*Container, err
 	return all, nil
 }
 
-// List looks at the containers that "docker ps" lists with these flags. Where one
-// goes while it is looked at, they are listed anew.
+// List looks at the containers that "docker ps" lists with these flags. One that
+// goes while it is looked at is left out: then each is looked at by itself.
 func (e Engine) List(ctx context.Context, flags ...string) (all []*Container, err error) {
-	for range 5 {
-		text, silent := e.Ask(ctx, append([]string{"docker", "ps", "--no-trunc", "--quiet"}, flags...)...)
-		if silent != nil {
-			if err := e.Answers(ctx); err != nil {
-				return nil, err
-			}
-			return nil, fmt.Errorf("list containers: %w", silent)
-		}
-		if all, err = e.inspect(ctx, strings.Fields(text)...); err == nil {
-			break
-		}
+	text, silent := e.Ask(ctx, append([]string{"docker", "ps", "--no-trunc", "--quiet"}, flags...)...)
+	if silent != nil {
+		return nil, cmp.Or(e.Answers(ctx), fmt.Errorf("list containers: %w", silent))
 	}
-	return all, err
+	ids := strings.Fields(text)
+	if all, err = e.inspect(ctx, ids...); err == nil {
+		return all, nil
+	}
+	for _, id := range ids {
+		one, err := e.inspect(ctx, id)
+		if err != nil && !errors.Is(err, errGone) {
+			return nil, err
+		}
+		all = append(all, one...)
+	}
+	return all, nil
 }
 
 // Addresses are URLs of the containers that run a server; none where none does.
