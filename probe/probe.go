@@ -58,7 +58,7 @@ type Server struct {
 func New(rawURL string, opt Options) (*Server, error) {
 	base, err := https.ParseURL(rawURL)
 	if err != nil {
-		err = fmt.Errorf("server %w", err)
+		err = fmt.Errorf("server: %w", err)
 		host := rawURL
 		if port := strings.TrimLeft(host, ":"); strings.Trim(port, "0123456789") == "" {
 			host = "127.0.0.1:" + port

@@ -100,7 +100,7 @@ func ParseURL(raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("%q: want no query and no fragment", raw[:i]+"…")
 	}
 	if !strings.Contains(raw, "://") && secret.Shown(raw) == "" { // it may be a key
-		return nil, errors.New("URL: want http://HOST:PORT or https://HOST:PORT")
+		return nil, errors.New("want http://HOST:PORT or https://HOST:PORT")
 	}
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
