@@ -50,6 +50,9 @@ func (w *work) progress(e rotate.Progress) {
 	switch {
 	case e.Kind == rotate.Urgent:
 		talk.Say(e.Text)
+	case e.Kind == rotate.Stopped:
+		talk.Pause()
+		talk.Say(e.Text)
 	case w.global.quiet, w.declined && e.Kind == rotate.Failed: // a no is no failure
 	case e.Kind == rotate.Started:
 		talk.Begin(name)

@@ -315,5 +315,6 @@ const (
 	Done
 	Failed
 	Note
-	Urgent // a line that a person who sent a signal waits for
+	Urgent  // a line that a person who sent a signal waits for
+	Stopped // such a line, and no step goes on behind it
 )

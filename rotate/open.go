@@ -99,20 +99,20 @@ func (o *Open) signalled() string {
 // heedSignals says at once what a signal leads to, and at the second one what is left
 // open.
 func (r *run) heedSignals(ctx context.Context) (stop func()) {
-	tell := func(format string, args ...any) {
+	tell := func(kind Kind, format string, args ...any) {
 		if r.env.Progress != nil {
-			r.env.Progress(Progress{Kind: Urgent, Text: fmt.Sprintf(format, args...)})
+			r.env.Progress(Progress{Kind: kind, Text: fmt.Sprintf(format, args...)})
 		}
 	}
 	heedless := context.AfterFunc(ctx, func() {
 		if o := r.entered.Load(); o != nil {
-			tell("interrupted: %s; again to stop now", o.signalled())
+			tell(Urgent, "interrupted: %s; again to stop now", o.signalled())
 		}
 	})
 	withdraw := interrupt.AtSecond(ctx, func() {
 		if o := r.entered.Load(); o != nil {
-			tell("  rotation %s is open: %s", o.Rotation, o.Where())
-			tell("hint: %s", o.Ways(r.env.Named))
+			tell(Stopped, "  rotation %s is open: %s", o.Rotation, o.Where())
+			tell(Stopped, "hint: %s", o.Ways(r.env.Named))
 		}
 	})
 	return func() { heedless(); withdraw() }
