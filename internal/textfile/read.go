@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // Read returns the content. fs.ErrNotExist (wrapped) where there is no file;
@@ -96,7 +98,7 @@ func checkKind(path string, mode uint32, size int64) error {
 	}[mode&unix.S_IFMT]
 	switch {
 	case kind != "":
-		return fmt.Errorf("%s: %w: %s", path, ErrNotSafe, kind)
+		return hint.Add(fmt.Errorf("%s: %w: %s", path, ErrNotSafe, kind), "name the file itself that the server reads, with --store")
 	case size > MaxSize:
 		return tooLarge(path)
 	}
