@@ -138,5 +138,5 @@ func (w *work) cron(r rotate.Report) string {
 			}
 		}
 	})
-	return hint.Command("cd", dir) + " && " + hint.Command(args...)
+	return strings.ReplaceAll(hint.Command("cd", dir)+" && "+hint.Command(args...), "%", `\%`) // crontab(5): else the end of the command
 }

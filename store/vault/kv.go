@@ -280,5 +280,5 @@ func (s *Store) Purge(ctx context.Context, dead secret.Key) error {
 		return err
 	}
 	return hint.Add(fmt.Errorf("%s: %w (%s): they can be brought back, and may hold the dead key", act, ErrHidden, strings.Join(hidden, ", ")),
-		"vault kv destroy -versions=%s %s", strings.Join(hidden, ","), s.place)
+		"%s", hint.Command("vault", "kv", "destroy", "-versions="+strings.Join(hidden, ","), s.place))
 }
