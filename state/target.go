@@ -193,9 +193,8 @@ type History struct {
 	// SeenAt is when a Key that blnkctl did not make was first seen
 	// (adopted), and its clock started.
 	SeenAt time.Time `json:"seen_at,omitzero"`
-	// Rotation is the ID of the last rotation that ended, LastOutcome how.
-	Rotation    string `json:"rotation,omitempty"`
-	LastOutcome string `json:"last_outcome,omitempty"`
+	// Rotation is the ID of the last rotation that ended.
+	Rotation string `json:"rotation,omitempty"`
 	// Failures counts the rotations that were put back since the last proved
 	// one, FailedAt is when the last of them ended, and FailedRefs a digest of
 	// the references it was run with: other ones reset the waiting.

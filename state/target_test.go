@@ -241,7 +241,7 @@ func TestHistoryRoundTrip(t *testing.T) {
 	_, target := newTarget(t)
 	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 	want := state.History{
-		Key: "sha256:0123456789ab", ProvedAt: at, SeenAt: at.Add(time.Hour), Rotation: "r1", LastOutcome: "rotated",
+		Key: "sha256:0123456789ab", ProvedAt: at, SeenAt: at.Add(time.Hour), Rotation: "r1",
 		Failures: 3, FailedAt: at.Add(2 * time.Hour), FailedRefs: "sha256:ff",
 		Unwritten: []string{"command:ci"},
 	}
@@ -258,7 +258,7 @@ func TestHistoryRoundTrip(t *testing.T) {
 	}
 	// Older files must stay readable: the names are part of the format.
 	const names = `{"key":"sha256:0123456789ab","proved_at":"2026-03-01T12:00:00.123456789Z","seen_at":"2026-03-01T13:00:00.123456789Z",` +
-		`"rotation":"r1","last_outcome":"rotated","failures":3,"failed_at":"2026-03-01T14:00:00.123456789Z","failed_refs":"sha256:ff","unwritten":["command:ci"]}` + "\n"
+		`"rotation":"r1","failures":3,"failed_at":"2026-03-01T14:00:00.123456789Z","failed_refs":"sha256:ff","unwritten":["command:ci"]}` + "\n"
 	if _, text, _ := bytes.Cut(data, []byte("\n")); string(text) != names {
 		t.Errorf("the file says %s", text)
 	}

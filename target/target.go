@@ -304,12 +304,12 @@ func (t *Target) published(ctx context.Context) (urls []string, err error) {
 // local is the server that a blnk.json names by its port. What is wrong with a
 // file is better said by its store, which says it of every file.
 func (t *Target) local(ctx context.Context, repair func() error) ([]string, error) {
-	url, err := LocalServer(ctx, t.Set)
+	url, err := localServer(ctx, t.Set)
 	if errors.Is(err, textfile.ErrTorn) && repair != nil {
 		if err := repair(); err != nil {
 			return nil, err
 		}
-		url, err = LocalServer(ctx, t.Set)
+		url, err = localServer(ctx, t.Set)
 	}
 	if err == nil {
 		return []string{url}, nil
@@ -352,9 +352,9 @@ func (t *Target) CheckDrivers(ctx context.Context, down bool) (remarks []string,
 // ErrNoServer: nothing says where the server is. It is an ErrSpec.
 var ErrNoServer error = wrong{"--server is required where no blnkjson: store gives the port"}
 
-// LocalServer is the address on this host that the port in the first blnk.json
+// localServer is the address on this host that the port in the first blnk.json
 // among the stores gives; ErrNoServer where there is none.
-func LocalServer(ctx context.Context, set store.Set) (string, error) {
+func localServer(ctx context.Context, set store.Set) (string, error) {
 	for _, one := range set {
 		file, ok := one.(configured)
 		if !ok {

@@ -10,10 +10,6 @@ import (
 	"strings"
 )
 
-// A Hinter is an error that knows what helps. Hint is one line, best a command
-// that can be typed as it stands; never a key.
-type Hinter interface{ Hint() string }
-
 type hinted struct {
 	error
 	hint string
@@ -31,11 +27,12 @@ func Add(err error, format string, args ...any) error {
 }
 
 // Of returns the hint of an error: the outermost of those that it wraps, since
-// whoever added that one knew more. "" where there is none.
+// whoever added that one knew more. "" where there is none. It is one line, best a
+// command that can be typed as it stands; never a key.
 func Of(err error) string {
 	if h, ok := errors.AsType[interface {
 		error
-		Hinter
+		Hint() string
 	}](err); ok {
 		return h.Hint()
 	}

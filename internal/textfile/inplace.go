@@ -189,6 +189,9 @@ func (f *File) Repair() error {
 	}
 	defer p.Close()
 	now, err := p.look(p.name)
+	if err == nil {
+		defer now.close()
+	}
 	if err == nil || len(p.linkOwners) == 0 {
 		if derr := p.Discard(p.name); derr != nil {
 			return derr
@@ -200,7 +203,6 @@ func (f *File) Repair() error {
 	if err != nil {
 		return fmt.Errorf("repair %s: %w", f.path, err)
 	}
-	defer now.close()
 	saved, err := f.loadCopy(p.real)
 	if err != nil {
 		return err
