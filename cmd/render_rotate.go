@@ -127,7 +127,7 @@ func (w *work) cron(r rotate.Report) string {
 	args := []string{"blnkctl", "rotate", "-q", "--if-older-than", "90d"}
 	w.cmd.Flags().Visit(func(f *pflag.Flag) {
 		_, action := f.Annotations[actionMark]
-		if action || fromFile(w.cmd, f.Name) || slices.Contains([]string{"no-input", "output", "reason"}, f.Name) {
+		if action || fromFile(w.cmd, f.Name) || typed(w.cmd, f.Name) && slices.Contains(elsewhere, f.Name) || slices.Contains([]string{"no-input", "output", "reason"}, f.Name) {
 			return
 		}
 		for _, v := range valuesOf(f) {

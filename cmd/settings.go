@@ -105,11 +105,13 @@ func checkValues(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// asTyped gives the commands in a text the global flags that were typed, without which
-// they would work on another state folder.
+// elsewhere are the global flags without which a command would work on other things.
+var elsewhere = []string{"config", "state-dir"}
+
+// asTyped gives the commands in a text those of elsewhere that were typed.
 func asTyped(cmd *cobra.Command, text string) string {
 	flags := ""
-	for _, name := range []string{"config", "state-dir"} {
+	for _, name := range elsewhere {
 		if typed(cmd, name) {
 			flags += " --" + name + " " + hint.Command(cmd.Flag(name).Value.String())
 		}
