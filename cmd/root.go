@@ -58,6 +58,7 @@ func Main() int {
 	env.AllowCoreDumps = coredump.Never()
 	return interrupt.Run(env.Stderr, func(ctx context.Context, catch func()) int {
 		env.CatchSignals = catch
+		interrupt.AtSecond(ctx, env.Stderr.Pause) // nothing is at work any more
 		return Run(ctx, env, os.Args[1:])
 	})
 }
