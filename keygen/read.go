@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -52,12 +53,15 @@ func ReadFile(path string) (secret.Key, error) {
 }
 
 // Parse takes a text for a key, without the one line end that editors and echo
-// leave. Other control characters and white space are ErrNoKey.
+// leave. Other control characters and white space, which get lost or are added on the
+// way, are ErrNoKey.
 func Parse(text string) (secret.Key, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	switch {
 	case text == "":
 		return secret.Key{}, noKey("it is empty")
+	case !utf8.ValidString(text):
+		return secret.Key{}, noKey("it is not valid UTF-8")
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return secret.Key{}, noKey("it holds a line break or another control character")
 	case strings.ContainsFunc(text, unicode.IsSpace):

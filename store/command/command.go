@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -127,8 +128,8 @@ func (p place) cmd(args []string, keys ...secret.Key) run.Cmd {
 
 // write hands next to the write command.
 func (p place) write(ctx context.Context, next, now secret.Key) error {
-	if why := fault(next.Reveal()); why != "" {
-		return fmt.Errorf("%s: %w: the new key is %s", p, store.ErrNotSafe, why)
+	if read, err := keygen.Parse(next.Reveal()); err != nil || !read.Equal(next) {
+		return fmt.Errorf("%s: %w: the new key would not come back as it is: it is empty, or has white space or a control character in it", p, store.ErrNotSafe)
 	}
 	cmd := p.cmd(p.spec.Write, now)
 	cmd.Input = next
@@ -219,12 +220,12 @@ func (s *Store) Get(ctx context.Context) (secret.Key, store.Version, error) {
 	if err != nil {
 		return secret.Key{}, "", s.failed("read", res, err)
 	}
-	key, why := keyOf(printed)
+	key, err := keygen.Parse(printed.Reveal())
 	switch {
-	case why != "":
-		return secret.Key{}, "", fmt.Errorf("%s: %w: what the read command prints is %s", s, store.ErrNotSafe, why)
-	case key.IsZero():
+	case strings.Trim(printed.Reveal(), "\r\n") == "":
 		return secret.Key{}, "", fmt.Errorf("%s: %w: the read command prints nothing", s, store.ErrNotFound)
+	case err != nil: // it printed something else
+		return secret.Key{}, "", fmt.Errorf("%s: %w: what the read command prints is no key: %w", s, store.ErrNotSafe, err)
 	}
 	s.seen = key
 	return key, store.VersionOf(key), nil

@@ -3,40 +3,9 @@ package command
 import (
 	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/blnkctl/blnkctl/secret"
 )
-
-// keyOf is the key in what a command printed: without one line end. why says
-// what it is where it cannot be a key.
-func keyOf(printed secret.Key) (key secret.Key, why string) {
-	text := printed.Reveal()
-	if cut, ok := strings.CutSuffix(text, "\n"); ok {
-		text = strings.TrimSuffix(cut, "\r")
-	}
-	if text == "" {
-		return secret.Key{}, ""
-	}
-	return secret.New(text), fault(text)
-}
-
-// fault says why a text is not handed through commands: white space gets lost
-// or added on the way, and is a sign that something else was printed.
-func fault(text string) string {
-	switch {
-	case text == "":
-		return "empty"
-	case !utf8.ValidString(text):
-		return "not valid UTF-8"
-	case strings.ContainsFunc(text, unicode.IsControl):
-		return "not a key: a line end or another control character is in it"
-	case strings.ContainsFunc(text, unicode.IsSpace):
-		return "not a key: white space is in it"
-	}
-	return ""
-}
 
 // lastLines is the end of an output on one line, 3 lines and 500 bytes at most:
 // what a command says last is mostly the reason.
