@@ -1,6 +1,6 @@
 // Package state is blnkctl's private folder: for each target the lock, the
-// journal of an open rotation and the history of the last ones. It keeps
-// bytes and knows nothing of what a rotation is.
+// journal of an open rotation and the history of the last ones; for all of them
+// which keys are compromised. It keeps bytes and knows nothing of what a rotation is.
 //
 // What it writes is durable and whole. What it reads is checked: a file that was
 // cut short, edited or written by another version of blnkctl is an error and
