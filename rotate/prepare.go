@@ -136,8 +136,11 @@ func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 		}
 	})
 	var unproved error
-	if prove {
+	switch {
+	case prove:
 		unproved = r.proveLive(proving, p.Current)
+	case r.in.ServerDown:
+		unproved = r.notOpen(proving, p.Current)
 	}
 	beside.Wait()
 	p.Remarks = append(said, p.Remarks...)

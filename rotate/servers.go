@@ -74,6 +74,18 @@ func (r *run) stillLive(ctx context.Context, key secret.Key) error {
 	return nil
 }
 
+// notOpen asks servers that may be down: what one says of the key is of no matter then,
+// but where secure mode is off, no restart that leaves it off could be proved.
+func (r *run) notOpen(ctx context.Context, key secret.Key) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	verdicts, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return s.Once(ctx, key) })
+	if i := slices.Index(verdicts, proof.Open); i >= 0 {
+		return lacks[i]
+	}
+	return nil
+}
+
 // notLive says what a server lacks before the first effect, and nil where it has
 // the key of a store.
 func (r *run) notLive(s *proof.Server, v proof.Verdict, reason error, of string) error {
@@ -109,22 +121,23 @@ func silent(s *proof.Server, reason error) error {
 // lives by, what a person who waits would like to know, and what it lacks.
 func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, seen string, lacks error) {
 	g := r.rec.goal()
-	wins := func(variable string, err error) error {
-		return hint.Add(err, "look for %s where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json", variable)
+	shadowed := func(err error) error {
+		return hint.Add(err, "look for BLNK_SERVER_SECRET_KEY where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json")
 	}
 	switch v {
 	case proof.Live, proof.OtherScoped:
 		return g.name, "", nil
 	case proof.OtherLive:
 		seen = fmt.Sprintf("%s still takes the %s key", s, g.otherNamed)
-		return g.otherNamed, seen, wins("BLNK_SERVER_SECRET_KEY", fmt.Errorf("%s and refuses the %s one: %w", seen, g.name, ErrStale))
+		return g.otherNamed, seen, shadowed(fmt.Errorf("%s and refuses the %s one: %w", seen, g.name, ErrStale))
 	case proof.Mixed:
 		seen = s.String() + " answers differently from one connection to the next"
 		return "mixed", seen, errors.New(seen + ": several servers with different keys stand behind it")
 	case proof.Open:
-		return "open", "", wins("BLNK_SERVER_SECURE", fmt.Errorf("%s lets a random key in: %w", s, ErrOpen))
+		return "open", "", hint.Add(fmt.Errorf("%s lets a random key in: %w", s, ErrOpen),
+			`set "secure": true under "server" in blnk.json; where it is, look for BLNK_SERVER_SECURE where the restart gets the server's environment from`)
 	case proof.Rejected:
-		return "other", "", wins("BLNK_SERVER_SECRET_KEY", fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, g.name, g.otherNamed, ErrElsewhere))
+		return "other", "", shadowed(fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, g.name, g.otherNamed, ErrElsewhere))
 	}
 	return "down", "", hint.Add(silent(s, reason), "the server's log says why it did not come back; then run this again")
 }

@@ -187,7 +187,7 @@ func TestSweepPairsOfFaults(t *testing.T) {
 		"rotate":             {sweepCase{}, 23465, 40},
 		"rotate, then abort": {sweepCase{then: aborts}, 23052, 40},
 		"compromised":        {sweepCase{opt: Intent{Compromised: true}}, 26013, 0},
-		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 21435, 40},
+		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 23353, 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
