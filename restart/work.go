@@ -24,7 +24,7 @@ type Command struct{ listener.Mark }
 
 // Run runs a command of the driver with the reference ref, and names it before it
 // does anything.
-func (w Work) Run(ctx context.Context, ref string, cmd run.Cmd) error {
+func (w Work) Run(ctx context.Context, ref string, cmd run.Cmd) (run.Result, error) {
 	if w != "" {
 		withdraw := func() {}
 		cmd.Record = func(pid int) {
@@ -34,8 +34,7 @@ func (w Work) Run(ctx context.Context, ref string, cmd run.Cmd) error {
 		}
 		defer func() { withdraw() }()
 	}
-	_, err := cmd.Run(ctx)
-	return err
+	return cmd.Run(ctx)
 }
 
 // record is no more durable than the processes are: both survive blnkctl, and

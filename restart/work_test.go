@@ -18,7 +18,7 @@ import (
 // A command stands in the file for as long as it runs, before it does anything.
 func TestWorkNamesItself(t *testing.T) {
 	w := Work(filepath.Join(t.TempDir(), "restart"))
-	err := w.Run(t.Context(), "sh:it", run.Cmd{Args: []string{"sh", "-c", `read pid start <"$0" && test "$pid" = $$`, string(w)}})
+	_, err := w.Run(t.Context(), "sh:it", run.Cmd{Args: []string{"sh", "-c", `read pid start <"$0" && test "$pid" = $$`, string(w)}})
 	if err != nil || w.Left() != nil {
 		t.Errorf("%v, left %v", err, w.Left())
 	}
@@ -36,7 +36,8 @@ func sleeper(t *testing.T) (w Work, ended <-chan error) {
 	t.Cleanup(cancel)
 	done := make(chan error, 1)
 	go func() {
-		done <- w.Run(ctx, "sh:sleep", run.Cmd{Args: []string{"sh", "-c", `echo >"$0"; exec sleep 600`, begun}})
+		_, err := w.Run(ctx, "sh:sleep", run.Cmd{Args: []string{"sh", "-c", `echo >"$0"; exec sleep 600`, begun}})
+		done <- err
 	}()
 	if _, err := os.ReadFile(begun); err != nil || w.Left() == nil {
 		t.Fatalf("%v, left %v", err, w.Left())

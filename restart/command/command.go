@@ -65,7 +65,8 @@ var (
 
 // Restart runs the command.
 func (d *driver) Restart(ctx context.Context) error {
-	return d.opt.Work.Run(ctx, d.ref, d.opt.Command(0, d.args...))
+	_, err := d.opt.Work.Run(ctx, d.ref, d.opt.Command(0, d.args...))
+	return err
 }
 
 // checkTimeout is far more than a shell needs to read a command.

@@ -146,7 +146,7 @@ func (d *driver) Restart(ctx context.Context) error {
 			args = append([]string{"up", "-d", "--force-recreate", "--no-build", "--pull", "never"}, s.scale()...)
 		}
 		cmd := d.Options.Command(0, d.call(p, append(args, "--no-deps", "-t", s.stopTimeout(), s.name)...)...)
-		if err := d.Options.Work.Run(ctx, d.String(), cmd); err != nil { // another Compose would stumble over what this one does
+		if _, err := d.Options.Work.Run(ctx, d.String(), cmd); err != nil { // another Compose would stumble over what this one does
 			return fmt.Errorf("service %s: %w", s.name, err)
 		}
 	}

@@ -84,7 +84,8 @@ func (d *driver) Restart(ctx context.Context) error {
 		return err
 	}
 	for _, c := range all {
-		if _, err := d.Options.Command(0, "docker", "restart", "-t", strconv.Itoa(c.StopTimeout()), "--", c.ID).Run(ctx); err != nil {
+		cmd := d.Options.Command(0, "docker", "restart", "-t", strconv.Itoa(c.StopTimeout()), "--", c.ID)
+		if _, err := d.Options.Work.Run(ctx, d.String(), cmd); err != nil {
 			return fmt.Errorf("container %s: %w", c.Called(), err)
 		}
 	}

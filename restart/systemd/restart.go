@@ -44,7 +44,7 @@ func (d *driver) Restart(ctx context.Context) error {
 			_, _ = d.command("systemctl", "reset-failed", "--no-ask-password", st.id()).Run(ctx)
 		}
 	}
-	res, failed := d.command("systemctl", append([]string{"restart", "--no-ask-password"}, d.units...)...).Run(ctx)
+	res, failed := d.opt.Work.Run(ctx, d.String(), d.command("systemctl", append([]string{"restart", "--no-ask-password"}, d.units...)...))
 	if ctx.Err() != nil {
 		return failed
 	}
