@@ -23,12 +23,6 @@ var ErrDamaged = errors.New("damaged")
 // ErrAltered means that the log is not as it was written.
 var ErrAltered = errors.New("altered")
 
-// An alteredError is ErrAltered in its own words.
-type alteredError string
-
-func (e alteredError) Error() string        { return string(e) }
-func (e alteredError) Is(target error) bool { return target == ErrAltered }
-
 // Err is the error of a report: ErrAltered, or nil.
 func (l *Log) Err(r Report) error {
 	p, place := r.Problem, l.Path()
@@ -38,7 +32,7 @@ func (l *Log) Err(r Report) error {
 	if p.Line > 0 {
 		place = fmt.Sprintf("%s:%d", place, p.Line)
 	}
-	return alteredError(fmt.Sprintf("%s: %s: %s", place, p.Kind, p.Text))
+	return hint.As(ErrAltered, "%s: %s: %s", place, p.Kind, p.Text)
 }
 
 // The kinds of problems.

@@ -10,16 +10,12 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
 // ErrNoKey: a text is no key that was copied whole. Its errors never show the text.
 var ErrNoKey = errors.New("no key")
-
-type noKey string
-
-func (e noKey) Error() string        { return string(e) }
-func (e noKey) Is(target error) bool { return target == ErrNoKey }
 
 // Read reads a key as Parse does. What is longer than any header line is not read
 // to its end.
@@ -59,13 +55,13 @@ func Parse(text string) (secret.Key, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 	switch {
 	case text == "":
-		return secret.Key{}, noKey("it is empty")
+		return secret.Key{}, hint.As(ErrNoKey, "it is empty")
 	case !utf8.ValidString(text):
-		return secret.Key{}, noKey("it is not valid UTF-8")
+		return secret.Key{}, hint.As(ErrNoKey, "it is not valid UTF-8")
 	case strings.ContainsFunc(text, unicode.IsControl):
-		return secret.Key{}, noKey("it holds a line break or another control character")
+		return secret.Key{}, hint.As(ErrNoKey, "it holds a line break or another control character")
 	case strings.ContainsFunc(text, unicode.IsSpace):
-		return secret.Key{}, noKey("it holds white space")
+		return secret.Key{}, hint.As(ErrNoKey, "it holds white space")
 	}
 	return secret.New(text), nil
 }

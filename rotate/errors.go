@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // Errors that a caller takes a decision on. All but ErrUndone and ErrStuck mean
@@ -71,21 +73,13 @@ func (e *EndError) Unwrap() []error {
 	return []error{e.State, e.Cause}
 }
 
-// A labelled error is, in its own words, also another one.
-type labelled struct {
-	error
-	is error
-}
-
-func (e *labelled) Unwrap() []error { return []error{e.is, e.error} }
-
 // interrupted is what a run ends with before the first effect when ctx is done.
 func interrupted(ctx context.Context) error {
 	cause := context.Cause(ctx)
 	if cause == nil || errors.Is(cause, context.Canceled) {
 		return ErrInterrupted
 	}
-	return &labelled{cause, ErrInterrupted}
+	return hint.As(ErrInterrupted, "%w", cause)
 }
 
 // oneLine makes an error fit for a list or a record: its first line, not too

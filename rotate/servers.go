@@ -65,7 +65,7 @@ func (r *run) stillLive(ctx context.Context, key secret.Key) error {
 	verdicts, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return s.Once(ctx, key) })
 	for i, err := range lacks {
 		if verdicts[i] != proof.Unknown && err != nil {
-			return &labelled{err, ErrNotLive}
+			return hint.As(ErrNotLive, "%w", err)
 		}
 		if err != nil {
 			r.note("%v", err)

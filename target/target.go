@@ -106,15 +106,9 @@ func (s Spec) SameStores(other Spec) bool {
 // it say what, and their hints what helps.
 var ErrSpec = errors.New("")
 
-// wrong is an ErrSpec with a text of its own.
-type wrong struct{ text string }
-
-func (w wrong) Error() string        { return w.text }
-func (w wrong) Is(target error) bool { return target == ErrSpec }
-
 // Refuse is an ErrSpec with a text of its own, and what helps.
 func Refuse(help, format string, args ...any) error {
-	return hint.Add(wrong{fmt.Sprintf(format, args...)}, "%s", help)
+	return hint.Add(hint.As(ErrSpec, format, args...), "%s", help)
 }
 
 // A Restarter makes a running Blnk, server and workers, read its configuration
@@ -350,7 +344,7 @@ func (t *Target) CheckDrivers(ctx context.Context, down bool) (remarks []string,
 }
 
 // ErrNoServer: nothing says where the server is. It is an ErrSpec.
-var ErrNoServer error = wrong{"--server is required where no blnkjson: store gives the port"}
+var ErrNoServer = hint.As(ErrSpec, "--server is required where no blnkjson: store gives the port")
 
 // localServer is the address on this host that the port in the first blnk.json
 // among the stores gives; ErrNoServer where there is none.

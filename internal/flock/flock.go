@@ -20,16 +20,13 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // ErrHeld: another process holds the lock. The error names it, where it is known:
 // "held by PID 123 (blnkctl rotate …)".
 var ErrHeld = errors.New("locked")
-
-type heldError string
-
-func (e heldError) Error() string        { return string(e) }
-func (e heldError) Is(target error) bool { return target == ErrHeld }
 
 // Between two attempts Lock waits pollMin at first, then longer up to pollMax:
 // flock(2) can wait by itself, but not for a limited time, and a signal
@@ -83,7 +80,7 @@ func heldBy(path string) error {
 		name = holder(f)
 		_ = f.Close()
 	}
-	return heldError(fmt.Sprintf("lock %s: held by %s", path, cmp.Or(name, "another process")))
+	return hint.As(ErrHeld, "lock %s: held by %s", path, cmp.Or(name, "another process"))
 }
 
 // try makes one attempt. It comes back only with the lock of what is at path

@@ -1,5 +1,6 @@
 // Package hint lets an error carry what helps: it is born where the cause is
-// known, and printed by package cmd alone.
+// known, and printed by package cmd alone. And it lets one say in its own words
+// which error it is.
 package hint
 
 import (
@@ -37,6 +38,18 @@ func Of(err error) string {
 		return h.Hint()
 	}
 	return ""
+}
+
+type kindred struct {
+	error
+	kind error
+}
+
+func (e *kindred) Unwrap() []error { return []error{e.kind, e.error} }
+
+// As is an error that is kind, too (errors.Is), without its text.
+func As(kind error, format string, args ...any) error {
+	return &kindred{fmt.Errorf(format, args...), kind}
 }
 
 // Quote writes a word in single quotes, so that every shell reads it as it is.

@@ -25,6 +25,13 @@ func TestOf(t *testing.T) {
 	}
 }
 
+func TestAs(t *testing.T) {
+	kind, cause := errors.New("kind"), errors.New("cause")
+	if err := As(kind, "in %s words: %w", "own", cause); err.Error() != "in own words: cause" || !errors.Is(err, kind) || !errors.Is(err, cause) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestCommand(t *testing.T) {
 	if got := Command("docker", "x", "a b", "it's", ""); got != `docker x 'a b' 'it'\''s' ''` {
 		t.Error(got)

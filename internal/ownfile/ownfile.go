@@ -7,13 +7,14 @@ package ownfile
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 var (
@@ -22,14 +23,6 @@ var (
 	// ErrShape: it is no regular file, or a larger one than it may be.
 	ErrShape = errors.New("not a file to read")
 )
-
-// A fault is an error of a kind that says in its own words what is wrong.
-type fault struct {
-	error
-	kind error
-}
-
-func (f *fault) Unwrap() error { return f.kind }
 
 // maxLinks is how many links may lead from one to the next, as on Linux.
 const maxLinks = 40
@@ -89,9 +82,9 @@ func Open(path string, most int64) (*os.File, fs.FileInfo, error) {
 	switch {
 	case err != nil:
 	case !info.Mode().IsRegular():
-		err = &fault{fmt.Errorf("%s is no regular file", path), ErrShape}
+		err = hint.As(ErrShape, "%s is no regular file", path)
 	case info.Size() > most:
-		err = &fault{fmt.Errorf("%s is larger than %d MiB", path, most>>20), ErrShape}
+		err = hint.As(ErrShape, "%s is larger than %d MiB", path, most>>20)
 	default:
 		err = owned(path, info)
 	}
@@ -129,7 +122,7 @@ func DirMode(path string) (fs.FileMode, error) {
 // owned refuses what belongs to another user than root and us.
 func owned(what string, info fs.FileInfo) error {
 	if owner := int(info.Sys().(*syscall.Stat_t).Uid); owner != 0 && owner != os.Geteuid() {
-		return &fault{fmt.Errorf("%s belongs to user %d", what, owner), ErrForeign}
+		return hint.As(ErrForeign, "%s belongs to user %d", what, owner)
 	}
 	return nil
 }
