@@ -619,9 +619,9 @@ func below(path, top string) bool {
 // those of a View, and every other blnk of this host, which no driver may know.
 func (s Stores) holders(v View, key secret.Key) (marks []listener.Mark) {
 	all := slices.DeleteFunc(slices.Clone(v.Processes), func(p restart.Process) bool { return p.PID <= 0 })
-	for _, seen := range listener.AllBlnk() {
+	for _, pid := range listener.AllBlnk() {
 		var p restart.Process
-		p.Look(seen.PID)
+		p.Look(pid)
 		all = append(all, p)
 	}
 	for _, p := range all {
@@ -636,7 +636,7 @@ func (s Stores) holders(v View, key secret.Key) (marks []listener.Mark) {
 		case p.Workers:
 			m.Name = "blnk workers"
 		}
-		if !slices.ContainsFunc(marks, func(o listener.Mark) bool { return o.PID == m.PID }) {
+		if !slices.ContainsFunc(marks, m.Same) {
 			marks = append(marks, m)
 		}
 	}

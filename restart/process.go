@@ -100,7 +100,7 @@ func (p *Process) Look(pid int) {
 	seen, isBlnk := listener.Blnk(pid)
 	if !isBlnk {
 		seen, _ = listener.Look(pid)
-		if IsShell(filepath.Base(seen.Exe)) && RoleOf(seen.Args...).Blnk() { // it may set variables before it starts Blnk
+		if isShell(filepath.Base(seen.Exe)) && RoleOf(seen.Args...).Blnk() { // it may set variables before it starts Blnk
 			seen.Env = nil
 		}
 	}

@@ -37,7 +37,7 @@ func RoleOf(argv ...string) Role {
 		case word == ";":
 			first, inside = true, ""
 			continue
-		case first && (slices.Contains(starters, program) || IsShell(program)):
+		case first && (slices.Contains(starters, program) || isShell(program)):
 			continue
 		case program == "blnk" || program == "blnkctl":
 			inside = program
@@ -58,7 +58,7 @@ func RoleOf(argv ...string) Role {
 	return r
 }
 
-// IsShell knows the programs that read a command line.
-func IsShell(program string) bool {
+// isShell knows the programs that read a command line.
+func isShell(program string) bool {
 	return slices.Contains([]string{"sh", "ash", "dash", "bash", "busybox"}, program)
 }

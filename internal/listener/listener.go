@@ -259,12 +259,7 @@ func isBlnk(pid int) bool {
 	return filepath.Base(exe) == "blnk" || filepath.Base(name) == "blnk"
 }
 
-// AllBlnk are the processes of this host that run blnk.
-func AllBlnk() (found []Process) {
-	for _, pid := range processes() {
-		if p, ok := blnkBelow(pid, 1); ok {
-			found = append(found, p)
-		}
-	}
-	return found
+// AllBlnk are the IDs of the processes of this host that run blnk.
+func AllBlnk() []int {
+	return slices.DeleteFunc(processes(), func(pid int) bool { return !isBlnk(pid) })
 }

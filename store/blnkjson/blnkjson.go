@@ -12,6 +12,7 @@
 package blnkjson
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -46,12 +47,7 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 // them; a backslash makes the character behind it, a dot for one, part of the
 // name. The file is not read, and may be missing.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	if ref.Field == "" {
-		ref.Field = opt.DefaultField
-	}
-	if ref.Field == "" {
-		ref.Field = DefaultField
-	}
+	ref.Field = cmp.Or(ref.Field, opt.DefaultField, DefaultField)
 	path, err := splitField(ref.Field)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@
 package dotenv
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/blnkctl/blnkctl/internal/run"
@@ -48,12 +49,7 @@ func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(re
 
 // New opens dotenv:PATH[#NAME]. The file is not read, and may be missing.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
-	if ref.Field == "" {
-		ref.Field = opt.DefaultField
-	}
-	if ref.Field == "" {
-		ref.Field = DefaultName
-	}
+	ref.Field = cmp.Or(ref.Field, opt.DefaultField, DefaultName)
 	if !run.IsVariable(ref.Field) {
 		return nil, fmt.Errorf("%q cannot be the name of a variable", ref.Field)
 	}
