@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/blnkctl/blnkctl/internal/listener"
@@ -79,4 +80,21 @@ func TestWhatHadTheOldKeyIsNotLeftBehindByAnUndo(t *testing.T) {
 			t.Errorf("undone: %q, %v", res.Warnings, err)
 		}
 	})
+}
+
+// The journal is JSON, and no store takes such a key: neither a crash nor an undo could
+// bring it back.
+func TestAKeyThatCannotBePutBackIsRefused(t *testing.T) {
+	for _, other := range []string{"old-4fW8kZpQ2mX7vB1nR5tY9cL3hD6jS0\xe9", "\xff"} {
+		bubble(t, func(t *testing.T, w *world, r *process) {
+			key := secret.New(other)
+			w.keys, w.server.key, w.worker.key = [2]secret.Key{key, key}, key, key
+			if _, err := r.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "cell:0: its key is not valid UTF-8") {
+				t.Errorf("plan: %v", err)
+			}
+			if _, err := r.Run(t.Context()); err == nil || w.journal != nil || !w.holds([2]secret.Key{key, key}) {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
 }

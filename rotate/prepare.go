@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -116,6 +117,12 @@ func (r *run) findDue(ctx context.Context, p *Plan) error {
 // before is what the stores and the caller have to say and to object, and, beside
 // that, the proof that the current key is live everywhere.
 func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
+	for _, s := range r.Set {
+		if !utf8.ValidString(p.old[s.String()].Reveal()) { // nor could the journal, which is JSON, keep it
+			return hint.Add(fmt.Errorf("%s: its key is not valid UTF-8, so that it could not be put back", s),
+				"replace it there: blnkctl keygen --force%s; then restart the server and its workers", r.env.Stores)
+		}
+	}
 	said := p.Remarks
 	if p.Due.Yes {
 		more, err := r.Set.Remarks(ctx)
