@@ -10,6 +10,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // cautious is a preflight that passes with a caution and a remark.
@@ -93,6 +94,20 @@ func TestAKeyThatCannotBePutBackIsRefused(t *testing.T) {
 				t.Errorf("plan: %v", err)
 			}
 			if _, err := r.Run(t.Context()); err == nil || w.journal != nil || !w.holds([2]secret.Key{key, key}) {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
+}
+
+// Nor could the journal bring back a path.
+func TestAPathThatCannotBeJournaledIsRefused(t *testing.T) {
+	for _, set := range []func(*target.Spec){
+		func(s *target.Spec) { s.Dir = "/srv/caf\xe9" }, func(s *target.Spec) { s.Restart = []string{"sh:/srv/caf\xe9/restart"} },
+	} {
+		bubble(t, func(t *testing.T, w *world, r *process) {
+			set(&r.Spec)
+			if _, err := r.Run(t.Context()); !errors.Is(err, target.ErrSpec) || !strings.Contains(err.Error(), `caf\xe9`) || w.journal != nil {
 				t.Errorf("ended with %v", err)
 			}
 		})

@@ -117,6 +117,11 @@ func (r *run) findDue(ctx context.Context, p *Plan) error {
 // before is what the stores and the caller have to say and to object, and, beside
 // that, the proof that the current key is live everywhere.
 func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
+	for _, text := range slices.Concat(r.Spec.Stores, r.Spec.Restart, []string{r.Spec.Dir, r.Spec.CACert}) {
+		if !utf8.ValidString(text) {
+			return target.Refuse("go by another name: a link to it will do", "%q is not valid UTF-8, so that the journal could not keep it", text)
+		}
+	}
 	for _, s := range r.Set {
 		if !utf8.ValidString(p.old[s.String()].Reveal()) { // nor could the journal, which is JSON, keep it
 			return hint.Add(fmt.Errorf("%s: its key is not valid UTF-8, so that it could not be put back", s),
