@@ -79,6 +79,7 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	}
 	help := ""
 	for i, server := range probes(t.Servers) {
+		help = cmp.Or(help, r.Servers[i].Hint)
 		if len(set) > 0 && r.Expect == proof.Accepted && r.Servers[i].Keys[0] == proof.Rejected {
 			faults, helps := (reach.Look{Set: set}).Refused(ctx, server)
 			r.Faults, help = append(r.Faults, faults...), cmp.Or(helps, help)

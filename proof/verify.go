@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -61,6 +62,7 @@ type ServerSays struct {
 	Connections   int       `json:"connections"`    // answers to each key
 	Sampled       bool      `json:"sampled"`
 	Error         string    `json:"error,omitempty"`
+	Hint          string    `json:"-"` // what helps against Error
 }
 
 // Verify asks all servers at once for all keys.
@@ -110,7 +112,7 @@ func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 		says.Connections = min(says.Connections, t.Total())
 	}
 	if says.Sampled = s.Sampled(); err != nil {
-		says.Error = err.Error()
+		says.Error, says.Hint = err.Error(), hint.Of(err)
 	}
 	return says
 }

@@ -78,7 +78,7 @@ func ofPlace(place string, alone bool) []string {
 		return []string{"systemd"}
 	case strings.HasPrefix(place, "secret/"), strings.HasPrefix(place, "kv/"):
 		return []string{"vault"}
-	case strings.Contains(place, "/"):
+	case strings.Contains(place, "/") && (alone || strings.ContainsAny(place[:1], "./")):
 		return []string{"sh"}
 	case alone:
 		return []string{"docker", "systemd"}
