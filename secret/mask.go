@@ -110,13 +110,12 @@ func digits(sum uint32) string {
 }
 
 // MaskOwn redacts every key of our own form in a text, wherever it came from:
-// Prefix with a right checksum, as it is (which is how a URL has it), or within a
-// word of base64 or hex. It knows no other keys, and finds none that is encoded in
-// another way or cut.
+// Prefix with a right checksum, or with so many characters behind it that most of a
+// key is among them, as it is (which is how a URL has it), or within a word of base64
+// or hex. The prefix counts in any case, and with hyphens. It knows no other keys, and
+// finds none that is encoded in another way.
 func MaskOwn(text string) string {
-	if strings.Contains(text, Prefix) { // as in hardly any text
-		text = maskPlain(text)
-	}
+	text = maskPlain(text)
 	for _, e := range encodings {
 		for _, mark := range e.marks {
 			if strings.Contains(text, mark) {
@@ -159,47 +158,72 @@ const maxShown = 24
 // Shown repeats in an error, behind a space, a word that was typed, unless it could
 // be a key that was typed in the wrong place.
 func Shown(word string) string {
-	if len(word) > maxShown || strings.Contains(word, Prefix) {
+	if len(word) > maxShown || strings.Contains(folded(word), Prefix) {
 		return ""
 	}
 	return " " + strconv.Quote(word)
 }
 
-func maskPlain(text string) string {
-	var out strings.Builder
-	for {
-		before, rest, found := strings.Cut(text, Prefix)
-		out.WriteString(before)
-		if !found {
-			return out.String()
+// folded is a text in which every spelling of Prefix is that, byte for byte.
+func folded(text string) string {
+	lower := []byte(text)
+	for i, c := range lower {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			lower[i] += 'a' - 'A'
+		case c == '-':
+			lower[i] = '_'
 		}
-		if n := ownLength(rest); n > 0 {
-			out.WriteString(Redacted)
-			rest = rest[n:]
-		} else {
-			out.WriteString(Prefix)
-		}
-		text = rest
 	}
+	return string(lower)
 }
 
-// ownLength is how much of what stands behind a prefix belongs to the key; 0
-// where no checksum is right. Another letter may follow a key immediately, so
-// each end is tried, and the last one that fits counts.
+func maskPlain(text string) string {
+	where := folded(text)
+	at := strings.Index(where, Prefix)
+	if at < 0 { // as in hardly any text
+		return text
+	}
+	var out strings.Builder
+	for ; at >= 0; at = strings.Index(where, Prefix) {
+		end := at + len(Prefix)
+		out.WriteString(text[:at])
+		if n := ownLength(text[end:]); n > 0 {
+			out.WriteString(Redacted)
+			end += n
+		} else {
+			out.WriteString(text[at:end])
+		}
+		text, where = text[end:], where[end:]
+	}
+	return out.String() + text
+}
+
+// cut is how much of a key is as secret as the whole: somebody could guess the rest.
+const cut = 16
+
+// ownLength is how much of what stands behind a prefix belongs to the key; 0 where no
+// checksum is right, and too little stands there for one that was cut. Another letter
+// may follow a key immediately, so each end is tried, and the last one that fits
+// counts.
 func ownLength(rest string) int {
 	const longest = 4096 // far more than any key that is made
 	rest = rest[:min(len(rest), longest)]
-	sum, length := crc32.ChecksumIEEE([]byte(Prefix)), 0
+	sum, length, all := crc32.ChecksumIEEE([]byte(Prefix)), 0, 0
 	for at := range len(rest) {
 		if !strings.Contains(Base62, rest[at:at+1]) {
 			break
 		}
+		all = at + 1
 		if body := at + 1 - ChecksumLength; body > 0 {
 			sum = crc32.Update(sum, crc32.IEEETable, []byte(rest[body-1:body]))
 			if rest[body:at+1] == digits(sum) {
 				length = at + 1
 			}
 		}
+	}
+	if length == 0 && all >= cut {
+		return all
 	}
 	return length
 }

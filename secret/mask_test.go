@@ -28,9 +28,12 @@ func TestMaskOwn(t *testing.T) {
 		"https://h/?k=" + ownKey + "&x":  "https://h/?k=" + Redacted + "&x",
 		Prefix:                           Prefix,
 		Prefix + ownKey:                  Prefix + Redacted,
-		ownKey[:len(ownKey)-1]:           ownKey[:len(ownKey)-1], // cut, or another one's form
-		Prefix + strings.Repeat("x", 43): Prefix + strings.Repeat("x", 43),
-		strings.ToUpper(ownKey):          strings.ToUpper(ownKey),
+		ownKey[:len(ownKey)-1]:           Redacted, // cut
+		"k=" + ownKey[:len(Prefix)+20]:   "k=" + Redacted,
+		ownKey[:len(Prefix)+4] + " Ä":    ownKey[:len(Prefix)+4] + " Ä",
+		Prefix + strings.Repeat("x", 43): Redacted, // mistyped
+		strings.ToUpper(ownKey):          Redacted,
+		"a blnk-SK-" + ownKey[8:] + "-":  "a " + Redacted + "-",
 	} {
 		if got := MaskOwn(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
@@ -49,7 +52,7 @@ func TestMaskOwn(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{base64.StdEncoding.EncodeToString([]byte(Prefix + strings.Repeat("x", 43))), hex.EncodeToString([]byte(Prefix + strings.Repeat("x", 43)))} {
+	for _, text := range []string{base64.StdEncoding.EncodeToString([]byte(Prefix + strings.Repeat("x ", 43))), hex.EncodeToString([]byte(Prefix + strings.Repeat("x ", 43)))} {
 		if got := MaskOwn(text); got != text {
 			t.Errorf("%s: %q", text, got)
 		}
