@@ -16,7 +16,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -119,17 +118,18 @@ func (p *Pause) Wait(ctx context.Context, deadline time.Time) bool {
 	}
 }
 
-// insist asks a server that has answered before, until it answers again or
-// patience is at its end; that of the context where only the rate of questions is limited. A server that is gone is not waited for: what comes
-// back is another process, and answers of two do not belong together.
+// insist asks a server that has answered before, and again where it only limits how
+// often it is asked, until patience or ctx is at its end. Any other silence counts:
+// who answers in the server's place may stand before a part of the connections, and
+// what comes back after a restart is another process.
 func (s *Server) insist(ctx context.Context, key secret.Key) (blnk.Answer, error) {
-	deadline := time.Now().Add(patience)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(patience)
+	}
 	for pause := (Pause{}); ; {
 		answer, err := s.Ask(ctx, key)
-		if until, ok := ctx.Deadline(); ok && errors.Is(err, blnk.ErrLimited) {
-			deadline = until
-		}
-		if answer != blnk.Nothing || errors.Is(err, syscall.ECONNREFUSED) || !pause.Wait(ctx, deadline) {
+		if !errors.Is(err, blnk.ErrLimited) || !pause.Wait(ctx, deadline) {
 			return answer, err
 		}
 	}

@@ -176,7 +176,7 @@ func (c *crowd) Ask(ctx context.Context, _ secret.Key) (blnk.Answer, error) {
 	case ctx.Err() != nil:
 		return blnk.Nothing, ctx.Err()
 	case n == c.odd && c.oddly == blnk.Nothing:
-		return blnk.Nothing, errors.New("HTTP 503")
+		return blnk.Nothing, fmt.Errorf("HTTP 429: %w", blnk.ErrLimited)
 	case n == c.odd:
 		return c.oddly, nil
 	default:
@@ -209,10 +209,10 @@ func TestSampleFindsTheOneThatDiffers(t *testing.T) {
 			}
 		}
 	}
-	// A single busy answer is asked again.
+	// A limit is waited for.
 	c := &crowd{odd: 7}
 	if found, err := c.sample(t.Context(), 5); found.live != 19 || err != nil || c.asked.Load() != 20 {
-		t.Errorf("busy once: %+v, %v, %d asked", found, err, c.asked.Load())
+		t.Errorf("limited once: %+v, %v, %d asked", found, err, c.asked.Load())
 	}
 }
 
@@ -229,6 +229,7 @@ type counting struct {
 	mu     sync.Mutex
 	counts map[string]int
 	answer func(key string, n int) blnk.Answer
+	none   error // with blnk.Nothing
 }
 
 func (*counting) String() string { return "http://counting" }
@@ -244,12 +245,13 @@ func (c *counting) Ask(_ context.Context, key secret.Key) (blnk.Answer, error) {
 	c.mu.Unlock()
 	answer := c.answer(name, n)
 	if answer == blnk.Nothing {
-		return answer, errors.New("HTTP 429")
+		return answer, c.none
 	}
 	return answer, nil
 }
 
 func TestAskAll(t *testing.T) {
+	limited := fmt.Errorf("HTTP 429: %w", blnk.ErrLimited)
 	healthy := func(key string, _ int) blnk.Answer {
 		switch key {
 		case "live":
@@ -271,16 +273,20 @@ func TestAskAll(t *testing.T) {
 		answer                func(key string, n int) blnk.Answer
 		want                  []Verdict // of the keys live, scoped, dead
 		open, failed, sampled bool
+		none                  error
 	}{
-		"healthy": {healthy, []Verdict{Live, Scoped, Rejected}, false, false, false},
-		"one answer in twenty is another server's": {odd("live", 20, no), []Verdict{Mixed, Scoped, Rejected}, false, false, true},
-		"one server of several is open":            {odd("random", 7, half), []Verdict{Unknown, Unknown, Unknown}, true, false, false},
-		"a limit is waited for":                    {odd("live", 3, none), []Verdict{Live, Scoped, Rejected}, false, false, false},
-		"no answer at all":                         {func(string, int) blnk.Answer { return none }, []Verdict{Unknown, Unknown, Unknown}, false, true, false},
+		"healthy": {healthy, []Verdict{Live, Scoped, Rejected}, false, false, false, limited},
+		"one answer in twenty is another server's": {odd("live", 20, no), []Verdict{Mixed, Scoped, Rejected}, false, false, true, limited},
+		"one server of several is open":            {odd("random", 7, half), []Verdict{Unknown, Unknown, Unknown}, true, false, false, limited},
+		"a limit is waited for":                    {odd("live", 3, none), []Verdict{Live, Scoped, Rejected}, false, false, false, limited},
+		// Something else stands before the server, or beside it: no answers of one.
+		"a gateway speaks up once":        {odd("live", 3, none), []Verdict{Unknown, Unknown, Unknown}, false, true, false, errors.New("HTTP 503")},
+		"a gateway drops the header once": {odd("dead", 18, none), []Verdict{Live, Scoped, Unknown}, false, true, false, errors.New("the server saw no key")},
+		"no answer at all":                {func(string, int) blnk.Answer { return none }, []Verdict{Unknown, Unknown, Unknown}, false, true, false, limited},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer(&counting{counts: map[string]int{}, answer: c.answer}, false)
+				s := NewServer(&counting{counts: map[string]int{}, answer: c.answer, none: c.none}, false)
 				got := s.askAll(t.Context(), Questions{{Key: secret.New("live")}, {Key: secret.New("scoped")}, {Key: secret.New("dead")}})
 				open := got.Secure != nil && !*got.Secure
 				if !slices.Equal(got.Keys, c.want) || open != c.open || (got.Error != "") != c.failed || got.Sampled != c.sampled {
