@@ -94,6 +94,9 @@ func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error
 	if err != nil {
 		return err
 	}
+	if dir, err := a.openState(); err == nil {
+		a.warnOfCompromised(dir, key, stores[0].String())
+	}
 	job := supervise.Options{
 		Args: args, Environ: a.env.Environ, Variable: opt.variable,
 		Source: stores[0], Interval: opt.interval, KillTimeout: opt.kill,

@@ -21,10 +21,25 @@ import (
 
 // renderPlan is the end of a dry run.
 func (w *work) renderPlan(p rotate.Plan) error {
+	var err error
 	if w.json() {
-		return w.printJSON(p.Document())
+		err = w.printJSON(p.Document())
+	} else {
+		err = w.print(w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path())) + "Dry run: nothing was changed.\n"))
 	}
-	return w.print(w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path())) + "Dry run: nothing was changed.\n"))
+	if err == nil {
+		err = waits(p.Due)
+	}
+	return err
+}
+
+// waits is the error of a rotation that waits for its next try: whoever runs it from
+// cron is to hear of it until it is mended.
+func waits(due rotate.Due) error {
+	if !due.Waiting {
+		return nil
+	}
+	return fail(exitCheck, errors.New(due.Why), "")
 }
 
 // confirmPlan shows the plan to the person at the terminal and asks.
@@ -106,8 +121,8 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	switch {
 	case err != nil:
 		return &exitError{err: err, details: r.Outputs}
-	case r.Due.Waiting: // whoever runs this from cron is to hear of it until it is mended
-		return fail(exitCheck, errors.New(r.Due.Why), "")
+	case r.Due.Waiting:
+		return waits(r.Due)
 	case r.Incomplete:
 		return fail(exitIncomplete, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
 	}

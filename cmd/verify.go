@@ -72,7 +72,13 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 		return context.Cause(ctx)
 	}
 	if dir, err := a.openState(); err == nil && len(set) > 0 {
-		if o := rotate.OpenOf(dir, set); o != nil {
+		for _, q := range questions {
+			a.warnOfCompromised(dir, q.Key, q.From[0])
+		}
+		switch o, err := rotate.OpenOf(ctx, dir, set); {
+		case err != nil:
+			a.warn("%v; %s", err, hint.Of(err))
+		case o != nil:
 			r.Open = o.Rotation
 			a.warn("rotation %s is open, %s: %s; %s", o.Rotation, o.Begun(), o.Where(), o.Help())
 		}

@@ -203,15 +203,20 @@ func Load(ctx context.Context, s target.State, set store.Set, named string) (*Op
 }
 
 // OpenOf is the open rotation that one of the stores is part of; nil where none is
-// known.
-func OpenOf(dir *state.Dir, set store.Set) *Open {
-	all, _ := Elsewhere(dir, nil) // a journal that cannot be read is for a rotation to tell
-	for _, o := range all {
-		if slices.ContainsFunc(set.Names(), func(ref string) bool { return slices.Contains(o.Target.Stores, ref) }) {
-			return o
+// known. ErrJournal where one of them has a journal that cannot be read.
+func OpenOf(ctx context.Context, dir *state.Dir, set store.Set) (*Open, error) {
+	for _, name := range set.Names() {
+		if o, err := Load(ctx, dir.Target(ref.Verbatim(name)), set, hint.Flags("--store", []string{name})); o != nil || err != nil {
+			return o, err
 		}
 	}
-	return nil
+	all, _ := Elsewhere(dir, nil) // a journal that cannot be read is its own target's to tell
+	for _, o := range all {
+		if slices.ContainsFunc(set.Names(), func(ref string) bool { return slices.Contains(o.Target.Stores, ref) }) {
+			return o, nil
+		}
+	}
+	return nil, nil
 }
 
 func load(s target.State, named string) (rec *record, err error) {

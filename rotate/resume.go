@@ -158,17 +158,17 @@ func (r *run) forget(ctx context.Context) error {
 
 // abandon records that the rotation came to nothing, and forgets it.
 func (r *run) abandon(ctx context.Context, key secret.Key) error {
-	r.report.Outcome = Abandoned
-	r.record(ctx, Abandoned, nil)
-	if err := r.State.ForgetJournal(); err != nil {
-		return r.getStuck(ctx, err)
-	}
+	r.report.Outcome, r.report.New = Abandoned, key.Fingerprint() // in force, not the one that was made
 	r.warn("rotation %s was abandoned: the key in force is %s", r.report.Rotation, key.Name())
 	if known, err := r.env.known(key); known || err != nil {
 		r.warn("%s: %v; replace it with blnkctl rotate --compromised%s", key.Name(), cmp.Or(err, ErrCompromised), r.env.Named)
 	}
 	if !r.workersHave(key) {
 		r.warn("workers not proved: restart them, unless that was done with this key")
+	}
+	r.record(ctx, Abandoned, nil)
+	if err := r.State.ForgetJournal(); err != nil {
+		return r.getStuck(ctx, err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -60,15 +61,19 @@ func (r *run) proveLive(ctx context.Context, key secret.Key) error {
 }
 
 // stillLive asks every server once about a key that is not replaced now, so that
-// a wrong one does not go unnoticed until it is due. Silence is no fault yet.
+// a wrong one does not go unnoticed until it is due. That one is down is no fault yet; an
+// answer that is none may come from what stands in its place, and is told.
 func (r *run) stillLive(ctx context.Context, key secret.Key) error {
 	verdicts, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return s.Once(ctx, key) })
 	for i, err := range lacks {
 		if verdicts[i] != proof.Unknown && err != nil {
 			return hint.As(ErrNotLive, "%w", err)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED):
 			r.note("%v", err)
+		case err != nil:
+			r.warn("not proved: %v", err)
 		}
 	}
 	return nil

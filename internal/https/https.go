@@ -149,11 +149,22 @@ func parseProxy(raw string) (*url.URL, error) {
 }
 
 // readRoots returns nil, which is the system's, where no file is named.
+// maxRoots is more than all certificates of a system.
+const maxRoots = 8 << 20
+
 func readRoots(path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(path)
+	info, err := os.Stat(path)
+	var pem []byte
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular() || info.Size() > maxRoots:
+		err = fmt.Errorf("%s is no file, or one of more than %d MiB", path, maxRoots>>20)
+	default:
+		pem, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("CA certificates: %w", err)
 	}
