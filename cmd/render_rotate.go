@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,16 +22,10 @@ import (
 
 // renderPlan is the end of a dry run.
 func (w *work) renderPlan(p rotate.Plan) error {
-	var err error
 	if w.json() {
-		err = w.printJSON(p.Document())
-	} else {
-		err = w.print(w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path())) + "Dry run: nothing was changed.\n"))
+		return cmp.Or(w.printJSON(p.Document()), waits(p.Due))
 	}
-	if err == nil {
-		err = waits(p.Due)
-	}
-	return err
+	return cmp.Or(w.print(w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path()))+"Dry run: nothing was changed.\n")), waits(p.Due))
 }
 
 // waits is the error of a rotation that waits for its next try: whoever runs it from

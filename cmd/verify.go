@@ -71,18 +71,7 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if dir, err := a.openState(); err == nil && len(set) > 0 {
-		for _, q := range questions {
-			a.warnOfCompromised(dir, q.Key, q.From[0])
-		}
-		switch o, err := rotate.OpenOf(ctx, dir, set); {
-		case err != nil:
-			a.warn("%v; %s", err, hint.Of(err))
-		case o != nil:
-			r.Open = o.Rotation
-			a.warn("rotation %s is open, %s: %s; %s", o.Rotation, o.Begun(), o.Where(), o.Help())
-		}
-	}
+	r.Open = a.tellState(ctx, set, questions)
 	help := ""
 	for i, server := range probes(t.Servers) {
 		help = cmp.Or(help, r.Servers[i].Hint)
@@ -102,6 +91,26 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	}
 	err = fmt.Errorf("%d of %d servers did not answer as expected (keys %s)", r.Failed, len(r.Servers), r.Expect)
 	return &exitError{code: exitCheck, err: err, details: r.Faults, hint: help}
+}
+
+// tellState warns of what the state folder knows of the stores and keys, and returns
+// the ID of their open rotation.
+func (a *app) tellState(ctx context.Context, set store.Set, questions proof.Questions) (open string) {
+	dir, err := a.openState()
+	if err != nil || len(set) == 0 {
+		return ""
+	}
+	for _, q := range questions {
+		a.warnOfCompromised(dir, q.Key, q.From[0])
+	}
+	switch o, err := rotate.OpenOf(ctx, dir, set); {
+	case err != nil:
+		a.warn("%v; %s", err, hint.Of(err))
+	case o != nil:
+		open = o.Rotation
+		a.warn("rotation %s is open, %s: %s; %s", o.Rotation, o.Begun(), o.Where(), o.Help())
+	}
+	return open
 }
 
 // readKeys reads the keys of the stores and of --key-file; with neither it asks for

@@ -184,10 +184,10 @@ func TestSweepPairsOfFaults(t *testing.T) {
 		sweepCase
 		cases, excused int
 	}{
-		"rotate":             {sweepCase{}, 23465, 40},
-		"rotate, then abort": {sweepCase{then: aborts}, 23052, 40},
-		"compromised":        {sweepCase{opt: Intent{Compromised: true}}, 26013, 0},
-		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 23353, 40},
+		"rotate":             {sweepCase{}, 23598, 40},
+		"rotate, then abort": {sweepCase{then: aborts}, 23185, 40},
+		"compromised":        {sweepCase{opt: Intent{Compromised: true}}, 26146, 0},
+		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 23437, 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
