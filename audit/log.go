@@ -272,15 +272,19 @@ func (l *Log) writeAnchor(a anchor) error {
 // what the anchor says where that is as far or further. A log that was cut off
 // or rewritten is so never continued as if nothing had happened.
 //
-// An anchor that a crash left behind the log follows first. So it is never
-// more than one record behind, and one that is missing was taken away.
+// An anchor that a crash left behind the log follows first. So it is never more than
+// one record behind: one that is missing, or further behind, was taken away or set
+// back, and records perhaps with it. The next one leaves a gap then, for Verify.
 func (l *Log) catchUp(last Record) (anchor, error) {
 	head, err := l.readAnchor()
 	if err != nil && !errors.Is(err, errBadAnchor) {
 		return anchor{}, err
 	}
-	if head.Seq >= last.Seq {
+	switch {
+	case head.Seq >= last.Seq:
 		return head, nil
+	case head.Seq < last.Seq-1:
+		return anchor{Seq: last.Seq + 1}, nil // a number that is left out
 	}
 	head = anchor{Seq: last.Seq, Hash: last.Hash}
 	return head, l.writeAnchor(head)

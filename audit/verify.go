@@ -174,9 +174,8 @@ func (c *chain) end(lines int, badAnchor bool) *Problem {
 		return &Problem{truncated, lines + 1, fmt.Sprintf("the log ends with record %d, the anchor names record %d", c.last.Seq, c.head.Seq)}
 	case badAnchor:
 		return &Problem{noAnchor, 0, "the anchor cannot be read"}
-	case c.head.Seq == 0 && c.records > 1:
-		// With a single record it may be a crash before the first anchor.
-		return &Problem{noAnchor, 0, "the anchor is missing"}
+	case c.head.Seq < c.last.Seq-1: // a crash leaves it one behind
+		return &Problem{noAnchor, 0, "the anchor is missing, or was set back"}
 	}
 	return nil
 }

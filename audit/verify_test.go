@@ -28,6 +28,7 @@ func TestTampering(t *testing.T) {
 	five := filled(t, 5)
 	lines := strings.SplitAfter(five.read(five.Path()), "\n")[:5]
 	anchor := five.read(five.head())
+	first := `{"seq":1,"hash":"` + regexp.MustCompile(`"hash":"([0-9a-f]{64})"`).FindStringSubmatch(lines[0])[1] + `"}`
 	l := func(i int) string { return lines[i-1] }
 	for _, c := range []struct {
 		what, text, head string
@@ -58,10 +59,11 @@ func TestTampering(t *testing.T) {
 		{"a last line of text", strings.Join(lines, "") + "ok\n", anchor, "not a record 6", 5, ""},
 		{"Windows line ends", strings.ReplaceAll(strings.Join(lines, ""), "\n", "\r\n"), anchor, "not a record 1", 0, ""},
 		{"something behind", strings.Join(lines, "") + "{", anchor, "incomplete last line 6", 5, "none"},
-		{"anchor removed", strings.Join(lines, ""), "", "no anchor 0", 5, "none"},
+		{"anchor removed", strings.Join(lines, ""), "", "no anchor 0", 5, "gap 6"},
 		{"anchor of another time", l(1) + l(2) + rehash(edit(l(3))), anchor, "truncated tail 4", 3, "gap 4"},
-		{"anchor unreadable", strings.Join(lines, ""), "oops", "no anchor 0", 5, "none"},
-		{"anchor and tail removed", l(1) + l(2), "", "no anchor 0", 2, "none"},
+		{"anchor unreadable", strings.Join(lines, ""), "oops", "no anchor 0", 5, "gap 6"},
+		{"anchor and tail removed", l(1) + l(2), "", "no anchor 0", 2, "gap 3"},
+		{"anchor set back, and tail removed", l(1) + l(2) + l(3), first, "no anchor 0", 3, "gap 4"},
 	} {
 		p := newPlace(t)
 		if err := os.Mkdir(p.dir, 0o700); err != nil {
