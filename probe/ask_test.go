@@ -253,7 +253,7 @@ func TestAskOfCache(t *testing.T) {
 		hit         bool
 	}{
 		{"Age", "0", true}, {"X-Cache", "HIT", true}, {"X-Cache", "Hit from cloudfront", true}, {"X-Cache", "Miss from cloudfront", false},
-		{"Cf-Cache-Status", "HIT", true}, {"Cf-Cache-Status", "DYNAMIC", false}, {"X-Proxy-Cache", "STALE", true}, {"X-Cache-Status", "UPDATING", true}, {"X-Cache-Hits", "0", false}, {"Cache-Status", "edge; hit", true}, {"Cache-Control", "no-store", false},
+		{"Cf-Cache-Status", "HIT", true}, {"Cf-Cache-Status", "DYNAMIC", false}, {"X-Proxy-Cache", "STALE", true}, {"X-Cache-Status", "UPDATING", true}, {"X-Cache-Hits", "0", false}, {"X-Varnish", "32770 3", true}, {"X-Varnish", "32770", false}, {"Cache-Status", "edge; hit", true}, {"Cache-Control", "no-store", false},
 	} {
 		header = http.Header{c.name: {c.value}}
 		if c.hit {

@@ -182,7 +182,11 @@ func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
 // something older.
 func isCached(h http.Header) bool {
 	for name, values := range h {
-		if name == "Age" || strings.Contains(name, "Cache") && hadOne(strings.Join(values, ",")) {
+		value := strings.Join(values, ",")
+		switch {
+		case name == "Age", strings.Contains(name, "Cache") && hadOne(value):
+			return true
+		case name == "X-Varnish" && len(strings.Fields(value)) > 1: // the request that filled it, too
 			return true
 		}
 	}

@@ -83,7 +83,12 @@ func (r *run) situation(ctx context.Context, e *EndError) {
 	if len(servers) == 0 {
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		for i, v := range r.ask(limited) {
+		deadline, _ := limited.Deadline()
+		verdicts := r.ask(limited)
+		for pause := (proof.Pause{}); slices.Contains(verdicts, proof.Unknown) && pause.Wait(limited, deadline); {
+			verdicts = r.ask(limited) // it may be about to start
+		}
+		for i, v := range verdicts {
 			live, _, _ := r.meaning(r.Servers[i], v, nil)
 			servers = append(servers, ServerState{URL: r.Servers[i].String(), Live: live})
 		}

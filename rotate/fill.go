@@ -15,8 +15,11 @@ import (
 // key. It is recorded, and no compromised key counts as good. Of env it uses
 // Recorder, Who and Compromised.
 func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret.Key, done []store.Filled, err error) {
+	if _, err := env.known(secret.Key{}); err != nil { // the list cannot be read
+		return key, nil, err
+	}
 	weak, before, begun := f.Weak, f.Before, false
-	f.Compromised = func(key secret.Key) bool { known, err := env.known(key); return known || err != nil }
+	f.Compromised = func(key secret.Key) bool { known, err := env.known(key); return known || err != nil } // it could a moment ago
 	f.Weak = func(key secret.Key) string {
 		if f.Compromised(key) {
 			return "is known to be compromised"

@@ -147,7 +147,7 @@ func (r *run) forget(ctx context.Context) error {
 	if err != nil && r.in.confirm != nil {
 		err = r.in.confirm(err)
 	} else if err != nil && r.rec != nil {
-		err = hint.Add(err, "blnkctl rotate%[1]s continues it, blnkctl rotate --abort%[1]s goes back; on a terminal --abandon asks", r.env.Named)
+		err = hint.Add(err, "%s; on a terminal --abandon asks", r.rec.open().Ways(r.env.Named))
 	}
 	if err != nil {
 		r.report.Outcome = Refused
