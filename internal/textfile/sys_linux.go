@@ -28,6 +28,12 @@ func frozen(p place, name string) bool {
 	return err == nil && st.Attributes&(unix.STATX_ATTR_IMMUTABLE|unix.STATX_ATTR_APPEND) != 0
 }
 
+// hasACL says whether an access control list belongs to an open file (acl(5)).
+func hasACL(file *os.File) bool {
+	n, err := unix.Fgetxattr(int(file.Fd()), "system.posix_acl_access", nil)
+	return err == nil && n > 0
+}
+
 // copyAttributes gives one open file the extended attributes of another, ACLs
 // and security labels among them, and takes away those that the other has not (a
 // default ACL of the folder is inherited by a new file). Attributes that belong

@@ -31,7 +31,7 @@ func (f *File) Write(old, next []byte) error {
 	}
 	defer p.Close()
 	if old == nil {
-		return p.create(next)
+		return p.create(next, 0o600, -1, -1)
 	}
 	now, err := p.look(p.name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +84,7 @@ func (f *File) Check() error {
 	return nil
 }
 
-func (p place) create(next []byte) error {
+func (p place) create(next []byte, mode fs.FileMode, uid, gid int) error {
 	folder, err := p.Stat(".")
 	if err == nil {
 		err = p.ledBy(folder.Uid)
@@ -99,7 +99,7 @@ func (p place) create(next []byte) error {
 	defer temp.Discard()
 	// The umask may have taken bits away. A default ACL of the folder, which
 	// the file inherits, lets nobody in: the mode's group bits are its mask.
-	if err := temp.SetPerm(0o600, -1, -1); err != nil {
+	if err := temp.SetPerm(mode, uid, gid); err != nil {
 		return err
 	}
 	if err := temp.Sync(); err != nil {

@@ -1,0 +1,203 @@
+// Package exposure finds ways by which a file that holds a key gets to others than
+// who has to read it: its mode, a commit, the image that a container is built of. What
+// closes them is an [Edit], which can be shown before it is made.
+//
+// It does not promise that nobody else has read the file before, nor to see rules that
+// stand elsewhere: an ignore list of another folder is asked of git alone.
+package exposure
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/textfile"
+)
+
+// An Edit is one change to one file: of its text, or of who may do what with it.
+type Edit struct {
+	Path string // absolute
+	// Old and New are the text; Old is nil where the file is to be made, New where the
+	// text stays.
+	Old, New []byte
+	// Was and Perm are mode and group, where the text stays.
+	Was, Perm textfile.Perm
+	What      string // in words: "mode 0644 -> 0600"
+	// Own: a file that is made belongs to this user, and not to whoever owns the folder.
+	Own bool
+}
+
+// String is the path and what is changed.
+func (e Edit) String() string { return e.Path + ": " + e.What }
+
+// Diff shows the edit: the lines that go and those that come.
+func (e Edit) Diff() string {
+	if e.New == nil {
+		return e.String() + "\n"
+	}
+	before, after := lines(e.Old), lines(e.New)
+	for len(before) > 0 && len(after) > 0 && before[0] == after[0] {
+		before, after = before[1:], after[1:]
+	}
+	var b strings.Builder
+	b.WriteString(e.String() + "\n")
+	for _, side := range []struct {
+		sign string
+		text []string
+	}{{"-", before}, {"+", after}} {
+		for _, line := range side.text {
+			b.WriteString("  " + side.sign + strings.TrimRight(line, "\r\n") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// Apply makes the edit where the file still is what was looked at; else an error that
+// wraps textfile.ErrChanged. A file that is made can be read by all: it holds no key.
+// The caller keeps other writers away (store.Set.Lock locks the same folder).
+func (e Edit) Apply() error {
+	f, err := textfile.Open(e.Path, "")
+	switch {
+	case err != nil:
+		return err
+	case e.New == nil:
+		return f.SetPerm(e.Was, e.Perm)
+	case e.Old == nil:
+		return f.Create(e.New, 0o644, !e.Own)
+	default:
+		return f.Write(e.Old, e.New)
+	}
+}
+
+// A Reader is a process that has to go on reading a file, or will.
+type Reader struct {
+	Name string
+	listener.Rights
+}
+
+// Mode is the edit after which only its owner and the readers can read a file, and only
+// the owner write it; nil where that is so. note says why a mode that is too wide stays,
+// or what the readers made necessary.
+func Mode(path string, readers []Reader) (edit *Edit, note string, err error) {
+	f, err := textfile.Open(path, "")
+	if err != nil {
+		return nil, "", err
+	}
+	was, err := f.Perm()
+	if err != nil {
+		return nil, "", err
+	}
+	next := was
+	next.Mode = was.Mode & 0o600
+	others := func(r Reader) bool { return !r.ReadsAll && r.UID != was.UID }
+	needy := readers[:0:0]
+	for _, r := range readers {
+		if others(r) {
+			needy = append(needy, r)
+		}
+	}
+	if len(needy) > 0 {
+		gid, ok := groupOf(was.GID, needy)
+		if !ok {
+			return nil, fmt.Sprintf("%s: the mode %04o stays: %s reads it as user %d, and has no group in common with the others that do", path, was.Mode.Perm(), needy[0].Name, needy[0].UID), nil
+		}
+		next.GID, next.Mode = gid, next.Mode|0o040
+		note = fmt.Sprintf("%s: group %d may read it: %s does, as user %d", path, gid, needy[0].Name, needy[0].UID)
+	}
+	switch {
+	case next.Mode|was.Mode == next.Mode && (next.GID == was.GID || was.Mode&0o077 == 0):
+		return nil, "", nil
+	case was.ACL:
+		return nil, fmt.Sprintf("%s: the mode %04o stays: it has an access control list (getfacl), which a chmod would change", path, was.Mode.Perm()), nil
+	}
+	what := fmt.Sprintf("mode %04o -> %04o", was.Mode.Perm(), next.Mode.Perm())
+	if next.GID != was.GID {
+		what += fmt.Sprintf(", group %d -> %d", was.GID, next.GID)
+	}
+	return &Edit{Path: path, Was: was, Perm: next, What: what}, note, nil
+}
+
+// groupOf is a group that all of the readers have: that of the file, if it can be.
+func groupOf(gid int, readers []Reader) (int, bool) {
+	for _, g := range append([]int{gid}, readers[0].Groups...) {
+		all := true
+		for _, r := range readers {
+			all = all && r.In(g)
+		}
+		if all {
+			return g, true
+		}
+	}
+	return 0, false
+}
+
+// File is the edit that makes a file of this user's with a text; nil where there is one
+// already, whatever it says. what tells people what it is for.
+func File(path string, text []byte, what string) (*Edit, error) {
+	there, err := read(path)
+	if err != nil || there != nil {
+		return nil, err
+	}
+	return &Edit{Path: path, New: text, What: what, Own: true}, nil
+}
+
+// read is the text of a file; nil where there is none.
+func read(path string) ([]byte, error) {
+	f, err := textfile.Open(path, "")
+	if err != nil {
+		return nil, err
+	}
+	text, err := f.Read()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return append([]byte{}, text...), err
+}
+
+// Ignores are the edits after which git and Docker leave out the files, and those of
+// their names that Blnk's documentation uses, in the folders of the files: where there
+// is a repository, and where an image may be built. git itself is the judge of what it
+// ignores. notes are about what an ignore list does not end.
+func Ignores(ctx context.Context, files []string) (edits []Edit, notes []string) {
+	names := map[string][]string{}
+	var folders []string
+	for _, path := range files {
+		dir := filepath.Dir(path)
+		if names[dir] == nil {
+			folders = append(folders, dir)
+			names[dir] = []string{"blnk.json", ".env", "blnk.env"}
+		}
+		names[dir] = appendOnce(names[dir], filepath.Base(path))
+	}
+	for _, dir := range folders {
+		repo, why := openRepository(ctx, dir)
+		if repo != nil {
+			found, said := repo.ignore(ctx, names[dir])
+			edits, notes = append(edits, found...), append(notes, said...)
+		}
+		found, said := dockerIgnore(dir, names[dir])
+		edits, notes = append(edits, found...), append(append(notes, said...), why...)
+	}
+	return edits, notes
+}
+
+func appendOnce(list []string, name string) []string {
+	for _, one := range list {
+		if one == name {
+			return list
+		}
+	}
+	return append(list, name)
+}
+
+func lines(text []byte) (all []string) {
+	for line := range bytes.Lines(text) {
+		all = append(all, string(line))
+	}
+	return all
+}

@@ -1,0 +1,202 @@
+package exposure
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/run"
+)
+
+// gitTimeout is far more than git takes to look at its index.
+const gitTimeout = 20 * time.Second
+
+// Heading stands above the lines in an ignore list that are blnkctl's.
+const Heading = "# Files that hold a key of Blnk"
+
+// A repository is the working tree of git that a folder belongs to.
+type repository struct {
+	dir string
+	// mute: git does not answer here, so that only the list of the folder is looked at.
+	mute bool
+}
+
+// openRepository asks git; nil where the folder is in no working tree. why says what
+// git would not tell.
+func openRepository(ctx context.Context, dir string) (r *repository, why []string) {
+	r = &repository{dir: dir}
+	res, err := r.git(ctx, "rev-parse", "--is-inside-work-tree")
+	switch {
+	case err == nil && strings.TrimSpace(res.Output) == "true":
+		return r, nil
+	case err == nil || !belowGit(dir):
+		return nil, nil
+	}
+	r.mute = true
+	said, _, _ := strings.Cut(strings.TrimSpace(res.Output), "\n")
+	if said == "" {
+		said = err.Error()
+	}
+	return r, []string{fmt.Sprintf("%s: git was not asked what it ignores and tracks there: %s", dir, said)}
+}
+
+// belowGit says whether git would find a repository from a folder.
+func belowGit(dir string) bool {
+	for {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
+			return true
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return false
+		}
+		dir = parent
+	}
+}
+
+func (r *repository) git(ctx context.Context, args ...string) (run.Result, error) {
+	return run.Cmd{Args: append([]string{"git"}, args...), Dir: r.dir, Timeout: gitTimeout}.Run(ctx)
+}
+
+// ignores is git's own word on a name of the folder, whether or not it is tracked.
+func (r *repository) ignores(ctx context.Context, list []byte, name string) bool {
+	if r.mute {
+		return matched(list, name)
+	}
+	_, err := r.git(ctx, "check-ignore", "--quiet", "--no-index", "--", name)
+	return err == nil
+}
+
+func (r *repository) ignore(ctx context.Context, names []string) (edits []Edit, notes []string) {
+	file := filepath.Join(r.dir, ".gitignore")
+	list, err := read(file)
+	if err != nil {
+		return nil, []string{fmt.Sprintf("not ignored by git: %v", err)}
+	}
+	var missing []string
+	for _, name := range names {
+		if !r.ignores(ctx, list, name) {
+			missing = append(missing, name)
+		}
+		if _, err := r.git(ctx, "--literal-pathspecs", "ls-files", "--error-unmatch", "--", name); err == nil && !r.mute {
+			notes = append(notes, fmt.Sprintf("%s is tracked by git, which no ignore list ends: %s", filepath.Join(r.dir, name),
+				hint.Command("git", "-C", r.dir, "rm", "--cached", "--", name)))
+		}
+	}
+	return withBlock(file, list, missing, "git"), notes
+}
+
+// dockerIgnore keeps names out of the context of an image that is built in a folder.
+func dockerIgnore(dir string, names []string) (edits []Edit, notes []string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, []string{fmt.Sprintf("not looked for a Dockerfile: %v", err)}
+	}
+	lists, builds := []string{".dockerignore"}, false
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case strings.HasSuffix(name, ".dockerignore"):
+			builds, lists = true, appendOnce(lists, name) // of a Dockerfile of its own
+		case isBuilt(name):
+			builds = true
+		}
+	}
+	for _, name := range lists {
+		if !builds {
+			break
+		}
+		file := filepath.Join(dir, name)
+		list, err := read(file)
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("not ignored by Docker: %v", err))
+			continue
+		}
+		missing := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return matched(list, name) })
+		edits = append(edits, withBlock(file, list, missing, "Docker")...)
+	}
+	return edits, notes
+}
+
+// isBuilt knows the files by which Docker and Compose build an image of their folder.
+func isBuilt(name string) bool {
+	lower := strings.ToLower(name)
+	for _, pattern := range []string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile", "compose*.y*ml", "docker-compose*.y*ml"} {
+		if ok, _ := path.Match(pattern, lower); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// matched says whether an ignore list leaves out a file of its own folder: the last
+// pattern that matches decides.
+func matched(list []byte, name string) (yes bool) {
+	for _, line := range lines(list) {
+		line = strings.TrimSpace(line)
+		pattern, not := strings.CutPrefix(line, "!")
+		pattern = strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(pattern, "/"), "./"), "**/")
+		if ok, _ := path.Match(pattern, name); ok && line != "" && line[0] != '#' {
+			yes = !not
+		}
+	}
+	return yes
+}
+
+// withBlock is the edit that adds names to an ignore list, below one heading at its end:
+// there they count, whatever stands before. Every other line stays.
+func withBlock(file string, list []byte, names []string, who string) []Edit {
+	if len(names) == 0 {
+		return nil
+	}
+	newline := "\n"
+	if strings.Contains(string(list), "\r\n") {
+		newline = "\r\n"
+	}
+	var kept, block []string
+	inside := false
+	for _, line := range lines(list) {
+		bare := strings.TrimRight(line, "\r\n")
+		switch {
+		case bare == Heading && !inside:
+			inside = true
+			if n := len(kept); n > 0 && strings.TrimRight(kept[n-1], "\r\n") == "" {
+				kept = kept[:n-1] // the blank line above it
+			}
+		case inside && bare != "" && !strings.HasPrefix(bare, "#") && !strings.HasPrefix(bare, "!"):
+			block = append(block, bare)
+		default:
+			inside = false
+			kept = append(kept, line)
+		}
+	}
+	for _, name := range names {
+		block = appendOnce(slices.DeleteFunc(block, func(b string) bool { return b == escaped(name) }), escaped(name))
+	}
+	text := strings.Join(kept, "")
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += newline
+	}
+	if text != "" {
+		text += newline
+	}
+	text += Heading + newline + strings.Join(block, newline) + newline
+	return []Edit{{Path: file, Old: list, New: []byte(text), What: "let " + who + " ignore " + strings.Join(names, ", ")}}
+}
+
+// escaped is the pattern of a name and of nothing else (gitignore(5)).
+func escaped(name string) string {
+	pattern := strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
+	if strings.HasPrefix(pattern, "#") || strings.HasPrefix(pattern, "!") {
+		pattern = `\` + pattern
+	}
+	if strings.HasSuffix(pattern, " ") {
+		pattern = pattern[:len(pattern)-1] + `\ `
+	}
+	return pattern
+}
