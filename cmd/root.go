@@ -31,6 +31,7 @@ func commands() map[string]func(*app) *cobra.Command {
 		"audit":      newAuditCmd,
 		"completion": newCompletionCmd,
 		"config":     newConfigCmd,
+		"doctor":     newDoctorCmd,
 		"exec":       newExecCmd,
 		"exit-codes": func(*app) *cobra.Command { return newTopic("exit-codes") },
 		"keygen":     newKeygenCmd,

@@ -13,9 +13,13 @@ func newVersionCmd(a *app) *cobra.Command {
 	return newCmd("", "version", func(*cobra.Command) error { return a.printVersion() })
 }
 
-func (a *app) printVersion() error {
+func thisBuild() build.Info {
 	info, _ := debug.ReadBuildInfo()
-	v := build.Of(info)
+	return build.Of(info)
+}
+
+func (a *app) printVersion() error {
+	v := thisBuild()
 	if a.json() {
 		return a.printJSON(v)
 	}

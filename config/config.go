@@ -45,6 +45,14 @@ type File struct {
 	Stores, Restart, Servers []string           // references and URLs, as on the command line
 	StateDir                 string             // absolute, or ""
 	Commands                 map[string]Command // what command:NAME stands for
+	Baseline                 []Exception        // findings of doctor to live with
+}
+
+// An Exception is a finding of doctor that somebody decided to live with, until the
+// end of a day (UTC): then it is back.
+type Exception struct {
+	ID, Place, Reason string
+	Until             time.Time
 }
 
 // A Command is a program with its arguments for each thing that it can do: Read,

@@ -27,6 +27,11 @@ stores:
 restart: sh:systemctl restart blnk blnk-worker
 servers: [http://127.0.0.1:5001, https://ledger.example]
 state_dir: state
+baseline:
+  - id: BLNK-0.1
+    place: http://127.0.0.1:5001
+    reason: a test server
+    until: 2027-01-31
 commands:
   github:
     write: [gh, secret, set, KEY]
@@ -44,6 +49,7 @@ commands:
 		Restart:  []string{"sh:systemctl restart blnk blnk-worker"},
 		Servers:  []string{"http://127.0.0.1:5001", "https://ledger.example"},
 		StateDir: filepath.Join(dir, "state"),
+		Baseline: []Exception{{"BLNK-0.1", "http://127.0.0.1:5001", "a test server", time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)}},
 		Commands: map[string]Command{
 			"github": {Write: []string{"gh", "secret", "set", "KEY"}},
 			"deploy": {Run: []string{"./deploy.sh", "--now"}},
@@ -71,29 +77,34 @@ func TestLoadNothing(t *testing.T) {
 
 func TestInvalid(t *testing.T) {
 	for text, want := range map[string]string{
-		"storez:\n  - a\n":                              `line 1: unknown name "storez" (did you mean "stores"?)`,
-		"stores: [a]\nserver: b\n":                      `line 2: unknown name "server" (did you mean "servers"?)`,
-		"xyz: 1\n":                                      `line 1: unknown name "xyz" (known: commands, restart, servers, state_dir, stores)`,
-		"stores: [a]\nstores: [b]\n":                    "", // yaml itself may tell
-		"stores:\n  - {a: b}\n":                         "line 2: stores: want a text",
-		"stores: [a, ~]\n":                              "line 1: stores: want a text",
-		"commands: [a]\n":                               "line 1: commands: want names with their programs",
-		"commands:\n  x:\n    writ: [a]\n":              `line 3: unknown name "writ" (did you mean "write"?)`,
-		"- a\n- b\n":                                    "line 1: want names with values",
-		"stores: [a\n":                                  "line ",
-		"state_dir: [a, b]\n":                           "line 1: state_dir: want a text",
-		"state_dir: a\nstores:\n":                       "line 2: stores: want a text",
-		"stores: [a]\n---\nstores: [b]\n":               "line 2: a second document begins: want one",
-		"stores: [a]\n\n---\n":                          "line 3: a second document begins: want one",
-		"stores: [a]\n---\nstores: [b\n":                "line ",
-		"commands:\n  x:\n    write: gh secret set\n":   "line 3: write: want a list of words: [PROGRAM, ARGUMENT]",
-		"commands:\n  x:\n    run: |\n      ./deploy\n": "line 3: run: want a list of words",
-		"commands:\n  x: {write: []}\n":                 "line 2: write: want a list of words",
-		"commands:\n  x: {write: [a, ~]}\n":             "line 2: write: want a text",
-		"commands:\n  x: {read: ~}\n":                   "line 2: read: want a text",
-		"commands:\n  y: {read: a}\n  nothing: {}\n":    `line 3: commands: "nothing" does nothing: want read, write, exists or run`,
-		"commands:\n  x:\n":                             "line 2: x: want names with values",
-		"a: &x\n  b: *x\nstores: !!binary aGk=":         "",
+		"storez:\n  - a\n":                                           `line 1: unknown name "storez" (did you mean "stores"?)`,
+		"stores: [a]\nserver: b\n":                                   `line 2: unknown name "server" (did you mean "servers"?)`,
+		"xyz: 1\n":                                                   `line 1: unknown name "xyz" (known: baseline, commands, restart, servers, state_dir, stores)`,
+		"stores: [a]\nstores: [b]\n":                                 "", // yaml itself may tell
+		"stores:\n  - {a: b}\n":                                      "line 2: stores: want a text",
+		"stores: [a, ~]\n":                                           "line 1: stores: want a text",
+		"commands: [a]\n":                                            "line 1: commands: want names with their programs",
+		"commands:\n  x:\n    writ: [a]\n":                           `line 3: unknown name "writ" (did you mean "write"?)`,
+		"- a\n- b\n":                                                 "line 1: want names with values",
+		"stores: [a\n":                                               "line ",
+		"state_dir: [a, b]\n":                                        "line 1: state_dir: want a text",
+		"state_dir: a\nstores:\n":                                    "line 2: stores: want a text",
+		"stores: [a]\n---\nstores: [b]\n":                            "line 2: a second document begins: want one",
+		"stores: [a]\n\n---\n":                                       "line 3: a second document begins: want one",
+		"stores: [a]\n---\nstores: [b\n":                             "line ",
+		"commands:\n  x:\n    write: gh secret set\n":                "line 3: write: want a list of words: [PROGRAM, ARGUMENT]",
+		"commands:\n  x:\n    run: |\n      ./deploy\n":              "line 3: run: want a list of words",
+		"commands:\n  x: {write: []}\n":                              "line 2: write: want a list of words",
+		"commands:\n  x: {write: [a, ~]}\n":                          "line 2: write: want a text",
+		"commands:\n  x: {read: ~}\n":                                "line 2: read: want a text",
+		"commands:\n  y: {read: a}\n  nothing: {}\n":                 `line 3: commands: "nothing" does nothing: want read, write, exists or run`,
+		"commands:\n  x:\n":                                          "line 2: x: want names with values",
+		"baseline: {id: a}\n":                                        "line 1: baseline: want a list",
+		"baseline:\n  - {id: a, place: b, until: 2027-01-31}\n":      "line 2: baseline: want id, place, reason and until",
+		"baseline:\n  - {id: a, place: b, reason: c}\n":              "line 2: baseline: want id, place, reason and until",
+		"baseline:\n  - {id: a, place: b, reason: c, until: soon}\n": "line 2: baseline: until: want a day such as 2027-01-31",
+		"baseline:\n  - {id: a, place: b, reason: c, untill: 2027-01-31}\n": `line 2: unknown name "untill" (did you mean "until"?)`,
+		"a: &x\n  b: *x\nstores: !!binary aGk=":                             "",
 	} {
 		_, err := Load(write(t, text))
 		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), want) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
@@ -36,6 +37,7 @@ func parse(data []byte) (File, error) {
 		"servers":   list(&f.Servers),
 		"state_dir": text(&f.StateDir),
 		"commands":  f.commands,
+		"baseline":  f.baseline,
 	})
 	return f, err
 }
@@ -84,6 +86,31 @@ func (f *File) commands(key string, n *yaml.Node) error {
 			return at(n.Content[i], fmt.Sprintf("commands: %q does nothing: want read, write, exists or run", name))
 		}
 		f.Commands[name] = c
+	}
+	return nil
+}
+
+// baseline reads the exceptions. Each says why, and when it ends.
+func (f *File) baseline(key string, n *yaml.Node) error {
+	if n.Kind != yaml.SequenceNode {
+		return at(n, key+": want a list")
+	}
+	for _, item := range n.Content {
+		var e Exception
+		var until string
+		err := fields(key, item, map[string]reader{"id": text(&e.ID), "place": text(&e.Place), "reason": text(&e.Reason), "until": text(&until)})
+		if err != nil {
+			return err
+		}
+		day, err := time.Parse(time.DateOnly, until)
+		switch {
+		case e.ID == "" || e.Place == "" || e.Reason == "" || until == "":
+			return at(item, key+": want id, place, reason and until")
+		case err != nil:
+			return at(item, key+": until: want a day such as 2027-01-31")
+		}
+		e.Until = day.AddDate(0, 0, 1)
+		f.Baseline = append(f.Baseline, e)
 	}
 	return nil
 }

@@ -1,0 +1,180 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/doctor"
+	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/target"
+)
+
+// doctorOptions are the flags of doctor.
+type doctorOptions struct {
+	places
+	choice                  doctor.Choice
+	report, file            string
+	list, fix, yes, verbose bool
+}
+
+func newDoctorCmd(a *app) *cobra.Command {
+	o := &doctorOptions{places: places{reads: true}}
+	cmd := newCmd("", "doctor [flags]", nil)
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if given := len(args) > 0; given != (o.report != "") || len(args) > 1 {
+			return usage("blnkctl doctor --report sarif blnkctl.sarif", "want one FILE with --report, and nothing without it")
+		}
+		o.file = strings.Join(args, "")
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), a, o) }
+	o.addStores(cmd, "`REF`: where the key is (default "+defaultStore+", where it is there)")
+	f := cmd.Flags()
+	drivers := schemeNames(a.restartSchemes())
+	f.StringArrayVar(&o.spec.Restart, "restart", nil, "`REF`: what restarts server and workers: "+oneOf(drivers))
+	complete(cmd, "restart", drivers...)
+	o.addServers("`URL`: each server (default: the port in blnk.json)")
+	f.StringArrayVar(&o.choice.Only, "rule", nil, "`ID`: only this rule")
+	f.StringArrayVar(&o.choice.Skip, "skip", nil, "`ID`: not this rule")
+	f.BoolVar(&o.list, "list", false, "list the rules")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the evidence, and what passed")
+	f.BoolVar(&o.fix, "fix", false, "mend what needs no restart: modes, ignore files; shows the changes first")
+	f.BoolVarP(&o.yes, "yes", "y", false, "with --fix: do not ask")
+	f.Func("report", "`FORMAT` FILE: write this file, too: sarif or junit", func(text string) error {
+		return word{&o.report, []string{"sarif", "junit"}}.Set(text)
+	})
+	complete(cmd, "report", "sarif", "junit")
+	o.addConnection()
+	actions(cmd, "list", "fix", "yes", "verbose", "report")
+	configured(cmd, "store", "restart", "server")
+	return cmd
+}
+
+func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
+	rules := doctor.Rules()
+	if unknown := o.choice.Known(rules); unknown != "" {
+		return usage("blnkctl doctor --list names them", "no rule has the ID %s", unknown)
+	}
+	if o.list {
+		return a.listRules(rules)
+	}
+	report, err := a.examine(ctx, o, rules)
+	if err == nil && o.fix {
+		var done bool
+		if done, err = a.mend(ctx, o, report); done && err == nil {
+			report, err = a.examine(ctx, o, rules)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if o.report != "" {
+		err = a.writeReport(report, o.report, o.file)
+	}
+	switch {
+	case err != nil:
+	case a.json():
+		err = a.printJSON(report)
+	case !a.global.quiet:
+		err = a.print(a.env.Look.Fold(report.Text(a.env.Look, o.verbose)))
+	}
+	if err == nil && report.Outcome != "passed" {
+		err = fail(exitCheck, fmt.Errorf("%s", report.Failure()), "")
+	}
+	return err
+}
+
+// examine gathers the facts anew, and holds them against the rules.
+func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule) (doctor.Report, error) {
+	file, err := a.configFile()
+	if err != nil {
+		return doctor.Report{}, err
+	}
+	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID}}
+	if facts.Dir, err = a.abs("."); err != nil {
+		return doctor.Report{}, err
+	}
+	if a.useDefault(&o.places) != nil {
+		o.spec.Stores = nil // rules that need one say so
+	}
+	facts.Spec = o.spec
+	if facts.Spec.Dir, err = a.dirOf(o.cmd, "restart"); err != nil {
+		return doctor.Report{}, err
+	}
+	facts.Open = target.Openers{Store: a.storeOpener(&o.places), Server: a.openServer, Restart: func(ref string, spec target.Spec) (target.Driver, error) {
+		return a.openDriver(ref, restart.Options{Dir: spec.Dir})
+	}}
+	if facts.State, facts.StateErr = a.openState(); facts.StateErr == nil {
+		open, err := rotate.Elsewhere(facts.State, nil)
+		facts.StateErr = err
+		for _, one := range open {
+			facts.Rotations = append(facts.Rotations, doctor.Rotation{ID: one.Rotation, Store: one.Target.Stores[0], Where: one.Where(), Ways: one.Help()})
+		}
+	}
+	return doctor.Run(ctx, rules, facts, o.choice, file.Baseline)
+}
+
+// mend shows what would be changed, asks, and does it.
+func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) (done bool, err error) {
+	fixes := report.Fixes()
+	if len(fixes) == 0 {
+		a.say("nothing here can be mended without a restart or a decision")
+		return false, nil
+	}
+	for _, f := range fixes {
+		a.say("%s", f.Diff)
+	}
+	switch {
+	case o.yes:
+	case !a.canAsk():
+		return false, usage("blnkctl doctor --fix --yes", "--fix: no terminal to ask whether these changes are right")
+	default:
+		if err := a.env.Stderr.Confirm(ctx, a.env.Stdin, "Make these changes?"); err != nil {
+			return false, err
+		}
+	}
+	for _, f := range fixes {
+		err = cmp.Or(err, f.Apply())
+	}
+	return true, err
+}
+
+func (a *app) listRules(rules []doctor.Rule) error {
+	if a.json() {
+		return a.printJSON(doctor.Listed(rules))
+	}
+	table := [][]string{{"RULE", "SEVERITY", "GUIDE", "WHAT HOLDS"}}
+	for _, r := range rules {
+		table = append(table, []string{r.ID, string(r.Severity), r.Sentence, r.Title})
+	}
+	return a.print(a.env.Look.Table(table, nil))
+}
+
+// writeReport writes a report for another program.
+func (a *app) writeReport(report doctor.Report, format, file string) error {
+	path, err := a.abs(file)
+	if err != nil {
+		return err
+	}
+	var text []byte
+	if format == "junit" {
+		text, err = report.JUnit()
+	} else {
+		var doc string
+		doc, err = screen.JSON(report.SARIF(thisBuild().Version, filepath.Dir(path)))
+		text = []byte(doc)
+	}
+	if err == nil {
+		err = os.WriteFile(path, []byte(secret.MaskOwn(string(text))), 0o644) // for another program, maybe of another user
+	}
+	return err
+}

@@ -1,0 +1,223 @@
+// Package doctor holds a Blnk server against the security guide of Blnk: one
+// function per rule, all over one set of facts that is gathered once.
+//
+// A rule says what is wrong, where, how that is known and which command mends it.
+// Evidence names places, counts and fingerprints; a key is never in it. Where a rule
+// cannot look (no git, no permission, no Docker), it is "not checked", with why, and
+// never counted as passed.
+//
+// It asks what is there (files, /proc, the servers, the tools that drivers use, git)
+// and changes nothing; the network it uses is that of the servers named. It does not
+// promise that a server without findings is safe: what the guide asks of people
+// (reviews, advisories, maintenance) it can only list.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/config"
+)
+
+// Severity is how much a finding matters, in the words of SARIF.
+type Severity string
+
+// The severities. A Note is good to know and fails nothing.
+const (
+	Error   Severity = "error"   // the ledger, or its key, is open to others
+	Warning Severity = "warning" // a rule of the guide is broken
+	Note    Severity = "note"
+)
+
+// A Rule is one thing that is looked at.
+type Rule struct {
+	// ID is stable: BLNK, the step of the guide's check list, a number in it.
+	ID string
+	// Title is what holds where the rule passes, as a statement.
+	Title    string
+	Severity Severity // of its findings
+	// Sentence of the Guide that it belongs to.
+	Sentence string
+	// Check looks. Findings beside an error are what was seen before it could not look
+	// any further; an error alone is "not checked". A rule that has no subject here (no
+	// container, no scoped key) returns ErrNothing.
+	Check func(ctx context.Context, f *Facts) ([]Finding, error)
+}
+
+// ErrNothing: what a rule is about does not exist here. It neither passed nor failed.
+var ErrNothing = errors.New("nothing of the kind is here")
+
+// Unchecked is the error of a rule that cannot look.
+func Unchecked(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// A Finding is one place where a rule does not hold. Its texts may quote what others
+// wrote, but for keys, and are not yet fit for a terminal.
+type Finding struct {
+	// Place is what a baseline names: a path, a URL, a process or container. It is the
+	// same in the next run.
+	Place string `json:"place"`
+	Text  string `json:"text"` // what is wrong there, in one line
+	// Evidence is how that is known, a line each.
+	Evidence []string `json:"evidence,omitempty"`
+	// Remedy is a command that mends it, or what a person has to do.
+	Remedy string `json:"remedy"`
+	// Severity is that of the rule where it is "".
+	Severity Severity `json:"severity"`
+	// Fix mends it without a restart; nil where a person decides.
+	Fix *Fix `json:"-"`
+	// Accepted is the reason of the baseline.
+	Accepted string `json:"accepted,omitempty"`
+}
+
+// A Fix is a change of files that needs no restart.
+type Fix struct {
+	Diff  string // for people, before it is done
+	Apply func() error
+}
+
+// State is how a rule came out.
+type State string
+
+// The states.
+const (
+	Passed     State = "passed"
+	Failed     State = "failed"
+	NotChecked State = "not_checked"
+	Skipped    State = "skipped" // by --skip, or not named by --rule
+	NoSubject  State = "nothing" // ErrNothing
+)
+
+// A Result is one rule and what came of it.
+type Result struct {
+	ID       string    `json:"id"`
+	Title    string    `json:"title"`
+	Severity Severity  `json:"severity"`
+	Sentence string    `json:"sentence"`
+	Link     string    `json:"link"`
+	State    State     `json:"state"`
+	Why      string    `json:"why,omitempty"` // of not_checked
+	Findings []Finding `json:"findings"`
+}
+
+// A Report is a run of all rules.
+type Report struct {
+	Outcome string   `json:"result"` // passed, failed
+	Rules   []Result `json:"rules"`
+	// Expired are the lines of the baseline that are past their date, Unused those that
+	// no finding needs.
+	Expired []string `json:"expired"`
+	Unused  []string `json:"unused"`
+}
+
+// A Choice says which rules run.
+type Choice struct{ Only, Skip []string }
+
+// Known returns an error for an ID that is no rule's.
+func (c Choice) Known(rules []Rule) (unknown string) {
+	for _, id := range append(slices.Clone(c.Only), c.Skip...) {
+		if !slices.ContainsFunc(rules, func(r Rule) bool { return strings.EqualFold(r.ID, id) }) {
+			return id
+		}
+	}
+	return ""
+}
+
+func (c Choice) has(id string) bool {
+	in := func(list []string) bool {
+		return slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, id) })
+	}
+	return !in(c.Skip) && (len(c.Only) == 0 || in(c.Only))
+}
+
+// Run holds the facts against the rules. A finding that the baseline accepts fails
+// nothing; a rule that was asked for by name and could not look fails.
+func Run(ctx context.Context, rules []Rule, f *Facts, choice Choice, baseline []config.Exception) (Report, error) {
+	r := Report{Outcome: "passed", Expired: []string{}, Unused: []string{}}
+	used := make([]bool, len(baseline))
+	for _, rule := range rules {
+		one := Result{ID: rule.ID, Title: rule.Title, Severity: rule.Severity, Sentence: rule.Sentence, Link: Link(rule.Sentence), State: Skipped, Findings: []Finding{}}
+		if choice.has(rule.ID) {
+			one.look(ctx, rule, f)
+			if ctx.Err() != nil {
+				return r, context.Cause(ctx)
+			}
+			one.accept(baseline, used, f.Now())
+		}
+		if one.fails() || one.State == NotChecked && len(choice.Only) > 0 {
+			r.Outcome = "failed"
+		}
+		r.Rules = append(r.Rules, one)
+	}
+	for i, e := range baseline {
+		line := e.ID + " " + e.Place
+		switch {
+		case !e.Until.After(f.Now()):
+			r.Expired = append(r.Expired, line)
+		case !used[i] && choice.has(e.ID):
+			r.Unused = append(r.Unused, line)
+		}
+	}
+	return r, nil
+}
+
+func (r *Result) look(ctx context.Context, rule Rule, f *Facts) {
+	found, err := rule.Check(ctx, f)
+	r.State = Passed
+	switch {
+	case len(found) > 0:
+		r.State, r.Findings = Failed, found
+	case errors.Is(err, ErrNothing):
+		r.State, err = NoSubject, nil
+	case err != nil:
+		r.State = NotChecked
+	}
+	if err != nil {
+		r.Why = err.Error()
+	}
+	for i := range r.Findings {
+		if r.Findings[i].Severity == "" {
+			r.Findings[i].Severity = rule.Severity
+		}
+	}
+}
+
+// accept marks what the baseline accepts.
+func (r *Result) accept(baseline []config.Exception, used []bool, now time.Time) {
+	for i := range r.Findings {
+		for n, e := range baseline {
+			if strings.EqualFold(e.ID, r.ID) && e.Place == r.Findings[i].Place && e.Until.After(now) {
+				r.Findings[i].Accepted, used[n] = e.Reason, true
+			}
+		}
+	}
+	if len(r.Findings) > 0 && !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Accepted == "" }) {
+		r.State = Passed
+	}
+}
+
+// fails says whether one of the findings is worse than a note.
+func (r *Result) fails() bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Accepted == "" && f.Severity != Note })
+}
+
+// Fixes are what can be mended at once. What the baseline accepts is left alone.
+func (r Report) Fixes() (fixes []*Fix) {
+	for _, one := range r.Rules {
+		for _, f := range one.Findings {
+			if f.Fix != nil && f.Accepted == "" {
+				fixes = append(fixes, f.Fix)
+			}
+		}
+	}
+	return fixes
+}
+
+// Listed are rules as a document, as if none had run.
+func Listed(rules []Rule) []Result {
+	r, _ := Run(context.Background(), rules, &Facts{Sources: Sources{Now: time.Now}}, Choice{Only: []string{""}}, nil) // nothing runs
+	return r.Rules
+}

@@ -1,0 +1,93 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/blnkctl/blnkctl/config"
+)
+
+func run(t *testing.T, choice Choice, baseline []config.Exception, rules ...Rule) Report {
+	t.Helper()
+	now := func() time.Time { return time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC) }
+	r, err := Run(t.Context(), rules, &Facts{Sources: Sources{Now: now}}, choice, baseline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func rule(id string, found []Finding, err error) Rule {
+	return Rule{ID: id, Severity: Warning, Sentence: "1.1", Check: func(context.Context, *Facts) ([]Finding, error) { return found, err }}
+}
+
+// How a rule comes out, and what that makes of the run.
+func TestRun(t *testing.T) {
+	blind := errors.New("no permission")
+	for name, c := range map[string]struct {
+		found   []Finding
+		err     error
+		choice  Choice
+		state   State
+		why     string
+		outcome string
+	}{
+		"passed":            {nil, nil, Choice{}, Passed, "", "passed"},
+		"found":             {[]Finding{{Place: "a"}}, nil, Choice{}, Failed, "", "failed"},
+		"a note":            {[]Finding{{Place: "a", Severity: Note}}, nil, Choice{}, Failed, "", "passed"},
+		"cannot look":       {nil, blind, Choice{}, NotChecked, "no permission", "passed"},
+		"asked for, cannot": {nil, blind, Choice{Only: []string{"blnk-1.1"}}, NotChecked, "no permission", "failed"},
+		"saw a part":        {[]Finding{{Place: "a"}}, blind, Choice{}, Failed, "no permission", "failed"},
+		"nothing here":      {nil, ErrNothing, Choice{}, NoSubject, "", "passed"},
+		"skipped":           {[]Finding{{Place: "a"}}, nil, Choice{Skip: []string{"BLNK-1.1"}}, Skipped, "", "passed"},
+		"another is meant":  {[]Finding{{Place: "a"}}, nil, Choice{Only: []string{"BLNK-9.9"}}, Skipped, "", "passed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, c.choice, nil, rule("BLNK-1.1", c.found, c.err))
+			if one := r.Rules[0]; one.State != c.state || one.Why != c.why || r.Outcome != c.outcome {
+				t.Errorf("state %s (%s), outcome %s", one.State, one.Why, r.Outcome)
+			}
+		})
+	}
+}
+
+// An exception is of one rule and place, and ends.
+func TestBaseline(t *testing.T) {
+	day := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+	found := rule("BLNK-1.1", []Finding{{Place: "a"}, {Place: "b"}}, nil)
+	for name, c := range map[string]struct {
+		baseline        []config.Exception
+		outcome         string
+		expired, unused int
+	}{
+		"both":          {[]config.Exception{{"BLNK-1.1", "a", "r", day(2028)}, {"blnk-1.1", "b", "r", day(2028)}}, "passed", 0, 0},
+		"one":           {[]config.Exception{{"BLNK-1.1", "a", "r", day(2028)}}, "failed", 0, 0},
+		"over":          {[]config.Exception{{"BLNK-1.1", "a", "r", day(2026)}, {"BLNK-1.1", "b", "r", day(2028)}}, "failed", 1, 0},
+		"another rule":  {[]config.Exception{{"BLNK-1.2", "a", "r", day(2028)}, {"BLNK-1.2", "b", "r", day(2028)}}, "failed", 0, 2},
+		"another place": {[]config.Exception{{"BLNK-1.1", "c", "r", day(2028)}}, "failed", 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, Choice{}, c.baseline, found)
+			if r.Outcome != c.outcome || len(r.Expired) != c.expired || len(r.Unused) != c.unused {
+				t.Errorf("%s, expired %q, unused %q", r.Outcome, r.Expired, r.Unused)
+			}
+		})
+	}
+}
+
+// Each rule has an ID of its own, and a sentence of the guide.
+func TestRules(t *testing.T) {
+	numbers := map[string]bool{}
+	for _, s := range Guide() {
+		numbers[s.Number] = true
+	}
+	seen := map[string]bool{}
+	for _, r := range Rules() {
+		if seen[r.ID] || !numbers[r.Sentence] || r.Title == "" || r.Severity == "" {
+			t.Errorf("%s (%s, sentence %s): doubled, or not whole", r.ID, r.Title, r.Sentence)
+		}
+		seen[r.ID] = true
+	}
+}

@@ -1,0 +1,88 @@
+package doctor
+
+import (
+	"encoding/xml"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/screen"
+)
+
+// SARIF is the report as the Static Analysis Results Interchange Format, 2.1.0
+// (docs.oasis-open.org/sarif/sarif/v2.1.0), as code hosts take it. Paths below dir are
+// relative to it.
+func (r Report) SARIF(version, dir string) any {
+	type object = map[string]any
+	rules, results := []object{}, []object{}
+	for i, one := range r.Rules {
+		rules = append(rules, object{
+			"id": one.ID, "shortDescription": object{"text": one.Title}, "helpUri": one.Link,
+			"defaultConfiguration": object{"level": one.Severity},
+		})
+		for _, f := range one.Findings {
+			result := object{
+				"ruleId": one.ID, "ruleIndex": i, "level": f.Severity,
+				"message":             object{"text": f.Place + ": " + f.Text + "\n" + f.Remedy},
+				"partialFingerprints": object{"blnkctl/v1": one.ID + " " + f.Place},
+			}
+			if path, ok := strings.CutPrefix(f.Place, dir+"/"); ok || filepath.IsAbs(f.Place) {
+				result["locations"] = []object{{"physicalLocation": object{"artifactLocation": object{"uri": filepath.ToSlash(path)}}}}
+			}
+			if f.Accepted != "" {
+				result["suppressions"] = []object{{"kind": "external", "justification": f.Accepted}}
+			}
+			results = append(results, result)
+		}
+	}
+	return object{
+		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
+		"runs": []object{{
+			"tool":    object{"driver": object{"name": "blnkctl doctor", "version": version, "informationUri": GuideURL, "rules": rules}},
+			"results": results,
+		}},
+	}
+}
+
+// JUnit is the report as a test suite, as CI servers read it: a rule is a test, one
+// that could not look is skipped.
+func (r Report) JUnit() ([]byte, error) {
+	type message struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+	type testCase struct {
+		Name    string   `xml:"name,attr"`
+		Class   string   `xml:"classname,attr"`
+		Failure *message `xml:"failure"`
+		Skipped *message `xml:"skipped"`
+	}
+	suite := struct {
+		XMLName  xml.Name   `xml:"testsuite"`
+		Name     string     `xml:"name,attr"`
+		Tests    int        `xml:"tests,attr"`
+		Failures int        `xml:"failures,attr"`
+		Skipped  int        `xml:"skipped,attr"`
+		Cases    []testCase `xml:"testcase"`
+	}{Name: "blnkctl doctor", Tests: len(r.Rules)}
+	for _, one := range r.Rules {
+		c := testCase{Name: one.ID + " " + one.Title, Class: "doctor." + one.Sentence}
+		switch {
+		case one.fails():
+			var lines []string
+			for _, f := range one.Findings {
+				if f.Accepted == "" {
+					lines = append(lines, screen.Clean(fmt.Sprintf("%s: %s: %s\n%s", f.Severity, f.Place, f.Text, f.Remedy)))
+				}
+			}
+			c.Failure = &message{Message: fmt.Sprintf("%d findings", len(lines)), Text: strings.Join(lines, "\n")}
+			suite.Failures++
+		case one.State == NotChecked, one.State == Skipped:
+			c.Skipped = &message{Message: screen.CleanLine(one.Why)}
+			suite.Skipped++
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	body, err := xml.MarshalIndent(suite, "", "  ")
+	return append([]byte(xml.Header), append(body, '\n')...), err
+}

@@ -1,0 +1,266 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/reach"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
+)
+
+// Sources are what the facts are gathered from.
+type Sources struct {
+	Spec target.Spec // with absolute references
+	Open target.Openers
+	// Dir is where blnkctl was started: the folder of the project.
+	Dir string
+	// ConfigFile is the blnkctl.yaml that counts, "" where there is none.
+	ConfigFile string
+	// State is the private folder; nil where StateErr says why it cannot be read.
+	State    *state.Dir
+	StateErr error
+	// Rotations are those that are open.
+	Rotations []Rotation
+	Now       func() time.Time
+	Env       []string // of this process, for the tools that are asked
+	UID       int
+}
+
+// A Rotation is an open one.
+type Rotation struct{ ID, Store, Where, Ways string }
+
+// Facts are what the rules look at. Each is gathered when the first rule asks for it,
+// and once. Rules are run one after the other.
+type Facts struct {
+	Sources
+	stores  fact[[]Store]
+	target  fact[*target.Target]
+	view    fact[reach.View]
+	live    fact[proof.Result]
+	running fact[[]Running]
+}
+
+// A fact is gathered once.
+type fact[T any] struct {
+	once  sync.Once
+	value T
+	err   error
+}
+
+func (f *fact[T]) get(gather func() (T, error)) (T, error) {
+	f.once.Do(func() { f.value, f.err = gather() })
+	return f.value, f.err
+}
+
+// A Store is a place of the key. Err says why it cannot be read, Key is zero then, and
+// where it holds none.
+type Store struct {
+	Ref    string
+	Path   string // of the file; "" where it is none
+	Key    secret.Key
+	Err    error
+	Opened store.Store // nil where it could not be opened, or is a write-only copy
+}
+
+// Stores are the places that were named, each whether it can be read or not.
+func (f *Facts) Stores(ctx context.Context) []Store {
+	all, _ := f.stores.get(func() (all []Store, err error) {
+		for _, ref := range f.Spec.Stores {
+			one := Store{Ref: ref}
+			opened, writeOnly, err := f.Open.Store(ref, f.Spec)
+			switch {
+			case err != nil:
+				one.Err = err
+			case writeOnly != nil:
+				one.Ref, one.Err = writeOnly.String(), errors.New("it can only be written")
+			default:
+				one.Opened, one.Ref = opened, opened.String()
+				if one.Key, _, err = opened.Get(ctx); err != nil && !errors.Is(err, store.ErrNotFound) {
+					one.Err = err
+				}
+				if file, ok := opened.(interface{ Path() string }); ok {
+					one.Path = file.Path()
+				}
+			}
+			all = append(all, one)
+		}
+		return all, nil
+	})
+	return all
+}
+
+// Keys are the different keys that the stores hold.
+func (f *Facts) Keys(ctx context.Context) (keys []secret.Key) {
+	for _, s := range f.Stores(ctx) {
+		if !s.Key.IsZero() && !slices.ContainsFunc(keys, s.Key.Equal) {
+			keys = append(keys, s.Key)
+		}
+	}
+	return keys
+}
+
+// Target is what was named, opened: readable stores, drivers, servers. The error says
+// which of them cannot be; the others are there all the same.
+func (f *Facts) Target(ctx context.Context) (*target.Target, error) {
+	return f.target.get(func() (*target.Target, error) {
+		t := &target.Target{Spec: f.Spec}
+		for _, s := range f.Stores(ctx) {
+			if s.Opened != nil {
+				t.Set = append(t.Set, s.Opened)
+			}
+		}
+		var failed error
+		for _, ref := range f.Spec.Restart {
+			d, err := f.Open.Restart(ref, f.Spec)
+			if err != nil {
+				failed = errors.Join(failed, err)
+				continue
+			}
+			t.Drivers = append(t.Drivers, d)
+		}
+		return t, errors.Join(failed, t.Locate(ctx, f.Open, nil))
+	})
+}
+
+// View is what drivers and ports tell of the processes.
+func (f *Facts) View(ctx context.Context) (reach.View, error) {
+	return f.view.get(func() (reach.View, error) {
+		t, err := f.Target(ctx)
+		var drivers []restart.Driver
+		for _, d := range t.Drivers {
+			drivers = append(drivers, d.Restarter)
+		}
+		var servers []*probe.Server
+		for _, s := range t.Servers {
+			if p, ok := s.Asker.(*probe.Server); ok {
+				servers = append(servers, p)
+			}
+		}
+		v, failed := reach.Observe(ctx, drivers, servers)
+		v.Listening(servers) // also where a driver tells of the server
+		return v, errors.Join(err, failed)
+	})
+}
+
+// Live is what every server does with each of Keys and with random ones.
+func (f *Facts) Live(ctx context.Context) (proof.Result, error) {
+	return f.live.get(func() (proof.Result, error) {
+		t, err := f.Target(ctx)
+		if len(t.Servers) == 0 {
+			return proof.Result{}, errors.Join(errors.New("no server is known"), err)
+		}
+		var q proof.Questions
+		for _, s := range f.Stores(ctx) {
+			if blnk.Sendable(s.Key) && !s.Key.IsZero() {
+				q.Add(s.Key, s.Ref)
+			}
+		}
+		return proof.Verify(ctx, t.Servers, q, proof.Accepted), nil
+	})
+}
+
+// A Running is a configuration that is in force, or would be at the next start.
+type Running struct {
+	// Place is the process ("unit blnk.service"), or the path of a blnk.json that no
+	// process seen reads.
+	Place   string
+	Process *restart.Process // nil for a file alone
+	Path    string           // of its blnk.json; "" where not known, or there is none
+	Text    []byte           // of it; nil where not known. It holds keys
+	// Effective is what comes of Text and the environment; nil where Err says why not.
+	Effective blnk.Effective
+	Err       error
+	// Known says that the environment could be read.
+	Known bool
+}
+
+// Configurations are those of every Blnk process that is seen, and of each blnk.json
+// that is a store, or stands in Dir, and is read by none of them.
+func (f *Facts) Configurations(ctx context.Context) []Running {
+	all, _ := f.running.get(func() (all []Running, err error) {
+		paths, read := f.configPaths(ctx), map[string]bool{}
+		for _, p := range f.Processes(ctx) {
+			one := Running{Place: p.Name, Process: &p, Path: p.Config, Text: p.ReadConfig(), Known: p.Env != nil}
+			if one.Known {
+				one.Effective, one.Err = blnk.Resolve(one.Text, p.Env)
+			}
+			read[p.Config] = true
+			all = append(all, one)
+		}
+		for _, path := range paths {
+			text, err := readSmall(path)
+			if read[path] || errors.Is(err, os.ErrNotExist) {
+				continue
+			}
+			read[path] = true
+			one := Running{Place: path, Path: path, Text: text, Err: err}
+			if err == nil {
+				one.Effective, one.Err = blnk.Resolve(text, nil)
+			}
+			all = append(all, one)
+		}
+		return all, nil
+	})
+	return all
+}
+
+// configPaths are the blnk.json that this is about, whether they are there or not.
+func (f *Facts) configPaths(ctx context.Context) []string {
+	paths := []string{filepath.Join(f.Dir, blnk.FileName)}
+	for _, s := range f.Stores(ctx) {
+		if _, ok := s.Opened.(interface {
+			Config(ctx context.Context) ([]byte, error)
+		}); ok && s.Path != paths[0] {
+			paths = append(paths, s.Path)
+		}
+	}
+	return paths
+}
+
+// Processes are the Blnk processes that are seen: those of the drivers, those at the
+// ports, and those of this host that read one of the blnk.json that this is about.
+func (f *Facts) Processes(ctx context.Context) (all []restart.Process) {
+	v, _ := f.View(ctx)
+	for _, p := range v.Processes {
+		if p.Server || p.Workers || p.Config != "" {
+			all = append(all, p)
+		}
+	}
+	for _, pid := range listener.AllBlnk() {
+		if slices.ContainsFunc(all, func(p restart.Process) bool { return p.PID == pid }) {
+			continue
+		}
+		var p restart.Process
+		if p.Look(pid); slices.ContainsFunc(f.configPaths(ctx), func(path string) bool { return textfile.Same(path, p.Config) }) {
+			p.Name = "PID " + strconv.Itoa(pid)
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// readSmall reads a regular file of a likely size.
+func readSmall(path string) ([]byte, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	if text := (&restart.Process{Config: path}).ReadConfig(); text != nil {
+		return text, nil
+	}
+	return nil, errors.New(path + " cannot be read")
+}

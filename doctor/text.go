@@ -1,0 +1,137 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/screen"
+)
+
+// Text is the report for people: what failed first, then what was not checked, a
+// count, and the guide's check list. verbose adds evidence, and rules that passed.
+func (r Report) Text(look screen.Look, verbose bool) string {
+	var b strings.Builder
+	for _, severity := range []Severity{Error, Warning, Note} {
+		for _, one := range r.Rules {
+			for _, f := range one.Findings {
+				if f.Severity == severity && (f.Accepted == "" || verbose) {
+					f.write(&b, one.ID, look, verbose)
+				}
+			}
+		}
+	}
+	for _, one := range r.Rules {
+		switch {
+		case one.Why != "":
+			fmt.Fprintf(&b, "%s  %s  not checked: %s: %s\n", look.Paint(screen.Yellow, "?   "), one.ID, one.Title, screen.CleanLine(firstLine(one.Why)))
+		case verbose && one.State == Passed:
+			fmt.Fprintf(&b, "%s  %s  %s\n", look.Paint(screen.Green, "ok  "), one.ID, one.Title)
+		}
+	}
+	for _, line := range r.Expired {
+		fmt.Fprintf(&b, "The baseline's date is over: %s\n", screen.CleanLine(line))
+	}
+	for _, line := range r.Unused {
+		fmt.Fprintf(&b, "The baseline needs this no more: %s\n", screen.CleanLine(line))
+	}
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "%s\n\n%s\n", r.count(look), GuideURL)
+	r.checklist(&b, look)
+	return b.String()
+}
+
+func firstLine(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	return text
+}
+
+func (f Finding) write(b *strings.Builder, id string, look screen.Look, verbose bool) {
+	word, colour := map[Severity]string{Error: "FAIL", Warning: "warn", Note: "note"}[f.Severity], map[Severity]screen.Colour{Error: screen.Red, Warning: screen.Yellow}[f.Severity]
+	if f.Accepted != "" {
+		word, colour = "kept", screen.Plain
+	}
+	fmt.Fprintf(b, "%s  %s  %s\n", look.Paint(colour, word), id, screen.CleanLine(f.Place+": "+f.Text))
+	if f.Accepted != "" {
+		fmt.Fprintf(b, "      accepted: %s\n", screen.CleanLine(f.Accepted))
+	} else if f.Remedy != "" {
+		fmt.Fprintf(b, "      -> %s\n", screen.CleanLine(f.Remedy))
+	}
+	if verbose {
+		for _, line := range f.Evidence {
+			fmt.Fprintf(b, "      %s\n", screen.CleanLine(line))
+		}
+	}
+}
+
+// count is how many rules came out how, in one line.
+func (r Report) count(look screen.Look) string {
+	n := map[State]int{}
+	for _, one := range r.Rules {
+		n[one.State]++
+	}
+	parts := []string{fmt.Sprintf("%d passed", n[Passed])}
+	if n[Failed] > 0 {
+		parts = append(parts, look.Paint(screen.Red, fmt.Sprintf("%d with findings", n[Failed])))
+	}
+	for _, more := range []struct {
+		state State
+		word  string
+	}{{NotChecked, "not checked"}, {NoSubject, "with nothing to look at"}, {Skipped, "skipped"}} {
+		if n[more.state] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[more.state], more.word))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// checklist is the guide, sentence by sentence. A sentence has its tick only where all
+// its rules could look, and found nothing.
+func (r Report) checklist(b *strings.Builder, look screen.Look) {
+	for _, s := range Guide() {
+		passed, failed, other := 0, 0, 0
+		for _, one := range r.Rules {
+			switch {
+			case one.Sentence != s.Number:
+			case one.fails():
+				failed++
+			case one.State == NotChecked, one.State == Skipped, one.Why != "":
+				other++
+			default:
+				passed++
+			}
+		}
+		mark, more := look.Paint(screen.Green, "ok"), ""
+		switch {
+		case failed > 0:
+			mark = look.Paint(screen.Red, "no")
+		case s.Person != "":
+			mark, more = "--", " (yours: "+s.Person+")"
+		case passed+other == 0:
+			mark, more = "--", " (no rule looks at it)"
+		case other > 0:
+			mark, more = look.Paint(screen.Yellow, "? "), fmt.Sprintf(" (%d of %d not checked)", other, passed+other)
+		}
+		fmt.Fprintf(b, "  %s  %s  %s%s\n", mark, s.Number, s.Text, more)
+	}
+}
+
+// Failure says how many findings fail the run, for an error.
+func (r Report) Failure() string {
+	n, blind := 0, 0
+	for _, one := range r.Rules {
+		for _, f := range one.Findings {
+			if f.Accepted == "" && f.Severity != Note {
+				n++
+			}
+		}
+		if one.State == NotChecked {
+			blind++
+		}
+	}
+	if n == 0 {
+		return fmt.Sprintf("%d rules could not be checked", blind)
+	}
+	return fmt.Sprintf("%d findings", n)
+}
