@@ -169,7 +169,7 @@ func (r *Result) look(ctx context.Context, rule Rule, f *Facts) {
 	r.State = Passed
 	switch {
 	case len(found) > 0:
-		r.State, r.Findings = Failed, found
+		r.State, r.Findings = Failed, slices.Clone(found) // marked here
 	case errors.Is(err, ErrNothing):
 		r.State, err = NoSubject, nil
 	case err != nil:

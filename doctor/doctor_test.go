@@ -55,18 +55,20 @@ func TestRun(t *testing.T) {
 
 // An exception is of one rule and place, and ends.
 func TestBaseline(t *testing.T) {
-	day := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+	accept := func(id, place string, year int) config.Exception {
+		return config.Exception{ID: id, Place: place, Reason: "r", Until: time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)}
+	}
 	found := rule("BLNK-1.1", []Finding{{Place: "a"}, {Place: "b"}}, nil)
 	for name, c := range map[string]struct {
 		baseline        []config.Exception
 		outcome         string
 		expired, unused int
 	}{
-		"both":          {[]config.Exception{{"BLNK-1.1", "a", "r", day(2028)}, {"blnk-1.1", "b", "r", day(2028)}}, "passed", 0, 0},
-		"one":           {[]config.Exception{{"BLNK-1.1", "a", "r", day(2028)}}, "failed", 0, 0},
-		"over":          {[]config.Exception{{"BLNK-1.1", "a", "r", day(2026)}, {"BLNK-1.1", "b", "r", day(2028)}}, "failed", 1, 0},
-		"another rule":  {[]config.Exception{{"BLNK-1.2", "a", "r", day(2028)}, {"BLNK-1.2", "b", "r", day(2028)}}, "failed", 0, 2},
-		"another place": {[]config.Exception{{"BLNK-1.1", "c", "r", day(2028)}}, "failed", 0, 1},
+		"both":          {[]config.Exception{accept("BLNK-1.1", "a", 2028), accept("blnk-1.1", "b", 2028)}, "passed", 0, 0},
+		"one":           {[]config.Exception{accept("BLNK-1.1", "a", 2028)}, "failed", 0, 0},
+		"over":          {[]config.Exception{accept("BLNK-1.1", "a", 2026), accept("BLNK-1.1", "b", 2028)}, "failed", 1, 0},
+		"another rule":  {[]config.Exception{accept("BLNK-1.2", "a", 2028), accept("BLNK-1.2", "b", 2028)}, "failed", 0, 2},
+		"another place": {[]config.Exception{accept("BLNK-1.1", "c", 2028)}, "failed", 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, Choice{}, c.baseline, found)
