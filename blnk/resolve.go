@@ -46,8 +46,11 @@ func (e Effective) Value(name Name) Value { return e[name] }
 func (e Effective) SecretKey() secret.Key { return e[SecretKey].Text }
 
 // Secure says whether requests are authenticated at all.
-func (e Effective) Secure() bool {
-	on, _ := strconv.ParseBool(e[Secure].Text.Reveal()) // Resolve looked
+func (e Effective) Secure() bool { return e.On(Secure) }
+
+// On says what a setting that is a truth value has.
+func (e Effective) On(name Name) bool {
+	on, _ := strconv.ParseBool(e[name].Text.Reveal()) // Resolve looked
 	return on
 }
 
@@ -112,6 +115,7 @@ type document[S, B any] struct {
 		} `json:"webhook"`
 	} `json:"notification"`
 	TokenizationSecret S `json:"tokenization_secret"`
+	Observability      B `json:"enable_observability"`
 }
 
 // each returns the document's fields by the name of their setting.
@@ -123,6 +127,7 @@ func each[T, S, B any](d *document[S, B], text func(S) T, truth func(B) T) map[N
 		SSL:                truth(d.Server.SSL),
 		MetricsToken:       text(d.Server.MetricsToken),
 		TokenizationSecret: text(d.TokenizationSecret),
+		Observability:      truth(d.Observability),
 		Database:           text(d.DataSource.DNS),
 		Redis:              text(d.Redis.DNS),
 		WebhookURL:         text(d.Notification.Webhook.URL),

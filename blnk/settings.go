@@ -20,6 +20,7 @@ const (
 	SSL                Name = "server.ssl" // only a wrong value has an effect, since 0.13.0
 	MetricsToken       Name = "server.metrics_bearer_token"
 	TokenizationSecret Name = "tokenization_secret"
+	Observability      Name = "enable_observability" // without it there is no /metrics
 	Database           Name = "data_source.dns"
 	Redis              Name = "redis.dns"
 	WebhookURL         Name = "notification.webhook.url"
@@ -47,6 +48,7 @@ func Settings() []Setting {
 		{Name: SSL, Env: "BLNK_SERVER_SSL", Twin: "BLNK_SERVER_BLNK_SERVER_SSL", Bool: true},
 		{Name: MetricsToken, Env: "BLNK_METRICS_BEARER_TOKEN", Twin: "BLNK_SERVER_BLNK_METRICS_BEARER_TOKEN"},
 		{Name: TokenizationSecret, Env: "BLNK_TOKENIZATION_SECRET", Twin: "BLNK_BLNK_TOKENIZATION_SECRET"},
+		{Name: Observability, Env: "BLNK_ENABLE_OBSERVABILITY", Twin: "BLNK_BLNK_ENABLE_OBSERVABILITY", Bool: true},
 		{Name: Database, Env: "BLNK_DATA_SOURCE_DNS", Twin: "BLNK_DATASOURCE_BLNK_DATA_SOURCE_DNS"},
 		{Name: Redis, Env: "BLNK_REDIS_DNS", Twin: "BLNK_REDIS_BLNK_REDIS_DNS"},
 		{Name: WebhookURL, Env: "BLNK_WEBHOOK_URL", Twin: "BLNK_NOTIFICATION_WEBHOOK_BLNK_WEBHOOK_URL"},

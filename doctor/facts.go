@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -176,8 +177,8 @@ func (f *Facts) Live(ctx context.Context) (proof.Result, error) {
 
 // A Running is a configuration that is in force, or would be at the next start.
 type Running struct {
-	// Place is the process ("unit blnk.service"), or the path of a blnk.json that no
-	// process seen reads.
+	// Place is the process ("unit blnk.service", "blnk start in /srv/blnk"), or the path
+	// of a blnk.json that no process seen reads. It outlives a restart.
 	Place   string
 	Process *restart.Process // nil for a file alone
 	Path    string           // of its blnk.json; "" where not known, or there is none
@@ -195,7 +196,7 @@ func (f *Facts) Configurations(ctx context.Context) []Running {
 	all, _ := f.running.get(func() (all []Running, err error) {
 		paths, read := f.configPaths(ctx), map[string]bool{}
 		for _, p := range f.Processes(ctx) {
-			one := Running{Place: p.Name, Process: &p, Path: p.Config, Text: p.ReadConfig(), Known: p.Env != nil}
+			one := Running{Place: placeOf(p), Process: &p, Path: p.Config, Text: p.ReadConfig(), Known: p.Env != nil}
 			if one.Known {
 				one.Effective, one.Err = blnk.Resolve(one.Text, p.Env)
 			}
@@ -217,6 +218,15 @@ func (f *Facts) Configurations(ctx context.Context) []Running {
 		return all, nil
 	})
 	return all
+}
+
+// placeOf names a process so that its successor is named the same.
+func placeOf(p restart.Process) string {
+	role := map[bool]string{true: "blnk workers", false: "blnk start"}[p.Workers]
+	if strings.HasPrefix(p.Name, "PID ") && p.Config != "" {
+		return role + " in " + filepath.Dir(p.Config)
+	}
+	return p.Name
 }
 
 // configPaths are the blnk.json that this is about, whether they are there or not.

@@ -343,6 +343,17 @@ func (s Stores) deciding(p restart.Process, env map[string]string) (name string,
 	return v.Source, v.Text
 }
 
+// Shadowed is the error, with what helps, of a process whose key stands in a variable
+// that wins over its blnk.json and that none of the stores sets, as far as can be
+// seen; nil for others.
+func (s Stores) Shadowed(p restart.Process) error {
+	name, value := s.deciding(p, p.Env)
+	if name == "" || s.others || len(s.files) == 0 && len(s.variables) > 0 && slices.ContainsFunc(s.keys, value.Equal) || s.sets(p, name) {
+		return nil
+	}
+	return s.shadow(p, name, value, "")
+}
+
 // keyOf is the key that a process runs with, and where it has that from; known
 // is false where it cannot be seen.
 func (s Stores) keyOf(p restart.Process) (key secret.Key, from string, known bool) {

@@ -68,6 +68,9 @@ type Cmd struct {
 	// behind it. It is masked too. Without one stdin is /dev/null.
 	Input secret.Key
 	Most  int // how many bytes of stdout Read takes; 0 is 64 KiB
+	// Out and Err are what it writes to in the place of Output, such as the end of a
+	// pipe. nil: as above.
+	Out, Err *os.File
 	// Show gets the last line of what the command wrote besides to Read, while it
 	// runs, whenever it looks; keys are masked in it. nil: nobody looks.
 	Show func(line string)
@@ -194,6 +197,12 @@ func (c Cmd) run(ctx context.Context, stdout *printed) (Result, error) {
 	}
 	if stdout != nil {
 		cmd.Stdout, cmd.WaitDelay = stdout, drain
+	}
+	if c.Out != nil {
+		cmd.Stdout = c.Out
+	}
+	if c.Err != nil {
+		cmd.Stderr = c.Err
 	}
 	stop := c.follow(out, keys)
 	res, cause := c.startAndWait(ctx, cmd)
