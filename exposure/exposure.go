@@ -180,8 +180,11 @@ func Ignores(ctx context.Context, files []string) (edits []Edit, notes []string)
 			found, said := repo.ignore(ctx, names[dir])
 			edits, notes = append(edits, found...), append(notes, said...)
 		}
+		if why != nil {
+			notes = append(notes, why.Error())
+		}
 		found, said := dockerIgnore(dir, names[dir])
-		edits, notes = append(edits, found...), append(append(notes, said...), why...)
+		edits, notes = append(edits, found...), append(notes, said...)
 	}
 	return edits, notes
 }

@@ -119,7 +119,11 @@ func TestIgnoresElsewhere(t *testing.T) {
 	if edits, notes := Ignores(t.Context(), []string{path}); len(edits)+len(notes) > 0 {
 		t.Errorf("no repository and nothing to build: %v, %q", edits, notes)
 	}
-	write(t, filepath.Join(dir, "Dockerfile"), "FROM scratch\n", 0o644)
+	write(t, filepath.Join(dir, "compose.yaml"), "services:\n  server:\n    image: blnk\n", 0o644)
+	if edits, notes := Ignores(t.Context(), []string{path}); len(edits)+len(notes) > 0 {
+		t.Errorf("an image of another: %v, %q", edits, notes)
+	}
+	write(t, filepath.Join(dir, "compose.yaml"), "services:\n  server:\n    build: .\n", 0o644)
 	write(t, filepath.Join(dir, "Dockerfile.dockerignore"), "*\n!blnk.json\n", 0o644)
 	edits, _ := Ignores(t.Context(), []string{path})
 	applied(t, edits)
@@ -211,5 +215,36 @@ func TestFile(t *testing.T) {
 	}
 	if got := (Edit{Path: "/x", Old: []byte("a\nb"), New: []byte("a\nc\n"), What: "w"}).Diff(); got != "/x: w\n  -b\n  +c\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// git is asked where the file is, whatever a hook's variables say.
+func TestInGit(t *testing.T) {
+	dir := repo(t)
+	t.Setenv("GIT_DIR", t.TempDir())
+	path := write(t, filepath.Join(dir, "blnk.json"), "{}", 0o600)
+	want := func(what string, want Standing) {
+		t.Helper()
+		if got, err := InGit(t.Context(), path); err != nil || got == nil || *got != want {
+			t.Errorf("%s: %+v, %v", what, got, err)
+		}
+	}
+	want("unknown", Standing{})
+	write(t, filepath.Join(dir, ".gitignore"), "*.json\n", 0o644)
+	want("ignored", Standing{Ignored: true})
+	t.Setenv("GIT_DIR", filepath.Join(dir, ".git"))
+	git(t, dir, "add", "-f", "blnk.json")
+	want("both", Standing{Tracked: true, Ignored: true})
+	outside := write(t, filepath.Join(t.TempDir(), "blnk.json"), "{}", 0o600)
+	if got, err := InGit(t.Context(), outside); got != nil || err != nil {
+		t.Errorf("outside: %+v, %v", got, err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(dir, 4321, 4321); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := InGit(t.Context(), path); got != nil || err == nil || !strings.Contains(err.Error(), "dubious ownership") {
+			t.Errorf("of another user: %+v, %v", got, err)
+		}
 	}
 }

@@ -29,7 +29,7 @@ type repository struct {
 
 // openRepository asks git; nil where the folder is in no working tree. why says what
 // git would not tell.
-func openRepository(ctx context.Context, dir string) (r *repository, why []string) {
+func openRepository(ctx context.Context, dir string) (r *repository, why error) {
 	r = &repository{dir: dir}
 	res, err := r.git(ctx, "rev-parse", "--is-inside-work-tree")
 	switch {
@@ -43,7 +43,7 @@ func openRepository(ctx context.Context, dir string) (r *repository, why []strin
 	if said == "" {
 		said = err.Error()
 	}
-	return r, []string{fmt.Sprintf("%s: git was not asked what it ignores and tracks there: %s", dir, said)}
+	return r, fmt.Errorf("%s: git was not asked what it ignores and tracks there: %s", dir, said)
 }
 
 // belowGit says whether git would find a repository from a folder.
@@ -60,8 +60,29 @@ func belowGit(dir string) bool {
 	}
 }
 
+// git asks, and lets no configuration of the repository run a program, nor a variable of
+// the caller name another repository.
 func (r *repository) git(ctx context.Context, args ...string) (run.Result, error) {
-	return run.Cmd{Args: append([]string{"git"}, args...), Dir: r.dir, Timeout: gitTimeout}.Run(ctx)
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") && !strings.HasPrefix(v, "GIT_CONFIG") })
+	return run.Cmd{Args: append([]string{"git", "-c", "core.fsmonitor=false"}, args...), Dir: r.dir, Env: env, Timeout: gitTimeout}.Run(ctx)
+}
+
+// A Standing is what git says of a file. It may be both.
+type Standing struct{ Tracked, Ignored bool }
+
+// InGit asks git about a file; nil where its folder belongs to no working tree. An error
+// says why git did not tell.
+func InGit(ctx context.Context, file string) (*Standing, error) {
+	r, why := openRepository(ctx, filepath.Dir(file))
+	if r == nil || r.mute {
+		return nil, why
+	}
+	_, err := r.tracks(ctx, filepath.Base(file))
+	return &Standing{err == nil, r.ignores(ctx, nil, filepath.Base(file))}, nil
+}
+
+func (r *repository) tracks(ctx context.Context, name string) (run.Result, error) {
+	return r.git(ctx, "--literal-pathspecs", "ls-files", "--error-unmatch", "--", name)
 }
 
 // ignores is git's own word on a name of the folder, whether or not it is tracked.
@@ -84,7 +105,7 @@ func (r *repository) ignore(ctx context.Context, names []string) (edits []Edit, 
 		if !r.ignores(ctx, list, name) {
 			missing = append(missing, name)
 		}
-		if _, err := r.git(ctx, "--literal-pathspecs", "ls-files", "--error-unmatch", "--", name); err == nil && !r.mute {
+		if _, err := r.tracks(ctx, name); err == nil && !r.mute {
 			notes = append(notes, fmt.Sprintf("%s is tracked by git, which no ignore list ends: %s", filepath.Join(r.dir, name),
 				hint.Command("git", "-C", r.dir, "rm", "--cached", "--", name)))
 		}
@@ -103,7 +124,7 @@ func dockerIgnore(dir string, names []string) (edits []Edit, notes []string) {
 		switch name := e.Name(); {
 		case strings.HasSuffix(name, ".dockerignore"):
 			builds, lists = true, appendOnce(lists, name) // of a Dockerfile of its own
-		case isBuilt(name):
+		case isBuilt(dir, name):
 			builds = true
 		}
 	}
@@ -124,14 +145,17 @@ func dockerIgnore(dir string, names []string) (edits []Edit, notes []string) {
 }
 
 // isBuilt knows the files by which Docker and Compose build an image of their folder.
-func isBuilt(name string) bool {
+func isBuilt(dir, name string) bool {
 	lower := strings.ToLower(name)
-	for _, pattern := range []string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile", "compose*.y*ml", "docker-compose*.y*ml"} {
-		if ok, _ := path.Match(pattern, lower); ok {
-			return true
-		}
+	is := func(pattern string) bool { ok, _ := path.Match(pattern, lower); return ok }
+	if slices.ContainsFunc([]string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile"}, is) {
+		return true
 	}
-	return false
+	if !slices.ContainsFunc([]string{"compose*.y*ml", "docker-compose*.y*ml"}, is) {
+		return false
+	}
+	text, err := read(filepath.Join(dir, name))
+	return err != nil || slices.ContainsFunc(lines(text), func(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "build:") })
 }
 
 // matched says whether an ignore list leaves out a file of its own folder: the last
