@@ -89,14 +89,5 @@ func (w Work) Settle(ctx context.Context, limit time.Duration, say func(format s
 	return nil
 }
 
-// End ends the command and its process group, and comes back when it is gone, or
-// cannot be ended.
-func (c *Command) End() {
-	run.EndGroup(c.PID, run.Grace)
-	for range 100 { // a killed process ends soon
-		if !c.Runs() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
+// End ends the command and its process group (run.EndGroup).
+func (c *Command) End() { run.EndGroup(c.PID, run.Grace) }

@@ -41,8 +41,9 @@ const (
 	// glance is how often Show is told: as often as a person can read.
 	glance = 200 * time.Millisecond
 	// lastWait: only a killed command that hangs in the kernel (a dead network
-	// file system) takes longer.
+	// file system) takes longer, or, after killed, one that nobody waits for.
 	lastWait = 5 * time.Second
+	killed   = time.Second
 	// drain is how long stdout may stay open behind a command that ended: what
 	// it wrote is read at once, and only a daemon that it left behind keeps the
 	// pipe open.
@@ -74,8 +75,8 @@ type Cmd struct {
 	// Show gets the last line of what the command wrote besides to Read, while it
 	// runs, whenever it looks; keys are masked in it. nil: nobody looks.
 	Show func(line string)
-	// Record is told the PID before the command does anything. Where this process is
-	// killed in it, the command is not run.
+	// Record is told the PID before the command does anything, where there is a shell.
+	// Where this process is killed in it, the command is not run then.
 	Record func(pid int)
 }
 
@@ -285,13 +286,17 @@ func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 
 // start starts the command. One that is recorded waits behind a gate meanwhile: a
 // shell that becomes the command when it is told to, and ends where nobody lives
-// to tell it.
+// to tell it. Where there is no shell, it is recorded right after its start.
 func (c Cmd) start(cmd *exec.Cmd) error {
-	if c.Record == nil || cmd.Err != nil {
-		return cmd.Start()
+	shell, missing := exec.LookPath("sh")
+	if missing != nil {
+		shell, missing = exec.LookPath("/bin/sh") // PATH may have no more than the command needs
 	}
-	shell, err := exec.LookPath("sh")
-	if err != nil {
+	if c.Record == nil || cmd.Err != nil || missing != nil {
+		err := cmd.Start()
+		if c.Record != nil && err == nil {
+			c.Record(cmd.Process.Pid)
+		}
 		return err
 	}
 	gate, opener, err := os.Pipe()
@@ -310,23 +315,28 @@ func (c Cmd) start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// EndGroup asks a process group to end, and forces it at the end of grace. The
-// group's number cannot be given to others while one member is alive.
+// EndGroup asks a process group to end, forces it at the end of grace, and comes back
+// when it is gone, or cannot be ended. The group's number cannot be given to others
+// while one member is alive.
 func EndGroup(id int, grace time.Duration) {
 	_ = syscall.Kill(-id, syscall.SIGTERM)
 	// A member that waits for a terminal (sudo asking for a password) is
 	// stopped, and would see SIGTERM only when it goes on.
 	_ = syscall.Kill(-id, syscall.SIGCONT)
-	deadline := time.After(grace)
+	deadline, forced := time.After(grace), false
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for !errors.Is(syscall.Kill(-id, 0), syscall.ESRCH) {
 		select {
 		case <-tick.C:
+			continue
 		case <-deadline:
-			_ = syscall.Kill(-id, syscall.SIGKILL)
+		}
+		if forced {
 			return
 		}
+		_ = syscall.Kill(-id, syscall.SIGKILL)
+		deadline, forced = time.After(killed), true
 	}
 }
 
