@@ -147,9 +147,17 @@ func classify(err error) (code int, help string) {
 	return code, help
 }
 
-// report prints the error, its details and its hint, and returns its code.
+// report prints the error, its details and its hint, and returns its code. With -o json
+// the document says it too, where the command has printed none; an error of usage has
+// none, nor has exec, whose stdout is another program's.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	code, help := classify(err)
+	if a.json() && code != exitUsage && !a.out.Begun && cmd.Name() != "exec" {
+		_ = a.printJSON(struct { // err matters more
+			Result string `json:"result"`
+			Error  string `json:"error"`
+		}{"failed", err.Error()})
+	}
 	if help == "" && code == exitUsage {
 		help = helpHint(cmd)
 	}

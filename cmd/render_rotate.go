@@ -79,10 +79,10 @@ func (w *work) progress(e rotate.Progress) {
 // on until it is done.
 func (w *work) instruct(line string) { w.env.Stderr.Tell(screen.Bold, "now:", line) }
 
-// renderUnopened prints the document of a rotation that could not be opened. An
-// error of usage has none, here as in every command.
+// renderUnopened prints the document of a rotation that could not be opened, where
+// report would print one.
 func (w *work) renderUnopened(err error) error {
-	if code, _ := classify(err); w.json() && code != exitUsage && w.intent.Event == rotate.Rotate {
+	if code, _ := classify(err); w.json() && code != exitUsage {
 		_ = w.printJSON(rotate.Report{Outcome: rotate.Refused}.Document(err)) // err matters more
 	}
 	return err

@@ -123,8 +123,8 @@ func readKeys(ctx context.Context, a *app, opt *verifyOptions, stores store.Set)
 		key, _, err := s.Get(ctx)
 		if err == nil && !blnk.Sendable(key) {
 			err = fail(exitCheck, fmt.Errorf("key in %s: %w", s, probe.ErrUnsendable), "")
-		} else if errors.Is(err, store.ErrNotFound) {
-			err = fail(exitCheck, err, cmp.Or(hint.Of(err), "make one: blnkctl keygen"+hint.Flags("--store", opt.spec.Stores)))
+		} else if errors.Is(err, store.ErrNotFound) && hint.Of(err) == "" { // the place is there
+			err = fail(exitCheck, err, "make one: blnkctl keygen"+hint.Flags("--store", opt.spec.Stores))
 		}
 		if err != nil {
 			return nil, err

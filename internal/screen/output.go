@@ -13,12 +13,14 @@ import (
 // print without looking each time.
 type Output struct {
 	io.Writer
-	err error
+	Begun bool // something was printed
+	err   error
 }
 
 // Write writes.
 func (s *Output) Write(p []byte) (int, error) {
 	n, err := s.Writer.Write(p)
+	s.Begun = true
 	s.err = cmp.Or(s.err, err)
 	return n, err
 }
