@@ -122,6 +122,10 @@ func TestRepeats(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 	p.expect("repeated", "", 4)
+	anchor := p.read(p.head())
+	p.write(p.head(), strings.Replace(anchor, `"count":1`, `"count":3`, 1))
+	p.expect("count changed before a record has it", "no anchor 0", 4)
+	p.write(p.head(), anchor)
 	if last, err := p.records(2); err != nil || len(last) != 2 || last[0].Repeated != 2 {
 		t.Errorf("the last two: %+v, %v", last, err)
 	}

@@ -165,10 +165,13 @@ func readEnd(file *os.File) ([]byte, error) {
 	if _, err := file.ReadAt(data, from); err != nil {
 		return nil, err
 	}
-	if from > 0 {
-		data = data[bytes.IndexByte(data, '\n')+1:] // 0 where there is none: one line, cut
+	if from == 0 {
+		return mendEnd(file, data, info.Size())
 	}
-	return mendEnd(file, data, info.Size())
+	if cut := bytes.IndexByte(data, '\n') + 1; cut > 0 {
+		return mendEnd(file, data[cut:], info.Size())
+	}
+	return nil, writeLine(file, []byte("\n")) // far longer than any of ours: it stays, by itself
 }
 
 // mendEnd deals with a last line that has no end: an append that a crash cut
@@ -226,6 +229,15 @@ type anchor struct {
 	Seq     int      `json:"seq"`
 	Hash    string   `json:"hash"`
 	Repeats []Repeat `json:"repeats,omitempty"` // since that record
+	Sum     string   `json:"sum,omitempty"`     // of the rest, while no record vouches for Repeats
+}
+
+func (a anchor) sum() string {
+	if a.Sum = ""; len(a.Repeats) == 0 {
+		return ""
+	}
+	data, _ := json.Marshal(a) // it cannot fail
+	return sumOf(data)
 }
 
 // count says that the attempt with a number came once more.
@@ -251,13 +263,14 @@ func (l *Log) readAnchor() (anchor, error) {
 		return anchor{}, fmt.Errorf("read audit anchor: %w", err)
 	}
 	var a anchor
-	if err != nil || json.Unmarshal(data, &a) != nil || a.Seq < 1 || len(a.Hash) != hashDigits {
+	if err != nil || json.Unmarshal(data, &a) != nil || a.Seq < 1 || len(a.Hash) != hashDigits || a.Sum != a.sum() {
 		return anchor{}, fmt.Errorf("read audit anchor %s: %w", l.anchorPath(), errBadAnchor)
 	}
 	return a, nil
 }
 
 func (l *Log) writeAnchor(a anchor) error {
+	a.Sum = a.sum()
 	data, err := json.Marshal(a)
 	if err == nil {
 		err = atomicfile.Replace(l.anchorPath(), append(data, '\n'))

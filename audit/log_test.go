@@ -113,6 +113,18 @@ func TestAppendOncePerOutcome(t *testing.T) {
 
 // TestTornAppend cuts the last line at every third place, as a crash would while the
 // anchor still names the record before.
+// TestLongTail: what is longer than any append, and has no end, is nothing that an
+// append left. It stays, and hides no record.
+func TestLongTail(t *testing.T) {
+	p := filled(t, 2)
+	p.write(p.Path(), p.read(p.Path())+strings.Repeat("x", 3<<20))
+	p.add(3)
+	if records, err := p.records(0); err != nil || len(records) != 3 {
+		t.Errorf("%d records, %v", len(records), err)
+	}
+	p.expect("appended", "not a record 3", 2)
+}
+
 func TestTornAppend(t *testing.T) {
 	p := filled(t, 2)
 	two, head := p.read(p.Path()), p.read(p.head())

@@ -8,7 +8,9 @@
 //
 // It does not promise to withstand somebody who may write to the folder and
 // knows how the log is made: such a person can make a whole new log with its
-// anchor, or remove both. A copy of the anchor kept elsewhere shows that too.
+// anchor, or remove both. A copy of the anchor kept elsewhere shows that too. How often
+// the last attempts came again stands in the anchor, and is sealed with it; only the next
+// record puts that into the chain.
 package audit
 
 import (
@@ -75,6 +77,7 @@ type Record struct {
 	// and when the last time. In the file they stand in Repeats of a later record.
 	Repeated int       `json:"repeated,omitempty"`
 	Last     time.Time `json:"last,omitzero"`
+	Changed  bool      `json:"changed,omitempty"` // for who reads, too: it is not what its hash says
 	// Repeats counts earlier attempts that came again before this record.
 	Repeats []Repeat `json:"repeats,omitempty"`
 	Prev    string   `json:"prev,omitempty"` // Hash of the record before, "" in the first
@@ -112,6 +115,11 @@ func marshal(r Record) ([]byte, error) {
 	return []byte(secret.MaskOwn(string(bytes.TrimSuffix(buf.Bytes(), []byte("\n"))))), nil
 }
 
+func sumOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
 // encode seals the record and writes it as a line, with its line end.
 func encode(r *Record) ([]byte, error) {
 	r.Hash = ""
@@ -119,8 +127,7 @@ func encode(r *Record) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(content)
-	r.Hash = hex.EncodeToString(sum[:])
+	r.Hash = sumOf(content)
 	return append(content[:len(content)-1], hashBefore+r.Hash+hashAfter+"\n"...), nil
 }
 

@@ -11,9 +11,10 @@ import (
 )
 
 // A Listing prints records one by one: as a JSON array, or for people: a row, and
-// below it the rest in lines of 80 columns, wherever they go.
+// below it the rest, in lines of 80 columns wherever they go.
 type Listing struct {
 	JSON  bool
+	Look  screen.Look
 	Print func(text string) error // many records at once; an error ends it
 	N     int                     // so many were added
 	wait  strings.Builder
@@ -53,9 +54,9 @@ func (l *Listing) Add(r Record, open bool) error {
 		text = row("TIME", "OUTCOME", "OLD", "NEW") + text
 	}
 	for _, line := range r.details(open) {
-		text += "  " + fill(screen.CleanLine(line)) + "\n"
+		text += "  " + strings.Join(strings.Fields(screen.CleanLine(line)), " ") + "\n"
 	}
-	return l.print(text, 32<<10)
+	return l.print(l.Look.Fill(text), 32<<10)
 }
 
 // End prints the rest.
@@ -89,28 +90,8 @@ func (r *Record) details(open bool) (lines []string) {
 	add(r.Error != "", "error: %s", r.Error)
 	add(r.Repeated > 0, "and %d more like it, the last at %s", r.Repeated, shown(r.Last))
 	add(open, "this rotation is open")
+	add(r.Changed, "this is not what was recorded: see `blnkctl audit verify`")
 	return lines
 }
 
 func shown(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// fill breaks a text into lines: between words, or in a word that is longer than one.
-func fill(text string) string {
-	const width = screen.Width - 4
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		if longer := strings.TrimPrefix(line+" "+word, " "); screen.Cut(longer, width) == longer {
-			line = longer
-			continue
-		}
-		if line != "" {
-			lines = append(lines, line)
-		}
-		for line = screen.Cut(word, width); line != word; line = screen.Cut(word, width) {
-			lines = append(lines, line)
-			word = word[len(line):]
-		}
-	}
-	return strings.Join(append(lines, line), "\n    ")
-}

@@ -26,12 +26,12 @@ func TestListing(t *testing.T) {
 	}, true)
 	want := `TIME                  OUTCOME      OLD                  NEW
 2026-03-01T11:00:00Z  stuck        sha256:0123456789ab  -
-  rotate of blnkjson:/etc/blnk.json, dotenv:/etc/.env by root (sudo by alice)
-    on ledger-1
+  rotate of blnkjson:/etc/blnk.json, dotenv:/etc/.env by root (sudo by alice) on
+    ledger-1
   the old key was compromised
   reason: a laptop was stolen\x1b[31m
-  error: one two one two one two one two one two one two one two one two one
-    two one two
+  error: one two one two one two one two one two one two one two one two one two
+    one two
   and 2 more like it, the last at 2026-03-01T12:00:00Z
   this rotation is open
 `

@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +15,6 @@ import (
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/state"
 )
-
-// ErrDamaged means that the log has a line that is not a record.
-var ErrDamaged = errors.New("damaged")
 
 // ErrAltered means that the log is not as it was written.
 var ErrAltered = errors.New("altered")
@@ -181,10 +177,8 @@ func (c *chain) end(lines int, badAnchor bool) *Problem {
 }
 
 // Records hands on all records that can be read, oldest first, or, where last is
-// not 0, only so many of the last ones; whether they were changed or not: Verify
-// tells. A line that is no record is left out, and the error is ErrDamaged
-// (wrapped) with the number of the first one. An incomplete last line is left
-// out without an error. What each returns ends the walk.
+// not 0, only so many of the last ones, whether they were changed or not. Lines that
+// are none are left out: Verify tells of them. What each returns ends the walk.
 func (l *Log) Records(last int, each func(Record) error) error {
 	var head anchor
 	number, skip := 0, 0
@@ -195,7 +189,7 @@ func (l *Log) Records(last int, each func(Record) error) error {
 		skip -= last
 	}
 	// How often an attempt came again stands in one of the next records.
-	var damage, stop error
+	var stop error
 	var waiting []Record
 	counted := func(repeats []Repeat) {
 		for _, again := range repeats {
@@ -211,20 +205,15 @@ func (l *Log) Records(last int, each func(Record) error) error {
 			stop = each(waiting[0])
 		}
 	}
-	_, err := l.walk(&head, func(line []byte, whole bool) bool {
-		number++
-		if number <= skip && isSealed(line) {
+	_, err := l.walk(&head, func(line []byte, _ bool) bool {
+		if number++; number <= skip {
 			return true
 		}
-		r, _, err := decode(line)
-		switch {
-		case err == nil && number > skip:
+		if r, intact, err := decode(line); err == nil {
 			counted(r.Repeats)
-			r.Repeats = nil
+			r.Repeats, r.Changed = nil, !intact
 			waiting = append(waiting, r)
 			pass(mostBetween)
-		case err != nil && whole && damage == nil:
-			damage = hint.Add(fmt.Errorf("read audit log: %s:%d: %w", l.Path(), number, ErrDamaged), "see `blnkctl audit verify`")
 		}
 		return stop == nil
 	})
@@ -235,5 +224,5 @@ func (l *Log) Records(last int, each func(Record) error) error {
 		counted(head.Repeats)
 	}
 	pass(0)
-	return cmp.Or(stop, damage)
+	return stop
 }

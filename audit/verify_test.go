@@ -2,14 +2,11 @@ package audit_test
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/blnkctl/blnkctl/audit"
 )
 
 // rehash gives a changed line the hash that fits it.
@@ -142,14 +139,11 @@ func TestRecordsOfADamagedLog(t *testing.T) {
 	const oops = "blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH\n"
 	p.write(p.Path(), lines[0]+oops+edit(lines[1])+oops+lines[2]+"{")
 	records, err := p.records(0)
-	if !errors.Is(err, audit.ErrDamaged) || !strings.Contains(err.Error(), p.Path()+":2:") || strings.Contains(err.Error(), oops[:20]) {
-		t.Errorf("the error is %v, want ErrDamaged in line 2, without the line", err)
-	}
 	var got []string
 	for _, r := range records {
-		got = append(got, r.Rotation)
+		got = append(got, fmt.Sprint(r.Rotation, r.Changed))
 	}
-	if strings.Join(got, " ") != "r1 r2 r3" {
+	if err != nil || strings.Join(got, " ") != "r1false r2true r3false" {
 		t.Errorf("Records = %v, want those that can be read", got)
 	}
 }

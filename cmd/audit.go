@@ -2,13 +2,13 @@ package cmd
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/rotate"
 )
 
@@ -37,24 +37,22 @@ func runAuditLog(a *app, last int) error {
 	if err != nil {
 		return err
 	}
-	list := audit.Listing{JSON: a.json(), Print: func(text string) error {
-		if !a.json() {
-			text = a.env.Look.Fold(text)
-		}
+	list := audit.Listing{JSON: a.json(), Look: a.env.Look, Print: func(text string) error {
 		_ = a.print(text)
 		return a.out.Failed() // where nobody reads on, there is nothing to print
 	}}
-	damage := audit.Open(private.Path(), a.env.Now).Records(last, func(r audit.Record) error {
+	log := audit.Open(private.Path(), a.env.Now)
+	err = log.Records(last, func(r audit.Record) error {
 		return list.Add(r, slices.ContainsFunc(open, func(o *rotate.Open) bool { return o.Rotation == r.Rotation }))
 	})
-	if damage != nil && !errors.Is(damage, audit.ErrDamaged) && a.out.Failed() == nil {
-		return damage
-	}
 	for _, o := range open { // the log may say nothing of it
-		damage = cmp.Or(damage, list.Add(o.Record(), true))
+		err = cmp.Or(err, list.Add(o.Record(), true))
 	}
-	if damage = cmp.Or(list.End(), damage); a.out.Failed() != nil {
+	if err = cmp.Or(err, list.End()); a.out.Failed() != nil {
 		return a.out.Lost()
+	}
+	if err != nil {
+		return err
 	}
 	if list.N == 0 && !a.json() {
 		a.say("no records")
@@ -62,7 +60,8 @@ func runAuditLog(a *app, last int) error {
 	for _, o := range open {
 		a.say("%s is open: %s", o.Rotation, o.Help())
 	}
-	return damage
+	report, err := log.Verify() // all of it, whatever was shown
+	return cmp.Or(err, hint.Add(log.Err(report), "see `blnkctl audit verify`"))
 }
 
 func runAuditVerify(a *app) error {

@@ -112,7 +112,6 @@ func exitCodes() []struct {
 		{store.ErrDrift, exitCheck},
 		{store.ErrWeak, exitCheck},
 		{rotate.ErrCompromised, exitCheck},
-		{audit.ErrDamaged, exitCheck},
 		{audit.ErrAltered, exitCheck},
 		{rotate.ErrNotLive, exitCheck},
 		{rotate.ErrSourceNotLive, exitCheck},

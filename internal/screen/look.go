@@ -66,14 +66,22 @@ func (l Look) Fold(text string) string {
 	if !l.Terminal() {
 		return text
 	}
-	return l.fold(text, 2)
+	return l.fold(text, 2, false)
+}
+
+// Fill is Fold wherever the text goes, and for words, too, that are wider than a line.
+func (l Look) Fill(text string) string { return l.paper().fold(text, 2, true) }
+
+// paper is the look of a classic terminal where there is none.
+func (l Look) paper() Look {
+	if !l.Terminal() {
+		l.Columns = func() int { return Width }
+	}
+	return l
 }
 
 // Page is Fold for paragraphs, which are filled anew, wherever the text goes.
 func (l Look) Page(text string) string {
-	if !l.Terminal() {
-		l.Columns = func() int { return Width }
-	}
 	var b strings.Builder
 	before := ""
 	for line := range strings.SplitSeq(text, "\n") {
@@ -86,10 +94,10 @@ func (l Look) Page(text string) string {
 		b.WriteString(line)
 		before = line
 	}
-	return l.fold(b.String(), 0)
+	return l.paper().fold(b.String(), 0, false)
 }
 
-func (l Look) fold(text string, further int) string {
+func (l Look) fold(text string, further int, hard bool) string {
 	lines, width := strings.Split(text, "\n"), min(l.columns(), Width)
 	for i, line := range lines {
 		rest := strings.TrimLeft(line, " ")
@@ -103,7 +111,7 @@ func (l Look) fold(text string, further int) string {
 		if name, _, ok := strings.Cut(rest, ": "); ok && (name == "Note" || name == "Warning") {
 			hanging = len(name) + 2
 		}
-		lines[i] = line[:indent] + wrap(rest, width, indent, hanging)
+		lines[i] = line[:indent] + wrap(rest, width, indent, hanging, hard)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -111,16 +119,24 @@ func (l Look) fold(text string, further int) string {
 // firstColumn is how far a first column of a text reaches at most.
 const firstColumn = 32
 
-// wrap breaks a text that begins at a column.
-func wrap(text string, width, column, hanging int) string {
+// wrap breaks a text that begins at a column. hard: it also cuts what is wider than a
+// line.
+func wrap(text string, width, column, hanging int, hard bool) string {
 	var b strings.Builder
+	next := "\n" + strings.Repeat(" ", hanging)
 	for i, unit := range units(text) {
 		word := strings.TrimLeft(unit, " ")
 		// What is wider than any line begins where it is, but for a command.
-		fits := hanging+columns(word) <= width || strings.Contains(word, " ")
+		fits := hard || hanging+columns(word) <= width || strings.Contains(word, " ")
 		if i > 0 && fits && column > hanging && column+columns(unit) > width {
-			b.WriteString("\n" + strings.Repeat(" ", hanging))
+			b.WriteString(next)
 			column, unit = hanging, word
+		}
+		for part := ""; hard; unit, column = unit[len(part):], hanging {
+			if part = Cut(unit, max(width-column, 2)); part == unit {
+				break
+			}
+			b.WriteString(part + next)
 		}
 		b.WriteString(unit)
 		column += columns(unit)
