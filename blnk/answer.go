@@ -36,16 +36,21 @@ const (
 	// Live: this is the master key. (Up to Blnk 0.14.2 also an answer to
 	// scoped keys with hooks:read; with secure mode off, to every key.)
 	Live
-	// Rejected: the server knows no such key, or a scoped one that expired.
+	// Rejected: the server knows no such key.
 	Rejected
 	// Lesser: let in, but not as the master key: a living scoped key, or
 	// secure mode is off. A random key tells the two apart.
 	Lesser
+	// Scoped: let in as a scoped key, and Expired: refused as one that expired. No
+	// server says so of a key that was never issued.
+	Scoped
+	Expired
 )
 
 // String names the answer for people.
 func (a Answer) String() string {
-	known := map[Answer]string{Live: "accepted as the master key", Rejected: "rejected", Lesser: "let in, but not as the master key"}
+	known := map[Answer]string{Live: "accepted as the master key", Rejected: "rejected", Lesser: "let in, but not as the master key",
+		Scoped: "let in as a scoped key", Expired: "refused as an expired scoped key"}
 	return cmp.Or(known[a], "no usable answer")
 }
 
@@ -57,11 +62,14 @@ func Judge(status int, body []byte) Answer {
 	switch said := errorOf(body); {
 	case status == 200 && isHookList(body):
 		return Live
-	case status == 401 && said.is("AUTH_INVALID_API_KEY", "AUTH_EXPIRED_API_KEY", "invalid api key", "api key is expired"):
+	case status == 401 && said.is("AUTH_INVALID_API_KEY", "invalid api key"):
 		return Rejected
-	case status == 403 && said.is("AUTH_MASTER_KEY_REQUIRED", "AUTH_INSUFFICIENT_PERMISSIONS", "AUTH_UNKNOWN_RESOURCE",
-		"requires master key", "insufficient permissions", "unknown resource"):
+	case status == 401 && said.is("AUTH_EXPIRED_API_KEY", "api key is expired"):
+		return Expired
+	case status == 403 && said.is("AUTH_MASTER_KEY_REQUIRED", "requires master key"):
 		return Lesser
+	case status == 403 && said.is("AUTH_INSUFFICIENT_PERMISSIONS", "AUTH_UNKNOWN_RESOURCE", "insufficient permissions", "unknown resource"):
+		return Scoped
 	}
 	return Nothing
 }

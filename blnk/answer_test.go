@@ -26,7 +26,7 @@ func TestJudge(t *testing.T) {
 		{"unknown key before 0.15", 401, old, Rejected},
 		{"a key that did not arrive", 401, `{"error":"Authentication required. Use X-Blnk-Key header","error_detail":{"code":"AUTH_MISSING_API_KEY","message":"x"}}`, Nothing},
 		{"a key that did not arrive, before 0.15", 401, `{"error":"Authentication required. Use X-Blnk-Key header"}`, Nothing},
-		{"an expired scoped key", 401, `{"error":"API key is expired or revoked","error_detail":{"code":"AUTH_EXPIRED_API_KEY"}}`, Rejected},
+		{"an expired scoped key", 401, `{"error":"API key is expired or revoked","error_detail":{"code":"AUTH_EXPIRED_API_KEY"}}`, Expired},
 		{"a proxy's 401", 401, `<html>401</html>`, Nothing},
 		{"a gateway's 401", 401, `{"message":"Unauthorized"}`, Nothing},
 		{"a gateway's 401 that looks like Blnk's", 401, `{"error":"Unauthorized"}`, Nothing},
@@ -38,9 +38,9 @@ func TestJudge(t *testing.T) {
 		{"a login page", 200, `<!doctype html><form action="/login">`, Nothing},
 		{"a string", 200, `"ok"`, Nothing},
 		{"a firewall's 403 in JSON", 403, `{"error":"Forbidden"}`, Nothing},
-		{"a scoped key", 403, `{"error":"Insufficient permissions for hooks:read","error_detail":{"code":"AUTH_INSUFFICIENT_PERMISSIONS"}}`, Lesser},
-		{"a scoped key before 0.15", 403, `{"error":"Insufficient permissions for hooks:read"}`, Lesser},
-		{"a path that is no resource", 403, `{"error":"Unknown resource type","error_detail":{"code":"AUTH_UNKNOWN_RESOURCE"}}`, Lesser},
+		{"a scoped key", 403, `{"error":"Insufficient permissions for hooks:read","error_detail":{"code":"AUTH_INSUFFICIENT_PERMISSIONS"}}`, Scoped},
+		{"a scoped key before 0.15", 403, `{"error":"Insufficient permissions for hooks:read"}`, Scoped},
+		{"a path that is no resource", 403, `{"error":"Unknown resource type","error_detail":{"code":"AUTH_UNKNOWN_RESOURCE"}}`, Scoped},
 		{"a code of 403 that is not Blnk's", 403, `{"error":"blocked","error_detail":{"code":"WAF_RULE"}}`, Nothing},
 		{"a bad gateway", 502, `<html>502 Bad Gateway</html>`, Nothing},
 		{"an error that is no text", 401, `{"error":{"code":1}}`, Nothing},
@@ -65,7 +65,7 @@ func TestJudge(t *testing.T) {
 
 func TestAnswersHaveNamesOfTheirOwn(t *testing.T) {
 	seen := map[string]Answer{}
-	for a := Nothing; a <= Lesser; a++ {
+	for a := Nothing; a <= Expired; a++ {
 		if other, ok := seen[a.String()]; ok || a.String() == "" {
 			t.Errorf("%d and %d are both %q", other, a, a)
 		}

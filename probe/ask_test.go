@@ -299,7 +299,7 @@ func TestHooks(t *testing.T) {
 	}
 	status, body = 403, `{"error":"insufficient permissions canary"}`
 	_, err = s.Hooks(t.Context(), testKey)
-	if err == nil || !strings.Contains(err.Error(), "not as the master key") {
+	if err == nil || !strings.Contains(err.Error(), "as a scoped key") {
 		t.Errorf("Hooks with a lesser key: %v", err)
 	}
 	noKey(t, err, testKey)

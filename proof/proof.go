@@ -14,11 +14,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -89,8 +91,23 @@ const (
 // Proves says that the key is the live master key, whatever became of another.
 func (v Verdict) Proves() bool { return v == Live || v == OtherScoped }
 
-// random makes a key that was never issued.
-func random() secret.Key { return secret.New(rand.Text() + rand.Text()) }
+// A question is put to a server once.
+type question func(ctx context.Context) (blnk.Answer, error)
+
+func (s *Server) about(key secret.Key) question {
+	return func(ctx context.Context) (blnk.Answer, error) { return s.Ask(ctx, key) }
+}
+
+// askRandom asks for a key that was never issued. What only an issued one can be told
+// comes from something that stands before the server.
+func (s *Server) askRandom(ctx context.Context) (blnk.Answer, error) {
+	answer, err := s.Ask(ctx, secret.New(rand.Text()+rand.Text()))
+	if answer == blnk.Scoped || answer == blnk.Expired {
+		return blnk.Nothing, hint.Add(fmt.Errorf("ask %s: a random key is %s, which no Blnk server says: something in front of it answered", s, answer),
+			"name the server itself with --server")
+	}
+	return answer, err
+}
 
 // patience is how long a server that has answered before may keep back its next
 // answer: a rate limiter lets a few questions through at a time, and a proof
@@ -122,23 +139,23 @@ func (p *Pause) Wait(ctx context.Context, deadline time.Time) bool {
 // often it is asked, until patience or ctx is at its end. Any other silence counts:
 // who answers in the server's place may stand before a part of the connections, and
 // what comes back after a restart is another process.
-func (s *Server) insist(ctx context.Context, key secret.Key) (blnk.Answer, error) {
+func (s *Server) insist(ctx context.Context, ask question) (blnk.Answer, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(patience)
 	}
 	for pause := (Pause{}); ; {
-		answer, err := s.Ask(ctx, key)
+		answer, err := ask(ctx)
 		if !errors.Is(err, blnk.ErrLimited) || !pause.Wait(ctx, deadline) {
 			return answer, err
 		}
 	}
 }
 
-// sample asks n times for keys, AtOnce at a time, which also spreads the
+// sample asks n times, AtOnce at a time, which also spreads the
 // questions over the servers behind a balancer. It ends early with an answer that
 // is no other but blnk.Nothing, or one that enough says is enough.
-func (s *Server) sample(ctx context.Context, n int, key func() secret.Key, enough func(blnk.Answer) bool) (t Tally, err error) {
+func (s *Server) sample(ctx context.Context, n int, q question, enough func(blnk.Answer) bool) (t Tally, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var workers sync.WaitGroup
@@ -147,7 +164,7 @@ func (s *Server) sample(ctx context.Context, n int, key func() secret.Key, enoug
 	done := false
 	ask := func() {
 		for asked.Add(1) <= int64(n) {
-			answer, why := s.insist(ctx, key())
+			answer, why := s.insist(ctx, q)
 			mu.Lock()
 			if !done {
 				t.count(answer)
@@ -178,9 +195,9 @@ func (t *Tally) count(a blnk.Answer) {
 	switch a {
 	case blnk.Live:
 		t.live++
-	case blnk.Rejected:
+	case blnk.Rejected, blnk.Expired:
 		t.rejected++
-	case blnk.Lesser:
+	case blnk.Lesser, blnk.Scoped:
 		t.scoped++
 	}
 }

@@ -21,6 +21,7 @@ var (
 )
 
 const ok, no, half, none = blnk.Live, blnk.Rejected, blnk.Lesser, blnk.Nothing
+const scoped, expired = blnk.Scoped, blnk.Expired
 
 // An address gives the answers of one server as a function of the key, or of
 // several that take turns.
@@ -78,6 +79,12 @@ func TestProve(t *testing.T) {
 		{"open, as 0.13 says it", turns{answers(ok, ok, ok)}, Open},
 		{"open but for the new key", turns{answers(no, no, half)}, Open},
 		{"the old key lives on as a scoped one", turns{answers(ok, half, no)}, OtherScoped},
+		{"a random key as a scoped one: a middleman", turns{answers(ok, no, scoped)}, Unknown},
+		{"a random key as an expired one", turns{answers(no, ok, expired)}, Unknown},
+		{"everything as a scoped one", turns{answers(scoped, scoped, scoped)}, Unknown},
+		{"the new key as a living scoped one", turns{answers(scoped, no, no)}, Rejected},
+		{"the old key as a living scoped one", turns{answers(ok, scoped, no)}, OtherScoped},
+		{"the old key as an expired scoped one", turns{answers(ok, expired, no)}, Live},
 		{"both", turns{answers(ok, ok, no)}, Mixed},
 		{"a rate limit", turns{answers(none, none, none)}, Unknown},
 		{"a rate limit for the control", turns{answers(ok, no, none)}, Unknown},
@@ -186,7 +193,7 @@ func (c *crowd) Ask(ctx context.Context, _ secret.Key) (blnk.Answer, error) {
 
 func (c *crowd) sample(ctx context.Context, atOnce int) (Tally, error) {
 	s := &Server{Asker: c, AtOnce: atOnce}
-	return s.sample(ctx, 19, always(newKey), func(a blnk.Answer) bool { return a != blnk.Live })
+	return s.sample(ctx, 19, s.about(newKey), func(a blnk.Answer) bool { return a != blnk.Live })
 }
 
 func TestSampleAsksSeveralAtATime(t *testing.T) {

@@ -28,7 +28,7 @@ func (s *Server) prove(ctx context.Context, want, other secret.Key) (Verdict, er
 	if first == blnk.Nothing {
 		return Unknown, err
 	}
-	switch control, err := s.insist(ctx, random()); control {
+	switch control, err := s.insist(ctx, s.askRandom); control {
 	case blnk.Nothing:
 		return Unknown, err
 	case blnk.Live, blnk.Lesser:
@@ -42,7 +42,7 @@ func (s *Server) prove(ctx context.Context, want, other secret.Key) (Verdict, er
 	// key come in a row: servers that take turns could otherwise each get always
 	// the same key.
 	if blnk.Sendable(other) {
-		found, err := s.sample(ctx, s.Agreeing(), always(other), isLive)
+		found, err := s.sample(ctx, s.Agreeing(), s.about(other), isLive)
 		switch {
 		case err != nil:
 			return Unknown, err
@@ -52,7 +52,7 @@ func (s *Server) prove(ctx context.Context, want, other secret.Key) (Verdict, er
 			return Mixed, nil
 		}
 	}
-	found, err := s.sample(ctx, s.Agreeing()-1, always(want), isLive)
+	found, err := s.sample(ctx, s.Agreeing()-1, s.about(want), isLive)
 	switch {
 	case err != nil:
 		return Unknown, err
@@ -67,16 +67,16 @@ func (s *Server) prove(ctx context.Context, want, other secret.Key) (Verdict, er
 func (s *Server) proveLive(ctx context.Context, want, other secret.Key) (Verdict, error) {
 	v := Live
 	if blnk.Sendable(other) {
-		switch answer, err := s.insist(ctx, other); answer {
+		switch answer, err := s.insist(ctx, s.about(other)); answer {
 		case blnk.Nothing:
 			return Unknown, err
 		case blnk.Live:
 			return Mixed, nil
-		case blnk.Lesser:
+		case blnk.Lesser, blnk.Scoped:
 			v = OtherScoped
 		}
 	}
-	found, err := s.sample(ctx, s.Agreeing()-1, always(want), func(a blnk.Answer) bool { return a != blnk.Live })
+	found, err := s.sample(ctx, s.Agreeing()-1, s.about(want), func(a blnk.Answer) bool { return a != blnk.Live })
 	switch {
 	case err != nil:
 		return Unknown, err
@@ -94,7 +94,7 @@ func (s *Server) Once(ctx context.Context, key secret.Key) (Verdict, error) {
 	if answer == blnk.Nothing {
 		return Unknown, err
 	}
-	control, err := s.Ask(ctx, random())
+	control, err := s.askRandom(ctx)
 	switch {
 	case control == blnk.Nothing:
 		return Unknown, err
@@ -126,7 +126,5 @@ func each(servers []*Server, do func(i int, s *Server)) {
 	}
 	group.Wait()
 }
-
-func always(key secret.Key) func() secret.Key { return func() secret.Key { return key } }
 
 func isLive(a blnk.Answer) bool { return a == blnk.Live }

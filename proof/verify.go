@@ -83,13 +83,13 @@ func Verify(ctx context.Context, servers []*Server, questions Questions, expect 
 func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 	says := ServerSays{URL: s.String(), Keys: slices.Repeat([]Verdict{Unknown}, len(keys))}
 	every := func(blnk.Answer) bool { return false }
-	answer, err := s.Ask(ctx, random())
+	answer, err := s.askRandom(ctx)
 	if errors.Is(err, blnk.ErrLimited) {
-		answer, err = s.insist(ctx, random())
+		answer, err = s.insist(ctx, s.askRandom)
 	}
 	var control Tally
 	if err == nil {
-		control, err = s.sample(ctx, Agreeing-1, random, every)
+		control, err = s.sample(ctx, Agreeing-1, s.askRandom, every)
 		control.count(answer)
 	}
 	open, closed := control.live+control.scoped > 0, control.verdict(Agreeing) == Rejected
@@ -100,7 +100,7 @@ func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 	for i, key := range keys {
 		var t Tally
 		if err == nil {
-			t, err = s.sample(ctx, Agreeing, always(key.Key), every)
+			t, err = s.sample(ctx, Agreeing, s.about(key.Key), every)
 		}
 		v := t.verdict(Agreeing)
 		if v == Mixed {

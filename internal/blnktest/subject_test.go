@@ -263,8 +263,13 @@ func (p *process) expect(t *testing.T, wants ...want) {
 		}
 		if w.method == "" && w.path == "" {
 			proves := map[int]blnk.Answer{200: blnk.Live, 401: blnk.Rejected, 403: blnk.Lesser}[status]
-			if w.code == "AUTH_MISSING_API_KEY" {
+			switch w.code {
+			case "AUTH_MISSING_API_KEY":
 				proves = blnk.Nothing
+			case "AUTH_EXPIRED_API_KEY":
+				proves = blnk.Expired
+			case "AUTH_INSUFFICIENT_PERMISSIONS":
+				proves = blnk.Scoped
 			}
 			if got := blnk.Judge(status, []byte(body)); got != proves {
 				t.Errorf("%v: %d %s is judged as %v", w, status, strings.TrimSpace(body), got)
