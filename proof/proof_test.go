@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/secret"
@@ -303,6 +305,34 @@ func TestAskAll(t *testing.T) {
 					t.Errorf("%d connections", got.Connections)
 				}
 			})
+		})
+	}
+}
+
+// A slow is an address that may be asked now and then.
+type slow struct {
+	address
+	every time.Duration
+}
+
+func (s *slow) Ask(ctx context.Context, key secret.Key) (blnk.Answer, error) {
+	<-time.After(s.every)
+	return s.address.Ask(ctx, key)
+}
+
+// Whoever checks a key does not wait for hours.
+func TestVerifyEnds(t *testing.T) {
+	for every, done := range map[time.Duration]bool{time.Second: true, 100 * time.Second: false} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			s := &Server{Asker: &slow{address{turns: []func(secret.Key) blnk.Answer{answers(no, ok, no)}}, every}}
+			r := Verify(t.Context(), []*Server{s}, Questions{{Key: oldKey, From: []string{"here"}}}, Accepted)
+			if took := time.Since(began); (r.Result == "passed") != done || took > Longest+every {
+				t.Errorf("one question in %s: %+v after %s", every, r, took)
+			}
+			if says := r.Servers[0]; !done && (says.Keys[0] != Unknown || !strings.Contains(says.Error, "429 rate limited: no verdict within 5m0s") || says.Hint == "") {
+				t.Errorf("%+v", says)
+			}
 		})
 	}
 }

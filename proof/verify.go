@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -77,19 +78,24 @@ func Verify(ctx context.Context, servers []*Server, questions Questions, expect 
 	return r
 }
 
+// Longest is how long Verify asks one server: no question is begun later, however
+// seldom the server may be asked.
+const Longest = 5 * time.Minute
+
 // askAll asks for random keys and for each of the keys, every time as often as has to
 // agree. A server that never answered is not waited for. A few random keys that are let
 // in are enough: a server behind the address is open; and then nothing else counts.
 func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 	says := ServerSays{URL: s.String(), Keys: slices.Repeat([]Verdict{Unknown}, len(keys))}
-	every := func(blnk.Answer) bool { return false }
+	began := time.Now()
+	late := func(blnk.Answer) bool { return time.Since(began) >= Longest }
 	answer, err := s.askRandom(ctx)
 	if errors.Is(err, blnk.ErrLimited) {
 		answer, err = s.insist(ctx, s.askRandom)
 	}
 	var control Tally
 	if err == nil {
-		control, err = s.sample(ctx, Agreeing-1, s.askRandom, every)
+		control, err = s.sample(ctx, Agreeing-1, s.askRandom, late)
 		control.count(answer)
 	}
 	open, closed := control.live+control.scoped > 0, control.verdict(Agreeing) == Rejected
@@ -99,8 +105,8 @@ func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 	says.Connections = control.Total()
 	for i, key := range keys {
 		var t Tally
-		if err == nil {
-			t, err = s.sample(ctx, Agreeing, s.about(key.Key), every)
+		if err == nil && !late(answer) {
+			t, err = s.sample(ctx, Agreeing, s.about(key.Key), late)
 		}
 		v := t.verdict(Agreeing)
 		if v == Mixed {
@@ -111,7 +117,10 @@ func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 		}
 		says.Connections = min(says.Connections, t.Total())
 	}
-	if says.Sampled = s.Sampled(); err != nil {
+	if says.Sampled = s.Sampled(); err == nil && says.Connections < Agreeing && !open {
+		err = fmt.Errorf("ask %s: %w: no verdict within %s", s, blnk.ErrLimited, Longest)
+	}
+	if err != nil {
 		says.Error, says.Hint = err.Error(), hint.Of(err)
 	}
 	return says
