@@ -41,9 +41,10 @@ const (
 	// Lesser: let in, but not as the master key: a living scoped key, or
 	// secure mode is off. A random key tells the two apart.
 	Lesser
-	// Scoped: let in as a scoped key, and Expired: refused as one that expired. No
-	// server says so of a key that was never issued.
+	// Scoped: let in as a scoped key. No server says so of a key that was never
+	// issued.
 	Scoped
+	// Expired: refused as a scoped key that expired. This neither.
 	Expired
 )
 

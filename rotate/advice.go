@@ -81,13 +81,10 @@ func (r *run) situation(ctx context.Context, e *EndError) {
 	e.Details = append(slices.Clone(e.Details), r.change().Holds(ctx)...)
 	servers := r.report.Servers
 	if len(servers) == 0 {
-		limited, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		deadline, _ := limited.Deadline()
-		verdicts := r.ask(limited)
-		for pause := (proof.Pause{}); slices.Contains(verdicts, proof.Unknown) && pause.Wait(limited, deadline); {
-			verdicts = r.ask(limited) // it may be about to start
-		}
+		g := r.rec.goal()
+		verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) { return r.patiently(ctx, s, g.key, g.other) })
 		for i, v := range verdicts {
 			live, _, _ := r.meaning(r.Servers[i], v, nil)
 			servers = append(servers, ServerState{URL: r.Servers[i].String(), Live: live})

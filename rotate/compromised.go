@@ -70,7 +70,7 @@ func (r *run) onlyForward() error {
 	if !r.rec.Compromised {
 		return nil
 	}
-	if err := r.markCompromised(); err != nil || !r.undoing() {
+	if err := r.markCompromised(r.rec.live()); err != nil || !r.undoing() {
 		return err
 	}
 	r.note("the old key is compromised: going on to the new one")
@@ -78,10 +78,11 @@ func (r *run) onlyForward() error {
 	return r.save()
 }
 
-// markCompromised remembers the key that the servers ran with.
-func (r *run) markCompromised() error {
-	if live := r.rec.live(); r.env.Compromised != nil && !live.Equal(r.rec.next()) {
-		return r.env.Compromised.Add(live)
+// markCompromised remembers a key that the servers ran with, but for one that this
+// rotation brings them.
+func (r *run) markCompromised(live secret.Key) error {
+	if r.env.Compromised == nil || r.rec != nil && live.Equal(r.rec.next()) {
+		return nil
 	}
-	return nil
+	return r.env.Compromised.Add(live)
 }

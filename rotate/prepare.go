@@ -297,7 +297,7 @@ func (r *run) liveKey(ctx context.Context, s *proof.Server, candidates []secret.
 		if !blnk.Sendable(key) || slices.ContainsFunc(candidates[:i], key.Equal) {
 			continue
 		}
-		switch v, reason := r.patiently(ctx, s, key); v {
+		switch v, reason := r.patiently(ctx, s, key, secret.Key{}); v {
 		case proof.Live:
 			return key, nil
 		case proof.Open, proof.Unknown:
@@ -346,7 +346,7 @@ func (r *run) create(ctx context.Context, p Plan) error {
 	}
 	r.adopt(r.newRecord(p))
 	if r.rec.Compromised && r.rec.Event == Rotate {
-		if err := r.markCompromised(); err != nil {
+		if err := r.markCompromised(p.Current); err != nil {
 			r.rec, r.report.Rotation, r.report.New = nil, "", ""
 			return err
 		}

@@ -120,9 +120,9 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 func (r *run) begin(ctx context.Context) error {
 	started := r.started(rowCreate)
 	p, err := r.prepare(ctx, true)
-	if err != nil && r.in.Compromised && r.env.Compromised != nil && ctx.Err() == nil {
+	if err != nil && r.in.Compromised && ctx.Err() == nil {
 		// Whatever was wrong beforehand: what is known of the key stays known.
-		err = errors.Join(err, r.env.Compromised.Add(p.Current))
+		err = errors.Join(err, r.markCompromised(p.Current))
 	}
 	act := err == nil && p.Due.Yes && len(p.late) == 0
 	if act {

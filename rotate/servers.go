@@ -21,15 +21,22 @@ import (
 // is asked has all the time of Timeout.
 const patience = 2 * time.Second
 
-// patiently asks one server, more than once while it is silent.
-func (r *run) patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
+// limited bounds questions before a restart or besides one: a server that limits how
+// often it is asked would have them wait for hours.
+func (r *run) limited(ctx context.Context) (context.Context, context.CancelFunc) {
 	const least = 10 * time.Second // a short Timeout is for what comes after the restart
-	ctx, cancel := context.WithTimeout(ctx, max(r.Timeout, least))
+	return context.WithTimeout(ctx, max(r.Timeout, least))
+}
+
+// patiently asks one server for a key and the other one, more than once while it is
+// silent.
+func (r *run) patiently(ctx context.Context, s *proof.Server, key, other secret.Key) (proof.Verdict, error) {
+	ctx, cancel := r.limited(ctx)
 	defer cancel()
 	deadline := time.Now().Add(patience)
 	var why error
 	for pause := (proof.Pause{}); ; {
-		v, reason := s.Prove(ctx, key, secret.Key{})
+		v, reason := s.Prove(ctx, key, other)
 		if v != proof.Unknown {
 			return v, nil
 		}
@@ -56,7 +63,7 @@ func (r *run) each(key secret.Key, ask func(s *proof.Server) (proof.Verdict, err
 // proveLive asks whether a key is the live master key everywhere, and a random
 // one is refused.
 func (r *run) proveLive(ctx context.Context, key secret.Key) error {
-	_, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return r.patiently(ctx, s, key) })
+	_, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return r.patiently(ctx, s, key, secret.Key{}) })
 	return cmp.Or(lacks...)
 }
 
@@ -64,6 +71,8 @@ func (r *run) proveLive(ctx context.Context, key secret.Key) error {
 // a wrong one does not go unnoticed until it is due. That one is down is no fault yet; an
 // answer that is none may come from what stands in its place, and is told.
 func (r *run) stillLive(ctx context.Context, key secret.Key) error {
+	ctx, cancel := r.limited(ctx)
+	defer cancel()
 	verdicts, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return s.Once(ctx, key) })
 	for i, err := range lacks {
 		if verdicts[i] != proof.Unknown && err != nil {
@@ -149,6 +158,8 @@ func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, see
 
 // ask asks every server once for the journaled keys.
 func (r *run) ask(ctx context.Context) []proof.Verdict {
+	ctx, cancel := r.limited(ctx)
+	defer cancel()
 	g := r.rec.goal()
 	verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
 		return s.Prove(ctx, g.key, g.other)
@@ -158,6 +169,8 @@ func (r *run) ask(ctx context.Context) []proof.Verdict {
 
 // allProve says whether a key is the live master key of every server.
 func (r *run) allProve(ctx context.Context, key secret.Key) error {
+	ctx, cancel := r.limited(ctx)
+	defer cancel()
 	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
 		return s.Prove(ctx, key, secret.Key{})
 	})
