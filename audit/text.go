@@ -30,13 +30,13 @@ func (l *Listing) print(text string, most int) error {
 	return l.Print(text)
 }
 
-// Add adds a record. open: its rotation has not ended.
-func (l *Listing) Add(r Record, open bool) error {
+// Add adds a record. open says how a rotation stands that has not ended.
+func (l *Listing) Add(r Record, open string) error {
 	if l.N++; l.JSON {
 		text, err := json.MarshalIndent(struct {
 			Record
 			Open bool `json:"open,omitempty"`
-		}{r, open}, "  ", "  ")
+		}{r, open != ""}, "  ", "  ")
 		if err != nil {
 			return fmt.Errorf("write JSON: %w", err)
 		}
@@ -70,7 +70,7 @@ func (l *Listing) End() error {
 	return l.print("\n]\n", 0)
 }
 
-func (r *Record) details(open bool) (lines []string) {
+func (r *Record) details(open string) (lines []string) {
 	about := r.Event
 	if len(r.Stores) > 0 {
 		about += " of " + strings.Join(r.Stores, ", ")
@@ -89,7 +89,7 @@ func (r *Record) details(open bool) (lines []string) {
 	add(r.Reason != "", "reason: %s", r.Reason)
 	add(r.Error != "", "error: %s", r.Error)
 	add(r.Repeated > 0, "and %d more like it, the last at %s", r.Repeated, shown(r.Last))
-	add(open, "this rotation is open")
+	add(open != "", "this rotation is %s", open)
 	add(r.Changed, "this is not what was recorded: see `blnkctl audit verify`")
 	return lines
 }

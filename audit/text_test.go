@@ -12,7 +12,7 @@ import (
 // columns, whatever is in it.
 func TestListing(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 5e8, time.FixedZone("", 3600))
-	list := func(r audit.Record, open bool) (text string) {
+	list := func(r audit.Record, open string) (text string) {
 		l := audit.Listing{Print: func(more string) error { text += more; return nil }}
 		if l.Add(r, open) != nil || l.End() != nil {
 			t.Error("not printed")
@@ -23,7 +23,7 @@ func TestListing(t *testing.T) {
 		Time: at, Event: "rotate", Outcome: "stuck", Old: "sha256:0123456789ab", Compromised: true, Stores: []string{"blnkjson:/etc/blnk.json", "dotenv:/etc/.env"},
 		Actor:  audit.Actor{Host: "ledger-1", User: "root", SudoUser: "alice"},
 		Reason: "a laptop was stolen\x1b[31m", Error: strings.Repeat("one two ", 10), Repeated: 2, Last: at.Add(time.Hour),
-	}, true)
+	}, "open")
 	want := `TIME                  OUTCOME      OLD                  NEW
 2026-03-01T11:00:00Z  stuck        sha256:0123456789ab  -
   rotate of blnkjson:/etc/blnk.json, dotenv:/etc/.env by root (sudo by alice) on
@@ -40,7 +40,7 @@ func TestListing(t *testing.T) {
 	}
 	forged := strings.Repeat("f", 500)
 	for _, long := range []string{strings.Repeat("x", 500), strings.Repeat("a b", 200), strings.Repeat("安", 200), strings.Repeat(strings.Repeat("y", 74)+" ", 5)} {
-		text := list(audit.Record{Time: at, Event: long, Outcome: forged, Old: forged, New: forged, Stores: []string{long}, Actor: audit.Actor{Host: long, User: long}, Reason: long, Error: long}, true)
+		text := list(audit.Record{Time: at, Event: long, Outcome: forged, Old: forged, New: forged, Stores: []string{long}, Actor: audit.Actor{Host: long, User: long}, Reason: long, Error: long}, "open")
 		for line := range strings.SplitSeq(text, "\n") {
 			if n := len([]rune(line)) + strings.Count(line, "安"); n > 80 {
 				t.Errorf("%d columns: %s", n, line)

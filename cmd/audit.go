@@ -3,7 +3,6 @@ package cmd
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -42,11 +41,13 @@ func runAuditLog(a *app, last int) error {
 		return a.out.Failed() // where nobody reads on, there is nothing to print
 	}}
 	log := audit.Open(private.Path(), a.env.Now)
-	err = log.Records(last, func(r audit.Record) error {
-		return list.Add(r, slices.ContainsFunc(open, func(o *rotate.Open) bool { return o.Rotation == r.Rotation }))
-	})
+	stands := map[string]string{}
+	for _, o := range open {
+		stands[o.Rotation] = o.Is()
+	}
+	err = log.Records(last, func(r audit.Record) error { return list.Add(r, stands[r.Rotation]) })
 	for _, o := range open { // the log may say nothing of it
-		err = cmp.Or(err, list.Add(o.Record(), true))
+		err = cmp.Or(err, list.Add(o.Record(), o.Is()))
 	}
 	if err = cmp.Or(err, list.End()); a.out.Failed() != nil {
 		return a.out.Lost()
@@ -58,7 +59,7 @@ func runAuditLog(a *app, last int) error {
 		a.say("no records")
 	}
 	for _, o := range open {
-		a.say("%s is open: %s", o.Rotation, o.Help())
+		a.say("%s is %s: %s", o.Rotation, o.Is(), o.Help())
 	}
 	report, err := log.Verify() // all of it, whatever was shown
 	return cmp.Or(err, hint.Add(log.Err(report), "see `blnkctl audit verify`"))

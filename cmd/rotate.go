@@ -291,10 +291,11 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 	if fromFile(w.cmd, "store") { // they start elsewhere
 		stores = w.target.Spec.Stores
 	}
+	left := restart.Work(w.folder.RestartFile())
 	env := rotate.Env{
 		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Who: w.actor(), Compromised: w.state.Compromised(),
 		Named: w.named(), Stores: hint.Flags("--store", stores),
-		Settle: restart.Work(w.folder.RestartFile()).Settle,
+		Settle: left.Settle, AtWork: left.AtWork,
 		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
 			found, err := w.look.Before(ctx, current)
 			return rotate.Findings(found), err

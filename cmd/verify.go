@@ -108,7 +108,7 @@ func (a *app) tellState(ctx context.Context, set store.Set, questions proof.Ques
 		a.warn("%v; %s", err, hint.Of(err))
 	case o != nil:
 		open = o.Rotation
-		a.warn("rotation %s is open, %s: %s; %s", o.Rotation, o.Begun(), o.Where(), o.Help())
+		a.warn("rotation %s is %s, %s: %s; %s", o.Rotation, o.Is(), o.Begun(), o.Where(), o.Help())
 	}
 	return open
 }

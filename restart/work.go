@@ -61,6 +61,14 @@ func (w Work) Left() *Command {
 	return c
 }
 
+// AtWork names the command that Left finds; "" for none.
+func (w Work) AtWork() string {
+	if c := w.Left(); c != nil {
+		return c.String()
+	}
+	return ""
+}
+
 // Settle waits for the command that an earlier run left at work, and ends it and its
 // process group after limit: beside another restart it would do harm, and what it
 // will still do nobody knows. say is told what is waited for.

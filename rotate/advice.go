@@ -196,7 +196,11 @@ func (r *run) keepOutput(err error) {
 func Load(ctx context.Context, s target.State, set store.Set, named string) (*Open, error) {
 	rec, err := load(s, named)
 	if rec != nil {
-		return rec.open(), nil
+		o := rec.open()
+		if held, ok := s.(interface{ Holder() string }); ok {
+			o.AtWork = held.Holder()
+		}
+		return o, nil
 	}
 	if errors.Is(err, ErrJournal) {
 		err = &detailed{err, (&store.Change{Set: set}).Holds(ctx), hint.Of(err)}
@@ -316,7 +320,7 @@ func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, open func(r
 			for _, s := range set {
 				if store.Identity(s) == id || s.String() == name {
 					return hint.Add(fmt.Errorf("%s is %w: %s, %s, of %s", s, ErrOverlap, o.Rotation, o.Begun(), o.Target.Stores[0]),
-						"blnkctl rotate --store %s finishes it, with --abort it goes back", hint.Quote(o.Target.Stores[0]))
+						"%s", o.Help())
 				}
 			}
 		}

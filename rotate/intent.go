@@ -96,6 +96,7 @@ type Env struct {
 	// Settle waits for what an earlier run left at work, and ends it after limit: it
 	// may start a server with either key at any time, so that no proof would last.
 	Settle func(ctx context.Context, limit time.Duration, say func(format string, args ...any)) error
+	AtWork func() string // names it, "" for none
 	// Before checks what the engine cannot know, before the first effect: whether
 	// the restart can work, whether the stores reach the servers. It runs beside
 	// the questions to the servers, and its error counts before theirs: it knows

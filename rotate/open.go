@@ -25,9 +25,18 @@ type Open struct {
 	Compromised bool        `json:"compromised,omitempty"`
 	FirstError  string      `json:"first_error,omitempty"`
 
+	AtWork  string       `json:"-"` // the process that is at work on it; "" where none is seen
 	Undoing bool         `json:"-"`
 	NoUndo  string       `json:"-"` // why the old key cannot be put in force again, or ""
 	Keys    []secret.Key `json:"-"` // the one before, the new one, and those of stores: for masking
+}
+
+// Is says how it stands.
+func (o *Open) Is() string {
+	if o.AtWork != "" {
+		return "under way by " + o.AtWork
+	}
+	return "open"
 }
 
 // Begun says when, by whom and where it was begun.
@@ -45,7 +54,12 @@ func (o *Open) Record() audit.Record {
 }
 
 // Help is Ways for who named no store.
-func (o *Open) Help() string { return o.Ways(hint.Flags("--store", o.Target.Stores[:1])) }
+func (o *Open) Help() string {
+	if o.AtWork != "" {
+		return "wait for its end"
+	}
+	return o.Ways(hint.Flags("--store", o.Target.Stores[:1]))
+}
 
 // Where says which key is where, as far as the journal tells.
 func (o *Open) Where() string {

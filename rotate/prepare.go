@@ -28,6 +28,16 @@ func Check(ctx context.Context, t *target.Target, in Intent, env Env) (Plan, err
 		return Plan{}, err
 	}
 	defer unlock()
+	p, err := r.checkPlan(ctx)
+	if r.env.AtWork != nil && err == nil {
+		if left := r.env.AtWork(); left != "" {
+			p.Cautions = append(p.Cautions, fmt.Sprintf("a restart command that an earlier run left is still at work, and is waited for first, at most %s: %s", r.RestartTimeout, left))
+		}
+	}
+	return p, err
+}
+
+func (r *run) checkPlan(ctx context.Context) (Plan, error) {
 	if r.rec == nil {
 		p, err := r.prepare(ctx, false)
 		if err == nil {

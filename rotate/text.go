@@ -25,9 +25,8 @@ func (p Plan) Text(private string) string {
 			fmt.Fprintf(&b, "It stopped because: %s\n", screen.CleanLine(p.Open.FirstError))
 		}
 		b.WriteString(p.Open.Ways(p.named) + "\n")
-		return b.String()
 	case !p.Due.Yes:
-		return "Nothing to do: " + screen.CleanLine(p.Due.Why) + "\n"
+		b.WriteString("Nothing to do: " + screen.CleanLine(p.Due.Why) + "\n")
 	case p.in.Event == Sync:
 		fmt.Fprintf(&b, "Copy the key: %s\n\n", screen.CleanLine(p.Due.Why))
 		screen.Items(&b, "differs", "%s", p.Differs)
@@ -37,8 +36,10 @@ func (p Plan) Text(private string) string {
 	default:
 		p.write(&b, private)
 	}
-	if len(p.Remarks)+len(p.Cautions) > 0 {
+	if said := len(p.Remarks)+len(p.Cautions) > 0; said {
 		b.WriteByte('\n')
+	} else if p.Open != nil || !p.Due.Yes {
+		return b.String()
 	}
 	for _, text := range p.Remarks {
 		b.WriteString("Note: " + screen.CleanLine(text) + "\n")

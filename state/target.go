@@ -152,6 +152,9 @@ func (t *Target) LockExisting(ctx context.Context, wait time.Duration) (unlock f
 	return unlock, nil
 }
 
+// Holder is flock.Holder of the target's lock.
+func (t *Target) Holder() string { return flock.Holder(t.file(lockName)) }
+
 // LoadJournal returns what SaveJournal saved, nil where there is no journal,
 // ErrDamaged or ErrOtherVersion (wrapped) where there is one that cannot be
 // read as it was written.

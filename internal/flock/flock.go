@@ -75,12 +75,18 @@ func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), 
 // heldBy names the holder. To find out takes a look at every lock here, so it is
 // done once, when nobody waits any more.
 func heldBy(path string) error {
-	name := ""
-	if f, err := open(path); err == nil {
-		name = holder(f)
-		_ = f.Close()
+	return hint.As(ErrHeld, "lock %s: held by %s", path, cmp.Or(Holder(path), "another process"))
+}
+
+// Holder names the process that holds the lock of a file or folder that is there, by
+// PID and command; "" where none does, or it is not known (only Linux tells).
+func Holder(path string) string {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return ""
 	}
-	return hint.As(ErrHeld, "lock %s: held by %s", path, cmp.Or(name, "another process"))
+	defer func() { _ = f.Close() }()
+	return holder(f)
 }
 
 // try makes one attempt. It comes back only with the lock of what is at path
