@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"secret", "internal/hint"},
 	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/build", "internal/coredump"},
 	{"internal/textfile", "internal/screen", "internal/ref"},
-	{"keygen", "blnk", "state", "config", "exposure"},
+	{"keygen", "blnk", "state", "config", "exposure", "leak"},
 	{"store", "restart"},
 	{"store/filestore"}, // what the stores in files share
 	{

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"hash/crc32"
@@ -10,12 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 )
 
 // Encodings returns the shapes in which the key could turn up in a text: as it
 // is, base64 (standard and URL alphabet, without padding, at each of the three
 // byte offsets that it may have inside a longer text), hex, URL escaped, JSON
-// and Go escaped, also JSON inside JSON. The result is as secret as the key.
+// and Go escaped, also JSON inside JSON, UTF-16 as PowerShell writes files. The result is as secret as the key.
 // Shapes under 4 characters are left out: they would be found everywhere.
 //
 // It does not know every encoding there is: not one that turns the key around,
@@ -36,6 +38,7 @@ func (k Key) Encodings() []string {
 		query, lowerEscapes(query), path, lowerEscapes(path),
 		html, inJSON(html, true), plain, inJSON(plain, false), inJSON(plain, true),
 		goQuoted[1 : len(goQuoted)-1],
+		Wide(value),
 	}
 	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		all = append(all, shifted(enc, raw)...)
@@ -57,6 +60,15 @@ func inJSON(text string, escapeHTML bool) string {
 	_ = enc.Encode(text) // a string always can be encoded
 	quoted := strings.TrimSuffix(buf.String(), "\n")
 	return quoted[1 : len(quoted)-1]
+}
+
+// Wide is a text in UTF-16, the lower byte of each unit first, without a mark of that.
+func Wide(text string) string {
+	var out []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		out = binary.LittleEndian.AppendUint16(out, unit)
+	}
+	return string(out)
 }
 
 // lowerEscapes writes the %2F of a URL as %2f: both are right (RFC 3986
@@ -126,6 +138,20 @@ func MaskOwn(text string) string {
 	return text
 }
 
+// Own returns the key of our own form that a text begins with: whole by its checksum,
+// and strong (MinBits), as no example in a text about keys is.
+func Own(text string) (Key, bool) {
+	if !strings.HasPrefix(text, Prefix) {
+		return Key{}, false
+	}
+	rest := text[len(Prefix):]
+	n, whole := ownLength(rest)
+	if !whole || New(rest[:n-ChecksumLength]).Bits() < MinBits {
+		return Key{}, false
+	}
+	return New(text[:len(Prefix)+n]), true
+}
+
 // Holds says whether MaskOwn finds a key in a text.
 func Holds(text string) bool { return MaskOwn(text) != text }
 
@@ -188,7 +214,7 @@ func maskPlain(text string) string {
 	for ; at >= 0; at = strings.Index(where, Prefix) {
 		end := at + len(Prefix)
 		out.WriteString(text[:at])
-		if n := ownLength(text[end:]); n > 0 {
+		if n, _ := ownLength(text[end:]); n > 0 {
 			out.WriteString(Redacted)
 			end += n
 		} else {
@@ -206,7 +232,7 @@ const cut = 16
 // checksum is right, and too little stands there for one that was cut. Another letter
 // may follow a key immediately, so each end is tried, and the last one that fits
 // counts.
-func ownLength(rest string) int {
+func ownLength(rest string) (n int, whole bool) {
 	const longest = 4096 // far more than any key that is made
 	rest = rest[:min(len(rest), longest)]
 	sum, length, all := crc32.ChecksumIEEE([]byte(Prefix)), 0, 0
@@ -223,7 +249,7 @@ func ownLength(rest string) int {
 		}
 	}
 	if length == 0 && all >= cut {
-		return all
+		return all, false
 	}
-	return length
+	return length, length > 0
 }

@@ -25,7 +25,7 @@ type Tool struct {
 
 // Tools returns all of them.
 func Tools() []Tool {
-	return []Tool{Strace(), Vault(), Docker(), Compose(), Systemd()}
+	return []Tool{Git(), Strace(), Vault(), Docker(), Compose(), Systemd()}
 }
 
 // Missing says why the tool cannot be used, and what helps; nil where it can.
@@ -55,6 +55,16 @@ func (t Tool) For(test testing.TB) {
 	default:
 		test.Skip(err)
 	}
+}
+
+// Git keeps the repositories that are searched for keys.
+func Git() Tool {
+	return Tool{"git", func() error {
+		if _, err := exec.LookPath("git"); err != nil {
+			return errors.New("not here (Debian: apt-get install git)")
+		}
+		return nil
+	}}
 }
 
 // Strace watches system calls, and strikes blnkctl in them.

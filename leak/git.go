@@ -1,0 +1,266 @@
+package leak
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/run"
+)
+
+var (
+	// ErrUnchecked: git could not be asked, or not for everything. What was found
+	// before is returned with it, and what is missing was not found to be clean.
+	ErrUnchecked = errors.New("not checked")
+	// ErrNoRepository: there is none (it is ErrUnchecked, too).
+	ErrNoRepository = hint.As(ErrUnchecked, "not in a git repository")
+)
+
+// options make git read, and nothing else: no hook, no monitor, no pager, nothing of the
+// configuration that runs a program. A blob that is large is streamed, not held.
+var options = []string{
+	"--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",
+	"-c", "core.bigFileThreshold=8m", "-c", "diff.ignoreSubmodules=all", "-c", "protocol.allow=never",
+}
+
+// A repository is one that git is asked about.
+type repository struct {
+	dir  string   // where git runs
+	name string   // of a submodule; "" for the one that was asked for
+	at   []string // options that name it, where git would not find it from dir
+	env  []string
+}
+
+// open makes the repository that dir is in. Of the caller's variables those that say
+// which repository it is count in a hook only: there git has set them.
+func open(dir string, inHook bool) repository {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		place := slices.Contains([]string{
+			"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
+			"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH",
+		}, name)
+		return strings.HasPrefix(name, "BLNKCTL_") || strings.HasPrefix(name, "GIT_") && !(inHook && place)
+	})
+	// Objects as they are, those that are here, and no lock on the way.
+	env = append(env, "LC_ALL=C", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0")
+	return repository{dir: dir, env: env}
+}
+
+// stream runs git; it gets what write writes (nil: nothing), and read reads what it
+// prints. An error of git is ErrUnchecked.
+func (r repository) stream(ctx context.Context, write func(io.Writer), read func(io.Reader) error, args ...string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := run.Cmd{Args: slices.Concat([]string{"git"}, options, r.at, args), Dir: r.dir, Env: r.env}
+	from, out, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	widen(from)
+	if write != nil {
+		in, to, err := os.Pipe()
+		if err != nil {
+			out.Close()
+			return err
+		}
+		defer in.Close()
+		cmd.In = in
+		go func() {
+			write(to) // where git ends early, Run returns, and what is missing shows there
+			to.Close()
+		}()
+	}
+	cmd.Out = out
+	ended := make(chan error, 1)
+	go func() {
+		_, err := cmd.Run(ctx)
+		out.Close()
+		ended <- err
+	}()
+	readErr := read(from)
+	if readErr != nil {
+		cancel() // it would wait for its reader
+	}
+	gitErr := <-ended
+	switch {
+	case readErr != nil && !errors.Is(readErr, io.ErrUnexpectedEOF):
+		return readErr
+	case gitErr != nil:
+		return r.why(gitErr)
+	}
+	return readErr
+}
+
+// why says in git's own words what it could not do.
+func (r repository) why(err error) error {
+	if errors.Is(err, exec.ErrNotFound) {
+		return hint.Add(hint.As(ErrUnchecked, "git is not installed"), "install git")
+	}
+	if _, gone := os.Stat(r.dir); gone != nil {
+		return hint.As(ErrUnchecked, "%w", gone)
+	}
+	said := ""
+	if e, ok := errors.AsType[*run.ExitError](err); ok && e.Err == nil {
+		for line := range strings.Lines(e.Result.Output) {
+			if text, fatal := strings.CutPrefix(strings.TrimSpace(line), "fatal: "); fatal {
+				said = text
+				break
+			}
+		}
+	}
+	switch {
+	case said == "":
+		return hint.As(ErrUnchecked, "%w", err)
+	case strings.HasPrefix(said, "not a git repository"):
+		return ErrNoRepository
+	}
+	return hint.As(ErrUnchecked, "git: %s", said)
+}
+
+// fields reads what git prints with -z.
+func fields(each func(field string)) func(io.Reader) error {
+	return func(r io.Reader) error {
+		in := bufio.NewReader(r)
+		for {
+			field, err := in.ReadString(0)
+			if errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			each(field[:len(field)-1])
+		}
+	}
+}
+
+// lines is fields for what prints lines.
+func lines(each func(line string)) func(io.Reader) error {
+	return func(r io.Reader) error {
+		in := bufio.NewScanner(r)
+		for in.Scan() {
+			each(in.Text())
+		}
+		return in.Err()
+	}
+}
+
+// objects scans what `git cat-file --batch` prints. Objects that git cannot read are an
+// error at the end.
+func (r repository) objects(ctx context.Context, m *Matcher, write func(io.Writer), each func(id, kind string, found []Match), args ...string) error {
+	var damaged []string
+	err := r.stream(ctx, write, func(from io.Reader) error {
+		in := bufio.NewReaderSize(from, m.buffer())
+		for {
+			line, err := in.ReadSlice('\n')
+			if errors.Is(err, io.EOF) && len(line) == 0 {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			header := strings.Fields(string(line))
+			if len(header) == 2 {
+				damaged = append(damaged, short(header[0])) // "ID missing"
+				continue
+			}
+			if len(header) != 3 {
+				return hint.As(ErrUnchecked, "git prints something else than objects")
+			}
+			size, err := strconv.ParseInt(header[2], 10, 64)
+			if err != nil {
+				return err
+			}
+			found, err := m.scan(in, size, write != nil)
+			if len(found) > 0 {
+				each(header[0], header[1], found)
+			}
+			if err != nil {
+				return err
+			}
+			if _, err := in.Discard(1); err != nil { // the line end behind it
+				return err
+			}
+		}
+	}, append([]string{"cat-file", "--batch", "--buffer"}, args...)...)
+	if len(damaged) > 0 {
+		err = errors.Join(err, hint.As(ErrUnchecked, "git cannot read %d of the objects, such as %s", len(damaged), damaged[0]))
+	}
+	return err
+}
+
+// all returns the repository and those of its submodules, however deep: what stands in
+// its work tree, and what git keeps though no work tree is left. seen are the folders
+// of those that are known already.
+func (r repository) all(ctx context.Context, seen map[string]bool) ([]repository, error) {
+	common, top, err := r.folders(ctx)
+	if err != nil || seen[common] {
+		return nil, err
+	}
+	seen[common] = true
+	all := []repository{r}
+	add := func(sub repository) {
+		if sub.env = r.env; r.name != "" {
+			sub.name = r.name + "/" + sub.name
+		}
+		subs, subErr := sub.all(ctx, seen)
+		all, err = append(all, subs...), errors.Join(err, subErr)
+	}
+	if top != "" {
+		var linked []string
+		err = r.stream(ctx, nil, fields(func(field string) {
+			if info, path, ok := strings.Cut(field, "\t"); ok && strings.HasPrefix(info, "160000 ") {
+				linked = append(linked, path)
+			}
+		}), "-C", top, "ls-files", "--stage", "-z")
+		for _, path := range linked {
+			if _, err := os.Lstat(filepath.Join(top, path, ".git")); err == nil {
+				add(repository{dir: filepath.Join(top, path), name: path})
+			}
+		}
+	}
+	for _, kept := range []string{"modules", "worktrees"} {
+		root := filepath.Join(common, kept)
+		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return nil //nolint:nilerr // what cannot be read is no repository to git either
+			}
+			if _, err := os.Stat(filepath.Join(path, "objects")); err != nil {
+				return nil //nolint:nilerr // a folder above one
+			}
+			name, _ := filepath.Rel(root, path)
+			add(repository{dir: path, name: name, at: []string{"--git-dir=.", "--work-tree=."}}) // its work tree may be gone
+			return filepath.SkipDir                                                              // its own submodules are asked of it
+		})
+	}
+	return all, err
+}
+
+// folders are those of the objects and of the work tree, "" where there is none.
+func (r repository) folders(ctx context.Context) (common, top string, err error) {
+	said := map[string]string{}
+	for _, ask := range []string{"--git-common-dir", "--show-toplevel"} {
+		askErr := r.stream(ctx, nil, lines(func(line string) { said[ask] = line }), "rev-parse", ask)
+		if askErr != nil && ask == "--git-common-dir" {
+			return "", "", askErr // a bare one has no top
+		}
+	}
+	common, top = said["--git-common-dir"], said["--show-toplevel"]
+	if !filepath.IsAbs(common) {
+		common = filepath.Join(r.dir, common)
+	}
+	if r.at != nil {
+		top = ""
+	}
+	common, err = filepath.EvalSymlinks(common)
+	return common, top, err
+}

@@ -1,0 +1,304 @@
+package leak
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// A Finding is a key at one place of a repository. All but the key is for people; a
+// path that holds the key is masked.
+type Finding struct {
+	Match
+	Submodule string // that it is in; "" for the repository itself
+	Object    string // the first object with the key there
+	Kind      string // of that: blob, commit (its message), tag, tree (a file name)
+	Path      string // of a blob; "" where none is known
+	Commit    string // the oldest that has it there; "" where none has
+	Date      time.Time
+	Objects   int  // how many objects have the key there
+	Indexed   bool // one of them is tracked now, or staged
+	Remote    bool // a remote branch, as this clone knows it, has one
+	Lost      bool // no branch, tag, stash or reflog leads to it: git gc removes it one day
+}
+
+// Where is the place, for people.
+func (f Finding) Where() string {
+	var where string
+	switch {
+	case f.Kind == "tag" && f.Path != "":
+		where = "tag " + strings.TrimPrefix(f.Path, "refs/tags/")
+	case f.Path != "":
+		where = f.Path
+		if f.Line > 0 {
+			where += ":" + strconv.Itoa(f.Line)
+		}
+	case f.Kind == "commit":
+		where = "a commit message"
+	case f.Kind == "tree":
+		where = "a file name"
+	default:
+		where = f.Kind + " " + short(f.Object)
+	}
+	if f.Submodule != "" {
+		where += " of submodule " + f.Submodule
+	}
+	switch {
+	case f.Lost:
+		where += ", unreachable (object " + short(f.Object) + ")"
+	case f.Commit != "":
+		where += ", commit " + short(f.Commit) + " of " + f.Date.UTC().Format(time.DateOnly)
+	}
+	return where
+}
+
+func short(id string) string { return id[:min(len(id), 12)] }
+
+// History searches every object of the repository that a folder belongs to, and of its
+// submodules: reachable or not, of all work trees, borrowed from other repositories.
+// What a shallow or partial clone does not have is not searched. Findings are one for
+// each key and place. An error is ErrUnchecked, and then there may be more.
+func History(ctx context.Context, dir string, m *Matcher) ([]Finding, error) {
+	repositories, err := open(dir, false).all(ctx, map[string]bool{})
+	var all []Finding
+	for _, r := range repositories {
+		found, histErr := r.history(ctx, m)
+		all, err = append(all, found...), errors.Join(err, histErr)
+	}
+	return all, err
+}
+
+func (r repository) history(ctx context.Context, m *Matcher) ([]Finding, error) {
+	hits := hits{}
+	err := r.objects(ctx, m, nil, func(id, kind string, found []Match) {
+		hits[id] = &hit{kind: kind, found: found}
+	}, "--batch-all-objects", "--unordered")
+	if len(hits) > 0 {
+		err = errors.Join(err, r.locate(ctx, m, hits))
+	}
+	return hits.findings(m, r.name), err
+}
+
+// Staged searches what the next commit adds or changes, in a folder of its repository.
+// It is for a hook: where git says by its variables which repository and index these
+// are, that is so.
+func Staged(ctx context.Context, dir string, m *Matcher) ([]Finding, error) {
+	r := open(dir, true)
+	paths := map[string][]string{} // by object
+	raw := ""
+	if err := r.stream(ctx, nil, lines(func(string) {}), "rev-parse", "--git-dir"); err != nil {
+		return nil, err // diff would take it for two files to compare
+	}
+	err := r.stream(ctx, nil, fields(func(field string) {
+		if strings.HasPrefix(field, ":") && raw == "" {
+			raw = field
+			return
+		}
+		if mode, id := newSide(raw); mode != submodule {
+			paths[id] = append(paths[id], field)
+		}
+		raw = ""
+	}), "diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=d", "--no-ext-diff", "--no-color")
+	if err != nil || len(paths) == 0 {
+		return nil, err
+	}
+	var all []Finding
+	err = r.objects(ctx, m, func(to io.Writer) {
+		for id := range paths {
+			if _, err := fmt.Fprintln(to, id); err != nil {
+				return
+			}
+		}
+	}, func(id, kind string, found []Match) {
+		for _, path := range paths[id] {
+			for _, match := range found {
+				all = append(all, Finding{Match: match, Object: id, Kind: kind, Path: m.masked(path), Objects: 1, Indexed: true})
+			}
+		}
+	})
+	slices.SortFunc(all, func(a, b Finding) int { return strings.Compare(a.Path, b.Path) })
+	return all, err
+}
+
+const submodule = "160000" // the mode of a commit of another repository
+
+// newSide reads ":OLDMODE NEWMODE OLD NEW STATUS".
+func newSide(raw string) (mode, id string) {
+	if f := strings.Fields(raw); len(f) == 5 {
+		return f[1], f[3]
+	}
+	return "", ""
+}
+
+// hits are the objects with keys, by id.
+type hits map[string]*hit
+
+type hit struct {
+	kind   string
+	found  []Match
+	places []*place
+}
+
+// A place is where an object stands.
+type place struct {
+	path            string
+	commits         []string
+	commit          string // the oldest of them
+	date            time.Time
+	indexed, remote bool
+}
+
+func (h *hit) at(path string) *place {
+	for _, p := range h.places {
+		if p.path == path {
+			return p
+		}
+	}
+	p := &place{path: path}
+	h.places = append(h.places, p)
+	return p
+}
+
+func (p *place) in(commit string, date time.Time) {
+	p.commits = append(p.commits, commit)
+	if p.commit == "" || !date.After(p.date) {
+		p.commit, p.date = commit, date
+	}
+}
+
+// locate finds out where the objects stand.
+func (r repository) locate(ctx context.Context, m *Matcher, hits hits) error {
+	trees := slices.DeleteFunc(hits.all(), func(h *hit) bool { return h.kind != "tree" })
+	commit, raw, date := "", "", time.Time{}
+	err := r.stream(ctx, nil, fields(func(field string) {
+		header, isHeader := strings.CutPrefix(strings.TrimPrefix(field, "\n"), "commit ")
+		switch {
+		case raw != "":
+			_, id := newSide(raw)
+			if h := hits[id]; h != nil {
+				h.at(field).in(commit, date)
+			}
+			raw = ""
+			for _, h := range trees {
+				if slices.ContainsFunc(h.found, func(f Match) bool { return run.Mask(field, f.Key) != field }) {
+					h.at("").in(commit, date)
+				}
+			}
+		case isHeader:
+			id, seconds, _ := strings.Cut(header, " ")
+			unix, _ := strconv.ParseInt(seconds, 10, 64)
+			commit, date = id, time.Unix(unix, 0)
+			if h := hits[id]; h != nil && len(h.places) == 0 {
+				h.at("").in(commit, date)
+			}
+		default:
+			raw = strings.TrimPrefix(field, "\n")
+		}
+	}), "log", "--all", "--reflog", "--raw", "-z", "-r", "-m", "--root", "--no-abbrev", "--no-renames",
+		"--no-ext-diff", "--no-color", "--no-notes", "--no-mailmap", "--format=tformat:commit %H %ct")
+	err = errors.Join(err, r.stream(ctx, nil, lines(func(line string) {
+		id, ref, _ := strings.Cut(line, " ")
+		if h := hits[id]; h != nil && h.kind != "commit" { // a tag, or a blob that somebody gave a name
+			h.at(ref)
+		}
+	}), "for-each-ref", "--format=%(objectname) %(refname)"), r.stream(ctx, nil, fields(func(field string) {
+		info, path, _ := strings.Cut(field, "\t")
+		if f := strings.Fields(info); len(f) == 3 && hits[f[1]] != nil {
+			hits[f[1]].at(path).indexed = true
+		}
+	}), "ls-files", "--stage", "-z"))
+	return errors.Join(err, r.remote(ctx, hits), r.reachable(ctx, hits))
+}
+
+// remote finds out what a remote branch has.
+func (r repository) remote(ctx context.Context, hits hits) error {
+	by := map[string][]*place{}
+	for _, h := range hits {
+		for _, p := range h.places {
+			for _, commit := range p.commits {
+				by[commit] = append(by[commit], p)
+			}
+		}
+	}
+	return r.stream(ctx, nil, lines(func(commit string) {
+		for _, p := range by[commit] {
+			p.remote = true
+		}
+	}), "rev-list", "--remotes")
+}
+
+// reachable finds out which objects without a place something leads to all the same: a
+// tag of a tag, a tree in a tag.
+func (r repository) reachable(ctx context.Context, hits hits) error {
+	if !slices.ContainsFunc(hits.all(), func(h *hit) bool { return len(h.places) == 0 }) {
+		return nil
+	}
+	return r.stream(ctx, nil, lines(func(line string) {
+		id, _, _ := strings.Cut(line, " ")
+		if h := hits[id]; h != nil && len(h.places) == 0 {
+			h.at("")
+		}
+	}), "rev-list", "--all", "--reflog", "--indexed-objects", "--objects")
+}
+
+func (hs hits) all() []*hit { return slices.Collect(maps.Values(hs)) }
+
+// findings are one for each key and place.
+func (hs hits) findings(m *Matcher, submodule string) []Finding {
+	var all []Finding
+	for _, id := range slices.Sorted(maps.Keys(hs)) {
+		h := hs[id]
+		lost := len(h.places) == 0
+		if lost {
+			h.places = []*place{{}}
+		}
+		for _, match := range h.found {
+			for _, p := range h.places {
+				one := Finding{
+					Match: match, Submodule: submodule, Object: id, Kind: h.kind, Path: m.masked(p.path),
+					Commit: p.commit, Date: p.date, Objects: 1, Indexed: p.indexed, Remote: p.remote, Lost: lost,
+				}
+				if i := slices.IndexFunc(all, one.samePlace); i >= 0 {
+					all[i].add(one)
+				} else {
+					all = append(all, one)
+				}
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), a.Date.Compare(b.Date), strings.Compare(a.Path, b.Path), strings.Compare(a.Object, b.Object))
+	})
+	return all
+}
+
+func (f Finding) samePlace(g Finding) bool {
+	return f.Path == g.Path && f.Kind == g.Kind && f.Lost == g.Lost && f.Key.Equal(g.Key)
+}
+
+func (f *Finding) add(g Finding) {
+	f.Objects++
+	f.Indexed, f.Remote = f.Indexed || g.Indexed, f.Remote || g.Remote
+	if f.Commit == "" || g.Commit != "" && g.Date.Before(f.Date) {
+		f.Object, f.Commit, f.Date = g.Object, g.Commit, g.Date
+	}
+}
+
+// masked hides keys in the name of a place.
+func (m *Matcher) masked(path string) string {
+	keys := make([]secret.Key, len(m.keys))
+	for i, known := range m.keys {
+		keys[i] = known.Key
+	}
+	return secret.MaskOwn(run.Mask(path, keys...))
+}
