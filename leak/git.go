@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -104,7 +103,7 @@ func (r repository) stream(ctx context.Context, write func(io.Writer), read func
 
 // why says in git's own words what it could not do.
 func (r repository) why(err error) error {
-	if errors.Is(err, exec.ErrNotFound) {
+	if errors.Is(err, run.ErrNotFound) {
 		return hint.Add(hint.As(ErrUnchecked, "git is not installed"), "install git")
 	}
 	if _, gone := os.Stat(r.dir); gone != nil {
