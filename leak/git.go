@@ -103,7 +103,7 @@ func (r repository) stream(ctx context.Context, write func(io.Writer), read func
 
 // why says in git's own words what it could not do.
 func (r repository) why(err error) error {
-	if errors.Is(err, run.ErrNotFound) {
+	if (run.Cmd{Args: []string{"git"}}).Check() != nil {
 		return hint.Add(hint.As(ErrUnchecked, "git is not installed"), "install git")
 	}
 	if _, gone := os.Stat(r.dir); gone != nil {

@@ -51,9 +51,6 @@ const (
 	givenUp = -1 // the exit status where there is none
 )
 
-// ErrNotFound: a program is not in PATH.
-var ErrNotFound = exec.ErrNotFound
-
 // ErrTooLong: a command printed more on its stdout than a key can be.
 var ErrTooLong = errors.New("too much on its stdout")
 
