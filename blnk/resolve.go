@@ -114,6 +114,13 @@ type document[S, B any] struct {
 			URL S `json:"url"`
 		} `json:"webhook"`
 	} `json:"notification"`
+	Queue struct {
+		MonitoringPort S `json:"monitoring_port"`
+	} `json:"queue"`
+	Typesense struct {
+		DNS S `json:"dns"`
+	} `json:"typesense"`
+	TypesenseKey       S `json:"type_sense_key"`
 	TokenizationSecret S `json:"tokenization_secret"`
 	Observability      B `json:"enable_observability"`
 }
@@ -131,6 +138,9 @@ func each[T, S, B any](d *document[S, B], text func(S) T, truth func(B) T) map[N
 		Database:           text(d.DataSource.DNS),
 		Redis:              text(d.Redis.DNS),
 		WebhookURL:         text(d.Notification.Webhook.URL),
+		MonitoringPort:     text(d.Queue.MonitoringPort),
+		Typesense:          text(d.Typesense.DNS),
+		TypesenseKey:       text(d.TypesenseKey),
 	}
 }
 

@@ -24,6 +24,17 @@ const (
 	Database           Name = "data_source.dns"
 	Redis              Name = "redis.dns"
 	WebhookURL         Name = "notification.webhook.url"
+	MonitoringPort     Name = "queue.monitoring_port" // of the workers; "" is DefaultMonitoringPort
+	Typesense          Name = "typesense.dns"
+	TypesenseKey       Name = "type_sense_key" // "" is StockTypesenseKey (Blnk config/config.go)
+)
+
+// What the stock files and Blnk itself use where nobody says otherwise (Blnk
+// docker-compose.yaml, blnk-init.sh, config/config.go).
+const (
+	DefaultMonitoringPort = "5004"
+	StockPassword         = "password" // of Postgres
+	StockTypesenseKey     = "blnk-api-key"
 )
 
 // A Setting is where the value of one setting can stand.
@@ -52,6 +63,9 @@ func Settings() []Setting {
 		{Name: Database, Env: "BLNK_DATA_SOURCE_DNS", Twin: "BLNK_DATASOURCE_BLNK_DATA_SOURCE_DNS"},
 		{Name: Redis, Env: "BLNK_REDIS_DNS", Twin: "BLNK_REDIS_BLNK_REDIS_DNS"},
 		{Name: WebhookURL, Env: "BLNK_WEBHOOK_URL", Twin: "BLNK_NOTIFICATION_WEBHOOK_BLNK_WEBHOOK_URL"},
+		{Name: MonitoringPort, Env: "BLNK_QUEUE_MONITORING_PORT", Twin: "BLNK_QUEUE_BLNK_QUEUE_MONITORING_PORT"},
+		{Name: Typesense, Env: "BLNK_TYPESENSE_DNS", Twin: "BLNK_TYPESENSE_BLNK_TYPESENSE_DNS"},
+		{Name: TypesenseKey, Env: "BLNK_TYPESENSE_KEY", Twin: "BLNK_BLNK_TYPESENSE_KEY"},
 	}
 }
 

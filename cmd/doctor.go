@@ -22,6 +22,7 @@ import (
 type doctorOptions struct {
 	places
 	choice                  doctor.Choice
+	owners                  []string
 	report, file            string
 	list, fix, yes, verbose bool
 }
@@ -43,6 +44,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 	f.StringArrayVar(&o.spec.Restart, "restart", nil, "`REF`: what restarts server and workers: "+oneOf(drivers))
 	complete(cmd, "restart", drivers...)
 	o.addServers("`URL`: each server (default: the port in blnk.json)")
+	f.StringArrayVar(&o.owners, "owner", nil, "`OWNER`: look at the scoped keys of this one")
 	f.StringArrayVar(&o.choice.Only, "rule", nil, "`ID`: only this rule")
 	f.StringArrayVar(&o.choice.Skip, "skip", nil, "`ID`: not this rule")
 	f.BoolVar(&o.list, "list", false, "list the rules")
@@ -55,7 +57,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 	complete(cmd, "report", "sarif", "junit")
 	o.addConnection()
 	actions(cmd, "list", "fix", "yes", "verbose", "report")
-	configured(cmd, "store", "restart", "server")
+	configured(cmd, "store", "restart", "server", "owner")
 	return cmd
 }
 
@@ -99,7 +101,7 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	if err != nil {
 		return doctor.Report{}, err
 	}
-	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID}}
+	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners}}
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}

@@ -45,6 +45,7 @@ type File struct {
 	Stores, Restart, Servers []string           // references and URLs, as on the command line
 	StateDir                 string             // absolute, or ""
 	Commands                 map[string]Command // what command:NAME stands for
+	Owners                   []string           // of scoped keys that doctor looks at
 	Baseline                 []Exception        // findings of doctor to live with
 }
 
@@ -77,7 +78,7 @@ func (f File) Setting(flag string) []string {
 	if flag == "state-dir" && f.StateDir != "" {
 		return []string{f.StateDir}
 	}
-	return map[string][]string{"store": f.Stores, "restart": f.Restart, "server": f.Servers}[flag]
+	return map[string][]string{"store": f.Stores, "restart": f.Restart, "server": f.Servers, "owner": f.Owners}[flag]
 }
 
 // Command returns a command of the file.

@@ -79,7 +79,7 @@ func TestInvalid(t *testing.T) {
 	for text, want := range map[string]string{
 		"storez:\n  - a\n":                                           `line 1: unknown name "storez" (did you mean "stores"?)`,
 		"stores: [a]\nserver: b\n":                                   `line 2: unknown name "server" (did you mean "servers"?)`,
-		"xyz: 1\n":                                                   `line 1: unknown name "xyz" (known: baseline, commands, restart, servers, state_dir, stores)`,
+		"xyz: 1\n":                                                   `line 1: unknown name "xyz" (known: baseline, commands, owners, restart, servers, state_dir, stores)`,
 		"stores: [a]\nstores: [b]\n":                                 "", // yaml itself may tell
 		"stores:\n  - {a: b}\n":                                      "line 2: stores: want a text",
 		"stores: [a, ~]\n":                                           "line 1: stores: want a text",

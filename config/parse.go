@@ -35,6 +35,7 @@ func parse(data []byte) (File, error) {
 		"stores":    list(&f.Stores),
 		"restart":   list(&f.Restart),
 		"servers":   list(&f.Servers),
+		"owners":    list(&f.Owners),
 		"state_dir": text(&f.StateDir),
 		"commands":  f.commands,
 		"baseline":  f.baseline,

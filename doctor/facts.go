@@ -40,6 +40,8 @@ type Sources struct {
 	Now       func() time.Time
 	Env       []string // of this process, for the tools that are asked
 	UID       int
+	// Owners are those whose scoped keys are looked at: Blnk lists them by owner only.
+	Owners []string
 }
 
 // A Rotation is an open one.
@@ -54,6 +56,9 @@ type Facts struct {
 	view    fact[reach.View]
 	live    fact[proof.Result]
 	running fact[[]Running]
+
+	containers fact[[]Container]
+	scoped     fact[Scoped]
 }
 
 // A fact is gathered once.

@@ -24,7 +24,7 @@ func Guide() []Sentence {
 		{Number: "2.1", Text: "blnk.json is ignored by version control"},
 		{Number: "2.2", Text: "what is secret in the configuration is kept from others"},
 		{Number: "2.3", Text: "secrets are rotated everywhere, and it is proved"},
-		{Number: "3.1", Text: "services use scoped keys, and reach only what they need"},
+		{Number: "3.1", Text: "services use scoped keys, and reach only what they need", Person: "Blnk's log names no key: who uses the master key shows only when it is rotated"},
 		{Number: "3.2", Text: "API keys are reviewed"},
 		{Number: "3.3", Text: "hooks are managed with the master key only"},
 		{Number: "4.1", Text: "failed authentication is tracked"},

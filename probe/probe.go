@@ -88,6 +88,38 @@ func (s *Server) Loopback() bool { return https.Loopback(s.base) }
 // Port is where the server listens, the one of its scheme included.
 func (s *Server) Port() int { return https.Port(s.base) }
 
+// TLS says whether it is asked over https.
+func (s *Server) TLS() bool { return s.base.Scheme == "https" }
+
+// CertificateEnd is the moment until which the certificates that the server shows are
+// trusted: the end of the first of its chain to end. It sends no key. https.ErrTLS
+// (wrapped) where they are not trusted now.
+func (s *Server) CertificateEnd(ctx context.Context) (end time.Time, err error) {
+	within, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(within, http.MethodHead, s.base.String()+"/", nil)
+	if err != nil {
+		return end, err
+	}
+	response, err := s.transport.RoundTrip(request)
+	if err != nil {
+		return end, https.Reason(err, s.timeout)
+	}
+	_ = response.Body.Close()
+	for _, chain := range response.TLS.VerifiedChains {
+		first := chain[0].NotAfter
+		for _, c := range chain {
+			if c.NotAfter.Before(first) {
+				first = c.NotAfter
+			}
+		}
+		if first.After(end) {
+			end = first
+		}
+	}
+	return end, nil
+}
+
 // Ask sends key to the oracle once, on a fresh connection, and says what the
 // answer proves. The zero Key asks without a key. blnk.Nothing always comes
 // with an error that says why, every other answer with nil. A cancelled ctx is
@@ -107,7 +139,7 @@ func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (bln
 	}
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	response, body, err := s.get(within, key, query) //nolint:bodyclose // get has read and closed it
+	response, body, err := s.get(within, blnk.OraclePath, key, query) //nolint:bodyclose // get has read and closed it
 	switch {
 	case ctx.Err() != nil:
 		err = ctx.Err() // the caller's own end, not the server's slowness
@@ -126,11 +158,34 @@ func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (bln
 	return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, err)
 }
 
+// Read asks for another resource of the server with a key, once, and returns the
+// status and the body as they came: they may hold secrets. The error says why there is
+// no answer of Blnk's.
+func (s *Server) Read(ctx context.Context, key secret.Key, path string, query url.Values) (status int, body []byte, err error) {
+	within, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if err := s.wait(within); err != nil {
+		return 0, nil, fmt.Errorf("ask %s: %w", s, err)
+	}
+	response, body, err := s.get(within, path, key, query) //nolint:bodyclose // get has read and closed it
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case err != nil:
+		err = https.Reason(err, s.timeout)
+	case isCached(response.Header):
+		err = errors.New("a cache in front of the server answered, not the server")
+	default:
+		return response.StatusCode, body, nil
+	}
+	return 0, nil, fmt.Errorf("ask %s: %w", s, err)
+}
+
 // get makes one request and reads the whole answer. No two are alike, so that
 // no cache has the answer.
-func (s *Server) get(ctx context.Context, key secret.Key, query url.Values) (*http.Response, []byte, error) {
+func (s *Server) get(ctx context.Context, path string, key secret.Key, query url.Values) (*http.Response, []byte, error) {
 	query.Set("blnkctl", rand.Text())
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base.String()+blnk.OraclePath+"?"+query.Encode(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base.String()+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, nil, err
 	}

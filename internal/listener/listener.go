@@ -68,7 +68,7 @@ func (m Mark) Runs() bool { return m.Start != "" && StartOf(m.PID) == m.Start }
 // Listens says whether it still waits for connections, on whatever port of its
 // network.
 func (m Mark) Listens() bool {
-	sockets, err := listening(fmt.Sprintf("/proc/%d", m.PID), "")
+	sockets, err := listening(fmt.Sprintf("/proc/%d", m.PID), func(string) bool { return true })
 	held, _ := heldBy(m.PID, sockets)
 	return err == nil && len(held) > 0
 }
@@ -80,7 +80,24 @@ func (m Mark) Listens() bool {
 // an error that wraps fs.ErrPermission, together with the processes that could
 // be seen. A process that ends meanwhile is left out.
 func Find(port int) (found []Process, err error) {
-	sockets, err := listening("/proc", fmt.Sprintf(":%04X", port))
+	return find(port, func(string) bool { return true })
+}
+
+// FindOpen is Find of those that other machines may reach: who listens on an address
+// that is not loopback. It does not know what a firewall keeps out.
+func FindOpen(port int) ([]Process, error) {
+	return find(port, func(local string) bool {
+		// The bytes of an address stand in the order of this machine, four at a time.
+		const mapped = "0000000000000000FFFF0000"
+		at, _, _ := strings.Cut(local, ":")
+		v4 := strings.TrimPrefix(at, mapped)
+		return at != "00000000000000000000000001000000" && (len(v4) != 8 || !strings.HasSuffix(v4, "7F"))
+	})
+}
+
+func find(port int, on func(local string) bool) (found []Process, err error) {
+	end := fmt.Sprintf(":%04X", port)
+	sockets, err := listening("/proc", func(local string) bool { return strings.HasSuffix(local, end) && on(local) })
 	if err != nil || len(sockets) == 0 {
 		return nil, err
 	}
@@ -125,9 +142,9 @@ func Find(port int) (found []Process, err error) {
 	return found, closed
 }
 
-// listening returns the sockets that listen on an address with this end, as the links
-// of /proc/PID/fd show them (proc_pid_net(5)).
-func listening(proc, end string) (map[string]bool, error) {
+// listening returns the sockets that listen on such a local address, as the links of
+// /proc/PID/fd show them (proc_pid_net(5)).
+func listening(proc string, such func(local string) bool) (map[string]bool, error) {
 	const listens, asked = "0A", "03" // TCP_LISTEN, TCP_SYN_RECV: include/net/tcp_states.h
 	sockets := map[string]bool{}
 	for _, table := range []string{"/net/tcp", "/net/tcp6"} {
@@ -145,7 +162,7 @@ func listening(proc, end string) (map[string]bool, error) {
 			if len(column) < 10 || column[3] != listens && column[3] != asked {
 				break // those that listen come first, and there may be very many others
 			}
-			if column[3] == listens && strings.HasSuffix(column[1], end) {
+			if column[3] == listens && such(column[1]) {
 				sockets["socket:["+column[9]+"]"] = true
 			}
 		}

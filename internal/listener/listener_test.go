@@ -75,6 +75,22 @@ func server(t *testing.T, addr string, env ...string) (cmd *exec.Cmd, port int) 
 	return cmd, port
 }
 
+// Who listens for this host alone is not open to others.
+func TestFindOpen(t *testing.T) {
+	for addr, open := range map[string]bool{
+		"127.0.0.1:0": false, "127.9.0.1:0": false, "[::1]:0": false, "[::ffff:127.0.0.1]:0": false,
+		"0.0.0.0:0": true, "[::]:0": true,
+	} {
+		t.Run(addr, func(t *testing.T) {
+			cmd, port := server(t, addr)
+			found, err := listener.FindOpen(port)
+			if err != nil || (len(found) == 1 && found[0].PID == cmd.Process.Pid) != open || len(found) > 1 {
+				t.Errorf("%v, %v; want it found: %v", found, err, open)
+			}
+		})
+	}
+}
+
 func TestFind(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

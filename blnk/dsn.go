@@ -1,0 +1,76 @@
+package blnk
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// An Address is where a data source name leads, and how.
+type Address struct {
+	Host, Port string // Host is "" or a path for a socket of this host
+	Password   secret.Key
+	// Plain says that what is sent there is not encrypted.
+	Plain bool
+}
+
+// PostgresAddress reads a DSN as lib/pq does: a URL, or NAME=VALUE pairs. What it lacks
+// comes from the environment. TLS is off where sslmode says so, and only there: without
+// one it is "require" (lib/pq 1.10.9, seen); "prefer" and "allow" insist on nothing
+// where another version knows them. false where it is no DSN.
+func PostgresAddress(dsn secret.Key, env map[string]string) (a Address, ok bool) {
+	text := dsn.Reveal()
+	values := map[string]string{"host": env["PGHOST"], "port": env["PGPORT"], "password": env["PGPASSWORD"], "sslmode": env["PGSSLMODE"]}
+	set := func(name, value string) {
+		if value != "" {
+			values[name] = value
+		}
+	}
+	if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
+		u, err := url.Parse(text)
+		if err != nil {
+			return a, false
+		}
+		password, _ := u.User.Password()
+		set("host", u.Hostname())
+		set("port", u.Port())
+		set("password", password)
+		for name := range u.Query() {
+			set(name, u.Query().Get(name))
+		}
+	} else {
+		if !strings.Contains(text, "=") {
+			return a, false
+		}
+		for pair := range strings.FieldsSeq(text) {
+			name, value, _ := strings.Cut(pair, "=")
+			set(name, strings.Trim(value, "'"))
+		}
+	}
+	if values["port"] == "" {
+		values["port"] = "5432"
+	}
+	mode := values["sslmode"]
+	return Address{values["host"], values["port"], secret.New(values["password"]), mode == "disable" || mode == "allow" || mode == "prefer"}, true
+}
+
+// RedisAddress reads a DSN as Blnk does (its config and redis packages, seen with
+// 0.15.2): HOST:PORT is plain, but for Azure's names, and so is redis://; rediss:// is
+// TLS. false where it is none of these.
+func RedisAddress(dsn secret.Key) (a Address, ok bool) {
+	text := dsn.Reveal()
+	if !strings.Contains(text, "://") {
+		host, port, found := strings.Cut(text, ":")
+		return Address{Host: host, Port: port, Plain: !strings.HasSuffix(host, ".redis.cache.windows.net")}, found
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
+		return a, false
+	}
+	a = Address{Host: u.Hostname(), Port: u.Port(), Plain: u.Scheme == "redis"}
+	if a.Port == "" {
+		a.Port = "6379"
+	}
+	return a, true
+}

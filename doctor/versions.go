@@ -1,0 +1,261 @@
+package doctor
+
+import (
+	"context"
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/restart"
+)
+
+// A release is what is known of the Blnk that runs at a place. Both ends are the same
+// where it is known; "" where nothing is, and From says why.
+type release struct{ Place, Oldest, Newest, From string }
+
+// releases are those of every Blnk that is seen.
+func (f *Facts) releases(ctx context.Context) (all []release) {
+	images, _ := f.Containers(ctx) // rules that need them say why not
+	add := func(r release) {
+		if !slices.ContainsFunc(all, func(o release) bool { return o.Place == r.Place }) {
+			all = append(all, r)
+		}
+	}
+	for _, c := range images {
+		if c.Role.Blnk() {
+			r := release{Place: c.Place, From: "its image is " + c.Image}
+			r.Oldest = imageVersion(c)
+			if r.Newest = r.Oldest; r.Newest == "" {
+				for _, p := range f.Processes(ctx) {
+					if p.Name == c.Place || slices.Contains(p.Aliases, c.Place) {
+						r = built(c.Place, p)
+					}
+				}
+			}
+			add(r)
+		}
+	}
+	for _, p := range f.Processes(ctx) {
+		if p.PID > 0 && (p.Server || p.Workers) && !p.Isolated {
+			add(built(placeOf(p), p))
+		}
+	}
+	return all
+}
+
+// imageVersion is what an image says of itself: its label, or its tag where it is by
+// Blnk's name. "" where neither is a release.
+func imageVersion(c Container) string {
+	repository, tag := splitImage(c.Image)
+	if version := blnk.Version(tag); version != "" && strings.HasSuffix("/"+repository, "/blnk") {
+		return version
+	}
+	if strings.HasSuffix("/"+repository, "/blnk") {
+		return blnk.Version(c.Version)
+	}
+	return ""
+}
+
+// splitImage cuts a reference; a digest is no tag.
+func splitImage(image string) (repository, tag string) {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
+		return image[:i], image[i+1:]
+	}
+	return image, ""
+}
+
+// built reads what Go wrote into the binary of a process, as "go version -m" does. The
+// official image's names no version: then a library that it was built with bounds it.
+func built(place string, p restart.Process) release {
+	r := release{Place: place}
+	info, err := buildinfo.ReadFile(fmt.Sprintf("/proc/%d/exe", p.PID))
+	if err != nil {
+		r.From = "its binary cannot be read"
+		return r
+	}
+	const module, crypto = "github.com/blnkfinance/blnk", "golang.org/x/crypto"
+	isBlnk := info.Main.Path == module
+	for _, d := range info.Deps {
+		switch {
+		case d.Path == module:
+			isBlnk = true
+		case d.Path == crypto:
+			r.Oldest, r.Newest = blnk.BuiltWith(d.Version)
+			r.From = "its binary was built with " + crypto + " " + d.Version
+		}
+	}
+	if version := blnk.Version(info.Main.Version); info.Main.Path == module && version != "" {
+		return release{place, version, version, "its binary says so (go version -m)"}
+	}
+	if !isBlnk || r.Newest == "" {
+		return release{Place: place, From: "its binary names no version"}
+	}
+	return r
+}
+
+// noRisks: each row of the table that certainly applies is a line of evidence.
+func noRisks(ctx context.Context, f *Facts) (found []Finding, err error) {
+	all := f.releases(ctx)
+	if len(all) == 0 {
+		return nil, Unchecked("no Blnk is seen on this host: its version is asked of its image, or of its binary")
+	}
+	for _, r := range all {
+		if r.Newest == "" {
+			err = errors.Join(err, fmt.Errorf("%s: its version is not known: %s", r.Place, r.From))
+			continue
+		}
+		risks := blnk.RisksOf(r.Newest)
+		if len(risks) == 0 {
+			continue
+		}
+		one := Finding{Place: r.Place, Text: fmt.Sprintf("Blnk %s: %s", r, risks[0].Text), Evidence: []string{r.From}}
+		if n := len(risks) - 1; n > 0 {
+			one.Text += fmt.Sprintf(", and %d more", n)
+		}
+		for _, risk := range risks {
+			one.Evidence = append(one.Evidence, "before "+risk.Fixed+": "+risk.Text)
+		}
+		one.Remedy = "take Blnk " + blnk.Newest + " or newer (read its release notes first), and restart"
+		if strings.HasPrefix(r.Place, "service ") || strings.HasPrefix(r.Place, "container ") {
+			one.Remedy = "take the image jerryenebeli/blnk:" + blnk.Newest + " or newer (read its release notes first), and recreate it"
+		}
+		found = append(found, one)
+	}
+	return found, err
+}
+
+func (r release) String() string {
+	if r.Oldest == r.Newest {
+		return r.Newest
+	}
+	return r.Oldest + " to " + r.Newest
+}
+
+// hooksNeedMaster: before 0.14.3 a scoped key with hooks:* manages them.
+func hooksNeedMaster(ctx context.Context, f *Facts) (found []Finding, err error) {
+	all := f.releases(ctx)
+	if len(all) == 0 {
+		return nil, Unchecked("no Blnk is seen on this host: its version is asked of its image, or of its binary")
+	}
+	for _, r := range all {
+		switch {
+		case r.Newest == "":
+			err = errors.Join(err, fmt.Errorf("%s: its version is not known: %s", r.Place, r.From))
+		case blnk.Older(r.Newest, blnk.HooksNeedMaster):
+			found = append(found, Finding{
+				Place: r.Place, Text: "in Blnk " + r.String() + " a scoped key can manage hooks", Evidence: []string{r.From},
+				Remedy: "take Blnk " + blnk.HooksNeedMaster + " or newer",
+			})
+		}
+	}
+	return found, err
+}
+
+// imagePinned: what "latest" is changes under the same name, with a push to Blnk's main
+// branch (its workflow docker-publish).
+func imagePinned(ctx context.Context, f *Facts) (found []Finding, err error) {
+	all, err := f.Containers(ctx)
+	seen := false
+	for _, c := range all {
+		if !c.Role.Blnk() {
+			continue
+		}
+		seen = true
+		_, tag := splitImage(c.Image)
+		if bare := regexp.MustCompile(`^(sha256:)?[0-9a-f]{12,64}$`); strings.Contains(c.Image, "@") || bare.MatchString(c.Image) || tag != "" && tag != "latest" && tag != "main" {
+			continue
+		}
+		found = appendPlace(found, Finding{
+			Place: c.Place, Text: "its image " + c.Image + " is another one with each pull, and no release",
+			Remedy: "name a release: jerryenebeli/blnk:" + blnk.Newest + ", or a digest",
+		})
+	}
+	if !seen && err == nil {
+		err = ErrNothing
+	}
+	return found, err
+}
+
+// appendPlace leaves out what replicas of one service say again.
+func appendPlace(all []Finding, one Finding) []Finding {
+	if slices.ContainsFunc(all, func(f Finding) bool { return f.Place == one.Place && f.Text == one.Text }) {
+		return all
+	}
+	return append(all, one)
+}
+
+// dockerSeen is the day of what dockerMaintained says.
+func dockerSeen() time.Time { return time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC) }
+
+// maintained are the lines of Docker Engine and Compose that get fixes. Engine: 29 has had
+// all releases of Docker, Inc. since 28.5.2 (2025-11-05); Mirantis keeps 25.0
+// (github.com/moby/moby project/BRANCHES-AND-TAGS.md, endoflife.date/docker-engine).
+// Compose: 5 since 2025-12, the last of 2 is 2.40.3 (2025-10-30), the last of 1 of 2021
+// (github.com/docker/compose releases; docs.docker.com/compose).
+func maintained() map[string][]string {
+	return map[string][]string{"Docker Engine": {"29", "25.0"}, "Docker Compose": {"5"}}
+}
+
+// dockerMaintained asks both for their versions. A distribution that builds its own
+// keeps it, too: that is a note.
+func dockerMaintained(ctx context.Context, f *Facts) (found []Finding, err error) {
+	all, err := f.Containers(ctx)
+	if len(all) == 0 {
+		if err == nil {
+			err = ErrNothing
+		}
+		return nil, err
+	}
+	engine := f.engine()
+	for name, args := range map[string][]string{
+		"Docker Engine":  {"docker", "version", "--format", "{{.Server.Version}}"},
+		"Docker Compose": {"docker", "compose", "version", "--short"},
+	} {
+		text, failed := engine.Ask(ctx, args...)
+		version := strings.TrimPrefix(strings.TrimSpace(text), "v")
+		switch one := (Finding{Place: name, Severity: Warning}); {
+		case blnk.Version(version) == "" && failed != nil && name == "Docker Compose" && !slices.ContainsFunc(all, func(c Container) bool { return strings.HasPrefix(c.Place, "service ") }):
+			continue // nothing here needs it
+		case failed != nil:
+			err = errors.Join(err, failed)
+		case !lives(version, maintained()[name]):
+			one.Text = version + " gets no fixes any more: those of " + strings.Join(maintained()[name], " and ") + " do"
+			one.Evidence = []string{"as of " + dockerSeen().Format(time.DateOnly)}
+			one.Remedy = "update it: https://docs.docker.com/engine/install"
+			if strings.Contains(version, "+") || strings.Contains(version, "ubuntu") || strings.Contains(version, "~") {
+				one.Severity, one.Text = Note, version+" is kept by your distribution alone, and no more by Docker"
+				one.Remedy = "apt list --upgradable 'docker*'"
+			}
+			found = append(found, one)
+		}
+	}
+	slices.SortFunc(found, func(a, b Finding) int { return strings.Compare(a.Place, b.Place) })
+	return found, err
+}
+
+// lives says whether a version is of one of the lines, or newer than the newest.
+func lives(version string, lines []string) bool {
+	var newest, has int
+	_, _ = fmt.Sscanf(lines[0], "%d", &newest)
+	_, err := fmt.Sscanf(version, "%d", &has)
+	return err == nil && has >= newest || slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(version+".", line+".") })
+}
+
+// tableNew: what this blnkctl knows of releases gets old.
+func tableNew(_ context.Context, f *Facts) (found []Finding, err error) {
+	const most = 180 // days
+	if days := int(f.Now().Sub(blnk.ReleasesSeen()).Hours() / 24); days > most {
+		found = append(found, Finding{
+			Place: "blnkctl", Text: fmt.Sprintf("what it knows of releases is %d days old: newer ones of Blnk, Docker and Compose are not in it", days),
+			Evidence: []string{"as of " + blnk.ReleasesSeen().Format(time.DateOnly)},
+			Remedy:   "go install github.com/blnkctl/blnkctl@latest",
+		})
+	}
+	return found, nil
+}
