@@ -12,6 +12,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/leak"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
@@ -25,6 +26,7 @@ type doctorOptions struct {
 	owners                  []string
 	report, file            string
 	list, fix, yes, verbose bool
+	staged, hook, verify    bool
 }
 
 func newDoctorCmd(a *app) *cobra.Command {
@@ -55,8 +57,11 @@ func newDoctorCmd(a *app) *cobra.Command {
 		return word{&o.report, []string{"sarif", "junit"}}.Set(text)
 	})
 	complete(cmd, "report", "sarif", "junit")
+	f.BoolVar(&o.staged, "staged", false, "only: what git has staged holds no key; for a hook")
+	f.BoolVar(&o.hook, "hook", false, "print a pre-commit hook for git")
+	f.BoolVar(&o.verify, "verify-found", false, "ask the servers whether a key that was found is alive")
 	o.addConnection()
-	actions(cmd, "list", "fix", "yes", "verbose", "report")
+	actions(cmd, "list", "fix", "yes", "verbose", "report", "staged", "hook", "verify-found")
 	configured(cmd, "store", "restart", "server", "owner")
 	return cmd
 }
@@ -66,8 +71,13 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	if unknown := o.choice.Known(rules); unknown != "" {
 		return usage("blnkctl doctor --list names them", "no rule has the ID %s", unknown)
 	}
-	if o.list {
+	switch {
+	case o.list:
 		return a.listRules(rules)
+	case o.hook:
+		return a.print(leak.Hook)
+	case o.staged:
+		o.choice = doctor.Choice{Only: []string{doctor.GitRule}}
 	}
 	report, err := a.examine(ctx, o, rules)
 	if err == nil && o.fix {
@@ -86,6 +96,8 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	case err != nil:
 	case a.json():
 		err = a.printJSON(report)
+	case o.staged:
+		err = a.print(a.env.Look.Fold(report.Brief(a.env.Look, o.verbose)))
 	case !a.global.quiet:
 		err = a.print(a.env.Look.Fold(report.Text(a.env.Look, o.verbose)))
 	}
@@ -101,7 +113,7 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	if err != nil {
 		return doctor.Report{}, err
 	}
-	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners}}
+	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners, Staged: o.staged, VerifyFound: o.verify}}
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}

@@ -26,7 +26,8 @@ func (r Report) SARIF(version, dir string) any {
 				"message":             object{"text": f.Place + ": " + f.Text + "\n" + f.Remedy},
 				"partialFingerprints": object{"blnkctl/v1": one.ID + " " + f.Place},
 			}
-			if path, ok := strings.CutPrefix(f.Place, dir+"/"); ok || filepath.IsAbs(f.Place) {
+			place, _, _ := strings.Cut(f.Place, "#sha256:") // of a key in a file
+			if path, ok := strings.CutPrefix(place, dir+"/"); ok || filepath.IsAbs(f.Place) {
 				result["locations"] = []object{{"physicalLocation": object{"artifactLocation": object{"uri": filepath.ToSlash(path)}}}}
 			}
 			if f.Accepted != "" {

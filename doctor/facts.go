@@ -35,6 +35,10 @@ type Sources struct {
 	// State is the private folder; nil where StateErr says why it cannot be read.
 	State    *state.Dir
 	StateErr error
+	// Staged: of git, only what the next commit brings, and no process is asked for.
+	Staged bool
+	// VerifyFound: servers are asked whether a key that was found somewhere is alive.
+	VerifyFound bool
 	// Rotations are those that are open.
 	Rotations []Rotation
 	Now       func() time.Time
@@ -96,11 +100,13 @@ func (f *Facts) Stores(ctx context.Context) []Store {
 				one.Ref, one.Err = writeOnly.String(), errors.New("it can only be written")
 			default:
 				one.Opened, one.Ref = opened, opened.String()
-				if one.Key, _, err = opened.Get(ctx); err != nil && !errors.Is(err, store.ErrNotFound) {
-					one.Err = err
-				}
 				if file, ok := opened.(interface{ Path() string }); ok {
 					one.Path = file.Path()
+				}
+				if f.Staged && one.Path == "" {
+					one.Err = errors.New("no file; a commit waits for no other place")
+				} else if one.Key, _, err = opened.Get(ctx); err != nil && !errors.Is(err, store.ErrNotFound) {
+					one.Err = err
 				}
 			}
 			all = append(all, one)

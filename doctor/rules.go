@@ -8,6 +8,7 @@ func Rules() []Rule {
 		{"BLNK-0.2", "a random key is refused", Error, "0.1", randomRefused},
 		{"BLNK-1.1", "the stores hold a key", Error, "1.1", keyThere},
 		{"BLNK-1.2", "the key is strong", Error, "1.1", keyStrong},
+		{GitRule, "no key is in a git repository, now or once", Error, "1.2", gitClean},
 		{"BLNK-2.1", "the stores hold the same key", Error, "2.3", noDrift},
 		{"BLNK-3.1", "no key goes over plain http to another machine", Error, "3.1", noPlaintext},
 		{"BLNK-3.2", "certificates of https servers are trusted, and hold for 30 days more", Warning, "3.1", certificates},

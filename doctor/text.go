@@ -11,6 +11,18 @@ import (
 // count, and the guide's check list. verbose adds evidence, and rules that passed.
 func (r Report) Text(look screen.Look, verbose bool) string {
 	var b strings.Builder
+	b.WriteString(r.Brief(look, verbose))
+	if b.Len() > 0 {
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "%s\n\n%s\n", r.count(look), GuideURL)
+	r.checklist(&b, look)
+	return b.String()
+}
+
+// Brief is what of Text stands before the count; "" where all is well.
+func (r Report) Brief(look screen.Look, verbose bool) string {
+	var b strings.Builder
 	for _, severity := range []Severity{Error, Warning, Note} {
 		for _, one := range r.Rules {
 			for _, f := range one.Findings {
@@ -34,11 +46,6 @@ func (r Report) Text(look screen.Look, verbose bool) string {
 	for _, line := range r.Unused {
 		fmt.Fprintf(&b, "The baseline needs this no more: %s\n", screen.CleanLine(line))
 	}
-	if b.Len() > 0 {
-		b.WriteByte('\n')
-	}
-	fmt.Fprintf(&b, "%s\n\n%s\n", r.count(look), GuideURL)
-	r.checklist(&b, look)
 	return b.String()
 }
 

@@ -2,6 +2,7 @@ package leak
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -34,6 +35,7 @@ var options = []string{
 // A repository is one that git is asked about.
 type repository struct {
 	dir  string   // where git runs
+	top  string   // its work tree, or its own folder
 	name string   // of a submodule; "" for the one that was asked for
 	at   []string // options that name it, where git would not find it from dir
 	env  []string
@@ -206,9 +208,12 @@ func (r repository) all(ctx context.Context, seen map[string]bool) ([]repository
 		return nil, err
 	}
 	seen[common] = true
+	if r.top == "" {
+		r.top = cmp.Or(top, common)
+	}
 	all := []repository{r}
 	add := func(sub repository) {
-		if sub.env = r.env; r.name != "" {
+		if sub.env, sub.top = r.env, r.top; r.name != "" {
 			sub.name = r.name + "/" + sub.name
 		}
 		subs, subErr := sub.all(ctx, seen)

@@ -54,7 +54,7 @@ func TestUnchecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRepo(t)
 			c.do(r)
-			found, err := History(t.Context(), r.dir, r.matcher())
+			found, err := History(t.Context(), r.matcher(), r.dir)
 			if !errors.Is(err, c.is) || !errors.Is(err, ErrUnchecked) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v; want %q", err, c.says)
 			}
@@ -62,7 +62,7 @@ func TestUnchecked(t *testing.T) {
 				t.Errorf("%q; want %q", got, c.found)
 			}
 			if !strings.HasPrefix(name, "damaged") {
-				if _, err := Staged(t.Context(), r.dir, r.matcher()); !errors.Is(err, c.is) {
+				if _, err := Staged(t.Context(), r.matcher(), r.dir); !errors.Is(err, c.is) {
 					t.Errorf("staged: %v", err)
 				}
 			}
@@ -111,12 +111,12 @@ func TestGitIsOnlyAsked(t *testing.T) {
 	t.Setenv("BLNK_SERVER_SECRET_KEY", r.key.Reveal())
 	t.Setenv("BLNKCTL_VALUE", r.key.Reveal())
 	t.Setenv("GIT_DIR", "/nowhere") // another's, as in an alias or hook
-	if found, err := History(t.Context(), r.dir, r.matcher()); err != nil || len(found) != 2 {
+	if found, err := History(t.Context(), r.matcher(), r.dir); err != nil || len(found) != 2 {
 		t.Errorf("%q, %v", told(found), err)
 	}
 	t.Setenv("GIT_DIR", "")
 	os.Unsetenv("GIT_DIR")
-	if found, err := Staged(t.Context(), r.dir, r.matcher()); err != nil || len(found) != 1 {
+	if found, err := Staged(t.Context(), r.matcher(), r.dir); err != nil || len(found) != 1 {
 		t.Errorf("%q, %v", told(found), err)
 	}
 	said, err := os.ReadFile(log)
@@ -142,30 +142,30 @@ func TestStaged(t *testing.T) {
 		want string
 	}{
 		"nothing":           {func(r *repo) { r.commit("a", "hello\n") }, ""},
-		"before the first":  {func(r *repo) { r.write("a b", "x\ny "+r.key.Reveal()); r.git("add", ".") }, "the live key in a b:2 now"},
-		"changed":           {func(r *repo) { r.commit("a", "hello\n"); r.write("a", r.key.Reveal()); r.git("add", "a") }, "the live key in a:1 now"},
+		"before the first":  {func(r *repo) { r.write("a b", "x\ny "+r.key.Reveal()); r.git("add", ".") }, "the live key in a b:2, tracked now"},
+		"changed":           {func(r *repo) { r.commit("a", "hello\n"); r.write("a", r.key.Reveal()); r.git("add", "a") }, "the live key in a:1, tracked now"},
 		"not added":         {func(r *repo) { r.commit("a", "hello\n"); r.write("a", r.key.Reveal()) }, ""},
-		"added, then taken": {func(r *repo) { r.write("a", r.key.Reveal()); r.git("add", "a"); r.write("a", "") }, "the live key in a:1 now"},
+		"added, then taken": {func(r *repo) { r.write("a", r.key.Reveal()); r.git("add", "a"); r.write("a", "") }, "the live key in a:1, tracked now"},
 		"deleted":           {func(r *repo) { r.commit("a", r.key.Reveal()); r.git("rm", "-q", "a") }, ""},
-		"moved":             {func(r *repo) { r.commit("a", r.key.Reveal()); r.git("mv", "a", "b") }, "the live key in b:1 now"},
+		"moved":             {func(r *repo) { r.commit("a", r.key.Reveal()); r.git("mv", "a", "b") }, "the live key in b:1, tracked now"},
 		"twice the same": {func(r *repo) {
 			r.write("a", r.key.Reveal())
 			r.write("b", r.key.Reveal())
 			r.git("add", ".")
-		}, "the live key in a:1 now; the live key in b:1 now"},
-		"from a folder below": {func(r *repo) { r.write("d/a", r.key.Reveal()); r.git("add", "."); r.dir += "/d" }, "the live key in d/a:1 now"},
+		}, "the live key in a:1, tracked now; the live key in b:1, tracked now"},
+		"from a folder below": {func(r *repo) { r.write("d/a", r.key.Reveal()); r.git("add", "."); r.dir += "/d" }, "the live key in d/a:1, tracked now"},
 		"a submodule":         {func(r *repo) { r.commit("x", "x"); r.submodule() }, ""},
 		"link": {func(r *repo) {
 			if err := os.Symlink(r.key.Reveal(), filepath.Join(r.dir, "a")); err != nil {
 				r.Fatal(err)
 			}
 			r.git("add", ".")
-		}, "the live key in a:1 now"},
+		}, "the live key in a:1, tracked now"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRepo(t)
 			c.do(r)
-			found, err := Staged(t.Context(), r.dir, r.matcher())
+			found, err := Staged(t.Context(), r.matcher(), r.dir)
 			if got := told(found); err != nil || got != c.want {
 				t.Errorf("%q, %v; want %q", got, err, c.want)
 			}
@@ -180,7 +180,7 @@ func TestStagedInHook(t *testing.T) {
 	r.write("a", r.key.Reveal())
 	t.Setenv("GIT_INDEX_FILE", filepath.Join(r.dir, ".git", "other-index"))
 	r.git("add", "a")
-	if found, err := Staged(t.Context(), r.dir, r.matcher()); told(found) != "the live key in a:1 now" || err != nil {
+	if found, err := Staged(t.Context(), r.matcher(), r.dir); told(found) != "the live key in a:1, tracked now" || err != nil {
 		t.Errorf("%q, %v", told(found), err)
 	}
 }
@@ -190,7 +190,7 @@ func TestStagedInHook(t *testing.T) {
 func TestThisRepositoryIsClean(t *testing.T) {
 	needs.Git().For(t)
 	m := New(Known{"a key", draw(t, keygen.Prefixed, 256)})
-	found, err := History(t.Context(), "..", m)
+	found, err := History(t.Context(), m, "..")
 	if errors.Is(err, ErrNoRepository) {
 		t.Skip("the sources are in no git repository here")
 	}

@@ -20,57 +20,72 @@ import (
 // path that holds the key is masked.
 type Finding struct {
 	Match
-	Submodule string // that it is in; "" for the repository itself
-	Object    string // the first object with the key there
-	Kind      string // of that: blob, commit (its message), tag, tree (a file name)
-	Path      string // of a blob; "" where none is known
-	Commit    string // the oldest that has it there; "" where none has
-	Date      time.Time
-	Objects   int  // how many objects have the key there
-	Indexed   bool // one of them is tracked now, or staged
-	Remote    bool // a remote branch, as this clone knows it, has one
-	Lost      bool // no branch, tag, stash or reflog leads to it: git gc removes it one day
+	Repository string // its work tree, or its own folder where it has none
+	Submodule  string // that it is in; "" for the repository itself
+	Object     string // the first object with the key there
+	Kind       string // of that: blob, commit (its message), tag, tree (a file name)
+	Path       string // of a blob; "" where none is known
+	Commit     string // the oldest that has it there; "" where none has
+	Date       time.Time
+	Objects    int  // how many objects have the key there
+	Indexed    bool // one of them is tracked now, or staged
+	Remote     bool // a remote branch, as this clone knows it, has one
+	Lost       bool // no branch, tag, stash or reflog leads to it: git gc removes it one day
 }
 
-// Where is the place, for people.
+// Where is the place, for people: a path, with the line where it is known, or what it
+// is that holds the key. It does not name the repository.
 func (f Finding) Where() string {
-	var where string
 	switch {
 	case f.Kind == "tag" && f.Path != "":
-		where = "tag " + strings.TrimPrefix(f.Path, "refs/tags/")
+		return "tag " + strings.TrimPrefix(f.Path, "refs/tags/")
+	case f.Path != "" && f.Line > 0:
+		return f.Path + ":" + strconv.Itoa(f.Line)
 	case f.Path != "":
-		where = f.Path
-		if f.Line > 0 {
-			where += ":" + strconv.Itoa(f.Line)
-		}
+		return f.Path
 	case f.Kind == "commit":
-		where = "a commit message"
+		return "a commit message"
 	case f.Kind == "tree":
-		where = "a file name"
-	default:
-		where = f.Kind + " " + short(f.Object)
+		return "a file name"
 	}
-	if f.Submodule != "" {
-		where += " of submodule " + f.Submodule
+	return f.Kind + " " + short(f.Object)
+}
+
+// Since says how it stands in the repository, for people; "" where it is but staged.
+func (f Finding) Since() string {
+	var all []string
+	if f.Commit != "" {
+		all = append(all, "commit "+short(f.Commit)+" of "+f.Date.UTC().Format(time.DateOnly))
 	}
-	switch {
-	case f.Lost:
-		where += ", unreachable (object " + short(f.Object) + ")"
-	case f.Commit != "":
-		where += ", commit " + short(f.Commit) + " of " + f.Date.UTC().Format(time.DateOnly)
+	for text, is := range map[string]bool{"unreachable": f.Lost, "tracked now": f.Indexed, "on a remote branch": f.Remote} {
+		if is {
+			all = append(all, text)
+		}
 	}
-	return where
+	slices.Sort(all)
+	return strings.Join(all, ", ")
 }
 
 func short(id string) string { return id[:min(len(id), 12)] }
 
-// History searches every object of the repository that a folder belongs to, and of its
+// History searches every object of the repositories that folders belong to, and of their
 // submodules: reachable or not, of all work trees, borrowed from other repositories.
 // What a shallow or partial clone does not have is not searched. Findings are one for
-// each key and place. An error is ErrUnchecked, and then there may be more.
-func History(ctx context.Context, dir string, m *Matcher) ([]Finding, error) {
-	repositories, err := open(dir, false).all(ctx, map[string]bool{})
-	var all []Finding
+// each key and place. An error is ErrUnchecked, and then there may be more;
+// ErrNoRepository where no folder is in one.
+func History(ctx context.Context, m *Matcher, dirs ...string) (all []Finding, err error) {
+	var repositories []repository
+	seen, none := map[string]bool{}, 0
+	for _, dir := range dirs {
+		found, findErr := open(dir, false).all(ctx, seen)
+		if errors.Is(findErr, ErrNoRepository) {
+			none, findErr = none+1, nil
+		}
+		repositories, err = append(repositories, found...), errors.Join(err, findErr)
+	}
+	if none == len(dirs) {
+		return nil, ErrNoRepository
+	}
 	for _, r := range repositories {
 		found, histErr := r.history(ctx, m)
 		all, err = append(all, found...), errors.Join(err, histErr)
@@ -86,17 +101,17 @@ func (r repository) history(ctx context.Context, m *Matcher) ([]Finding, error) 
 	if len(hits) > 0 {
 		err = errors.Join(err, r.locate(ctx, m, hits))
 	}
-	return hits.findings(m, r.name), err
+	return hits.findings(m, r), err
 }
 
 // Staged searches what the next commit adds or changes, in a folder of its repository.
 // It is for a hook: where git says by its variables which repository and index these
 // are, that is so.
-func Staged(ctx context.Context, dir string, m *Matcher) ([]Finding, error) {
+func Staged(ctx context.Context, m *Matcher, dir string) ([]Finding, error) {
 	r := open(dir, true)
 	paths := map[string][]string{} // by object
 	raw := ""
-	if err := r.stream(ctx, nil, lines(func(string) {}), "rev-parse", "--git-dir"); err != nil {
+	if err := r.stream(ctx, nil, lines(func(line string) { r.top = line }), "rev-parse", "--show-toplevel"); err != nil {
 		return nil, err // diff would take it for two files to compare
 	}
 	err := r.stream(ctx, nil, fields(func(field string) {
@@ -122,7 +137,7 @@ func Staged(ctx context.Context, dir string, m *Matcher) ([]Finding, error) {
 	}, func(id, kind string, found []Match) {
 		for _, path := range paths[id] {
 			for _, match := range found {
-				all = append(all, Finding{Match: match, Object: id, Kind: kind, Path: m.masked(path), Objects: 1, Indexed: true})
+				all = append(all, Finding{Match: match, Repository: r.top, Object: id, Kind: kind, Path: m.masked(path), Objects: 1, Indexed: true})
 			}
 		}
 	})
@@ -254,7 +269,7 @@ func (r repository) reachable(ctx context.Context, hits hits) error {
 func (hs hits) all() []*hit { return slices.Collect(maps.Values(hs)) }
 
 // findings are one for each key and place.
-func (hs hits) findings(m *Matcher, submodule string) []Finding {
+func (hs hits) findings(m *Matcher, r repository) []Finding {
 	var all []Finding
 	for _, id := range slices.Sorted(maps.Keys(hs)) {
 		h := hs[id]
@@ -265,7 +280,7 @@ func (hs hits) findings(m *Matcher, submodule string) []Finding {
 		for _, match := range h.found {
 			for _, p := range h.places {
 				one := Finding{
-					Match: match, Submodule: submodule, Object: id, Kind: h.kind, Path: m.masked(p.path),
+					Match: match, Repository: r.top, Submodule: r.name, Object: id, Kind: h.kind, Path: m.masked(p.path),
 					Commit: p.commit, Date: p.date, Objects: 1, Indexed: p.indexed, Remote: p.remote, Lost: lost,
 				}
 				if i := slices.IndexFunc(all, one.samePlace); i >= 0 {

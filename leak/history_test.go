@@ -82,18 +82,17 @@ func (r *repo) matcher() *Matcher { return New(Known{"the live key", r.key}) }
 func told(found []Finding) string {
 	var all []string
 	for _, f := range found {
-		where := f.Where()
+		text := f.Name + " in " + f.Where()
+		if f.Submodule != "" {
+			text += " of " + f.Submodule
+		}
+		if since := f.Since(); since != "" {
+			text += ", " + since
+		}
 		for _, id := range []string{f.Object, f.Commit} {
 			if id != "" {
-				where = strings.ReplaceAll(where, short(id), "ID")
+				text = strings.ReplaceAll(text, short(id), "ID")
 			}
-		}
-		text := f.Name + " in " + where
-		if f.Indexed {
-			text += " now"
-		}
-		if f.Remote {
-			text += " remote"
 		}
 		if f.Objects > 1 {
 			text += fmt.Sprintf(" x%d", f.Objects)
@@ -120,8 +119,8 @@ func TestHistory(t *testing.T) {
 			r.leak("a")
 			r.commit("a", r.key.Reveal())
 			r.commit("b", r.key.Reveal())
-		}, "the live key in a" + day + " now x2; the live key in b" + day + " now"},
-		"staged only": {func(r *repo) { r.write("a", r.key.Reveal()); r.git("add", "a") }, "the live key in a now"},
+		}, "the live key in a" + day + ", tracked now x2; the live key in b" + day + ", tracked now"},
+		"staged only": {func(r *repo) { r.write("a", r.key.Reveal()); r.git("add", "a") }, "the live key in a, tracked now"},
 		"remote": {func(r *repo) {
 			r.git("init", "-q", "--bare", "hub")
 			r.git("remote", "add", "origin", "hub")
@@ -129,7 +128,7 @@ func TestHistory(t *testing.T) {
 			r.leak("a")
 			r.git("push", "-q", "origin", "HEAD:main")
 			r.leak("b")
-		}, "the live key in a" + day + " remote; the live key in b" + day + ""},
+		}, "the live key in a" + day + ", on a remote branch; the live key in b" + day + ""},
 		"another branch": {func(r *repo) {
 			r.commit("a", "hello\n")
 			r.git("checkout", "-q", "-b", "other")
@@ -159,8 +158,8 @@ func TestHistory(t *testing.T) {
 			r.leak("a")
 			r.git("reset", "-q", "--hard", "HEAD~2")
 			r.git("reflog", "expire", "--expire=now", "--all")
-		}, "the live key in blob ID, unreachable (object ID)"},
-		"no commit": {func(r *repo) { r.write("a", r.key.Reveal()); r.git("hash-object", "-w", "a") }, "the live key in blob ID, unreachable (object ID)"},
+		}, "the live key in blob ID, unreachable"},
+		"no commit": {func(r *repo) { r.write("a", r.key.Reveal()); r.git("hash-object", "-w", "a") }, "the live key in blob ID, unreachable"},
 		"message": {func(r *repo) {
 			r.git("commit", "-q", "--allow-empty", "-m", "the key is "+r.key.Reveal())
 		}, "the live key in a commit message" + day},
@@ -199,7 +198,7 @@ func TestHistory(t *testing.T) {
 		}, "the live key in a file name" + day},
 		"file name and text": {func(r *repo) {
 			r.commit(r.key.Reveal()+".txt", r.key.Reveal())
-		}, "the live key in [redacted].txt" + day + " now; the live key in a file name" + day},
+		}, "the live key in [redacted].txt" + day + ", tracked now; the live key in a file name" + day},
 		"replaced": {func(r *repo) { // git shows another object in its place
 			r.leak("a")
 			blob := r.git("rev-parse", "HEAD~1:a")
@@ -210,7 +209,7 @@ func TestHistory(t *testing.T) {
 			r.leak("a")
 			r.git("clone", "-q", "--shared", ".", "copy")
 			r.dir += "/copy"
-		}, "the live key in a" + day + " remote"},
+		}, "the live key in a" + day + ", on a remote branch"},
 		"bare": {func(r *repo) {
 			r.leak("a")
 			r.git("clone", "-q", "--bare", ".", "copy.git")
@@ -221,7 +220,7 @@ func TestHistory(t *testing.T) {
 			r.commit("b", r.key.Reveal())
 			r.git("clone", "-q", "--depth=1", "file://"+r.dir, "copy")
 			r.dir += "/copy"
-		}, "the live key in b" + day + " now remote"},
+		}, "the live key in b" + day + ", on a remote branch, tracked now"},
 		"work tree of its own": {func(r *repo) {
 			r.commit("a", "hello\n")
 			r.git("worktree", "add", "-q", "-b", "other", "tree")
@@ -235,11 +234,11 @@ func TestHistory(t *testing.T) {
 			r.dir += "/tree"
 		}, "the live key in a" + day},
 		"from a folder below": {func(r *repo) { r.leak("a/b"); r.dir += "/a" }, "the live key in a/b" + day},
-		"submodule":           {func(r *repo) { r.submodule() }, "the live key in a of submodule sub" + day + " remote"},
+		"submodule":           {func(r *repo) { r.submodule() }, "the live key in a of sub" + day + ", on a remote branch"},
 		"submodule without work tree": {func(r *repo) {
 			r.submodule()
 			r.git("rm", "-q", "-f", "sub")
-		}, "the live key in a of submodule sub" + day + " remote"},
+		}, "the live key in a of sub" + day + ", on a remote branch"},
 		"submodule with a repository in its folder": {func(r *repo) {
 			r.commit("x", "hello\n")
 			r.git("init", "-q", "sub")
@@ -248,35 +247,35 @@ func TestHistory(t *testing.T) {
 			inner.leak("a")
 			r.git("-c", "advice.addEmbeddedRepo=false", "add", "sub")
 			r.git("commit", "-q", "-m", "sub")
-		}, "the live key in a of submodule sub" + day},
+		}, "the live key in a of sub" + day},
 		"base64 and URL": {func(r *repo) {
 			r.key = secret.New("k;9-G~vQ2m^Tz@8_Lr,XwB&4c*h(N)")
 			r.commit("a", encoders["base64"]("x"+r.key.Reveal()))
 			r.commit("b", encoders["query"](r.key.Reveal()))
-		}, "the live key in a" + day + " now; the live key in b" + day + " now"},
+		}, "the live key in a" + day + ", tracked now; the live key in b" + day + ", tracked now"},
 		"our own": {func(r *repo) {
 			key := draw(r, keygen.Prefixed, 256).Reveal()
 			r.commit("a", "X-Blnk-Key: "+key+"\n")
 			r.commit("secret.yaml", "  key: "+encoders["base64"](key)+"\n")
-		}, OwnName + " in a" + day + " now; " + OwnName + " in secret.yaml" + day + " now"},
+		}, OwnName + " in a" + day + ", tracked now; " + OwnName + " in secret.yaml" + day + ", tracked now"},
 		"large": {func(r *repo) {
 			blob := make([]byte, 20<<20)
 			noise := rand.NewChaCha8([32]byte{})
 			_, _ = noise.Read(blob)
 			copy(blob[13<<20-7:], r.key.Reveal())
 			r.commit("blob", string(blob))
-		}, "the live key in blob" + day + " now"},
+		}, "the live key in blob" + day + ", tracked now"},
 		"many": {func(r *repo) {
 			for i := range 30 {
 				r.commit("a", fmt.Sprintf("%d %s", i, r.key.Reveal()))
 			}
 			r.commit("b", strings.Repeat("no key\n", 1000))
-		}, "the live key in a" + day + " now x30"},
+		}, "the live key in a" + day + ", tracked now x30"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRepo(t)
 			c.do(r)
-			found, err := History(t.Context(), r.dir, r.matcher())
+			found, err := History(t.Context(), r.matcher(), r.dir)
 			want := c.want
 			if name == "note" { // its path is the commit
 				want = strings.Replace(want, "NOTE", r.git("rev-parse", "HEAD"), 1)
@@ -305,8 +304,8 @@ func TestHistorySHA256(t *testing.T) {
 	r.leak("a")
 	r.git("reset", "-q", "--hard", "HEAD~2")
 	r.commit("b", r.key.Reveal())
-	found, err := History(t.Context(), r.dir, r.matcher())
-	if got := told(found); err != nil || got != "the live key in a"+day+"; the live key in b"+day+" now" || len(found[0].Object) != 64 {
+	found, err := History(t.Context(), r.matcher(), r.dir)
+	if got := told(found); err != nil || got != "the live key in a"+day+"; the live key in b"+day+", tracked now" || len(found[0].Object) != 64 {
 		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -80,8 +80,8 @@ const ownKey = -1
 // searched for (Weak).
 func New(keys ...Known) *Matcher {
 	m := &Matcher{overlap: mostOwn}
-	for _, known := range keys {
-		if known.Key.IsZero() || slices.ContainsFunc(m.keys, func(k Known) bool { return k.Key.Equal(known.Key) }) {
+	for i, known := range keys {
+		if known.Key.IsZero() || slices.ContainsFunc(keys[:i], func(k Known) bool { return k.Key.Equal(known.Key) }) {
 			continue
 		}
 		if known.Key.Bits() < SearchBits {

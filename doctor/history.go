@@ -1,0 +1,155 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/leak"
+	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// GitRule is the ID of the rule that looks into git.
+const GitRule = "BLNK-1.9"
+
+// gitClean: no key stands in a git repository, now or once; with Staged, in what the
+// next commit brings.
+func gitClean(ctx context.Context, f *Facts) (found []Finding, err error) {
+	m := leak.New(f.atHand(ctx)...)
+	var leaks []leak.Finding
+	if f.Staged {
+		leaks, err = leak.Staged(ctx, m, f.Dir)
+	} else {
+		dirs := []string{f.Dir}
+		for _, s := range f.Stores(ctx) {
+			if s.Path != "" {
+				dirs = append(dirs, filepath.Dir(s.Path))
+			}
+		}
+		leaks, err = leak.History(ctx, m, dirs...)
+		if errors.Is(err, leak.ErrNoRepository) {
+			return nil, ErrNothing
+		}
+		for _, name := range m.Weak() {
+			err = errors.Join(err, Unchecked("%s is too weak to be searched for: it may stand anywhere by chance", name))
+		}
+	}
+	verdict, askErr := f.alive(ctx, leaks)
+	for _, l := range leaks {
+		found = append(found, f.leaked(l, verdict(l.Key)))
+	}
+	return found, errors.Join(err, askErr)
+}
+
+// leaked is the finding for a key in a repository.
+func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
+	one := Finding{
+		Place: filepath.Join(l.Repository, l.Submodule, l.Path), Text: "holds " + l.Name,
+		Evidence: []string{fmt.Sprintf("%s %s, the first of %d", l.Kind, l.Object, l.Objects), "the key is " + l.Key.Name()},
+		Remedy:   "blnkctl rotate --compromised" + f.named(),
+	}
+	if fp := l.Key.Fingerprint(); fp != "" {
+		one.Place += "#" + fp // another key there is another finding
+	}
+	if l.Commit != "" {
+		one.Evidence = append(one.Evidence, "commit "+l.Commit+" of "+l.Date.UTC().Format(time.RFC3339))
+	}
+	if l.Path == "" {
+		one.Text += " in " + l.Where()
+	}
+	if f.Staged {
+		one.Text += " in line " + strconv.Itoa(l.Line) + ", staged"
+		one.Remedy = "take it out, and git add it again; git commit --no-verify passes this check"
+		return one
+	}
+	if since := l.Since(); since != "" {
+		one.Text += ": " + since
+	}
+	given := false // away, and then made worthless
+	if f.StateErr == nil && f.State != nil {
+		given, _ = f.State.Compromised().Has(l.Key)
+	}
+	switch {
+	case alive == proof.Live || alive == proof.Scoped || alive == proof.Mixed:
+		one.Text += "; a server accepts it"
+	case alive == proof.Rejected:
+		one.Text, one.Severity = one.Text+"; no server accepts it", Note
+	case l.Own && given:
+		one.Text, one.Severity = one.Text+"; it was replaced as compromised", Note
+	case l.Own:
+		one.Severity, one.Remedy = Warning, "blnkctl doctor --rule "+GitRule+" --verify-found"+f.named()
+	case strings.HasPrefix(l.Name, string(blnk.TokenizationSecret)):
+		one.Remedy = "take it out; what is tokenized cannot be read with another one"
+	case strings.HasPrefix(l.Name, string(blnk.MetricsToken)):
+		one.Remedy = "set another one, here and where metrics are collected"
+	}
+	return one
+}
+
+// atHand are the keys that can be known without asking a server; with Staged, without
+// asking for processes either.
+func (f *Facts) atHand(ctx context.Context) (keys []leak.Known) {
+	for _, s := range f.Stores(ctx) {
+		keys = append(keys, leak.Known{Name: "the live key", Key: s.Key})
+	}
+	add := func(place string, e blnk.Effective) {
+		for _, name := range []blnk.Name{blnk.SecretKey, blnk.TokenizationSecret, blnk.MetricsToken} {
+			keys = append(keys, leak.Known{Name: string(name) + " of " + place, Key: e.Value(name).Text})
+		}
+	}
+	if !f.Staged {
+		for _, c := range f.Configurations(ctx) {
+			add(c.Place, c.Effective)
+		}
+		return keys
+	}
+	for _, path := range f.configPaths(ctx) {
+		if text, err := readSmall(path); err == nil {
+			if e, err := blnk.Resolve(text, nil); err == nil {
+				add(path, e)
+			}
+		}
+	}
+	return keys
+}
+
+// alive asks the servers for the keys that were found, where that is wanted, and
+// returns what they do with one. Where a server does not say, it is proof.Unknown.
+func (f *Facts) alive(ctx context.Context, leaks []leak.Finding) (func(secret.Key) proof.Verdict, error) {
+	var q proof.Questions
+	for _, l := range leaks {
+		if f.VerifyFound && blnk.Sendable(l.Key) {
+			q.Add(l.Key, l.Name)
+		}
+	}
+	if len(q) == 0 {
+		return func(secret.Key) proof.Verdict { return "" }, nil
+	}
+	t, err := f.Target(ctx)
+	if len(t.Servers) == 0 {
+		err = cmp.Or(err, Unchecked("no server is known to ask whether a key is alive"))
+	}
+	says := proof.Verify(ctx, t.Servers, q, proof.Refused).Servers
+	for _, s := range says {
+		if s.Error != "" {
+			err = errors.Join(err, errors.New(s.Error))
+		}
+	}
+	return func(key secret.Key) proof.Verdict {
+		i := slices.IndexFunc(q, func(one proof.Question) bool { return one.Key.Equal(key) })
+		for _, verdict := range []proof.Verdict{proof.Live, proof.Scoped, proof.Mixed, proof.Unknown, proof.Rejected} { // the worst first
+			if slices.ContainsFunc(says, func(s proof.ServerSays) bool { return i >= 0 && s.Keys[i] == verdict }) {
+				return verdict
+			}
+		}
+		return proof.Unknown
+	}, err
+}
