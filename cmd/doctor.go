@@ -40,7 +40,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), a, o) }
-	o.addStores(cmd, "`REF`: where the key is (default "+defaultStore+", where it is there)")
+	o.addStores(cmd, "`REF`: where the key is (default: blnk.json, if there)")
 	f := cmd.Flags()
 	drivers := schemeNames(a.restartSchemes())
 	f.StringArrayVar(&o.spec.Restart, "restart", nil, "`REF`: what restarts server and workers: "+oneOf(drivers))
@@ -51,7 +51,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 	f.StringArrayVar(&o.choice.Skip, "skip", nil, "`ID`: not this rule")
 	f.BoolVar(&o.list, "list", false, "list the rules")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the evidence, and what passed")
-	f.BoolVar(&o.fix, "fix", false, "mend what needs no restart: modes, ignore files; shows the changes first")
+	f.BoolVar(&o.fix, "fix", false, "mend modes and ignore files; shows the changes first")
 	f.BoolVarP(&o.yes, "yes", "y", false, "with --fix: do not ask")
 	f.Func("report", "`FORMAT` FILE: write this file, too: sarif or junit", func(text string) error {
 		return word{&o.report, []string{"sarif", "junit"}}.Set(text)
