@@ -63,14 +63,14 @@ func text(t *testing.T, path string) string {
 func TestIgnores(t *testing.T) {
 	const block = Heading + "\nblnk.json\n.env\nblnk.env\n"
 	for before, want := range map[string]string{
-		"":                        block,
-		"dist/\n":                 "dist/\n\n" + block,
-		"dist/":                   "dist/\n\n" + block,
-		"dist/\r\n":               "dist/\r\n\r\n" + strings.ReplaceAll(block, "\n", "\r\n"),
-		".env\n":                  ".env\n\n" + Heading + "\nblnk.json\nblnk.env\n",
-		"*.json\n!blnk.json\n":    "*.json\n!blnk.json\n\n" + block,
-		"*.env\n*.json\n":         "*.env\n*.json\n", // .env matches *.env, too
-		"a\n\n" + block + "b\n":   "a\n\n" + block + "b\n",
+		"":                         block,
+		"dist/\n":                  "dist/\n\n" + block,
+		"dist/":                    "dist/\n\n" + block,
+		"dist/\r\n":                "dist/\r\n\r\n" + strings.ReplaceAll(block, "\n", "\r\n"),
+		".env\n":                   ".env\n\n" + Heading + "\nblnk.json\nblnk.env\n",
+		"*.json\n!blnk.json\n":     "*.json\n!blnk.json\n\n" + block,
+		"*.env\n*.json\n":          "*.env\n*.json\n", // .env matches *.env, too
+		"a\n\n" + block + "b\n":    "a\n\n" + block + "b\n",
 		block + "!blnk.json\n#x\n": "!blnk.json\n#x\n\n" + Heading + "\n.env\nblnk.env\nblnk.json\n",
 	} {
 		dir := repo(t)

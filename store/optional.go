@@ -41,3 +41,11 @@ type Remarker interface {
 type Policied interface {
 	Policy(ctx context.Context) string
 }
+
+// An Eraser can be made to hold no key again. Absence says how it looks where it holds
+// none, for Erase to bring back: opaque, and never shown; "" where it holds one. Erase
+// is a Put of nothing, at the version of what stands there.
+type Eraser interface {
+	Absence(ctx context.Context) (string, error)
+	Erase(ctx context.Context, at Version, absence string) error
+}

@@ -1,5 +1,6 @@
 // Package blnkjson is a store in one string value of a Blnk configuration file
-// (blnk.json), and edits that value so that every other byte stays.
+// (blnk.json), or one that is true or false, and edits that value so that every other
+// byte stays.
 //
 // It reads the file as Blnk does, with the rules of Go's encoding/json: names
 // match whatever their letter case. Where Blnk would guess, it refuses: a name
@@ -15,9 +16,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/filestore"
@@ -37,7 +40,7 @@ var (
 	_ store.Store  = (*Store)(nil)
 	_ store.Scheme = Open
 
-	_ filestore.Editor = editor(nil)
+	_ filestore.Editor = editor{}
 )
 
 // Open is New as a store.Scheme.
@@ -53,7 +56,8 @@ func New(ref store.Ref, opt store.Options) (*Store, error) {
 		return nil, err
 	}
 	// Blnk matches names whatever their letter case.
-	s, err := filestore.New(ref, opt, strings.ToLower(strings.Join(path, "\x00")), editor(path))
+	truth := slices.ContainsFunc(blnk.Settings(), func(s blnk.Setting) bool { return s.Bool && strings.EqualFold(string(s.Name), ref.Field) })
+	s, err := filestore.New(ref, opt, strings.ToLower(strings.Join(path, "\x00")), editor{path, truth})
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +92,18 @@ func splitField(field string) ([]string, error) {
 // there is no file, from which Blnk starts too. It may hold keys.
 func (s *Store) Config(ctx context.Context) ([]byte, error) { return s.Text(ctx) }
 
-// An editor knows the way to the key in a JSON text. A missing object or value
+// An editor knows the way to the value in a JSON text. A missing object or value
 // and an empty string are no key.
-type editor []string
+type editor struct {
+	path []string
+	// truth: it is true or false (a setting that Blnk reads as one), and stands for
+	// the texts of that name.
+	truth bool
+}
 
 // Value reads the key as Blnk would.
 func (e editor) Value(text []byte) (secret.Key, error) {
-	doc, err := parse(text, e)
+	doc, err := e.parse(text)
 	if err != nil {
 		return secret.Key{}, err
 	}
@@ -103,10 +112,13 @@ func (e editor) Value(text []byte) (secret.Key, error) {
 
 // Set puts next in the place of the value, or adds it.
 func (e editor) Set(text []byte, next secret.Key) ([]byte, error) {
-	if text == nil {
-		return newText(e, next), nil
+	if e.truth && next.Reveal() != "true" && next.Reveal() != "false" {
+		return nil, &filestore.LineError{Why: "the value of " + strings.Join(e.path, ".") + " can be true or false only"}
 	}
-	doc, err := parse(text, e)
+	if text == nil {
+		return e.newText(next), nil
+	}
+	doc, err := e.parse(text)
 	if err != nil {
 		return nil, err
 	}

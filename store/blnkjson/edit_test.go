@@ -79,7 +79,7 @@ func TestSet(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			doc, err := parse([]byte(tt.text), path)
+			doc, err := editor{path: path}.parse([]byte(tt.text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestSet(t *testing.T) {
 func TestSetOddKeys(t *testing.T) {
 	for _, key := range []string{`a"b\c`, "<script>&amp;", "\u2028\u2029", "tab\there", "\x00", "日本語 😀", `\u0041`, "$HOME `x` %s", " "} {
 		for _, text := range []string{`{"server":{"secret_key":"old"}}`, `{"server":{}}`, `{}`} {
-			doc, err := parse([]byte(text), defaultPath)
+			doc, err := editor{path: defaultPath}.parse([]byte(text))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func TestSetOddKeys(t *testing.T) {
 				t.Errorf("key %q into %s: %v", key, text, err)
 				continue
 			}
-			back, err := parse(next, defaultPath)
+			back, err := editor{path: defaultPath}.parse(next)
 			if err != nil || back.key.Reveal() != key {
 				t.Errorf("key %q into %s: read back %v, %v", key, text, back, err)
 			}
@@ -120,7 +120,7 @@ func TestSetKeepsKeyReadable(t *testing.T) {
 		`{"tokenization_secret":"old"}`: `{"tokenization_secret":"` + key + `"}`,
 		`{"a":1}`:                       `{"a":1,"tokenization_secret":"` + key + `"}`,
 	} {
-		doc, err := parse([]byte(text), []string{"tokenization_secret"})
+		doc, err := editor{path: []string{"tokenization_secret"}}.parse([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ var refusedTests = []struct {
 func TestRefused(t *testing.T) {
 	for _, tt := range refusedTests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parse([]byte(tt.text), defaultPath)
+			_, err := editor{path: defaultPath}.parse([]byte(tt.text))
 			var bad *filestore.LineError
 			if !errors.As(err, &bad) || bad.Line != tt.line || bad.Why != tt.why {
 				t.Errorf("got %+v, want line %d: %s", err, tt.line, tt.why)

@@ -77,7 +77,7 @@ func checkEdit(t *testing.T, doc *document, text, next []byte, key string) {
 	if gone := text[from : len(text)-behind]; len(gone) > 0 && (from < doc.value.from || len(text)-behind > doc.value.to) {
 		t.Errorf("%q became %q: %q is gone", text, next, gone)
 	}
-	back, err := parse(next, doc.path)
+	back, err := editor{path: doc.path}.parse(next)
 	if err != nil || back.key.Reveal() != key {
 		t.Errorf("%q became %q: key not read back: %v", text, next, err)
 	}
@@ -122,7 +122,7 @@ func FuzzSet(f *testing.F) {
 		if err != nil || key == "" || !utf8.ValidString(key) {
 			return
 		}
-		doc, err := parse(text, path)
+		doc, err := editor{path: path}.parse(text)
 		if err != nil {
 			var bad *filestore.LineError
 			if !errors.As(err, &bad) || bad.Line < 1 || bad.Line > 1+bytes.Count(text, []byte("\n")) {

@@ -30,22 +30,22 @@ type object struct {
 
 // A document is a JSON text and the way to the key in it.
 type document struct {
+	editor
 	text    []byte
-	path    []string // the names of the way, the last is that of the key
 	objects []object // those of the way that are there, the outermost first
 	value   span     // of the key's value; only where it is there
 	key     secret.Key
 }
 
 // parse reads text, which Go's encoding/json must accept whole, and follows
-// path in it.
-func parse(text []byte, path []string) (*document, error) {
-	d := &document{text: text, path: path}
+// the path in it.
+func (e editor) parse(text []byte) (*document, error) {
+	d := &document{text: text, editor: e}
 	at, err := d.check()
 	if err != nil {
 		return nil, err
 	}
-	for i, name := range path {
+	for i, name := range e.path {
 		if text[at.from] != '{' {
 			return nil, d.bad(at.from, d.what(i)+" is not an object")
 		}
@@ -57,10 +57,16 @@ func parse(text []byte, path []string) (*document, error) {
 		}
 		at = m.value
 	}
-	if text[at.from] != '"' {
-		return nil, d.bad(at.from, d.what(len(path))+" is not a string")
-	}
 	d.value = at
+	switch raw := string(text[at.from:at.to]); {
+	case e.truth && (raw == "true" || raw == "false"):
+		d.key = secret.New(raw)
+		return d, nil
+	case e.truth:
+		return nil, d.bad(at.from, d.what(len(e.path))+" is not true or false")
+	case raw[0] != '"':
+		return nil, d.bad(at.from, d.what(len(e.path))+" is not a string")
+	}
 	var key string
 	_ = json.Unmarshal(text[at.from:at.to], &key) // as Blnk does: what is no UTF-8 becomes U+FFFD
 	d.key = secret.New(key)
@@ -149,13 +155,13 @@ func members(text []byte, obj span) []member {
 // set returns the text with key as its value. Every other byte is that of the
 // text; what is returned has been read again.
 func (d *document) set(key secret.Key) ([]byte, error) {
-	old, added := d.value, quote(key.Reveal())
+	old, added := d.value, d.literal(key)
 	if d.value.to == 0 {
 		old.from, added = d.addition(key)
 		old.to = old.from
 	}
 	next := slices.Concat(d.text[:old.from], added, d.text[old.to:])
-	if again, err := parse(next, d.path); err != nil || !again.key.Equal(key) {
+	if again, err := d.parse(next); err != nil || !again.key.Equal(key) {
 		return nil, d.bad(old.from, "the value cannot be set without a change to something else")
 	}
 	return next, nil

@@ -12,9 +12,17 @@ import (
 const defaultUnit = "  "
 
 // newText is the text of a new file with nothing but the key.
-func newText(path []string, key secret.Key) []byte {
+func (e editor) newText(key secret.Key) []byte {
 	st := style{newline: "\n", unit: defaultUnit, colon: ": "}
-	return append(st.object("", path, key.Reveal()), '\n')
+	return append(st.object("", e.path, e.literal(key)), '\n')
+}
+
+// literal is the key as JSON has it.
+func (e editor) literal(key secret.Key) []byte {
+	if e.truth {
+		return []byte(key.Reveal())
+	}
+	return quote(key.Reveal())
 }
 
 // addition is the text that adds the key, and where it goes: behind the last
@@ -46,7 +54,7 @@ func (d *document) addition(key secret.Key) (at int, added []byte) {
 	if !st.inline {
 		indent = indentOf(lead)
 	}
-	return at, append(append([]byte(lead), st.member(indent, path, key.Reveal())...), end...)
+	return at, append(append([]byte(lead), st.member(indent, path, d.literal(key))...), end...)
 }
 
 // lead is what stands in front of the first member of an object.
@@ -115,17 +123,17 @@ func indentOf(text string) string {
 }
 
 // member writes a name and its value: the key, or an object that leads to it.
-func (st style) member(indent string, path []string, key string) []byte {
+func (st style) member(indent string, path []string, key []byte) []byte {
 	text := append(quote(path[0]), st.colon...)
 	if len(path) == 1 {
-		return append(text, quote(key)...)
+		return append(text, key...)
 	}
 	return append(text, st.object(indent, path[1:], key)...)
 }
 
 // object writes an object with nothing but the way to the key. indent is that
 // of the line on which it starts.
-func (st style) object(indent string, path []string, key string) []byte {
+func (st style) object(indent string, path []string, key []byte) []byte {
 	open, inner, end := st.newline+indent+st.unit, indent+st.unit, st.newline+indent
 	if st.inline {
 		open, inner, end = st.pad, "", st.pad

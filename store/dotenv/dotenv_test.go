@@ -330,3 +330,39 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("put through a link: %v, %q", err, textOf(t, s))
 	}
 }
+
+// What was added is taken out again, so that every byte is as it was.
+func TestErase(t *testing.T) {
+	for _, tt := range setTests {
+		s := openText(t, keyed(tt.text))
+		if _, _, err := s.Get(t.Context()); !errors.Is(err, store.ErrNotFound) || strings.HasPrefix(tt.name, "empty, ") { // odd blanks do not come back
+			continue
+		}
+		second, err := New(store.Ref{Scheme: Scheme, Place: s.Path(), Field: "SECOND"}, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		both := []*Store{s, second}
+		var absent []string
+		for _, one := range both {
+			absence, err := one.Absence(t.Context())
+			if err != nil || absence == "" {
+				t.Fatalf("%s: %q, %v", tt.name, absence, err)
+			}
+			absent = append(absent, absence)
+		}
+		for _, one := range both {
+			if _, err := one.Put(t.Context(), secret.New(newKey), ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, i := range []int{1, 0} {
+			if err := both[i].Erase(t.Context(), store.VersionOf(secret.New(newKey)), absent[i]); err != nil {
+				t.Fatalf("%s: %v", tt.name, err)
+			}
+		}
+		if got, _ := os.ReadFile(s.Path()); string(got) != keyed(tt.text) {
+			t.Errorf("%s: %q became %q", tt.name, tt.text, got)
+		}
+	}
+}

@@ -59,6 +59,42 @@ func (e editor) Set(text []byte, next secret.Key) ([]byte, error) {
 	return []byte(edited), nil
 }
 
+// Absence says how a text looks that does not set the variable.
+func (e editor) Absence(text []byte) string {
+	f, err := parse(string(text))
+	switch {
+	case err != nil || text == nil:
+		return ""
+	case len(f.named(string(e))) > 0:
+		return filestore.Empty
+	case f.text != "" && !strings.HasSuffix(f.text, "\n"):
+		return "no line end"
+	default:
+		return "no line"
+	}
+}
+
+// Unset are the texts that the value may have been added to: with the variable set to
+// nothing, without its line, and without the line end before that.
+func (e editor) Unset(text []byte) (before [][]byte) {
+	f, err := parse(string(text))
+	if err != nil || len(f.named(string(e))) != 1 {
+		return nil
+	}
+	a := f.named(string(e))[0]
+	from := strings.LastIndexByte(f.text[:a.at], '\n') + 1
+	to := min(a.value.to+lineEnd(f.text[a.value.to:])+1, len(f.text))
+	rest := f.text[to:]
+	for _, nothing := range []string{"", "''", `""`} {
+		before = append(before, []byte(f.text[:a.value.from]+nothing+f.text[a.value.to:]))
+	}
+	before = append(before, []byte(f.text[:from]+rest))
+	if rest == "" {
+		before = append(before, []byte(strings.TrimSuffix(strings.TrimSuffix(f.text[:from], "\n"), "\r")))
+	}
+	return before
+}
+
 // named are the assignments to a variable.
 func (f *file) named(name string) []assignment {
 	var all []assignment

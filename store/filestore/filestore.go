@@ -27,6 +27,9 @@ const putTries = 5
 // probe is the key that CheckPut sets in a copy of the text. It stands nowhere.
 const probe = "blnkctl-looks-whether-a-key-can-be-set"
 
+// Empty is the Editor's Absence of a value that is there, and empty.
+const Empty = "empty"
+
 // An Editor knows one format of text, and where in it one value stands. It is
 // pure. What it refuses is a *LineError.
 type Editor interface {
@@ -35,6 +38,12 @@ type Editor interface {
 	// Set returns text with next as the value, and every byte around it as it
 	// was. A nil text is that of a file that does not exist yet.
 	Set(text []byte, next secret.Key) ([]byte, error)
+	// Absence says how a text looks that holds no value: Empty, where an empty one stands
+	// there; else in words of the format's own.
+	Absence(text []byte) string
+	// Unset returns texts without the value to which Set may have added it, or an empty
+	// one, the likeliest first; everything else in them is as it was.
+	Unset(text []byte) [][]byte
 }
 
 // A LineError says why a text is refused, and on which line. It never holds a
@@ -67,6 +76,7 @@ var (
 	_ store.Locker     = (*Store)(nil)
 	_ store.Repairer   = (*Store)(nil)
 	_ store.Identifier = (*Store)(nil)
+	_ store.Eraser     = (*Store)(nil)
 )
 
 // New names the value that ref says, whose field is written out. Nothing is read
@@ -152,19 +162,71 @@ func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (sto
 	if next.IsZero() || !utf8.ValidString(next.Reveal()) {
 		return "", fmt.Errorf("set %s in %s: the new key is empty or not valid UTF-8", s.ref.Field, s.Path())
 	}
-	for range putTries {
-		err := s.put(ctx, next, at)
-		if err == nil {
-			return store.VersionOf(next), nil
-		}
-		if !errors.Is(err, textfile.ErrChanged) {
-			return "", err
-		}
+	set := func(text []byte) ([]byte, error) { return s.edit.Set(text, next) }
+	if err := s.change(ctx, at, set); err != nil {
+		return "", err
 	}
-	return "", fmt.Errorf("%s: %w: it does not stop changing", s.Path(), store.ErrConflict)
+	return store.VersionOf(next), nil
 }
 
-func (s *Store) put(ctx context.Context, next secret.Key, at store.Version) error {
+// Absence says how the file looks where it holds no value; "" where it holds one.
+func (s *Store) Absence(ctx context.Context) (string, error) {
+	text, err := s.Text(ctx)
+	if err != nil {
+		return "", err
+	}
+	if key, err := s.edit.Value(text); text != nil && (err != nil || !key.IsZero()) {
+		return "", s.fault(err)
+	}
+	return s.edit.Absence(text), nil
+}
+
+// Erase takes the value out again, so that the file looks as absence says: byte for byte
+// as it was, where nobody else has changed it.
+func (s *Store) Erase(ctx context.Context, at store.Version, absence string) error {
+	return s.change(ctx, at, func(text []byte) ([]byte, error) {
+		now, err := s.edit.Value(text)
+		if err != nil {
+			return nil, err
+		}
+		var best []byte
+		rank := 0
+		for _, before := range s.edit.Unset(text) {
+			form := s.edit.Absence(before)
+			if (form == Empty) != (absence == Empty) {
+				continue
+			}
+			again, err := s.edit.Set(before, now)
+			worth := 1
+			if err == nil && bytes.Equal(again, text) {
+				worth = 2
+			}
+			if form == absence {
+				worth += 2
+			}
+			if worth > rank {
+				best, rank = before, worth
+			}
+		}
+		if key, err := s.edit.Value(best); rank == 0 || err != nil || !key.IsZero() {
+			return nil, &LineError{Why: "the value cannot be taken out without a change to something else"}
+		}
+		return best, nil
+	})
+}
+
+// change edits the text that holds the value of version at, again where somebody else
+// changes something beside it meanwhile.
+func (s *Store) change(ctx context.Context, at store.Version, edit func([]byte) ([]byte, error)) error {
+	for range putTries {
+		if err := s.changeOnce(ctx, at, edit); !errors.Is(err, textfile.ErrChanged) {
+			return err
+		}
+	}
+	return fmt.Errorf("%s: %w: it does not stop changing", s.Path(), store.ErrConflict)
+}
+
+func (s *Store) changeOnce(ctx context.Context, at store.Version, edit func([]byte) ([]byte, error)) error {
 	old, err := s.Text(ctx)
 	if err != nil {
 		return err
@@ -182,7 +244,7 @@ func (s *Store) put(ctx context.Context, next secret.Key, at store.Version) erro
 	default:
 		return fmt.Errorf("%s: %w", s.Path(), store.ErrConflict)
 	}
-	text, err := s.edit.Set(old, next)
+	text, err := edit(old)
 	if err != nil {
 		return s.fault(err)
 	}
@@ -206,7 +268,11 @@ func (s *Store) CheckPut(ctx context.Context) error {
 			return s.fault(err)
 		}
 	}
-	if _, err := s.edit.Set(text, secret.New(probe)); err != nil {
+	_, err = s.edit.Set(text, secret.New(probe))
+	if err != nil { // a setting that is true or false
+		_, err = s.edit.Set(text, secret.New("true"))
+	}
+	if err != nil {
 		return s.fault(err)
 	}
 	return s.fault(s.file.Check())
