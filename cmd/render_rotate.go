@@ -42,11 +42,7 @@ func (w *work) confirmPlan(ctx context.Context, p rotate.Plan) error {
 	w.env.Stderr.Pause()
 	_, _ = io.WriteString(w.env.Stderr, w.env.Stderr.Look.Fold(p.Text(w.state.Path())))
 	w.shown = p.Cautions
-	question := "Rotate the key now?"
-	if w.intent.Event == rotate.Sync {
-		question = "Sync now?"
-	}
-	err := w.env.Stderr.Confirm(ctx, w.env.Stdin, question)
+	err := w.env.Stderr.Confirm(ctx, w.env.Stdin, p.Question())
 	w.declined = err != nil
 	return err
 }
@@ -121,6 +117,12 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	case r.Incomplete:
 		return fail(exitIncomplete, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
 	}
+	if w.init != nil && !w.global.quiet {
+		for _, line := range r.NextOfInit(w.cron(r)) {
+			w.env.Stderr.Tell(screen.Bold, "next:", line)
+		}
+		return nil
+	}
 	if (r.Outcome == rotate.Rotated || r.Outcome == rotate.Resumed) && !w.global.quiet {
 		w.env.Stderr.Tell(screen.Bold, "next:", r.Next(w.cron(r)))
 	}
@@ -131,13 +133,14 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 // "" where nobody did.
 func (w *work) cron(r rotate.Report) string {
 	dir, err := w.env.Getwd()
-	if err != nil || r.Outcome != rotate.Rotated || !w.env.Stderr.Look.Terminal() || given(w.cmd, "if-older-than") {
+	by := r.Outcome == rotate.Rotated && w.env.Stderr.Look.Terminal() && !given(w.cmd, "if-older-than")
+	if err != nil || !by && (w.init == nil || len(w.spec.Restart) == 0) {
 		return ""
 	}
 	args := []string{"blnkctl", "rotate", "-q", "--if-older-than", "90d"}
 	w.cmd.Flags().Visit(func(f *pflag.Flag) {
 		_, action := f.Annotations[actionMark]
-		if action || fromFile(w.cmd, f.Name) || typed(w.cmd, f.Name) && slices.Contains(elsewhere, f.Name) || slices.Contains([]string{"no-input", "output", "reason"}, f.Name) {
+		if action || fromFile(w.cmd, f.Name) || typed(w.cmd, f.Name) && slices.Contains(elsewhere, f.Name) || slices.Contains([]string{"no-input", "output", "reason", "stage", "key-file"}, f.Name) {
 			return
 		}
 		for _, v := range valuesOf(f) {

@@ -33,6 +33,7 @@ func commands() map[string]func(*app) *cobra.Command {
 		"config":     newConfigCmd,
 		"doctor":     newDoctorCmd,
 		"exec":       newExecCmd,
+		"init":       newInitCmd,
 		"exit-codes": func(*app) *cobra.Command { return newTopic("exit-codes") },
 		"keygen":     newKeygenCmd,
 		"rotate":     newRotateCmd,

@@ -3,6 +3,8 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +31,8 @@ import (
 type rotateOptions struct {
 	places
 	intent rotate.Intent
-	from   string // of sync
+	from   string       // of sync
+	init   *initOptions // nil: another command
 
 	unknown, format        string
 	bits                   int
@@ -184,6 +187,9 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 	default:
 		report, err = rotate.Run(ctx, w.target, intent, env)
 	}
+	if w.init != nil && err == nil && !o.dryRun {
+		w.complete(ctx, report)
+	}
 	return w.renderReport(report, err)
 }
 
@@ -210,12 +216,20 @@ func (w *work) openTarget(ctx context.Context) error {
 	case w.open != nil:
 		w.keys.Add(w.open.Keys...)
 		spec = spec.Over(w.open.Target, func(flag string) bool { return given(w.cmd, flag) })
+		if o := w.open; o.Event == rotate.Init && len(o.Target.Restart)+len(o.Target.Settings) == 0 {
+			spec.Restart = nil // only a key is being written
+		}
 	case (w.abort || w.abandon) && !given(w.cmd, "store"):
 		if err := rotate.RefuseOtherEnd(w.state, w.folder, set[0], w.abandon); err != nil {
 			return err
 		}
 	}
-	if len(spec.Restart) == 0 && !w.abandon && !w.abort {
+	if w.init != nil {
+		if err := w.openSettings(ctx, &spec, set); err != nil {
+			return err
+		}
+	}
+	if len(spec.Restart) == 0 && !w.abandon && !w.abort && w.init == nil && w.open == nil {
 		return usage("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
 	}
 	if w.target, err = target.Open(spec, open); err != nil {
@@ -226,10 +240,13 @@ func (w *work) openTarget(ctx context.Context) error {
 	if w.dryRun {
 		mend = nil
 	}
-	if err := w.target.Locate(ctx, open, mend); err != nil {
-		return err
+	if err := w.target.Locate(ctx, open, mend); err != nil && (len(spec.Restart) > 0 || !errors.Is(err, target.ErrNoServer)) {
+		return err // where nothing is restarted, nobody has to be asked
 	}
-	w.look = reach.Look{Set: w.target.Set, Others: len(w.target.Copies) > 0, Servers: probes(w.target.Servers), Keys: w.keys.All}
+	w.look = reach.Look{
+		Set: w.target.Set, Others: len(w.target.Copies) > 0, Servers: probes(w.target.Servers), Keys: w.keys.All,
+		Settings: w.target.Settings, Secure: len(w.target.Settings) > 0,
+	}
 	for _, d := range w.target.Drivers {
 		w.look.Drivers = append(w.look.Drivers, d.Restarter)
 	}
@@ -242,6 +259,9 @@ func (w *work) absoluteSpec() (spec target.Spec, err error) {
 		w.spec.Stores = []string{defaultStore}
 	}
 	spec = w.spec
+	if w.init != nil && w.init.stage == "key" {
+		spec.Restart = nil // secure mode stays off: there is nothing to prove
+	}
 	if !given(w.cmd, "timeout") {
 		spec.Timeout = 0 // the target's to choose
 	}
@@ -266,6 +286,9 @@ func (w *work) named() string {
 // more than a restart to be replaced.
 func (w *work) openMaster(ref string, spec target.Spec) (store.Store, store.Copy, error) {
 	one, writeOnly, err := w.storeOpener(&w.places)(ref, spec)
+	if slices.Contains(spec.Settings, ref) {
+		return one, writeOnly, err
+	}
 	if _, ok := one.(*blnkjson.Store); ok && err == nil {
 		_, field, _ := strings.Cut(one.String(), "#")
 		if !strings.EqualFold(field, w.field(blnkjson.Scheme)) {
@@ -308,6 +331,9 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 	if intent.Event == rotate.Rotate {
 		intent.NewKey, intent.Weak, intent.IfUnknown = w.newKey, keygen.SecretKey.Weakness, rotate.IfUnknown(w.unknown)
 	}
+	if w.init != nil {
+		w.securing(&intent, &env)
+	}
 	if w.canAsk() && !w.yes {
 		env.Confirm = w.confirmPlan
 	}
@@ -317,7 +343,7 @@ func (w *work) surroundings() (rotate.Intent, rotate.Env) {
 // lock keeps everybody else away. Under it, no other target's rotation can begin
 // that has one of the stores.
 func (w *work) lock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = rotate.Lock(ctx, w.folder, w.target.Set, w.lockTimeout, w.dryRun)
+	unlock, err = rotate.Lock(ctx, w.folder, w.target.Places(), w.lockTimeout, w.dryRun)
 	if err == nil && w.open == nil && !w.abandon {
 		if err = w.refuseOverlap(&w.places, w.state, w.folder, w.target.Set); err != nil {
 			unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
@@ -12,19 +13,33 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/store/dotenv"
 )
 
 // A Look is what a rotation looks at: its stores and, by its drivers and servers,
 // the processes that are to have their key.
 type Look struct {
-	Set     store.Set
-	Others  bool // there are more stores, which only take the key
-	Drivers []restart.Driver
-	Servers []*probe.Server
-	Keys    func() []secret.Key // of the rotation, as they become known
+	Set    store.Set
+	Others bool // there are more stores, which only take the key
+	// Secure mode is to be on, and Settings are written for it, besides the keys.
+	Secure   bool
+	Settings store.Set
+	Drivers  []restart.Driver
+	Servers  []*probe.Server
+	Keys     func() []secret.Key // of the rotation, as they become known
 }
 
-func (l Look) stores(ctx context.Context) Stores { return Of(ctx, l.Set, l.Others) }
+func (l Look) stores(ctx context.Context) Stores {
+	s := Of(ctx, l.Set, l.Others)
+	s.secure = l.Secure
+	for _, one := range l.Settings {
+		if one, ok := one.(*dotenv.Store); ok {
+			_, name, _ := strings.Cut(one.String(), "#")
+			s.settings = append(s.settings, variable{one.Path(), name})
+		}
+	}
+	return s
+}
 
 // Before looks at the processes as they are, and refuses what is certain.
 func (l Look) Before(ctx context.Context, current secret.Key) (Findings, error) {

@@ -42,6 +42,8 @@ type Stores struct {
 	files     []string // every blnk.json among them, by its path
 	variables []variable
 	keys      []secret.Key // what the files hold
+	settings  []variable   // of secure mode, that are written besides
+	secure    bool         // secure mode is to be on
 	// others: there are stores that reach a process in ways that are not known
 	others bool
 }
@@ -87,7 +89,7 @@ type View struct {
 // Observe asks the drivers, and where none of them tells of a server, who
 // listens at the servers' ports.
 func Observe(ctx context.Context, drivers []restart.Driver, servers []*probe.Server) (View, error) {
-	v := View{Complete: true}
+	v := View{Complete: len(drivers) > 0}
 	for _, d := range drivers {
 		o, ok := d.(restart.Observer)
 		if !ok {
@@ -184,6 +186,9 @@ func (s Stores) Before(v View, current secret.Key) (found Findings, err error) {
 			found.remark("the environment of " + p.Name + " is not known (it may not be read by this user): a BLNK_SERVER_SECRET_KEY there wins over blnk.json")
 		}
 		doubt, err := s.check(p, v.Complete, current)
+		if err == nil && s.secure {
+			err = s.secures(p)
+		}
 		if err != nil {
 			return found, err
 		}
@@ -380,7 +385,7 @@ func (s Stores) check(p restart.Process, complete bool, current secret.Key) (dou
 	name, value := s.deciding(p, p.Coming())
 	switch {
 	case name == "" && len(s.files) == 0:
-		return s.withoutFile(p, complete)
+		return s.withoutFile(p, complete, current)
 	case name == "":
 		return s.checkFile(p, complete)
 	case p.Fixed != nil && p.Fixed(name) != nil:
@@ -417,7 +422,7 @@ func (s Stores) checkFile(p restart.Process, complete bool) (doubt string, err e
 
 // withoutFile judges a process without a variable of the key, where no blnk.json
 // is among the stores.
-func (s Stores) withoutFile(p restart.Process, complete bool) (doubt string, err error) {
+func (s Stores) withoutFile(p restart.Process, complete bool, current secret.Key) (doubt string, err error) {
 	if len(s.variables) == 0 || !p.Server && !p.Workers {
 		return "", nil
 	}
@@ -426,7 +431,7 @@ func (s Stores) withoutFile(p restart.Process, complete bool) (doubt string, err
 	switch {
 	case err == nil && !effective.SecretKey().IsZero() && certain:
 		return "", s.unread(p, ": a restart would not bring it the new key")
-	case p.Next != nil && certain:
+	case p.Next != nil && certain && !(current.IsZero() && s.sets(p, "")):
 		return "", hint.Add(fmt.Errorf("%s would be recreated without any key", p.Name), "%s", setInFile("BLNK_SERVER_SECRET_KEY"))
 	}
 	return p.Name + " has no key in its environment, and no blnk.json is among the stores; what it has after the restart is looked at", nil
@@ -518,6 +523,8 @@ func (s Stores) shadow(p restart.Process, name string, value secret.Key, what st
 	file, as, unread := envFileOf(p, name, value)
 	help := "if an env file sets it, rotate that too: --store 'dotenv:PATH#" + name + "'; else take it out of the server's environment and restart"
 	switch {
+	case !strings.HasSuffix(name, "_SECRET_KEY") && file != "":
+		help = "take the line with " + name + " out of " + file + ", restart with that, and run this again"
 	case !strings.HasSuffix(name, "_SECRET_KEY"):
 		help = "take " + name + " out of the server's environment, restart it, and run this again"
 	case file != "":

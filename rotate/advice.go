@@ -170,8 +170,11 @@ func (r *run) unasked(s *proof.Server, reason error) error {
 	default:
 		help, down = "is --server right?", " --server-down rotates without asking beforehand"
 	}
-	if r.in.Event == Sync { // it has to know which key is live
+	switch r.in.Event {
+	case Sync: // it has to know which key is live
 		down = ""
+	case Init: // and it whether anybody is let in
+		down = "; or leave --restart away: then only the files are written"
 	}
 	return hint.Add(silent(s, reason), "%s", help+down)
 }

@@ -28,6 +28,10 @@ func (r *run) finish(ctx context.Context) error {
 		end = RolledBack
 	case r.rec.Event == Sync:
 		end = Synced
+	case !r.proves():
+		end = Written
+	case r.rec.Event == Init:
+		end = Secured
 	}
 	if !r.undoing() {
 		for _, s := range r.Set {
@@ -119,9 +123,9 @@ func (r *run) remember() error {
 	}
 	history, fp := before, r.rec.next().Fingerprint()
 	switch {
-	case r.rec.Event == Sync && (r.undoing() || history.Key == fp):
+	case r.rec.Event != Rotate && (r.undoing() || history.Key == fp):
 		// A sync that failed is no reason to put off a rotation.
-	case r.rec.Event == Sync: // a key that came from elsewhere is seen, not made
+	case r.rec.Event == Sync, r.rec.Live == r.rec.New, !r.proves(): // a key that was not proved, or stood there already, is seen
 		history = state.History{Key: fp, SeenAt: r.env.Now().UTC(), Rotation: r.rec.Rotation}
 	case !r.undoing():
 		history = state.History{Key: fp, ProvedAt: r.env.Now().UTC(), Rotation: r.rec.Rotation}
@@ -141,7 +145,7 @@ func (r *run) remember() error {
 		}
 	}
 	history.Unwritten = append(history.Unwritten, r.rec.Unwritten...)
-	if (r.undoing() || r.rec.Event == Sync) && reflect.DeepEqual(history, before) {
+	if (r.undoing() || r.rec.Event != Rotate) && reflect.DeepEqual(history, before) {
 		return nil
 	}
 	return r.State.SaveHistory(history)
@@ -176,7 +180,7 @@ func (r *run) auditRecord(o Outcome, cause error) audit.Record {
 	a := audit.Record{
 		Event: r.in.Event, Rotation: r.report.Rotation, Outcome: string(o),
 		Old: r.report.Old, New: r.report.New,
-		Stores: r.Set.Names(), Servers: r.Spec.Servers, Restart: r.Spec.Restart,
+		Stores: r.Places().Names(), Servers: r.Spec.Servers, Restart: r.Spec.Restart,
 		Compromised: r.in.Compromised,
 		Actor:       r.env.Who, Reason: r.in.Reason, Warnings: r.report.Warnings,
 	}

@@ -25,6 +25,14 @@ type Intent struct {
 	// Trust: the source is right, whatever key is live.
 	Trust bool
 
+	// Secures: a server may let any key in beforehand, and is not to afterwards. A key
+	// that stands and is not Weak stays in force, unless Given takes its place. Without
+	// a --restart only the places are written, and nothing is proved.
+	Secures bool
+	Given   secret.Key
+	// Values are what the target's settings are to have, by their references.
+	Values map[string]secret.Key
+
 	// IfOlderThan: nothing is done unless the last proved rotation is older.
 	// 0: whatever the age.
 	IfOlderThan time.Duration
@@ -57,6 +65,7 @@ const (
 const (
 	Rotate = "rotate" // a new key
 	Sync   = "sync"   // the key of one store, brought to the others and to the servers
+	Init   = "init"   // secure mode, with a strong key
 )
 
 // IfUnknown says what Intent.IfOlderThan does with a key that was never seen
@@ -119,6 +128,9 @@ type Env struct {
 	LeftBehind func(ctx context.Context, live secret.Key) []string
 	// Receivers are who gets webhooks signed with the key.
 	Receivers func(ctx context.Context, live secret.Key) []blnk.Receiver
+	// Prepare is the last thing before the first effect, and may stay where a rotation is
+	// put back.
+	Prepare func(ctx context.Context) error
 	// Confirm shows the plan to a person, and returns an error where the answer
 	// is no.
 	Confirm func(ctx context.Context, p Plan) error
@@ -153,6 +165,8 @@ type Plan struct {
 	// Differs is what differs from the source, where the next key comes from there.
 	Differs []string
 	named   string // as Env has it
+	// WasOpen: the servers let any key in.
+	WasOpen bool
 	// Open is the rotation that would be finished instead, or nil.
 	Open *Open
 	Due  Due
@@ -161,6 +175,7 @@ type Plan struct {
 	workersProved bool
 	next          secret.Key            // zero where it is still to be made
 	old           map[string]secret.Key // by the store's reference; zero where there is none
+	absent        map[string]string     // how a store looks that holds none
 	late          []store.Copy          // to be written, where nothing else differs
 }
 
@@ -175,7 +190,7 @@ func (p Plan) OpenID() string {
 // A Document is a Plan as JSON. Holders are the receivers that need the new key.
 type Document struct {
 	DryRun   bool     `json:"dry_run"`
-	Would    string   `json:"would"` // rotate, sync, nothing, finish
+	Would    string   `json:"would"` // rotate, sync, init, nothing, finish
 	Why      string   `json:"why"`
 	Old      string   `json:"old"`
 	Open     string   `json:"open,omitempty"` // ID of the rotation that would be finished
@@ -222,8 +237,11 @@ type Outcome string
 // The outcomes, as they are called in JSON and in the audit log.
 const (
 	Rotated    Outcome = "rotated"
-	Synced     Outcome = "synced"  // the source's key is in every store and on every server now
-	InSync     Outcome = "in_sync" // it had been before
+	Synced     Outcome = "synced"   // the source's key is in every store and on every server now
+	InSync     Outcome = "in_sync"  // it had been before
+	Secured    Outcome = "secured"  // secure mode is on, and proved
+	Written    Outcome = "written"  // the places are; nothing was restarted or proved
+	InPlace    Outcome = "in_place" // everything that Secured stands for had been there before
 	NotDue     Outcome = "not_due"
 	Adopted    Outcome = "adopted"
 	Resumed    Outcome = "resumed" // an open rotation went forward to its end
@@ -255,7 +273,10 @@ type Report struct {
 	Outputs []string `json:"-"`
 	Help    string   `json:"-"`
 
-	planned   bool // a person saw the plan, with the receivers
+	event     string // of the rotation
+	kept      bool   // its key had been there before
+	keyOnly   bool   // secure mode is no part of it
+	planned   bool   // a person saw the plan, with the receivers
 	receivers []blnk.Receiver
 }
 

@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/ref"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 )
@@ -42,11 +44,17 @@ type record struct {
 	// Aborted: a person asked for the undo; it is no failure.
 	Aborted    bool `json:"aborted,omitempty"`
 	ServerDown bool `json:"server_down,omitempty"`
-	// Old is what each store held before, by its reference ("": nothing), Live
-	// what the servers ran with ("": not known).
+	// WasOpen: the servers let any key in before, and an undo ends with that.
+	WasOpen bool `json:"open,omitempty"`
+	// Old is what each store and setting held before, by its reference ("": nothing),
+	// Live what the servers ran with ("": not known, or none).
 	Old  map[string]string `json:"old"`
 	Live string            `json:"live"`
 	New  string            `json:"new"`
+	// Values are what the settings are to have, and Absent is how those places looked
+	// that held nothing (store.Eraser).
+	Values map[string]string `json:"values,omitempty"`
+	Absent map[string]string `json:"absent,omitempty"`
 	// Unwritten are the write-only copies that could not be written last, Mixed
 	// the servers that have answered in two ways.
 	Unwritten []string `json:"unwritten,omitempty"`
@@ -60,8 +68,12 @@ type record struct {
 func (r *record) open() *Open {
 	o := r.Open
 	o.Undoing, o.NoUndo, o.Keys = r.Direction == undo, r.noUndo(), []secret.Key{r.live(), r.next()}
-	for _, key := range r.Old {
-		o.Keys = append(o.Keys, secret.New(key))
+	for _, held := range []map[string]string{r.Old, r.Values} {
+		for _, text := range held {
+			if text != "true" && text != "false" { // a setting, and no secret
+				o.Keys = append(o.Keys, secret.New(text))
+			}
+		}
 	}
 	return &o
 }
@@ -117,7 +129,12 @@ func (r *record) whole() bool {
 	return r.Version != 0 && r.Rotation != "" && r.New != "" && len(r.Old) > 0 && len(r.Target.Stores) > 0 &&
 		(r.Direction == forward || r.Direction == undo) &&
 		slices.Contains([]string{rowSet, rowRestart, rowTest, rowFinish}, r.Row) &&
-		(r.Event == Sync || r.Event == Rotate && r.Live != "" && !emptied)
+		(r.Event == Sync || r.Event == Rotate && r.Live != "" && !emptied || r.Event == Init && r.valued())
+}
+
+// valued says whether it is known what each setting is to have.
+func (r *record) valued() bool {
+	return !slices.ContainsFunc(r.Target.Settings, func(ref string) bool { return r.Values[ref] == "" })
 }
 
 func (r *record) bytes() ([]byte, error) {
@@ -129,22 +146,69 @@ func (r *record) next() secret.Key          { return secret.New(r.New) }
 func (r *record) live() secret.Key          { return secret.New(r.Live) }
 func (r *record) old(ref string) secret.Key { return secret.New(r.Old[ref]) }
 
+// wanted is what a place is to hold in the end of the way forward.
+func (r *record) wanted(ref string) secret.Key {
+	if value, ok := r.Values[ref]; ok {
+		return secret.New(value)
+	}
+	return r.next()
+}
+
 // A goal is what a direction ends with: the key in force, the one that it
-// replaces, and what the two are called.
+// replaces, and what the two are called. Either may be no key: secure mode is off.
 type goal struct {
 	key, other       secret.Key
 	name, otherNamed string
+	open, otherOpen  bool
 }
 
 func (r *record) goal() goal {
-	g := goal{r.next(), r.live(), "new", "old"}
-	if r.Direction == undo {
-		g = goal{g.other, g.key, g.otherNamed, g.name}
+	g := goal{key: r.next(), other: r.live(), name: "new", otherNamed: "old", otherOpen: r.WasOpen}
+	if r.WasOpen {
+		g.otherNamed = "open"
 	}
-	if g.key.Equal(g.other) { // a sync of stores that no server reads
+	if r.Direction == undo {
+		g = goal{g.other, g.key, g.otherNamed, g.name, g.otherOpen, g.open}
+	}
+	if g.key.Equal(g.other) && !g.open { // a sync of stores that no server reads
 		g.other = secret.Key{}
 	}
 	return g
+}
+
+// prove asks a server whether it has come to the goal. That it lets any key in is
+// what it did before, or what it is to do.
+func (g goal) prove(ctx context.Context, s *proof.Server) (proof.Verdict, error) {
+	want, other := g.key, g.other
+	if g.open {
+		want, other = g.other, secret.Key{}
+	}
+	v, err := s.Prove(ctx, want, other)
+	switch {
+	case g.open && v == proof.Open:
+		return proof.Live, nil
+	case g.open && v == proof.Live, g.otherOpen && v == proof.Open:
+		return proof.OtherLive, nil
+	}
+	return v, err
+}
+
+// otherDoes is what a server does that is still at the other one.
+func (g goal) otherDoes() string { return doing(g.otherNamed) }
+
+// refusing is what else a server does that is still at the other one.
+func (g goal) refusing() string {
+	if g.open || g.otherOpen {
+		return ""
+	}
+	return " and refuses the " + g.name + " one"
+}
+
+func doing(name string) string {
+	if name == "open" {
+		return "lets any key in"
+	}
+	return "takes the " + name + " key"
 }
 
 // noUndo says why the old key cannot be put in force again, or "".
@@ -152,7 +216,7 @@ func (r *record) noUndo() string {
 	switch {
 	case r.Compromised:
 		return "the old key is compromised"
-	case r.Live == "":
+	case r.Live == "" && !r.WasOpen && len(r.Target.Restart) > 0:
 		return "the key that the servers ran with is not known"
 	default:
 		return ""
@@ -164,7 +228,8 @@ func (r *record) noUndo() string {
 func (r *run) adopt(rec *record) {
 	r.rec = rec
 	rec.Compromised = rec.Compromised || r.in.Compromised
-	r.report.Rotation = rec.Rotation
+	r.report.Rotation, r.report.event = rec.Rotation, rec.Event
+	r.report.kept, r.report.keyOnly = rec.Live == rec.New, len(rec.Target.Settings)+len(rec.Target.Restart) == 0
 	r.report.Old, r.report.New = rec.live().Fingerprint(), rec.next().Fingerprint()
 	if !r.undoing() {
 		r.leaving = rec.Holders

@@ -15,7 +15,7 @@ import (
 // An Open is what may be told of an open rotation.
 type Open struct {
 	Rotation    string      `json:"id"`
-	Event       string      `json:"event"` // Rotate or Sync
+	Event       string      `json:"event"` // Rotate, Sync or Init
 	Reason      string      `json:"reason,omitempty"`
 	Target      target.Spec `json:"target"`
 	Started     time.Time   `json:"started"`
@@ -67,6 +67,9 @@ func (o *Open) Where() string {
 	if o.Undoing {
 		key = "the old key, " + o.Keys[0].Name()
 	}
+	if o.Undoing && o.Keys[0].IsZero() {
+		key = "what they held before"
+	}
 	switch o.Row {
 	case rowSet:
 		return "some stores may not hold " + key + ", yet"
@@ -74,9 +77,11 @@ func (o *Open) Where() string {
 		return "the stores hold " + key + "; which one the servers run with is not known"
 	case rowTest:
 		return "the stores hold " + key + "; the restart succeeded, and is not proved"
-	default:
-		return key + ", is proved; that is not recorded yet"
 	}
+	if len(o.Target.Restart) == 0 {
+		return "the stores hold " + key + "; that is not recorded yet"
+	}
+	return key + ", is proved; that is not recorded yet"
 }
 
 // Ways are the commands that end it. named is as Env has it.

@@ -74,14 +74,17 @@ func (r *run) plan(copies []store.Copy) Plan {
 func (r *run) prepare(ctx context.Context, repair bool) (p Plan, err error) {
 	p = r.plan(r.Copies)
 	if repair {
-		err = r.Set.Repair(ctx)
+		err = r.Places().Repair(ctx)
 	}
 	if err == nil {
 		find := r.findDue
-		if r.in.NewKey == nil {
+		switch {
+		case r.in.NewKey == nil:
 			find = r.findDifference
+		case r.in.Secures:
+			find = r.findInsecure
 		}
-		p.old = map[string]secret.Key{}
+		p.old, p.absent = map[string]secret.Key{}, map[string]string{}
 		err = find(ctx, &p)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -132,7 +135,7 @@ func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 			return target.Refuse("go by another name: a link to it will do", "%q is not valid UTF-8, so that the journal could not keep it", text)
 		}
 	}
-	for _, s := range r.Set {
+	for _, s := range r.Places() {
 		if !utf8.ValidString(p.old[s.String()].Reveal()) { // nor could the journal, which is JSON, keep it
 			return hint.Add(fmt.Errorf("%s: its key is not valid UTF-8, so that it could not be put back", s),
 				"replace it there: blnkctl keygen --force%s; then restart the server and its workers", r.env.Stores)
@@ -140,7 +143,7 @@ func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 	}
 	said := p.Remarks
 	if p.Due.Yes {
-		more, err := r.Set.Remarks(ctx)
+		more, err := r.Places().Remarks(ctx)
 		if err != nil {
 			return err
 		}
@@ -345,7 +348,12 @@ func (r *run) create(ctx context.Context, p Plan) error {
 	if err := r.confirm(ctx, p); err != nil {
 		return err
 	}
-	if r.in.NewKey != nil {
+	if r.env.Prepare != nil {
+		if err := r.env.Prepare(ctx); err != nil {
+			return err
+		}
+	}
+	if p.next.IsZero() {
 		var err error
 		if p.next, err = r.in.NewKey(); err != nil { // once, and never again for this rotation
 			return fmt.Errorf("make a new key: %w", err)
@@ -355,7 +363,7 @@ func (r *run) create(ctx context.Context, p Plan) error {
 		return interrupted(ctx)
 	}
 	r.adopt(r.newRecord(p))
-	if r.rec.Compromised && r.rec.Event == Rotate {
+	if r.rec.Compromised && r.rec.Event != Sync {
 		if err := r.markCompromised(p.Current); err != nil {
 			r.rec, r.report.Rotation, r.report.New = nil, "", ""
 			return err
@@ -402,6 +410,10 @@ func (r *run) newRecord(p Plan) *record {
 		},
 		Direction: forward, ServerDown: r.in.ServerDown,
 		Old: map[string]string{}, Live: p.Current.Reveal(), New: p.next.Reveal(), Cautions: p.Cautions, Holders: p.Holders,
+		WasOpen: p.WasOpen, Values: map[string]string{}, Absent: p.absent,
+	}
+	for ref, value := range r.in.Values {
+		rec.Values[ref] = value.Reveal()
 	}
 	for ref, key := range p.old {
 		rec.Old[ref] = key.Reveal()
@@ -412,8 +424,11 @@ func (r *run) newRecord(p Plan) *record {
 // notDue ends a run that has nothing to do.
 func (r *run) notDue(ctx context.Context, p Plan) error {
 	r.report.Outcome, r.report.Due = NotDue, p.Due
-	if r.in.NewKey == nil {
+	switch {
+	case r.in.NewKey == nil:
 		r.report.Outcome = InSync
+	case r.in.Secures:
+		r.report.Outcome = InPlace
 	}
 	if !p.Due.Adopt {
 		return nil

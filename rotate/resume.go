@@ -11,6 +11,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
 )
 
 // resume ends the open rotation and stops there: in the direction that its
@@ -44,7 +45,7 @@ func (r *run) resume(ctx context.Context) error {
 		r.rec.Aborted = true
 	}
 	var third secret.Key
-	if err = r.Set.Repair(ctx); err == nil {
+	if err = r.Places().Repair(ctx); err == nil {
 		third, err = r.inspect(ctx)
 	}
 	switch {
@@ -92,6 +93,9 @@ func (r *run) onward(ctx context.Context, from string) error {
 // server is how a person repaired things: it is returned.
 func (r *run) inspect(ctx context.Context) (third secret.Key, err error) {
 	known := r.rec.open().Keys
+	if !r.proves() {
+		return third, nil
+	}
 	if key, err := r.Set.Agreed(ctx); err == nil && !slices.ContainsFunc(known, key.Equal) && r.allProve(ctx, key) == nil {
 		return key, nil
 	}
@@ -110,12 +114,12 @@ func (r *run) inspect(ctx context.Context) (third secret.Key, err error) {
 // resumeAt finds the row to go on from. Stores and servers can be looked at;
 // whether the workers restarted only the journal knows.
 func (r *run) resumeAt(ctx context.Context) string {
-	for _, s := range r.Set {
-		want := r.rec.next()
+	for _, s := range r.Places() {
+		want := r.rec.wanted(s.String())
 		if r.undoing() {
 			want = r.rec.old(s.String())
 		}
-		if key, _, err := s.Get(ctx); err != nil || !key.Equal(want) {
+		if key, err := store.Held(ctx, s); err != nil || !key.Equal(want) {
 			return rowSet
 		}
 	}
@@ -137,7 +141,7 @@ func (r *run) forget(ctx context.Context) error {
 	// What a crash left is put right: a forgotten rotation leaves no file
 	// that holds a key.
 	var key secret.Key
-	err := r.Set.Repair(ctx)
+	err := r.Places().Repair(ctx)
 	if err == nil {
 		key, err = r.Set.Agreed(ctx)
 	}
@@ -236,6 +240,9 @@ func (r *run) undo(ctx context.Context, from string, cause error) error {
 		return r.getStuck(ctx, cause)
 	case r.rec.Aborted:
 		return nil
+	case !r.proves():
+		r.report.Outcome = Refused // nothing is changed
+		return cause
 	default:
 		return r.end(ErrUndone, cause)
 	}
@@ -249,12 +256,12 @@ func (r *run) touched(ctx context.Context) bool {
 	if r.rec.Row != rowSet {
 		return true
 	}
-	for _, s := range r.Set {
-		key, _, err := s.Get(ctx)
+	for _, s := range r.Places() {
+		key, err := store.Held(ctx, s)
 		if err == nil && key.Equal(r.rec.old(s.String())) {
 			continue
 		}
-		if err == nil && key.Equal(r.rec.next()) || r.wrote || r.resumed {
+		if err == nil && key.Equal(r.rec.wanted(s.String())) || r.wrote || r.resumed {
 			return true
 		}
 	}

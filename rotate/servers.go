@@ -136,14 +136,18 @@ func silent(s *proof.Server, reason error) error {
 func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, seen string, lacks error) {
 	g := r.rec.goal()
 	shadowed := func(err error) error {
-		return hint.Add(err, "look for BLNK_SERVER_SECRET_KEY where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json")
+		variable := "BLNK_SERVER_SECRET_KEY"
+		if g.otherOpen {
+			variable = "BLNK_SERVER_SECURE"
+		}
+		return hint.Add(err, "look for %s where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json", variable)
 	}
 	switch v {
 	case proof.Live, proof.OtherScoped:
 		return g.name, "", nil
 	case proof.OtherLive:
-		seen = fmt.Sprintf("%s still takes the %s key", s, g.otherNamed)
-		return g.otherNamed, seen, shadowed(fmt.Errorf("%s and refuses the %s one: %w", seen, g.name, ErrStale))
+		seen = fmt.Sprintf("%s still %s", s, g.otherDoes())
+		return g.otherNamed, seen, shadowed(fmt.Errorf("%s%s: %w", seen, g.refusing(), ErrStale))
 	case proof.Mixed:
 		seen = s.String() + " answers differently from one connection to the next"
 		return "mixed", seen, errors.New(seen + ": several servers with different keys stand behind it")
@@ -151,7 +155,11 @@ func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, see
 		return "open", "", hint.Add(fmt.Errorf("%s lets a random key in: %w", s, ErrOpen),
 			`set "secure": true under "server" in blnk.json; where it is, look for BLNK_SERVER_SECURE where the restart gets the server's environment from`)
 	case proof.Rejected:
-		return "other", "", shadowed(fmt.Errorf("%s refuses both the %s key and the %s one: %w", s, g.name, g.otherNamed, ErrElsewhere))
+		both := fmt.Sprintf("both the %s key and the %s one", g.name, g.otherNamed)
+		if g.open || g.otherOpen {
+			both = "the new key, and random ones"
+		}
+		return "other", "", shadowed(fmt.Errorf("%s refuses %s: %w", s, both, ErrElsewhere))
 	}
 	return "down", "", hint.Add(silent(s, reason), "the server's log says why it did not come back; then run this again")
 }
@@ -162,7 +170,7 @@ func (r *run) ask(ctx context.Context) []proof.Verdict {
 	defer cancel()
 	g := r.rec.goal()
 	verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
-		return s.Prove(ctx, g.key, g.other)
+		return g.prove(ctx, s)
 	})
 	return verdicts
 }
@@ -196,7 +204,7 @@ func (r *run) await(ctx context.Context) ([]proof.Verdict, error) {
 			if verdicts[i].Proves() {
 				return verdicts[i], nil
 			}
-			return s.Prove(ctx, g.key, g.other)
+			return g.prove(ctx, s)
 		})
 		var failed error
 		useless := false
@@ -223,7 +231,7 @@ func (r *run) await(ctx context.Context) ([]proof.Verdict, error) {
 			hopeless := v == proof.Open || v == proof.Rejected && !(r.rec.ServerDown && !r.undoing())
 			if v == proof.OtherLive && time.Since(began) >= r.grace() {
 				if m := r.notRestarted(s); m != nil {
-					lacks = hint.Add(fmt.Errorf("%s and refuses the %s one: %s: %w, and runs since before", seen, g.name, m, errNotRestarted),
+					lacks = hint.Add(fmt.Errorf("%s%s: %s: %w, and runs since before", seen, g.refusing(), m, errNotRestarted),
 						`name with --restart what restarts that process ("systemctl status %d" may tell its unit); something that does so later, by itself, is --restart wait:`, m.PID)
 					hopeless = r.WorkersProved && r.unproved == nil // it was restarted, says the driver
 				}
@@ -303,7 +311,11 @@ func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
 		if m.Server {
 			what = "not restarted"
 		}
-		r.warn("%s: %s runs since before the restart, with the %s key; where it does not end by itself, restart it", what, m, r.rec.goal().otherNamed)
+		with := ""
+		if g := r.rec.goal(); !g.otherOpen {
+			with = ", with the " + g.otherNamed + " key"
+		}
+		r.warn("%s: %s runs since before the restart%s; where it does not end by itself, restart it", what, m, with)
 	}
 	old := r.rec.live()
 	switch {
@@ -315,7 +327,7 @@ func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
 		r.warn("workers not proved: nothing here restarted them; one that was not restarted signs webhooks with the other key")
 	}
 	switch {
-	case r.undoing() || blnk.Sendable(old):
+	case r.undoing() || r.rec.WasOpen || blnk.Sendable(old):
 	case old.IsZero():
 		r.warn("the key that was in force before is not known: nobody asked whether it is refused now")
 	default:

@@ -33,6 +33,8 @@ func (p Plan) Text(private string) string {
 		screen.Items(&b, "write", copyFormat, p.Copies)
 		screen.Items(&b, "restart", "%s", p.Restart)
 		screen.Items(&b, "test", "%s: this key taken, the one before and random ones refused", p.Servers)
+	case p.in.Secures:
+		p.writeSecuring(&b, private)
 	default:
 		p.write(&b, private)
 	}
@@ -95,11 +97,66 @@ func (p Plan) write(b *strings.Builder, private string) {
 	b.WriteString("Scoped API keys are not touched, nor is any other secret.\n")
 }
 
+// writeSecuring writes the plan of what turns secure mode on.
+func (p Plan) writeSecuring(b *strings.Builder, private string) {
+	secure := len(p.in.Values)+len(p.Restart) > 0
+	switch {
+	case !secure:
+		b.WriteString("Write the key; secure mode stays as it is\n\n")
+	case p.WasOpen:
+		b.WriteString("Turn secure mode on: the server lets any key in now\n\n")
+	default:
+		b.WriteString("Put secure mode and a strong key in place\n\n")
+	}
+	screen.Items(b, "1 set", "%s", p.Differs)
+	screen.Items(b, "", copyFormat, p.Copies)
+	if len(p.Restart) > 0 {
+		screen.Items(b, "2 restart", "%s", p.Restart)
+		screen.Items(b, "3 test", "%s: this key taken, random ones refused", p.Servers)
+		screen.Items(b, "4 finish", "state and audit log in %s", []string{private})
+		after := "the old key is put back, restarted with, and proved"
+		if p.WasOpen {
+			after = "everything is put back, restarted with, and open as it is now"
+		}
+		b.WriteString("\nAfter a failure " + after + ".\n")
+	} else {
+		b.WriteString("\nNothing is restarted and nothing proved: a server reads this at its next start.\n")
+	}
+	if !secure || !p.WasOpen && len(p.Restart) > 0 && p.Current.Equal(p.next) {
+		return
+	}
+	b.WriteString("\nWho is cut off then, until it sends this key (X-Blnk-Key) or an API key:\n")
+	screen.Items(b, "clients", "%s", []string{"every one that sends no key, or another one"})
+	hooks := []string{"receivers must accept signatures of this key"}
+	for _, r := range p.Receivers {
+		hooks = append(hooks, r.URL+" ("+r.What+")")
+	}
+	screen.Items(b, "webhooks", "%s", hooks)
+	b.WriteString("To move the clients first: --stage key now, --stage enforce when they send the key.\n")
+}
+
 // Text is the result; "" where an error says it all.
 func (r Report) Text(look screen.Look) string {
 	before, after := cmp.Or(r.Old, "a weak key"), cmp.Or(r.New, "a weak key")
 	good := func(word string) string { return look.Paint(screen.Green, word) }
+	switch {
+	case r.event != Init:
+	case r.Outcome == Secured, r.Outcome == Resumed && len(r.Servers) > 0:
+		which := "with the new key "
+		if r.kept {
+			which = "with the key "
+		}
+		return fmt.Sprintf("%s: secure mode is on, %s%s\n%s", good("secured"), which, after, r.proofs(good, "this key is live, random ones are refused"))
+	case r.Outcome == Written, r.Outcome == Resumed:
+		return fmt.Sprintf("%s: the key %s stands in every place; nothing was restarted or proved\n", good("written"), after)
+	case r.Outcome == RolledBack && len(r.Servers) == 0:
+		return look.Paint(screen.Yellow, "put back") + ": every place is as it was\n"
+	case r.Outcome == RolledBack && r.Servers[0].Live == "open":
+		return fmt.Sprintf("%s: secure mode is off again\n%s", look.Paint(screen.Yellow, "put back"), r.proofs(good, "any key is let in, as before"))
+	}
 	switch why := screen.CleanLine(r.Due.Why) + "\n"; r.Outcome {
+	case InPlace:
+		return good("in place") + ": " + why
 	case Rotated, Resumed:
 		return fmt.Sprintf("%s %s -> %s\n%s", good("rotated"), before, after, r.proofs(good, "the new key is live, the old one is dead"))
 	case RolledBack:
@@ -150,4 +207,34 @@ func (r Report) Next(cron string) string {
 		who += "; for cron: " + cron
 	}
 	return "give the new key to " + who
+}
+
+// NextOfInit is what is to be done after an init; cron as for Next.
+func (r Report) NextOfInit(cron string) (lines []string) {
+	const send = "clients send the key in the header X-Blnk-Key; they get it from its store, or from `blnkctl exec -- COMMAND` in BLNK_SERVER_SECRET_KEY"
+	switch {
+	case r.keyOnly && r.Outcome != RolledBack:
+		lines = []string{send, "when the clients send it: blnkctl init --stage enforce --restart REF"}
+	case r.Outcome == Written || r.Outcome == Resumed && len(r.Servers) == 0:
+		lines = []string{send, "restart the server and its workers, or let `blnkctl init --restart REF` do it and prove it; then blnkctl verify"}
+	case r.Outcome == Secured || r.Outcome == Resumed:
+		lines = []string{send, "blnkctl verify asks the server at any time"}
+		if cron != "" {
+			lines = append(lines, "for cron: "+cron)
+		}
+	}
+	return lines
+}
+
+// Question is what a person is asked who has seen the plan.
+func (p Plan) Question() string {
+	switch {
+	case p.in.Event == Sync:
+		return "Sync now?"
+	case p.in.Secures && len(p.in.Values)+len(p.Restart) == 0:
+		return "Write the key now?"
+	case p.in.Secures:
+		return "Turn secure mode on now?"
+	}
+	return "Rotate the key now?"
 }

@@ -185,6 +185,13 @@ type Change struct {
 	Set Set
 	Old func(ref string) secret.Key
 	New secret.Key
+	// Settings are places beside the keys (secure mode, say), each with a new value of
+	// its own, which Values tells. They are written behind the keys, and put back first.
+	Settings Set
+	Values   func(ref string) secret.Key
+	// Absence is, by reference, how a store looked that held nothing, for an Eraser to
+	// bring back; nil, or "", where it keeps what it was given.
+	Absence func(ref string) string
 	// Refuse says of a key that it is not written, whatever it is for; nil refuses none.
 	Refuse func(secret.Key) bool
 	// Wrote says that a Put was called since, so that a store may have held New
@@ -198,6 +205,11 @@ type Change struct {
 func (c *Change) Put(ctx context.Context) error {
 	for _, one := range c.Set.SwappersFirst() {
 		if err := c.replace(ctx, one, c.Old(one.String()), c.New); err != nil {
+			return err
+		}
+	}
+	for _, one := range c.Settings {
+		if err := c.replace(ctx, one, c.Old(one.String()), c.Values(one.String())); err != nil {
 			return err
 		}
 	}
@@ -227,16 +239,54 @@ func (c *Change) Holds(ctx context.Context) (lines []string) {
 		lines = append(lines, one.String()+" "+text)
 	}
 	if same && len(lines) > 1 {
-		return []string{"every store " + strings.TrimPrefix(lines[0], c.Set[0].String()+" ")}
+		lines = []string{"every store " + strings.TrimPrefix(lines[0], c.Set[0].String()+" ")}
+	}
+	for _, one := range c.Settings {
+		key, err := Held(ctx, one)
+		switch {
+		case err != nil:
+			lines = append(lines, fmt.Sprintf("%s cannot be read: %v", one, err))
+		case isTruth(key), key.IsZero():
+			lines = append(lines, one.String()+" is "+named(key))
+		}
 	}
 	return lines
+}
+
+// Held is the key that a store holds; the zero Key where it holds none.
+func Held(ctx context.Context, one Store) (secret.Key, error) {
+	key, _, err := one.Get(ctx)
+	if errors.Is(err, ErrNotFound) {
+		return secret.Key{}, nil
+	}
+	return key, err
+}
+
+// isTruth knows the value of a setting that is no secret.
+func isTruth(key secret.Key) bool { return key.Reveal() == "true" || key.Reveal() == "false" }
+
+// named is what a key is called, or the value of a setting that is no secret.
+func named(key secret.Key) string {
+	switch {
+	case isTruth(key):
+		return key.Reveal()
+	case key.IsZero():
+		return "not set"
+	}
+	return key.Name()
 }
 
 // PutBack writes the old key into every store that holds the new one. A store that
 // cannot be put back, or holds something else, is left as it is, and is one of the
 // errors; the others go on.
 func (c *Change) PutBack(ctx context.Context) (problems []error) {
-	for _, one := range c.Set.SwappersFirst() {
+	for _, one := range slices.Backward(c.Settings) {
+		if err := c.replace(ctx, one, c.Values(one.String()), c.Old(one.String())); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	// The last that was added to a file is the first to be taken out.
+	for _, one := range slices.Backward(c.Set.SwappersFirst()) {
 		if err := c.replace(ctx, one, c.New, c.Old(one.String())); err != nil {
 			problems = append(problems, err)
 		}
@@ -259,10 +309,10 @@ func (c *Change) replace(ctx context.Context, one Store, from, next secret.Key) 
 		return fmt.Errorf("read %s: %w", one, err)
 	case key.Equal(next):
 		return nil
-	case next.IsZero():
-		return fmt.Errorf("%s holds %s now: %w", one, key.Name(), ErrKept)
 	case !key.Equal(from):
-		return fmt.Errorf("%s: %w: it holds %s", one, ErrConflict, key.Name())
+		return fmt.Errorf("%s: %w: it holds %s", one, ErrConflict, named(key))
+	case next.IsZero():
+		return c.erase(ctx, one, key, at)
 	}
 	if c.Refuse != nil && c.Refuse(next) {
 		return fmt.Errorf("%s holds %s now: %s is known to be compromised", one, key.Name(), next.Name())
@@ -279,6 +329,27 @@ func (c *Change) replace(ctx context.Context, one Store, from, next secret.Key) 
 		return fmt.Errorf("read %s back: %w", one, err)
 	default:
 		return fmt.Errorf("%s: %w right after the write: it holds %s", one, ErrConflict, key.Name())
+	}
+}
+
+// erase takes a key out of a store that held none before.
+func (c *Change) erase(ctx context.Context, one Store, key secret.Key, at Version) error {
+	eraser, ok := one.(Eraser)
+	absence := ""
+	if c.Absence != nil {
+		absence = c.Absence(one.String())
+	}
+	if !ok || absence == "" {
+		return fmt.Errorf("%s holds %s now: %w", one, key.Name(), ErrKept)
+	}
+	err := eraser.Erase(ctx, at, absence)
+	switch now, failed := Held(ctx, one); {
+	case failed == nil && now.IsZero():
+		return nil
+	case err != nil:
+		return fmt.Errorf("take the new value out of %s: %w", one, err)
+	default:
+		return fmt.Errorf("%s: %w right after the write", one, ErrConflict)
 	}
 }
 

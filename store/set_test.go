@@ -123,7 +123,7 @@ func TestSetTellsWhatIsNotPutBack(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, text)
 		}
 	}
-	if len(problems) != 3 || !errors.Is(problems[0], store.ErrKept) {
+	if len(problems) != 3 || !errors.Is(problems[2], store.ErrKept) {
 		t.Errorf("%d problems", len(problems))
 	}
 	for _, key := range []secret.Key{next, strange, old} {

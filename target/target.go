@@ -29,9 +29,12 @@ import (
 type Spec struct {
 	// Stores are references of places that hold the key, write-only copies among
 	// them. The first is the source of truth, and names the target.
-	Stores  []string `json:"stores"`
-	Restart []string `json:"restart"`
-	Servers []string `json:"servers"`
+	Stores []string `json:"stores"`
+	// Settings are references of places that are written together with the key, each
+	// with a value of its own: secure mode, say.
+	Settings []string `json:"settings,omitempty"`
+	Restart  []string `json:"restart"`
+	Servers  []string `json:"servers"`
 	// Dir is the working directory of commands in Restart.
 	Dir string `json:"dir"`
 	// CACert, Proxy and AllowPlaintext say how the servers are reached.
@@ -161,10 +164,11 @@ type State interface {
 type Target struct {
 	// Spec has canonical references, which name the same from anywhere.
 	Spec
-	Set     store.Set // the first is the source of truth
-	Copies  []store.Copy
-	Drivers []Driver
-	Servers []*proof.Server
+	Set      store.Set // the first is the source of truth
+	Settings store.Set
+	Copies   []store.Copy
+	Drivers  []Driver
+	Servers  []*proof.Server
 	// WorkersProved: every driver's success stands for the workers too.
 	WorkersProved bool
 	State         State
@@ -213,6 +217,15 @@ func Open(spec Spec, open Openers) (*Target, error) {
 	if t.Set, t.Copies, err = OpenStores(&t.Spec, open); err != nil {
 		return nil, err
 	}
+	t.Spec.Settings = nil
+	for _, ref := range spec.Settings {
+		one, _, err := open.Store(ref, spec)
+		if err != nil {
+			return nil, err
+		}
+		t.Settings = append(t.Settings, one)
+		t.Spec.Settings = append(t.Spec.Settings, one.String())
+	}
 	var refs []string
 	for _, ref := range spec.Restart {
 		d, err := open.Restart(ref, t.Spec)
@@ -229,6 +242,9 @@ func Open(spec Spec, open Openers) (*Target, error) {
 	t.Restart = refs
 	return t, nil
 }
+
+// Places are all that is written: the keys, and behind them the settings.
+func (t *Target) Places() store.Set { return slices.Concat(t.Set, t.Settings) }
 
 // UsualTimeout is Spec.Timeout where nobody says otherwise.
 const UsualTimeout = 2 * time.Minute
@@ -265,12 +281,12 @@ func (t *Target) Locate(ctx context.Context, open Openers, repair func() error) 
 
 // Mend puts right, under their locks, files that a crash left torn.
 func (t *Target) Mend(ctx context.Context, wait time.Duration) error {
-	unlock, err := t.Set.Lock(ctx, wait)
+	unlock, err := t.Places().Lock(ctx, wait)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return t.Set.Repair(ctx)
+	return t.Places().Repair(ctx)
 }
 
 // published asks the drivers.

@@ -21,9 +21,10 @@ As the blnk program, in the working directory with ./blnk.json:
 
 As what starts, stops and restarts it (ROLE: server, worker, balancer;
 files of its own stand in DIR/.standin):
-  init [--dir DIR] [--port N] [--open] [--webhook URL] [--metrics-token T] <KEY
+  init [--dir DIR] [--port N] [--open] [--stock] [--webhook URL] [--metrics-token T] <KEY
                           writes DIR/blnk.json; the key comes from stdin,
-                          the port is a free one unless given
+                          the port is a free one unless given; with --stock as
+                          Blnk's installer does: no key, open, mode 0644
   up [ROLE...]            starts in the background; returns when the port is
                           open. Without ROLE: server and worker
   up balancer --port N --to DIR --to DIR...

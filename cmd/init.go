@@ -1,0 +1,234 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/exposure"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/reach"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
+)
+
+// initOptions are the flags that init has besides those of rotate.
+type initOptions struct {
+	stage, keyFile string
+	edits          []exposure.Edit
+	notes          []string
+}
+
+func newInitCmd(a *app) *cobra.Command {
+	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Init, Secures: true}, init: &initOptions{}}
+	cmd := newCmd("", "init [flags]", func(cmd *cobra.Command) error {
+		if err := o.checkTimes(); err != nil {
+			return err
+		}
+		if err := o.readGiven(cmd.Context(), a); err != nil {
+			return err
+		}
+		return a.runRotation(cmd.Context(), o)
+	})
+	o.addPlaces(cmd)
+	f := cmd.Flags()
+	choice(cmd, f, &o.init.stage, "stage", "", "what to do", "both", "key", "enforce")
+	f.StringVar(&o.init.keyFile, "key-file", "", "`FILE`: take this key, - for stdin (default: make one)")
+	_ = cmd.MarkFlagFilename("key-file")
+	o.addUsual(cmd)
+	o.addRare()
+	return cmd
+}
+
+// readGiven reads the key of --key-file, which has to be a good one.
+func (o *rotateOptions) readGiven(ctx context.Context, a *app) error {
+	o.bits = keygen.DefaultBits
+	if o.init.keyFile == "" {
+		return nil
+	}
+	if o.init.stage == "enforce" {
+		return usage(helpHint(o.cmd), "--key-file: --stage enforce takes the key that stands")
+	}
+	key, from, err := a.readKey(ctx, o.init.keyFile)
+	if err != nil {
+		return fail(exitUsage, fmt.Errorf("--key-file: %w", err), "")
+	}
+	if why := keygen.SecretKey.Weakness(key); why != "" {
+		return fail(exitCheck, fmt.Errorf("%w: the key from %s %s", store.ErrWeak, from, why), "make one: blnkctl keygen; or leave --key-file away")
+	}
+	o.intent.Given = key
+	return nil
+}
+
+// openSettings finds what has to be set besides the key. Where a rotation is open, its
+// journal knows.
+func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Set) error {
+	w.keys.Add(w.intent.Given)
+	if w.open != nil {
+		return nil
+	}
+	if w.init.stage == "enforce" {
+		typedStores := w.spec.Stores
+		if w.named() == "" && len(typedStores) == 1 {
+			typedStores = nil
+		}
+		key, err := set.Agreed(ctx)
+		if why := keygen.SecretKey.Weakness(key); err == nil && why != "" {
+			err = fmt.Errorf("%w: the key in %s %s", store.ErrWeak, set[0], why)
+		}
+		if err != nil {
+			return hint.Add(err, "first: blnkctl init --stage key%s", hint.Flags("--store", typedStores))
+		}
+	}
+	if w.init.stage == "key" {
+		return w.refuseMissing(ctx, set)
+	}
+	dir, err := w.dirOf(w.cmd, "store")
+	if err != nil {
+		return err
+	}
+	token, err := keygen.ForUse(keygen.MetricsToken, "", 0)
+	if err != nil {
+		return err
+	}
+	w.keys.Add(token)
+	open := w.storeOpener(&w.places)
+	w.intent.Values, err = reach.Settings(ctx, set, dir, token, func(ref string) (store.Store, error) {
+		one, _, err := open(ref, *spec)
+		return one, err
+	})
+	if errors.Is(err, reach.ErrNowhere) {
+		err = fail(exitUsage, err, "")
+	}
+	for ref := range w.intent.Values {
+		spec.Settings = append(spec.Settings, ref)
+	}
+	slices.Sort(spec.Settings)
+	if err != nil {
+		return err
+	}
+	return w.refuseMissing(ctx, set)
+}
+
+// refuseMissing: a blnk.json that is not there is not made: Blnk reads more from it than
+// a key.
+func (w *work) refuseMissing(ctx context.Context, set store.Set) error {
+	for _, s := range set {
+		file, ok := s.(interface {
+			Config(ctx context.Context) ([]byte, error)
+		})
+		if !ok {
+			continue
+		}
+		if text, err := file.Config(ctx); text == nil && err == nil {
+			_, _, err = s.Get(ctx) // its words
+			return fail(exitFailed, err, "cd to the folder that Blnk runs in; where only its environment configures it: --store dotenv:./.env")
+		}
+	}
+	return nil
+}
+
+// surround finds what is to be done to the files around the key: who may read them, and
+// what git and Docker leave out.
+func (w *work) surround(ctx context.Context) {
+	w.init.edits, w.init.notes = nil, reach.Resets(w.target.Dir)
+	var paths []string
+	for _, s := range w.target.Places() {
+		file, ok := s.(interface{ Path() string })
+		if !ok || slices.Contains(paths, file.Path()) {
+			continue
+		}
+		path := file.Path()
+		paths = append(paths, path)
+		edit, note, err := exposure.Mode(path, w.look.Readers(ctx, path))
+		switch {
+		case edit != nil:
+			w.init.edits = append(w.init.edits, *edit)
+		case err != nil && !errors.Is(err, fs.ErrNotExist): // one that is made is private
+			note = err.Error()
+		}
+		if note != "" {
+			w.init.notes = append(w.init.notes, note)
+		}
+	}
+	edits, notes := exposure.Ignores(ctx, paths)
+	w.init.edits, w.init.notes = append(w.init.edits, edits...), append(w.init.notes, notes...)
+}
+
+// writeConfig makes a blnkctl.yaml of what was given, where none is.
+func (w *work) writeConfig() {
+	found, err := w.configFile()
+	if err != nil || found.Path != "" {
+		return
+	}
+	dir, err := w.env.Getwd()
+	if err != nil {
+		return
+	}
+	said := config.File{Stores: w.spec.Stores, Restart: w.spec.Restart, Servers: w.spec.Servers}
+	edit, err := exposure.File(filepath.Join(dir, config.Name), config.Text(said), "made, with what was given here")
+	switch {
+	case err != nil:
+		w.warn("%s: not made: %v", config.Name, err)
+	case edit != nil:
+		w.init.edits = append(w.init.edits, *edit)
+	}
+}
+
+// applyEdits makes the edits. What cannot be made is a warning: it is no reason to leave
+// a server open.
+func (w *work) applyEdits() {
+	for _, e := range w.init.edits {
+		if err := e.Apply(); err != nil {
+			w.warn("%s: not done: %v", e, err)
+		} else {
+			w.say("  %s", e)
+		}
+	}
+	w.init.edits = nil
+}
+
+// securing makes of the engine's surroundings those of init.
+func (w *work) securing(intent *rotate.Intent, env *rotate.Env) {
+	intent.NewKey, intent.Weak = w.newKey, keygen.SecretKey.Weakness
+	before := env.Before
+	env.Before = func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
+		found, err := before(ctx, current)
+		if err == nil {
+			w.surround(ctx)
+		}
+		for _, e := range w.init.edits {
+			found.Remarks = append(found.Remarks, e.String())
+		}
+		found.Remarks = append(found.Remarks, w.init.notes...)
+		return found, err
+	}
+	env.Prepare = func(context.Context) error {
+		w.applyEdits()
+		return nil
+	}
+}
+
+// complete does around the key what is still missing where a run ended well.
+func (w *work) complete(ctx context.Context, r rotate.Report) {
+	switch {
+	case r.Outcome == rotate.InPlace:
+		w.surround(ctx)
+	case r.Outcome != rotate.Secured && r.Outcome != rotate.Written:
+		return
+	}
+	w.writeConfig()
+	for _, note := range w.init.notes {
+		w.warn("%s", note)
+	}
+	w.applyEdits()
+}

@@ -1,0 +1,177 @@
+package reach
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/exposure"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/store/blnkjson"
+	"github.com/blnkctl/blnkctl/store/dotenv"
+)
+
+// ErrNowhere: nothing says where secure mode is set.
+var ErrNowhere = errors.New("it is not known where secure mode is set: there is no blnk.json here, and no env file is named")
+
+// Settings are the places, by their references, that have to say what secure mode needs
+// besides the key, and what: it, and a metrics token (new) where none is found. dir is
+// where a blnk.json is looked for if none is among the stores. A place that is right
+// already is left out.
+func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, open func(ref string) (store.Store, error)) (map[string]secret.Key, error) {
+	files, envs := placesOf(set)
+	if here := filepath.Join(dir, blnk.FileName); len(files) == 0 {
+		if _, err := os.Stat(here); err == nil {
+			files = append(files, here)
+		}
+	}
+	if len(files)+len(envs) == 0 {
+		return nil, hint.Add(ErrNowhere, "cd to the folder that Blnk runs in; or name its env file, too: --store dotenv:./.env")
+	}
+	values, tokens := map[string]secret.Key{}, ""
+	found := false
+	for _, setting := range blnk.Settings() {
+		if setting.Name != blnk.Secure && setting.Name != blnk.MetricsToken {
+			continue
+		}
+		var refs []string
+		for _, path := range files {
+			refs = append(refs, store.Ref{Scheme: blnkjson.Scheme, Place: path, Field: string(setting.Name)}.String())
+		}
+		for _, path := range envs { // a variable that is set there wins over the file
+			for _, name := range []string{setting.Twin, setting.Env} {
+				ref := store.Ref{Scheme: dotenv.Scheme, Place: path, Field: name}.String()
+				if held, err := heldBy(ctx, ref, open); err != nil {
+					return nil, err
+				} else if !held.IsZero() || len(files) == 0 && name == setting.Env {
+					refs = append(refs, ref)
+				}
+			}
+		}
+		for _, ref := range refs {
+			held, err := heldBy(ctx, ref, open)
+			if err != nil {
+				return nil, err
+			}
+			if on, _ := strconv.ParseBool(held.Reveal()); setting.Name == blnk.Secure && !on {
+				values[ref] = secret.New("true")
+			}
+			if setting.Name == blnk.MetricsToken {
+				found, tokens = found || !held.IsZero(), ref
+			}
+		}
+	}
+	if !found {
+		values[tokens] = token
+	}
+	return values, nil
+}
+
+// placesOf are the files of the stores that Blnk, or what starts it, reads.
+func placesOf(set store.Set) (files, envs []string) {
+	for _, one := range set {
+		switch one := one.(type) {
+		case *blnkjson.Store:
+			files = append(files, one.Path())
+		case *dotenv.Store:
+			envs = append(envs, one.Path())
+		}
+	}
+	return files, envs
+}
+
+func heldBy(ctx context.Context, ref string, open func(ref string) (store.Store, error)) (secret.Key, error) {
+	one, err := open(ref)
+	if err != nil {
+		return secret.Key{}, err
+	}
+	return store.Held(ctx, one)
+}
+
+// Resets says which Compose file of a folder has a service that writes a blnk.json anew
+// where it is missing, as the stock one does: that one is open.
+func Resets(dir string) (notes []string) {
+	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil && writesConfig.Match(text) {
+			notes = append(notes, filepath.Join(dir, name)+": its service init writes a blnk.json without secure mode wherever that file is missing: never remove it, and do not run that service elsewhere")
+		}
+	}
+	return notes
+}
+
+// writesConfig knows the service of Blnk's docker-compose.yaml.
+var writesConfig = regexp.MustCompile(`(?m)^\s+init:\s*$|blnk-init`)
+
+// secures refuses a process that a variable keeps from secure mode, where no store sets
+// that.
+func (s Stores) secures(p restart.Process) error {
+	effective, err := blnk.Resolve(s.config, p.Coming())
+	if err != nil {
+		return nil // it did not start with these
+	}
+	v := effective.Value(blnk.Secure)
+	set := slices.ContainsFunc(s.settings, func(one variable) bool {
+		return one.name == v.Source && (p.EnvFiles == nil || slices.ContainsFunc(p.EnvFiles, func(f string) bool { return textfile.Same(f, one.file) }))
+	})
+	if !v.Shadowed() || effective.Secure() || set {
+		return nil
+	}
+	return s.shadow(p, v.Source, secret.Key{}, "")
+}
+
+// Readers are the processes of this host that read a file of the stores, or may: Blnk
+// itself a blnk.json, and what blnkctl exec became the file that it was given.
+func (l Look) Readers(ctx context.Context, path string) (readers []exposure.Reader) {
+	seen, _ := Observe(ctx, l.Drivers, l.Servers) // what cannot be asked is found in /proc
+	for _, pid := range listener.AllBlnk() {
+		var p restart.Process
+		p.Look(pid)
+		seen.Processes = append(seen.Processes, p)
+	}
+	for _, p := range seen.Processes {
+		if p.PID <= 0 || !p.Server && !p.Workers || !readsFile(p, path) {
+			continue
+		}
+		pid := p.PID
+		if inner, ok := listener.Blnk(pid); ok {
+			pid = inner.PID
+		}
+		rights, ok := listener.RightsOf(pid)
+		if known := func(r exposure.Reader) bool { return r.UID == rights.UID }; ok && !slices.ContainsFunc(readers, known) {
+			readers = append(readers, exposure.Reader{Name: "Blnk (PID " + strconv.Itoa(pid) + ")", Rights: rights})
+		}
+	}
+	return readers
+}
+
+// readsFile says whether a process reads a file at its start, as far as is seen: where
+// that is not known, it may.
+func readsFile(p restart.Process, path string) bool {
+	if filepath.Base(path) != blnk.FileName {
+		_, from, _ := strings.Cut(p.Env[restart.ExecMark], "=")
+		return p.ExecStore || strings.Contains(from, path)
+	}
+	its, err := os.Stat(filepath.Join("/proc", strconv.Itoa(p.PID), "cwd", blnk.FileName))
+	here, missing := os.Stat(path)
+	switch {
+	case err == nil && missing == nil:
+		return os.SameFile(its, here)
+	case errors.Is(err, fs.ErrPermission):
+		return true
+	default:
+		return p.Config != "" && textfile.Same(p.Config, path)
+	}
+}

@@ -1,0 +1,175 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
+)
+
+// findInsecure prepares what brings a strong key in force, and secure mode: whether the
+// servers let any key in is asked, and decides about what is proved beforehand.
+func (r *run) findInsecure(ctx context.Context, p *Plan) error {
+	keys, err := r.Set.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	secured, err := r.areSecured(ctx, keys)
+	if err != nil {
+		return err
+	}
+	p.WasOpen = len(r.Servers) > 0 && secured == proof.Open
+	if err := r.findKey(ctx, p, keys, secured); err != nil {
+		return err
+	}
+	if err := r.findChanges(ctx, p, keys); err != nil {
+		return err
+	}
+	p.Old, p.Stores = p.Current.Fingerprint(), r.Set.SwappersFirst().Names()
+	r.report.Old = p.Old
+	if err := r.beware(p, keys...); err != nil {
+		return err
+	}
+	switch {
+	case len(p.Differs) == 0 && (!p.WasOpen || !r.proves()):
+		return r.alreadySecure(ctx, p, secured)
+	case !r.proves() && secured == proof.Live && !p.Current.Equal(p.next):
+		return hint.Add(errors.New("secure mode is on already, and the servers take another key: they have to be restarted with the new one"),
+			"name what restarts them: blnkctl init%s --restart REF", r.env.Stores)
+	}
+	p.Due = Due{Yes: true, Why: "secure mode is not in place"}
+	if err := r.Places().CheckPut(ctx); err != nil {
+		return err
+	}
+	return r.before(ctx, p, r.proves() && !p.WasOpen)
+}
+
+// areSecured says whether all servers let any key in (proof.Open), or none of them
+// (proof.Live). Where nothing is restarted, what does not answer is proof.Unknown.
+func (r *run) areSecured(ctx context.Context, keys []secret.Key) (proof.Verdict, error) {
+	candidate := secret.New(rand.Text() + rand.Text())
+	for _, key := range keys {
+		if blnk.Sendable(key) {
+			candidate = key
+		}
+	}
+	ask := r.patiently
+	if !r.proves() {
+		ask = func(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
+			return s.Once(ctx, key)
+		}
+	}
+	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) { return ask(ctx, s, candidate, secret.Key{}) })
+	all := proof.Unknown
+	for i, v := range verdicts {
+		switch {
+		case v == proof.Unknown && r.proves():
+			return v, r.unasked(r.Servers[i], reasons[i])
+		case v == proof.Unknown:
+			r.note("%s was not asked: %v", r.Servers[i], reasons[i])
+			continue
+		case v != proof.Open:
+			v = proof.Live
+		}
+		if all != proof.Unknown && v != all {
+			return v, hint.Add(errors.New("secure mode is on at one of the servers and off at another"),
+				"restart both, and run this again; or name those that are open, each with --server")
+		}
+		all = v
+	}
+	return all, nil
+}
+
+// findKey decides which key is to be in force; none, where it is still to be made.
+func (r *run) findKey(ctx context.Context, p *Plan, keys []secret.Key, secured proof.Verdict) (err error) {
+	if secured == proof.Live && r.proves() { // one of them is live: which, the stores have to agree on
+		if p.Current, err = r.Set.Agreed(ctx); err != nil {
+			return err
+		}
+	}
+	var strong secret.Key
+	for i, key := range keys {
+		known, err := r.env.known(key)
+		switch {
+		case err != nil:
+			return err
+		case key.IsZero() || known || r.in.Weak(key) != "":
+		case strong.IsZero():
+			strong = key
+		case !strong.Equal(key) && r.in.Given.IsZero():
+			return hint.Add(fmt.Errorf("%w: %s has %s, another one %s", store.ErrDrift, r.Set[i], key.Name(), strong.Name()),
+				"say which one is to be in force: blnkctl init --key-file FILE%s%s", r.env.Stores, hint.Flags("--restart", r.Spec.Restart))
+		}
+	}
+	p.next = strong
+	if !r.in.Given.IsZero() {
+		p.next = r.in.Given
+	}
+	if known, err := r.env.known(p.next); known || err != nil {
+		return cmp.Or(err, fmt.Errorf("%s: %w", p.next.Name(), ErrCompromised))
+	}
+	if p.Current.IsZero() && !slices.ContainsFunc(keys, func(k secret.Key) bool { return !k.Equal(keys[0]) }) {
+		p.Current = keys[0] // what workers sign with
+	}
+	return nil
+}
+
+// findChanges compares every place with what it is to hold.
+func (r *run) findChanges(ctx context.Context, p *Plan, keys []secret.Key) error {
+	for i, s := range r.Places() {
+		ref := s.String()
+		value, setting := r.in.Values[ref]
+		held, what := secret.Key{}, "a new key"
+		switch {
+		case !setting:
+			held, value = keys[i], p.next
+			if !value.IsZero() {
+				what = "the key " + value.Name()
+			}
+		case value.Reveal() == "true":
+			what = "true"
+		default:
+			what = "a new token"
+		}
+		if setting {
+			var err error
+			if held, err = store.Held(ctx, s); err != nil {
+				return err
+			}
+		}
+		p.old[ref] = held
+		if e, ok := s.(store.Eraser); ok && held.IsZero() {
+			var err error
+			if p.absent[ref], err = e.Absence(ctx); err != nil {
+				return err
+			}
+		}
+		if value.IsZero() || !held.Equal(value) {
+			p.Differs = append(p.Differs, ref+": "+what)
+		}
+	}
+	return nil
+}
+
+// alreadySecure ends a run that finds nothing to write. What the servers take is asked
+// all the same.
+func (r *run) alreadySecure(ctx context.Context, p *Plan, secured proof.Verdict) error {
+	switch secured {
+	case proof.Live:
+		p.Due.Why = "secure mode is on, and " + p.next.Name() + " is the live key"
+		return r.proveLive(ctx, p.next)
+	case proof.Open:
+		p.Due.Why = p.next.Name() + " stands in every place, and the servers let any key in"
+	default:
+		p.Due.Why = p.next.Name() + " stands in every place"
+	}
+	return nil
+}
