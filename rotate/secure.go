@@ -63,7 +63,7 @@ func (r *run) areSecured(ctx context.Context, keys []secret.Key) (proof.Verdict,
 	}
 	ask := r.patiently
 	if !r.proves() {
-		ask = func(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
+		ask = func(ctx context.Context, s *proof.Server, key, _ secret.Key) (proof.Verdict, error) {
 			return s.Once(ctx, key)
 		}
 	}
