@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/doctor"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/leak"
 	"github.com/blnkctl/blnkctl/restart"
@@ -145,21 +146,28 @@ func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) 
 		return false, nil
 	}
 	for _, f := range fixes {
-		a.say("%s", f.Diff)
+		a.say("%s", strings.TrimSuffix(f.Diff, "\n"))
 	}
 	switch {
 	case o.yes:
 	case !a.canAsk():
-		return false, usage("blnkctl doctor --fix --yes", "--fix: no terminal to ask whether these changes are right")
+		return false, usage("blnkctl doctor --fix --yes"+o.named(), "--fix: no terminal to ask whether these changes are right")
 	default:
 		if err := a.env.Stderr.Confirm(ctx, a.env.Stdin, "Make these changes?"); err != nil {
 			return false, err
 		}
 	}
 	for _, f := range fixes {
-		err = cmp.Or(err, f.Apply())
+		err = cmp.Or(err, f.Apply(ctx))
 	}
 	return true, err
+}
+
+// named are the flags of a run, for one that is typed again.
+func (o *doctorOptions) named() string {
+	s := o.spec
+	return hint.Flags("--store", s.Stores) + hint.Flags("--restart", s.Restart) + hint.Flags("--server", s.Servers) +
+		hint.Flags("--rule", o.choice.Only) + hint.Flags("--skip", o.choice.Skip)
 }
 
 func (a *app) listRules(rules []doctor.Rule) error {

@@ -76,7 +76,7 @@ type Finding struct {
 // A Fix is a change of files that needs no restart.
 type Fix struct {
 	Diff  string // for people, before it is done
-	Apply func() error
+	Apply func(context.Context) error
 }
 
 // State is how a rule came out.
@@ -204,11 +204,11 @@ func (r *Result) fails() bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Accepted == "" && f.Severity != Note })
 }
 
-// Fixes are what can be mended at once. What the baseline accepts is left alone.
+// Fixes are what can be mended at once, each once. What the baseline accepts is left alone.
 func (r Report) Fixes() (fixes []*Fix) {
 	for _, one := range r.Rules {
 		for _, f := range one.Findings {
-			if f.Fix != nil && f.Accepted == "" {
+			if f.Fix != nil && f.Accepted == "" && !slices.Contains(fixes, f.Fix) {
 				fixes = append(fixes, f.Fix)
 			}
 		}

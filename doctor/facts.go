@@ -14,10 +14,12 @@ import (
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/leak"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/restart/docker"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -62,7 +64,12 @@ type Facts struct {
 	running fact[[]Running]
 
 	containers fact[[]Container]
+	docked     fact[[]*docker.Container]
 	scoped     fact[Scoped]
+
+	searched fact[searched]
+	files    fact[[]keyFile]
+	matcher  fact[*leak.Matcher]
 }
 
 // A fact is gathered once.
@@ -273,6 +280,17 @@ func (f *Facts) Processes(ctx context.Context) (all []restart.Process) {
 		}
 	}
 	return all
+}
+
+// Docked are all containers of the engine that the docker command reaches; ErrNothing
+// where there is no such command.
+func (f *Facts) Docked(ctx context.Context) ([]*docker.Container, error) {
+	return f.docked.get(func() ([]*docker.Container, error) {
+		if f.engine().Options.Command(0, "docker").Check() != nil {
+			return nil, ErrNothing
+		}
+		return f.engine().List(ctx, "--all")
+	})
 }
 
 // readSmall reads a regular file of a likely size.

@@ -28,6 +28,8 @@ type Edit struct {
 	// Was and Perm are mode and group, where the text stays.
 	Was, Perm textfile.Perm
 	What      string // in words: "mode 0644 -> 0600"
+	// Names are those that an ignore list gains.
+	Names []string
 	// Own: a file that is made belongs to this user, and not to whoever owns the folder.
 	Own bool
 }

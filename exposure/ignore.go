@@ -210,7 +210,7 @@ func withBlock(file string, list []byte, names []string, who string) []Edit {
 		text += newline
 	}
 	text += Heading + newline + strings.Join(block, newline) + newline
-	return []Edit{{Path: file, Old: list, New: []byte(text), What: "let " + who + " ignore " + strings.Join(names, ", ")}}
+	return []Edit{{Path: file, Old: list, New: []byte(text), Names: names, What: "let " + who + " ignore " + strings.Join(names, ", ")}}
 }
 
 // escaped is the pattern of a name and of nothing else (gitignore(5)).

@@ -188,6 +188,12 @@ func (m *Matcher) Scan(r io.Reader) ([]Match, error) {
 	return found, err
 }
 
+// In is Scan of a text that is at hand.
+func (m *Matcher) In(text []byte) (found []Match) {
+	m.collect(text, &found, true, 0)
+	return found
+}
+
 func (m *Matcher) buffer() int { return chunk + m.overlap }
 
 // scan reads so many bytes, -1 for all there are; in has a buffer of m.buffer().

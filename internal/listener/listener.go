@@ -125,7 +125,7 @@ func find(port int, on func(local string) bool) (found []Process, err error) {
 	}
 	// A host has hundreds: they are shared out, since the kernel takes its time for
 	// each.
-	pids := processes()
+	pids := All()
 	var workers sync.WaitGroup
 	for first, step := 0, min(runtime.GOMAXPROCS(0), 4); first < step; first++ {
 		workers.Go(func() {
@@ -175,8 +175,8 @@ func listening(proc string, such func(local string) bool) (map[string]bool, erro
 	return sockets, nil
 }
 
-// processes are the IDs of all processes.
-func processes() (pids []int) {
+// All are the IDs of all processes that are seen here, of whatever program.
+func All() (pids []int) {
 	names, _ := os.ReadDir("/proc") // where there is none, there is nothing to see
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name.Name()); err == nil {
@@ -278,5 +278,5 @@ func isBlnk(pid int) bool {
 
 // AllBlnk are the IDs of the processes of this host that run blnk.
 func AllBlnk() []int {
-	return slices.DeleteFunc(processes(), func(pid int) bool { return !isBlnk(pid) })
+	return slices.DeleteFunc(All(), func(pid int) bool { return !isBlnk(pid) })
 }

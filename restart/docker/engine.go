@@ -72,9 +72,14 @@ func (e Engine) Answers(ctx context.Context) error {
 // Local says whether the engine is on this host: only then its published ports
 // and mounted files are this host's.
 func (e Engine) Local(ctx context.Context) bool {
-	text, err := e.Ask(ctx, "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-	host := strings.TrimSpace(text)
+	host, err := e.Endpoint(ctx)
 	return err == nil && (host == "" || strings.HasPrefix(host, "unix://") || strings.HasPrefix(host, "fd://"))
+}
+
+// Endpoint is where the docker command reaches the engine ("unix:///var/run/docker.sock").
+func (e Engine) Endpoint(ctx context.Context) (string, error) {
+	text, err := e.Ask(ctx, "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+	return strings.TrimSpace(text), err
 }
 
 var errGone = errors.New("there is no container")

@@ -1,0 +1,334 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/ownfile"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// written: files that are shared by their nature, and hold a key.
+func written(ctx context.Context, f *Facts) (found []Finding, err error) {
+	project, err := f.project(ctx)
+	for _, l := range project.Spills {
+		if l.Kind != "" {
+			remedy := "let it name an env file or a secret, and then: blnkctl rotate --compromised" + f.named()
+			found = append(found, l.finding("this "+l.Kind+" holds", remedy, project.Looked))
+		}
+	}
+	return found, err
+}
+
+// finding is that of a file with a key. One that is not at hand may be alive elsewhere.
+func (l spill) finding(what, remedy, looked string) Finding {
+	one := Finding{Place: l.Path, Text: what + " the key", Evidence: []string{l.evidence(), looked}, Remedy: remedy}
+	if l.Own {
+		one.Text, one.Severity = what+" a key that blnkctl made, of another server", Warning
+		one.Remedy = "ask that server whether it is alive: blnkctl verify --server URL --key-file -"
+	}
+	return one
+}
+
+// copies: files that no process is known to read, and no rotation changes.
+func copies(ctx context.Context, f *Facts) (found []Finding, err error) {
+	project, err := f.project(ctx)
+	for _, file := range f.keyFiles(ctx) {
+		if !file.Copy {
+			continue
+		}
+		remedy := hint.Command("rm", "--", file.Path)
+		if name := filepath.Base(file.Path); strings.HasSuffix(name, ".env") || strings.HasPrefix(name, ".env") {
+			remedy = "name it where a server reads it (--store " + hint.Quote("dotenv:"+file.Path) + "), else: " + remedy
+		}
+		found = append(found, file.finding("this copy, which no store names, holds", remedy, project.Looked))
+	}
+	return found, err
+}
+
+// typed: a key that was typed in a command stands in the shell's history.
+func typed(ctx context.Context, f *Facts) (found []Finding, err error) {
+	looked := 0
+	for _, home := range f.homes() {
+		for _, name := range histories {
+			path := filepath.Join(home, name)
+			text, failed := readOwn(path)
+			switch {
+			case errors.Is(failed, fs.ErrNotExist):
+				continue
+			case failed != nil && home == f.homes()[0]:
+				err = errors.Join(err, failed)
+			case failed != nil: // of somebody else
+				continue
+			}
+			looked++
+			if s := f.sight(ctx, text, true); s != nil {
+				var script []string
+				for _, n := range s.Lines {
+					script = append(script, strconv.Itoa(n)+"d")
+				}
+				l := spill{*s, path, ""}
+				found = append(found, l.finding("this shell history holds", hint.Command("sed", "-i", strings.Join(script, ";"), path), strconv.Itoa(looked)+" histories were looked at"))
+			}
+		}
+	}
+	if looked == 0 && err == nil {
+		return nil, ErrNothing
+	}
+	return found, err
+}
+
+// homes are those of this user, which comes first, and of the others of passwd(5).
+func (f *Facts) homes() (all []string) {
+	for _, v := range f.Env {
+		if home, ok := strings.CutPrefix(v, "HOME="); ok && filepath.IsAbs(home) {
+			all = []string{home}
+		}
+	}
+	text, _ := os.ReadFile("/etc/passwd")
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Split(line, ":"); len(fields) > 5 && len(fields[5]) > 1 && !slices.Contains(all, fields[5]) {
+			all = append(all, fields[5])
+		}
+	}
+	return all
+}
+
+// readOwn reads a file by its path: behind links of ours and root's only.
+func readOwn(path string) (string, error) {
+	path, err := ownfile.Resolve(path)
+	if err != nil {
+		return "", err
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return "", err
+	}
+	const most = 32 << 20
+	return readFile(file, most)
+}
+
+// units: what stands in a unit's file, systemctl shows to every user.
+func units(ctx context.Context, f *Facts) (found []Finding, err error) {
+	looked := 0
+	dirs := []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/etc/systemd/user"}
+	for _, home := range f.homes() {
+		dirs = append(dirs, filepath.Join(home, ".config/systemd/user"))
+	}
+	for _, dir := range dirs {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.service"))
+		dropIns, _ := filepath.Glob(filepath.Join(dir, "*.d", "*.conf"))
+		for _, path := range append(files, dropIns...) {
+			text, failed := readOwn(path)
+			if failed != nil {
+				continue // a link into nowhere, which systemd calls masked; or of another user
+			}
+			looked++
+			if s := f.sight(ctx, text, true); s != nil {
+				l := spill{*s, path, ""}
+				remedy := "move it to a file of mode 0600 that EnvironmentFile= names, then: systemctl daemon-reload && blnkctl rotate --compromised" + f.named()
+				found = append(found, l.finding("this unit file, which systemctl shows to every user, holds", remedy, strconv.Itoa(looked)+" unit files were looked at"))
+			}
+		}
+	}
+	if looked == 0 {
+		return nil, ErrNothing
+	}
+	return found, nil
+}
+
+// arguments: every user of a host sees the arguments of every process.
+func arguments(ctx context.Context, f *Facts) (found []Finding, err error) {
+	keys, closed := f.secrets(ctx), 0
+	at := map[string]int{}
+	for _, pid := range listener.All() {
+		p, ok := listener.Look(pid)
+		if len(p.Args) == 1 && p.Args[0] == "" && ok {
+			if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil {
+				closed++
+			}
+			continue
+		}
+		for _, key := range keys {
+			if !slices.ContainsFunc(p.Args, func(arg string) bool { return restart.Holds(arg, key) }) {
+				continue
+			}
+			place := "process " + filepath.Base(p.Args[0])
+			if restart.Holds(place, key) {
+				place = "process " + filepath.Base(p.Exe)
+			}
+			if i, known := at[place]; known {
+				found[i].Evidence = append(found[i].Evidence, "PID "+strconv.Itoa(pid))
+				continue
+			}
+			at[place] = len(found)
+			found = append(found, Finding{
+				Place: place, Text: "has the key in its arguments, which every user of this host sees (ps)", Evidence: []string{key.Name(), "PID " + strconv.Itoa(pid)},
+				Remedy: "let it read the key from a file or the environment, and then: blnkctl rotate --compromised" + f.named(),
+			})
+		}
+	}
+	if len(keys) == 0 {
+		return nil, Unchecked("no key is known")
+	}
+	if _, hidden := os.Stat("/proc/1"); hidden != nil || closed > 0 {
+		err = Unchecked("processes of other users are hidden here (hidepid)")
+	}
+	return found, err
+}
+
+// inspected: docker inspect shows what a container was made with to whoever reaches the
+// engine. The environment is a place that the guide names; so what counts is who that is.
+func inspected(ctx context.Context, f *Facts) (found []Finding, err error) {
+	all, err := f.Docked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var with []string
+	for _, c := range all {
+		var in []string
+		for _, key := range f.secrets(ctx) {
+			for name, value := range c.Env() {
+				if restart.Holds(value, key) {
+					with = append(with, c.Called())
+					in = append(in, name)
+				}
+			}
+			p := c.Process("", "", false)
+			for what, text := range p.Texts {
+				if restart.Holds(text, key) {
+					found = append(found, Finding{
+						Place: "container " + c.Called(), Text: "has the key in " + what + ", which is no place for it", Evidence: []string{key.Name()}, Severity: Error,
+						Remedy: "recreate it with the key in an env file or in blnk.json, and then: blnkctl rotate --compromised" + f.named(),
+					})
+				}
+			}
+		}
+	}
+	with = slices.Compact(with)
+	if len(with) == 0 {
+		if len(found) == 0 && len(all) == 0 {
+			return nil, ErrNothing
+		}
+		return found, nil
+	}
+	holds := "the key in the environment of container " + strings.Join(with, ", ")
+	for _, c := range all {
+		for _, m := range c.Mounts {
+			if filepath.Base(m.Source) == "docker.sock" {
+				found = append(found, Finding{
+					Place: "container " + c.Called(), Text: "has the socket of Docker, and so " + holds, Evidence: []string{m.Source + " is mounted at " + m.Destination},
+					Remedy: "take the socket away from it, or let Blnk read its key from a mounted blnk.json instead",
+				})
+			}
+		}
+	}
+	return append(found, f.socket(ctx, holds)...), nil
+}
+
+// socket is about who reaches the engine.
+func (f *Facts) socket(ctx context.Context, holds string) (found []Finding) {
+	at, _ := f.engine().Endpoint(ctx)
+	path := cmp.Or(strings.TrimPrefix(at, "unix://"), "/var/run/docker.sock")
+	info, err := os.Stat(path)
+	if err != nil { // on another host
+		return nil
+	}
+	if info.Mode()&0o006 != 0 {
+		return []Finding{{
+			Place: path, Text: "every user of this host reaches Docker, and so has " + holds, Evidence: []string{fmt.Sprintf("mode %04o", info.Mode().Perm())},
+			Severity: Error, Remedy: hint.Command("chmod", "o=", path),
+		}}
+	}
+	gid := int(info.Sys().(*syscall.Stat_t).Gid)
+	if members := slices.DeleteFunc(readAccounts()[gid], func(name string) bool { return name == "root" }); info.Mode()&0o060 != 0 && len(members) > 0 {
+		found = append(found, Finding{
+			Place: path, Text: strings.Join(members, ", ") + " can ask Docker for " + holds, Severity: Note,
+			Evidence: []string{fmt.Sprintf("members of group %d, which owns the socket", gid)}, Remedy: "see that each of them may be root here: that is what the group gives",
+		})
+	}
+	return found
+}
+
+// environs: a process can read the environment of another of its own user.
+func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
+	keys, looked := f.secrets(ctx), 0
+	for _, pid := range listener.AllBlnk() {
+		p, _ := listener.Look(pid)
+		rights, ok := listener.RightsOf(pid)
+		if !ok || rights.UID == 0 || rights.UID >= 1000 && rights.UID != nobody { // a person's own processes are the person
+			continue
+		}
+		if p.Env == nil {
+			err = Unchecked("the environment of %s is not known: it may not be read by this user", p)
+			continue
+		}
+		looked++
+		holds := func(value string) bool {
+			return slices.ContainsFunc(keys, func(k secret.Key) bool { return restart.Holds(value, k) })
+		}
+		for name, value := range p.Env {
+			if !holds(value) {
+				continue
+			}
+			if others := besides(pid, rights); len(others) > 0 {
+				found = append(found, Finding{
+					Place: fmt.Sprintf("user %d", rights.UID), Text: "other services run as the user of Blnk, and can read the key in /proc/PID/environ: " + strings.Join(others, ", "),
+					Evidence: []string{fmt.Sprintf("%s has it in %s", p, name)}, Remedy: "let Blnk run as a user of its own (User= of its unit, user: of its service)",
+				})
+			}
+		}
+	}
+	if looked == 0 && err == nil {
+		return nil, ErrNothing
+	}
+	return slices.CompactFunc(found, func(a, b Finding) bool { return a.Place == b.Place }), err
+}
+
+// besides are programs of the same user and group that are no Blnk, do not belong to it, and see
+// its /proc.
+func besides(pid int, rights listener.Rights) (names []string) {
+	blnks := listener.AllBlnk()
+	space, session := procLink(pid, "ns/pid"), sessionOf(pid)
+	for _, other := range listener.All() {
+		its, ok := listener.RightsOf(other)
+		if !ok || its.UID != rights.UID || !its.In(rights.Groups[0]) || slices.Contains(blnks, other) || sessionOf(other) == session {
+			continue
+		}
+		if ns := procLink(other, "ns/pid"); ns != "" && (ns == space || ns == procLink(1, "ns/pid")) {
+			p, _ := listener.Look(other)
+			if name := filepath.Base(p.Exe); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func procLink(pid int, name string) string {
+	to, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), name))
+	return to
+}
+
+// sessionOf is field 6 of proc_pid_stat(5): what a service starts belongs to it.
+func sessionOf(pid int) string {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 4 {
+		return ""
+	}
+	return fields[3]
+}

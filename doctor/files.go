@@ -1,0 +1,373 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/exposure"
+	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/textfile"
+)
+
+// A keyFile is a file that holds a key at hand, or is meant to: those of the stores,
+// those that processes read, and copies in the project.
+type keyFile struct {
+	spill
+	Real  string // behind all links
+	Holds bool
+	Copy  bool // nothing is known to read it
+}
+
+// keyFiles are those files, each once.
+func (f *Facts) keyFiles(ctx context.Context) []keyFile {
+	all, _ := f.files.get(func() (all []keyFile, err error) {
+		add := func(file keyFile) {
+			real, err := filepath.EvalSymlinks(file.Path)
+			if err != nil || slices.ContainsFunc(all, func(o keyFile) bool { return o.Real == real }) {
+				return // none there, or one that is known
+			}
+			file.Real = real
+			all = append(all, file)
+		}
+		for _, s := range f.Stores(ctx) {
+			add(keyFile{spill: spill{Path: s.Path}, Holds: !s.Key.IsZero()})
+		}
+		given := func(path string) {
+			if file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+				text, _ := readFile(file, textfile.MaxSize)
+				s := f.sight(ctx, text, true)
+				if s != nil && !s.Own {
+					add(keyFile{spill: spill{Path: path}, Holds: true})
+				}
+			}
+		}
+		for _, c := range f.Configurations(ctx) {
+			s := f.sight(ctx, string(c.Text), true)
+			add(keyFile{spill: spill{Path: c.Path}, Holds: s != nil && !s.Own})
+		}
+		for _, p := range f.Processes(ctx) {
+			for _, path := range slices.Concat(p.EnvFiles, p.Mounts) {
+				given(path)
+			}
+		}
+		found, _ := f.project(ctx)
+		for _, l := range found.Spills {
+			if !l.Own {
+				add(keyFile{spill: l, Holds: true, Copy: l.Kind == ""})
+			}
+		}
+		return all, nil
+	})
+	return all
+}
+
+// inGit asks git about each of the files that a rule is about.
+func (f *Facts) inGit(ctx context.Context, about func(keyFile) bool, each func(keyFile, exposure.Standing)) (err error) {
+	asked := 0
+	for _, file := range f.keyFiles(ctx) {
+		if !about(file) {
+			continue
+		}
+		standing, failed := exposure.InGit(ctx, file.Real)
+		if err = errors.Join(err, failed); standing != nil {
+			asked++
+			each(file, *standing)
+		}
+	}
+	if asked == 0 && err == nil {
+		return ErrNothing
+	}
+	return err
+}
+
+// tracked: a file with the key in git is in every clone.
+func tracked(ctx context.Context, f *Facts) (found []Finding, err error) {
+	holds := func(file keyFile) bool { return file.Holds }
+	return found, f.inGit(ctx, holds, func(file keyFile, in exposure.Standing) {
+		if !in.Tracked {
+			return
+		}
+		remedy := untrack(file) + " && blnkctl rotate --compromised" + f.named()
+		if file.Kind != "" {
+			remedy = "take the key out, commit that, and then: blnkctl rotate --compromised" + f.named()
+		}
+		found = append(found, Finding{Place: file.Path, Text: "holds the key and is tracked by git: whoever has the repository has the key", Remedy: remedy})
+	})
+}
+
+func untrack(file keyFile) string {
+	return hint.Command("git", "-C", filepath.Dir(file.Real), "rm", "--cached", "--", filepath.Base(file.Real))
+}
+
+// ignored: a file that git does not ignore goes into the next commit.
+func ignored(ctx context.Context, f *Facts) (found []Finding, err error) {
+	var bad []keyFile
+	secret := func(file keyFile) bool { return file.Kind == "" }
+	err = f.inGit(ctx, secret, func(file keyFile, in exposure.Standing) {
+		if in.Tracked && !file.Holds && in.Ignored {
+			found = append(found, Finding{Place: file.Path, Text: "is tracked by git, which no ignore list ends", Remedy: untrack(file)})
+		} else if !in.Ignored {
+			bad = append(bad, file)
+		}
+	})
+	fixes, notes := f.ignoring(ctx, bad)
+	for _, file := range bad {
+		list := filepath.Join(filepath.Dir(file.Real), ".gitignore")
+		found = append(found, Finding{
+			Place: file.Path, Text: "is not ignored by git: the next `git add .` takes it", Evidence: notes,
+			Remedy: "blnkctl doctor --fix --rule BLNK-2.20" + f.named(), Fix: fixes[list].fix,
+		})
+	}
+	return found, err
+}
+
+// baked: what an image is built of is in the image.
+func baked(ctx context.Context, f *Facts) (found []Finding, err error) {
+	files := slices.DeleteFunc(slices.Clone(f.keyFiles(ctx)), func(file keyFile) bool { return file.Kind != "" })
+	if len(files) == 0 {
+		return nil, ErrNothing
+	}
+	fixes, _ := f.ignoring(ctx, files)
+	for _, file := range files {
+		for path, list := range fixes {
+			if filepath.Base(path) != ".gitignore" && filepath.Dir(path) == filepath.Dir(file.Real) && slices.Contains(list.names, filepath.Base(file.Real)) {
+				found = append(found, Finding{
+					Place: file.Path, Text: "gets into every image that is built in its folder: " + filepath.Base(path) + " does not leave it out",
+					Remedy: "blnkctl doctor --fix --rule BLNK-2.21" + f.named(), Fix: list.fix,
+				})
+			}
+		}
+	}
+	return found, nil
+}
+
+// An ignoring is the edit of one ignore list.
+type ignoring struct {
+	fix   *Fix
+	names []string
+}
+
+// ignoring are the edits after which files are ignored, by the path of the list.
+func (f *Facts) ignoring(ctx context.Context, files []keyFile) (map[string]ignoring, []string) {
+	var paths []string
+	for _, file := range files {
+		paths = append(paths, file.Real)
+	}
+	edits, notes := exposure.Ignores(ctx, paths)
+	lists := map[string]ignoring{}
+	for _, e := range edits {
+		lists[e.Path] = ignoring{fixOf(e), e.Names}
+	}
+	return lists, notes
+}
+
+// fixOf makes an edit under the lock of its folder, which keeps other runs of blnkctl
+// away.
+func fixOf(e exposure.Edit) *Fix {
+	return &Fix{Diff: e.Diff(), Apply: func(ctx context.Context) error {
+		file, err := textfile.Open(e.Path, "")
+		if err != nil {
+			return err
+		}
+		folder, err := file.Folder()
+		if err != nil {
+			return err
+		}
+		unlock, err := flock.Lock(ctx, folder, 0)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		return e.Apply()
+	}}
+}
+
+// modes: who else can read or write a file with the key.
+func modes(ctx context.Context, f *Facts) (found []Finding, err error) {
+	files := slices.DeleteFunc(slices.Clone(f.keyFiles(ctx)), func(file keyFile) bool { return !file.Holds || file.Kind != "" })
+	if len(files) == 0 {
+		return nil, ErrNothing
+	}
+	groups := readAccounts()
+	for _, file := range files {
+		one, failed := f.mode(ctx, file, groups)
+		if err = errors.Join(err, failed); one != nil {
+			found = append(found, *one)
+		}
+	}
+	return found, err
+}
+
+func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding, error) {
+	opened, err := textfile.Open(file.Path, "")
+	if err != nil {
+		return nil, err
+	}
+	now, err := opened.Perm()
+	if err != nil {
+		return nil, err
+	}
+	readers, unseen := f.readers(ctx, file, now.UID)
+	found := &Finding{Place: file.Path, Evidence: []string{fmt.Sprintf("mode %04o, user %d, group %d", now.Mode.Perm(), now.UID, now.GID)}}
+	for _, r := range readers {
+		found.Evidence = append(found.Evidence, fmt.Sprintf("%s reads it, as user %d", r.Name, r.UID))
+	}
+	if len(readers) == 0 && unseen == "" {
+		found.Evidence = append(found.Evidence, "no process is seen that reads it: see that the server's user still can")
+		if now.Mode&0o007 == 0 { // its group may be how a server reads it that does not run now
+			readers = append(readers, exposure.Reader{Rights: listener.Rights{UID: -1, Groups: []int{now.GID}}})
+		}
+	}
+	edit, note, err := exposure.Mode(file.Path, readers)
+	open := now.Mode.Perm() & 0o077
+	switch {
+	case err != nil:
+		return nil, err
+	case open&0o007 != 0 || edit != nil && !who.alone(now.GID, now.UID):
+		found.Text, found.Severity = reaches(open, file.Real)
+		found.mend(file.Path, edit, note, unseen, f.named())
+	case now.ACL && open != 0:
+		found.Text, found.Severity = "has an access control list: see whom it lets read the key", Note
+		found.Remedy = hint.Command("getfacl", file.Path)
+	case now.UID == nobody:
+		found.Text, found.Severity = "belongs to nobody, as whom other services may run", Warning
+		found.Remedy = hint.Command("chown", "root", file.Path)
+	default:
+		return nil, nil
+	}
+	return found, nil
+}
+
+// mend says what helps against a mode: the edit, or what a person has to do.
+func (f *Finding) mend(path string, edit *exposure.Edit, note, unseen, named string) {
+	switch {
+	case edit == nil:
+		f.Evidence = append(f.Evidence, note)
+		f.Remedy = "let all that read it have one group, and: " + hint.Command("chmod", "o=", path)
+	case unseen != "":
+		f.Remedy = hint.Command("chmod", fmt.Sprintf("%04o", edit.Perm.Mode.Perm()), path) + ", if " + unseen
+	default:
+		f.Remedy, f.Fix = "blnkctl doctor --fix --rule BLNK-2.22"+named, fixOf(*edit)
+	}
+}
+
+const nobody = 65534
+
+// reaches says what a mode lets others do.
+func reaches(open fs.FileMode, path string) (text string, severity Severity) {
+	can := map[fs.FileMode]string{0o4: "read the key", 0o2: "replace the key", 0o6: "read and replace the key"}
+	if others := can[open&0o006]; others != "" {
+		for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
+			if info, err := os.Stat(dir); err == nil && info.Mode()&0o001 == 0 {
+				return fmt.Sprintf("every user of this host can %s, but that %s keeps them out", others, dir), Warning
+			}
+		}
+		return "every user of this host can " + others, ""
+	}
+	return "its group can " + can[open>>3&0o006] + ", and no process needs that", Warning
+}
+
+// readers are the Blnk processes that read a file. unseen is about one that might.
+func (f *Facts) readers(ctx context.Context, file keyFile, owner int) (all []exposure.Reader, unseen string) {
+	here, err := os.Stat(file.Real)
+	if err != nil {
+		return nil, ""
+	}
+	known := map[int]bool{}
+	for _, p := range f.Processes(ctx) {
+		reads := func(path string) bool { return path != "" && textfile.Same(path, file.Real) }
+		if rights, ok := listener.RightsOf(p.PID); ok && (reads(p.Config) || slices.ContainsFunc(p.Mounts, reads)) {
+			known[p.PID] = true
+			all = append(all, exposure.Reader{Name: p.Name, Rights: rights})
+		}
+	}
+	for _, pid := range listener.AllBlnk() {
+		rights, ok := listener.RightsOf(pid)
+		if !ok || known[pid] || filepath.Base(file.Real) != blnk.FileName {
+			continue
+		}
+		name := "PID " + strconv.Itoa(pid)
+		switch its, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid), "cwd", blnk.FileName)); {
+		case err == nil && os.SameFile(here, its): // through a mount
+			all = append(all, exposure.Reader{Name: name, Rights: rights})
+		case errors.Is(err, fs.ErrPermission) && !rights.ReadsAll && rights.UID != owner:
+			unseen = fmt.Sprintf("%s (blnk, user %d), which may not be looked at, does not read it", name, rights.UID)
+		}
+	}
+	return all, unseen
+}
+
+// folders: who can rename in a folder can put another file in the place of one.
+func folders(ctx context.Context, f *Facts) (found []Finding, err error) {
+	who, seen := readAccounts(), map[string]bool{}
+	for _, file := range f.keyFiles(ctx) {
+		for dir := filepath.Dir(file.Real); !file.Copy && !seen[dir]; dir = filepath.Dir(dir) {
+			seen[dir] = true
+			info, failed := os.Stat(dir)
+			if failed != nil {
+				err = errors.Join(err, failed)
+				continue
+			}
+			st := info.Sys().(*syscall.Stat_t)
+			one := Finding{Place: dir, Evidence: []string{fmt.Sprintf("mode %04o, user %d, group %d", info.Mode().Perm(), st.Uid, st.Gid)}}
+			switch {
+			case info.Mode()&fs.ModeSticky != 0: // there only its owner renames a file
+				continue
+			case info.Mode()&0o002 != 0:
+				one.Text, one.Remedy = "every user of this host can put another file in the place of "+file.Path, hint.Command("chmod", "o-w", dir)
+			case info.Mode()&0o020 != 0 && st.Gid != 0 && !who.alone(int(st.Gid), int(st.Uid)):
+				one.Text, one.Severity = fmt.Sprintf("group %d can put another file in the place of %s", st.Gid, file.Path), Warning
+				one.Remedy = hint.Command("chmod", "g-w", dir)
+			default:
+				continue
+			}
+			found = append(found, one)
+		}
+	}
+	if len(seen) == 0 {
+		return nil, ErrNothing
+	}
+	return found, err
+}
+
+// accounts are passwd(5) and group(5): by group, who is in it. What another name service
+// knows is not there.
+type accounts map[int][]string
+
+func readAccounts() accounts {
+	all := accounts{}
+	for _, file := range []struct {
+		path        string
+		group, name int
+	}{{"/etc/passwd", 3, 0}, {"/etc/group", 2, 3}} {
+		text, _ := os.ReadFile(file.path)
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Split(strings.TrimSpace(line), ":")
+			if len(fields) < 4 {
+				continue
+			}
+			gid, _ := strconv.Atoi(fields[file.group])
+			for name := range strings.SplitSeq(fields[file.name], ",") {
+				if name != "" && !slices.Contains(all[gid], name) {
+					all[gid] = append(all[gid], name)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// alone says whether a group is that of one user and of nobody else, as it is made for
+// each user on many systems.
+func (a accounts) alone(gid, uid int) bool { return gid == uid && len(a[gid]) <= 1 }

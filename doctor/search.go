@@ -1,0 +1,224 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/leak"
+	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// How far a folder is looked through for keys. More than any project of a Blnk has;
+// what is beyond is said to be unseen.
+const (
+	mostDepth = 8
+	mostFiles = 20_000
+	mostSize  = 1 << 20 // of one file; a person writes no longer one
+	mostBytes = 128 << 20
+)
+
+// secrets are the keys at hand: those of the stores, and those that processes and
+// configurations have.
+func (f *Facts) secrets(ctx context.Context) []secret.Key {
+	keys := slices.Clone(f.Keys(ctx))
+	for _, c := range f.Configurations(ctx) {
+		if key := c.Effective.SecretKey(); !key.IsZero() && !slices.ContainsFunc(keys, key.Equal) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// A sighting is a key in a text.
+type sighting struct {
+	// Own: it is none at hand, and one of blnkctl's form.
+	Own   bool
+	Name  string // its fingerprint
+	Lines []int
+}
+
+func (s sighting) evidence() string {
+	return "line " + strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Lines), " ", ", "), "[]") + ": " + s.Name
+}
+
+// sight looks for a key at hand in a text. In one that is no place of a key (public) also
+// for others of blnkctl's form, and for weak keys, which documentation may show elsewhere.
+// nil: none.
+func (f *Facts) sight(ctx context.Context, text string, public bool) *sighting {
+	matcher, _ := f.matcher.get(func() (*leak.Matcher, error) {
+		var known []leak.Known
+		for _, key := range f.secrets(ctx) {
+			known = append(known, leak.Known{Key: key})
+		}
+		return leak.New(known...), nil
+	})
+	matches := matcher.In([]byte(text))
+	for _, key := range f.secrets(ctx) {
+		if public && key.Bits() < leak.SearchBits && restart.Holds(text, key) {
+			matches = append(matches, leak.Match{Known: leak.Known{Key: key}})
+		}
+	}
+	var own *sighting
+	for _, m := range matches {
+		lines := linesOf(text, func(line string) bool { return restart.Holds(line, m.Key) })
+		if !m.Own {
+			return &sighting{Name: m.Key.Name(), Lines: lines}
+		}
+		own = &sighting{true, m.Key.Name(), lines}
+	}
+	if !public {
+		return nil
+	}
+	return own
+}
+
+// linesOf are the numbers of the lines that hold something; none where it is spread.
+func linesOf(text string, holds func(string) bool) (numbers []int) {
+	n := 0
+	for line := range strings.Lines(text) {
+		if n++; holds(strings.TrimRight(line, "\r\n")) {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
+}
+
+// A spill is a file of the project with a key in it.
+type spill struct {
+	sighting
+	Path string
+	Kind string // "compose file"; "" where its name says nothing
+}
+
+// A searched is what came of looking through the project.
+type searched struct {
+	Spills []spill
+	Looked string // how far, for evidence
+}
+
+// Project are the files below Dir that hold a key. The error says what was not looked at.
+func (f *Facts) project(ctx context.Context) (searched, error) {
+	return f.searched.get(func() (found searched, err error) {
+		if f.Dir == "/" {
+			return found, hint.Add(errors.New("/ is no folder of a project"), "run it in the folder of the project")
+		}
+		top, err := os.OpenRoot(f.Dir)
+		if err != nil {
+			return found, err
+		}
+		defer func() { _ = top.Close() }()
+		files, bytes, closed := 0, int64(0), 0
+		err = fs.WalkDir(top.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+			switch here := filepath.Join(f.Dir, name); {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case err != nil:
+				closed++
+			case d.IsDir() && (strings.Count(name, "/") >= mostDepth || f.passed(here, d)):
+				return fs.SkipDir
+			case !d.Type().IsRegular() || isHistory(d.Name()):
+			case files >= mostFiles || bytes >= mostBytes:
+				return fmt.Errorf("%s: not all of it was looked at: it has more than %d files, or %d MiB", f.Dir, mostFiles, mostBytes>>20)
+			default:
+				files++
+				text, err := readIn(top, name)
+				if bytes += int64(len(text)); errors.Is(err, fs.ErrPermission) {
+					closed++
+				}
+				kind := kindOf(name, text)
+				if s := f.sight(ctx, text, kind != ""); s != nil {
+					found.Spills = append(found.Spills, spill{*s, here, kind})
+				}
+			}
+			return nil
+		})
+		if err == nil && closed > 0 {
+			err = fmt.Errorf("%s: %d files and folders may not be read by this user", f.Dir, closed)
+		}
+		found.Looked = fmt.Sprintf("looked at %d files below %s: %d folders deep, up to %d MiB each, but no .git and node_modules", files, f.Dir, mostDepth, mostSize>>20)
+		return found, err
+	})
+}
+
+// passed says whether a folder is left out: it holds what others made, or is blnkctl's
+// own, or another file system (of the kernel, of the network).
+func (f *Facts) passed(path string, d fs.DirEntry) bool {
+	info, err := d.Info()
+	top, failed := os.Stat(f.Dir)
+	return slices.Contains([]string{".git", "node_modules"}, d.Name()) || f.State != nil && textfile.Same(path, f.State.Path()) ||
+		err == nil && failed == nil && info.Sys().(*syscall.Stat_t).Dev != top.Sys().(*syscall.Stat_t).Dev
+}
+
+// readIn reads a regular file of a likely size in an opened folder, and no link: who
+// swaps one in gets nothing read elsewhere.
+func readIn(top *os.Root, name string) (string, error) {
+	file, err := top.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return "", err
+	}
+	return readFile(file, mostSize)
+}
+
+// readFile reads an opened file, and closes it; "" of what is none, or larger.
+func readFile(file *os.File, most int64) (string, error) {
+	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > most {
+		return "", err
+	}
+	text, err := io.ReadAll(io.LimitReader(file, most))
+	return string(text), err
+}
+
+// kinds are files that are no place of a key, whose names say so.
+var kinds = []struct {
+	kind     string
+	patterns []string // of the name, or of the path where there is a slash
+}{
+	{"Dockerfile", []string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile", "containerfile.*"}},
+	{"compose file", []string{"compose*.y*ml", "docker-compose*.y*ml"}},
+	{"CI file", []string{
+		".github/workflows/*.y*ml", ".gitea/workflows/*.y*ml", ".forgejo/workflows/*.y*ml", ".circleci/*.y*ml", ".buildkite/*.y*ml",
+		".gitlab-ci*.y*ml", ".travis.y*ml", ".drone.y*ml", ".woodpecker.y*ml", "azure-pipelines*.y*ml", "bitbucket-pipelines.y*ml",
+		"buildspec*.y*ml", "cloudbuild*.y*ml", "jenkinsfile*",
+	}},
+}
+
+// kindOf says what a file is that is written to be shared; "" for others.
+func kindOf(name, text string) string {
+	name = strings.ToLower(filepath.ToSlash(name))
+	for _, k := range kinds {
+		for _, pattern := range k.patterns {
+			rest := name
+			for n := strings.Count(name, "/") - strings.Count(pattern, "/"); n > 0; n-- {
+				_, rest, _ = strings.Cut(rest, "/")
+			}
+			if ok, _ := path.Match(pattern, rest); ok {
+				return k.kind
+			}
+		}
+	}
+	yaml := strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") || strings.HasSuffix(name, ".json")
+	if yaml && strings.Contains(text, "apiVersion") && strings.Contains(text, "kind") {
+		return "Kubernetes manifest"
+	}
+	return ""
+}
+
+// histories are where shells keep what was typed, in a home.
+var histories = []string{".bash_history", ".zsh_history", ".zhistory", ".histfile", ".history", ".sh_history", ".ash_history", ".ksh_history", ".local/share/fish/fish_history"}
+
+func isHistory(name string) bool {
+	return slices.ContainsFunc(histories, func(h string) bool { return path.Base(h) == name })
+}
