@@ -42,6 +42,7 @@ func rotateCmds() map[string]scriptCmd {
 
 func withRotateCmds(cmds map[string]scriptCmd) map[string]scriptCmd {
 	maps.Copy(cmds, rotateCmds())
+	maps.Copy(cmds, doctorCmds())
 	return cmds
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/blnkctl/blnkctl/config"
 )
 
-func run(t *testing.T, choice Choice, baseline []config.Exception, rules ...Rule) Report {
+func runRules(t *testing.T, choice Choice, baseline []config.Exception, rules ...Rule) Report {
 	t.Helper()
 	now := func() time.Time { return time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC) }
 	r, err := Run(t.Context(), rules, &Facts{Sources: Sources{Now: now}}, choice, baseline)
@@ -45,7 +45,7 @@ func TestRun(t *testing.T) {
 		"another is meant":  {[]Finding{{Place: "a"}}, nil, Choice{Only: []string{"BLNK-9.9"}}, Skipped, "", "passed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := run(t, c.choice, nil, rule("BLNK-1.1", c.found, c.err))
+			r := runRules(t, c.choice, nil, rule("BLNK-1.1", c.found, c.err))
 			if one := r.Rules[0]; one.State != c.state || one.Why != c.why || r.Outcome != c.outcome {
 				t.Errorf("state %s (%s), outcome %s", one.State, one.Why, r.Outcome)
 			}
@@ -71,7 +71,7 @@ func TestBaseline(t *testing.T) {
 		"another place": {[]config.Exception{accept("BLNK-1.1", "c", 2028)}, "failed", 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := run(t, Choice{}, c.baseline, found)
+			r := runRules(t, Choice{}, c.baseline, found)
 			if r.Outcome != c.outcome || len(r.Expired) != c.expired || len(r.Unused) != c.unused {
 				t.Errorf("%s, expired %q, unused %q", r.Outcome, r.Expired, r.Unused)
 			}

@@ -70,6 +70,8 @@ type Facts struct {
 	searched fact[searched]
 	files    fact[[]keyFile]
 	matcher  fact[*leak.Matcher]
+	history  fact[state.History]
+	access   fact[*Access]
 }
 
 // A fact is gathered once.

@@ -1,5 +1,7 @@
 package doctor
 
+import "github.com/blnkctl/blnkctl/keygen"
+
 // Rules are all rules, in the order of the guide. A new one is a function, and its line
 // here. An ID is never used again.
 func Rules() []Rule {
@@ -7,7 +9,14 @@ func Rules() []Rule {
 		{"BLNK-0.1", "secure mode is on", Error, "0.1", secureMode},
 		{"BLNK-0.2", "a random key is refused", Error, "0.1", randomRefused},
 		{"BLNK-1.1", "the stores hold a key", Error, "1.1", keyThere},
-		{"BLNK-1.2", "the key is strong", Error, "1.1", keyStrong},
+		{"BLNK-1.2", "the key cannot be guessed", Error, "1.1", keyIs(keygen.Guessable)},
+		{"BLNK-1.3", "the key is no placeholder", Error, "1.1", keyIs(keygen.Placeholder)},
+		{"BLNK-1.4", "a client can send the key", Error, "1.1", keyIs(keygen.Unsendable)},
+		{"BLNK-1.5", "the key arrived whole", Error, "1.1", keyWhole},
+		{"BLNK-1.6", "the key is not too old", Warning, "1.4", keyYoung},
+		{"BLNK-1.7", "something rotates the key on a schedule", Warning, "1.4", scheduled},
+		{"BLNK-1.8", "the last rotation succeeded", Warning, "1.4", lastSucceeded},
+		{"BLNK-1.9", "the key is no other secret, too", Error, "1.2", keyAlone},
 		{GitRule, "no key is in a git repository, now or once", Error, "1.2", gitClean},
 		{"BLNK-1.20", "no file that holds the key is tracked by git", Error, "1.2", tracked},
 		{"BLNK-1.21", "no compose file, Dockerfile, manifest or CI file holds a key", Error, "1.2", written},
@@ -18,6 +27,16 @@ func Rules() []Rule {
 		{"BLNK-1.26", "Docker shows the key to nobody else", Warning, "1.2", inspected},
 		{"BLNK-1.27", "no other service can read the key in /proc", Warning, "1.2", environs},
 		{"BLNK-2.1", "the stores hold the same key", Error, "2.3", noDrift},
+		{"BLNK-2.2", "the servers take the key of the stores", Error, "2.3", liveKey},
+		{"BLNK-2.3", "every process runs with the key of the stores", Error, "2.3", sameKey},
+		{"BLNK-2.4", "no variable wins over the stores", Warning, "2.3", noShadow},
+		{"BLNK-2.5", "no variable is set but empty", Error, "2.3", noneEmpty},
+		{"BLNK-2.6", "no variable has a doubled name", Warning, "2.3", noTwin},
+		{"BLNK-2.7", "no name stands twice in blnk.json", Warning, "2.3", noDouble},
+		{"BLNK-2.8", "no rotation is open", Error, "2.3", noneOpen},
+		{"BLNK-2.9", "the audit log is as it was written", Error, "2.3", auditWhole},
+		{"BLNK-2.10", "the tokenization secret is strong", Warning, "2.2", tokenization},
+		{"BLNK-2.11", "the metrics token is strong", Warning, "2.2", metricsToken},
 		{"BLNK-2.20", "git ignores blnk.json and what else holds the key", Warning, "2.1", ignored},
 		{"BLNK-2.21", "no image is built with blnk.json, or with what else holds the key", Warning, "2.2", baked},
 		{"BLNK-2.22", "only those who have to can read the files that hold the key", Error, "2.2", modes},
@@ -33,6 +52,9 @@ func Rules() []Rule {
 		{"BLNK-3.9", "scoped keys are kept as salted hashes", Warning, "3.2", scopedKeysHashed},
 		{"BLNK-3.10", "amounts are small enough for what a scoped key posts", Warning, "3.1", amountsExact},
 		{"BLNK-3.11", "scoped keys cannot manage hooks", Warning, "3.3", hooksNeedMaster},
+		{"BLNK-4.1", "no client was refused in the last day", Note, "4.1", refused},
+		{"BLNK-4.2", "no client still uses the old key", Warning, "4.4", oldKey},
+		{"BLNK-4.3", "nobody tries keys", Warning, "4.3", noBurst},
 		{"BLNK-5.1", "Blnk is a release without known risks", Warning, "5.1", noRisks},
 		{"BLNK-5.2", "the image of Blnk is pinned to a release", Warning, "5.1", imagePinned},
 		{"BLNK-5.3", "Docker and Compose are maintained", Warning, "5.1", dockerMaintained},

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/screen"
@@ -97,18 +98,24 @@ func (r Report) count(look screen.Look) string {
 // its rules could look, and found nothing.
 func (r Report) checklist(b *strings.Builder, look screen.Look) {
 	for _, s := range Guide() {
-		passed, failed, other := 0, 0, 0
+		passed, failed, other, skipped := 0, 0, 0, 0
 		for _, one := range r.Rules {
 			switch {
 			case one.Sentence != s.Number:
 			case one.fails():
 				failed++
-			case one.State == NotChecked, one.State == Skipped, one.Why != "":
+			case one.State == Skipped:
+				skipped++
+			case one.State == NotChecked, one.Why != "":
 				other++
 			default:
 				passed++
 			}
 		}
+		if passed+failed+other == 0 && r.partly() {
+			continue // it is another part that was asked for
+		}
+		other += skipped
 		mark, more := look.Paint(screen.Green, "ok"), ""
 		switch {
 		case failed > 0:
@@ -122,6 +129,11 @@ func (r Report) checklist(b *strings.Builder, look screen.Look) {
 		}
 		fmt.Fprintf(b, "  %s  %s  %s%s\n", mark, s.Number, s.Text, more)
 	}
+}
+
+// partly says that not all rules were run.
+func (r Report) partly() bool {
+	return slices.ContainsFunc(r.Rules, func(one Result) bool { return one.State == Skipped })
 }
 
 // Failure says how many findings fail the run, for an error.

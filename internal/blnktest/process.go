@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -132,16 +134,18 @@ func ready(addr net.Addr) error {
 	return nil
 }
 
-// logged writes a line for each request to the file that STANDIN_ACCESS_LOG
-// names, as Blnk does to its standard error: never a key.
+// logged writes a line for each request to standard error, as Blnk does (logrus, text),
+// and another one to the file that STANDIN_ACCESS_LOG names: never a key.
 func logged(h http.Handler) http.Handler {
 	path := os.Getenv("STANDIN_ACCESS_LOG")
-	if path == "" {
-		return h
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen := &statusWriter{ResponseWriter: w, status: 200}
 		defer func() {
+			say(fmt.Sprintf("time=%q level=info msg=%q client_ip=%s error_count=0 latency_ms=0 method=%s path=%s response_len=0 status=%d",
+				time.Now().Format(time.RFC3339), "http request", clientIP(r), r.Method, logValue(r.URL.Path), seen.status))
+			if path == "" {
+				return
+			}
 			if f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
 				fmt.Fprintf(f, "method=%s path=%q status=%d pid=%d\n", r.Method, r.URL.Path, seen.status, os.Getpid())
 				f.Close()
@@ -149,6 +153,26 @@ func logged(h http.Handler) http.Handler {
 		}()
 		h.ServeHTTP(seen, r)
 	})
+}
+
+// clientIP believes X-Forwarded-For of anybody, as gin does where it is not told whom
+// to trust.
+func clientIP(r *http.Request) string {
+	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
+	if ip := net.ParseIP(strings.TrimSpace(first)); ip != nil {
+		return ip.String()
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return host
+}
+
+// logValue is quoted where logrus quotes.
+func logValue(text string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+"
+	if strings.Trim(text, plain) == "" {
+		return text
+	}
+	return strconv.Quote(text)
 }
 
 type statusWriter struct {

@@ -2,6 +2,9 @@ package listener
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,4 +21,14 @@ func StartOf(pid int) string {
 		return ""
 	}
 	return fmt.Sprintf("%d.%06d", p.Proc.P_starttime.Sec, p.Proc.P_starttime.Usec)
+}
+
+// Started is when that was, to a second; zero where it is not known.
+func Started(pid int) time.Time {
+	seconds, _, _ := strings.Cut(StartOf(pid), ".")
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(n, 0)
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // StartOf tells when a process was started, so that it is known again: its PID
@@ -20,4 +22,19 @@ func StartOf(pid int) string {
 	}
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it the ticks have to do
 	return strings.TrimSpace(string(boot)) + "/" + fields[19]
+}
+
+// Started is when that was, to a second; zero where it is not known.
+func Started(pid int) time.Time {
+	const ticks = 100 // of a second, whatever the kernel counts in: USER_HZ of proc_pid_stat(5)
+	_, since, _ := strings.Cut(StartOf(pid), "/")
+	n, err := strconv.ParseInt(since, 10, 64)
+	stat, _ := os.ReadFile("/proc/stat")
+	_, boot, ok := strings.Cut(string(stat), "\nbtime ")
+	boot, _, _ = strings.Cut(boot, "\n")
+	seconds, failed := strconv.ParseInt(boot, 10, 64)
+	if err != nil || failed != nil || !ok {
+		return time.Time{}
+	}
+	return time.Unix(seconds+n/ticks, 0)
 }

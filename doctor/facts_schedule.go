@@ -1,0 +1,132 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/run"
+)
+
+// Schedules are the places on this host from which blnkctl is run again and again. The
+// error says where could not be looked.
+func (f *Facts) Schedules(ctx context.Context) (places []string, err error) {
+	for _, pattern := range []string{
+		"/etc/crontab", "/etc/anacrontab", "/etc/cron.d/*", "/etc/cron.hourly/*", "/etc/cron.daily/*", "/etc/cron.weekly/*", "/etc/cron.monthly/*",
+		"/etc/crontabs/*", "/etc/periodic/*/*", // Alpine
+	} {
+		files, _ := filepath.Glob(pattern)
+		for _, path := range files {
+			text, failed := readShort(path)
+			if runsBlnkctl(text) {
+				places = append(places, path)
+			}
+			err = errors.Join(err, failed)
+		}
+	}
+	for _, part := range []func(context.Context) ([]string, error){f.crontabs, f.timers} {
+		found, failed := part(ctx)
+		places, err = append(places, found...), errors.Join(err, failed)
+	}
+	return places, err
+}
+
+// crontabs are those of users: all where they may be read, else that of this one.
+func (f *Facts) crontabs(ctx context.Context) (places []string, err error) {
+	for _, dir := range []string{"/var/spool/cron/crontabs", "/var/spool/cron", "/var/cron/tabs", "/usr/lib/cron/tabs"} {
+		names, failed := os.ReadDir(dir)
+		if errors.Is(failed, fs.ErrNotExist) {
+			continue
+		}
+		for _, name := range names {
+			text, unread := readShort(filepath.Join(dir, name.Name()))
+			if runsBlnkctl(text) {
+				places = append(places, filepath.Join(dir, name.Name()))
+			}
+			failed = errors.Join(failed, unread)
+		}
+		err = errors.Join(err, failed)
+	}
+	if text, ok := f.ask(ctx, "crontab", "-l"); ok && runsBlnkctl(text) {
+		places = append(places, "crontab -l")
+	}
+	return places, err
+}
+
+// timers are those of systemd, of the system and of this user, whose service runs
+// blnkctl.
+func (f *Facts) timers(ctx context.Context) (places []string, err error) {
+	for _, of := range [][]string{{"systemctl", "--no-ask-password"}, {"systemctl", "--no-ask-password", "--user"}} {
+		list, ok := f.ask(ctx, append(slices.Clone(of), "list-timers", "--all", "--no-legend", "--no-pager")...)
+		if !ok {
+			continue // no systemd, or no manager of this user
+		}
+		for line := range strings.Lines(list) {
+			words := strings.Fields(line)
+			if len(words) < 2 {
+				continue
+			}
+			service := words[len(words)-1] // behind its timer
+			shown, ok := f.ask(ctx, append(slices.Clone(of), "show", "--property=ExecStart", service)...)
+			switch {
+			case !ok:
+				err = errors.Join(err, fmt.Errorf("systemctl show %s fails", service))
+			case runsBlnkctl(shown):
+				places = append(places, words[len(words)-2])
+			}
+		}
+	}
+	return places, err
+}
+
+// ask is what a command prints; false where it cannot be run, or fails.
+func (f *Facts) ask(ctx context.Context, args ...string) (string, bool) {
+	out, _, err := run.Cmd{Args: args, Dir: f.Dir, Env: f.Env, Timeout: 30 * time.Second, Most: 4 << 20}.Read(ctx)
+	return out.Reveal(), err == nil
+}
+
+// runsBlnkctl says that a line of a crontab, a script or a unit names blnkctl, or a
+// script that does; what is a comment does not count.
+func runsBlnkctl(text string) bool { return runs(text, true) }
+
+func runs(text string, follow bool) bool {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		line, _, _ = strings.Cut(line, " # ")
+		for _, word := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t;&|()'\"=", r) }) {
+			if filepath.Base(word) == "blnkctl" {
+				return true
+			}
+			if !follow || !filepath.IsAbs(word) {
+				continue
+			}
+			if script, err := readShort(word); err == nil && strings.HasPrefix(script, "#!") && runs(script, false) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readShort reads a regular file of the length that a person writes; "" for another
+// one.
+func readShort(path string) (string, error) {
+	const most = 256 << 10
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > most {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return "", err
+	}
+	text, err := os.ReadFile(path)
+	return string(text), err
+}

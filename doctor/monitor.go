@@ -1,0 +1,168 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/hint"
+)
+
+// scheduled: something on this host runs blnkctl again and again.
+func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
+	places, err := f.Schedules(ctx)
+	if len(places) > 0 {
+		return nil, nil
+	}
+	history, _ := f.History(ctx)
+	if len(f.Processes(ctx)) == 0 && history.Rotation == "" {
+		return nil, Unchecked("this host has neither a Blnk that is seen nor a rotation: what runs them may be elsewhere")
+	}
+	if err != nil {
+		return nil, err
+	}
+	command := "cd " + hint.Command(f.Dir) + " && blnkctl rotate -q --if-older-than 90d" + f.named()
+	line := "17 4 * * 1 " + strings.ReplaceAll(command, "%", `\%`) // crontab(5)
+	one := Finding{
+		Place: "crontab", Text: "no cron line and no systemd timer of this host runs blnkctl: nothing rotates the key by itself",
+		Remedy: "(crontab -l 2>/dev/null; echo " + hint.Quote(line) + ") | crontab -",
+	}
+	if len(f.Spec.Restart) == 0 {
+		one.Remedy = "let cron run: " + command + " --restart REF"
+	}
+	return []Finding{one}, nil
+}
+
+// lastSucceeded: the last rotation was not put back, and none is refused again and
+// again since the last one that was proved.
+func lastSucceeded(ctx context.Context, f *Facts) (found []Finding, err error) {
+	history, err := f.History(ctx)
+	if err != nil || f.State == nil {
+		return nil, cmp.Or(err, f.StateErr)
+	}
+	if len(f.Stores(ctx)) == 0 {
+		return nil, ErrNothing
+	}
+	first := f.Stores(ctx)[0].Ref
+	var last audit.Record
+	err = audit.Open(f.State.Path(), f.Now).Records(0, func(r audit.Record) error {
+		if len(r.Stores) > 0 && r.Stores[0] == first {
+			last = r
+		}
+		return nil
+	})
+	switch {
+	case history.Failures > 0:
+		found = append(found, Finding{Place: first, Text: fmt.Sprintf("the last rotation failed and was put back (%d since the last one that was proved)", history.Failures),
+			Evidence: []string{"at " + history.FailedAt.UTC().Format(time.RFC3339)}})
+	case last.Outcome == audit.Refused || last.Outcome == audit.Stuck:
+		found = append(found, Finding{Place: first, Text: "the last attempt to " + last.Event + " was " + last.Outcome,
+			Evidence: []string{"at " + cmp.Or(last.Last, last.Time).UTC().Format(time.RFC3339)}})
+	case last.Seq == 0 && history.Rotation == "":
+		return nil, cmp.Or(err, ErrNothing)
+	default:
+		return nil, err
+	}
+	found[0].Remedy = "see why: blnkctl audit log; then mend that, and: blnkctl rotate" + f.restarting()
+	if last.Error != "" {
+		found[0].Evidence = append(found[0].Evidence, last.Error)
+	}
+	return found, err
+}
+
+const (
+	mostShown = 10 // clients of a rule
+	burst     = 30 // refusals in a minute, which no person types
+	crowd     = 20 // clients refused in a day: who hides in many addresses
+)
+
+// clients are those that something holds of, who was refused most first.
+func (a *Access) clients(is func(*Client) bool) (names []string) {
+	for name, c := range a.Clients {
+		if is(c) {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(x, y string) int {
+		return cmp.Or(a.Clients[y].Refused-a.Clients[x].Refused, strings.Compare(x, y))
+	})
+	return names
+}
+
+// findings are one for each client, and one for those that are too many.
+func (a *Access) findings(is func(*Client) bool, text func(*Client) string, remedy string) (found []Finding) {
+	names := a.clients(is)
+	for _, name := range names[:min(len(names), mostShown)] {
+		c := a.Clients[name]
+		found = append(found, Finding{
+			Place: "client " + name, Text: text(c),
+			Evidence: []string{
+				"last at " + c.Last.UTC().Format(time.RFC3339) + ", in " + strings.Join(a.Places, ", "),
+				"the address is what X-Forwarded-For says where a request has that: anybody can write it",
+			},
+			Remedy: remedy + a.See[0] + " | grep " + hint.Quote("client_ip="+name+" .*status=401"),
+		})
+	}
+	if more := len(names) - mostShown; more > 0 || a.Uncounted > 0 && len(names) > 0 {
+		found = append(found, Finding{Place: "more clients", Text: fmt.Sprintf("%d more clients, as above (and %d refusals of addresses that are not counted)", max(more, 0), a.Uncounted), Remedy: remedy + a.See[0]})
+	}
+	return found
+}
+
+// refused: who was not let in.
+func refused(ctx context.Context, f *Facts) ([]Finding, error) {
+	a, err := f.Access(ctx)
+	return a.findings(func(c *Client) bool { return c.Counted() > 0 }, func(c *Client) string {
+		return fmt.Sprintf("was refused %d times in the last day (401)", c.Counted())
+	}, "see what it asked for: "), err
+}
+
+// oldKey: who was let in until the last rotation, and is refused since.
+func oldKey(ctx context.Context, f *Facts) ([]Finding, error) {
+	a, err := f.Access(ctx)
+	switch {
+	case err != nil && a.Requests == 0:
+		return nil, err
+	case a.proved.IsZero():
+		return nil, cmp.Or(err, ErrNothing)
+	}
+	whole := a.First.Before(a.proved) // else who came before is not known
+	found := a.findings(func(c *Client) bool { return c.RefusedAfter > 0 && !c.After && (c.Before || !whole && c.Counted() > 0) }, func(c *Client) string {
+		since := fmt.Sprintf("was refused %d times since the rotation of %s", c.RefusedAfter, a.proved.UTC().Format("2006-01-02 15:04 MST"))
+		if c.Before {
+			return since + ", and let in before: it still uses the old key"
+		}
+		return since + ", and never let in: it may still use the old key"
+	}, "give it the new key; what it asks for: ")
+	for i := range found {
+		if !whole {
+			found[i].Severity = Note
+		}
+	}
+	return found, err
+}
+
+// noBurst: nobody tries keys.
+func noBurst(ctx context.Context, f *Facts) ([]Finding, error) {
+	a, err := f.Access(ctx)
+	found := a.findings(func(c *Client) bool { return c.Burst() >= burst }, func(c *Client) string {
+		return fmt.Sprintf("was refused %d times within a minute: does somebody try keys?", c.Burst())
+	}, "if it is none of yours, keep it out (firewall, proxy); what it asks for: ")
+	strangers := a.clients(func(c *Client) bool { return c.Counted() > 0 && !c.Before && !c.After })
+	if len(strangers)+a.Uncounted >= crowd {
+		all := a.Uncounted
+		for c := range maps.Values(a.Clients) {
+			all += c.Counted()
+		}
+		found = append(found, Finding{
+			Place: a.Places[0], Text: fmt.Sprintf("%d clients that were never let in were refused in the last day: does somebody try keys from many addresses?", len(strangers)),
+			Evidence: []string{fmt.Sprintf("%d refusals", all)}, Remedy: "see who that is: " + a.See[0] + " | grep status=401",
+		})
+	}
+	return found, err
+}

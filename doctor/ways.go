@@ -1,0 +1,270 @@
+package doctor
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/reach"
+	"github.com/blnkctl/blnkctl/restart"
+)
+
+// noDrift: all stores hold one key.
+func noDrift(ctx context.Context, f *Facts) (found []Finding, err error) {
+	stores := f.Stores(ctx)
+	if len(stores) < 2 {
+		return nil, ErrNothing
+	}
+	for _, s := range stores {
+		err = errors.Join(err, s.Err)
+		if !s.Key.IsZero() && !stores[0].Key.IsZero() && !s.Key.Equal(stores[0].Key) {
+			found = append(found, Finding{
+				Place: s.Ref, Text: "holds another key than " + stores[0].Ref,
+				Evidence: []string{s.Ref + ": " + s.Key.Name(), stores[0].Ref + ": " + stores[0].Key.Name()},
+				Remedy:   "blnkctl sync" + f.restarting(),
+			})
+		}
+	}
+	return found, err
+}
+
+// eachProcess is eachConfig for those of processes.
+func (f *Facts) eachProcess(ctx context.Context, name blnk.Name, ask func(Running) []Finding) (found []Finding, err error) {
+	seen := false
+	found, err = f.eachConfig(ctx, name, func(c Running) []Finding {
+		if c.Process == nil {
+			return nil
+		}
+		seen = true
+		return ask(c)
+	})
+	if !seen && err == nil {
+		err = f.unseen(ctx)
+	}
+	return found, err
+}
+
+// unseen says why no process is known.
+func (f *Facts) unseen(ctx context.Context) error {
+	v, err := f.View(ctx)
+	if err == nil && len(v.Unknown) > 0 {
+		err = errors.New(v.Unknown[0])
+	}
+	return cmp.Or(err, Unchecked("no Blnk process is seen on this host"))
+}
+
+// sameKey: every process runs with the key of the stores.
+func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
+	keys := f.Keys(ctx)
+	if len(keys) == 0 {
+		return nil, f.noKeys(ctx, 0)
+	}
+	history, _ := f.History(ctx) // a look less
+	return f.eachProcess(ctx, blnk.SecretKey, func(c Running) []Finding {
+		v, text := c.Effective.Value(blnk.SecretKey), ""
+		switch of := slices.ContainsFunc(keys, v.Text.Equal); {
+		case v.Text.IsZero():
+			text = "runs without a key"
+		case !of:
+			text = "runs with another key than the stores"
+		case c.Process.Workers && !v.Shadowed() && f.older(c, history.ProvedAt):
+			text = "runs since before the last rotation, and signs webhooks with the key of then"
+		default:
+			return nil
+		}
+		return []Finding{{
+			Place: c.Place, Text: text,
+			Evidence: []string{nameOf(v.Text) + " from " + v.Source, "the stores hold " + keys[0].Name()},
+			Remedy:   "restart it, where the stores give it its key; else blnkctl rotate" + f.restarting() + " --store REF, with the place that does",
+		}}
+	})
+}
+
+// older says that a process was certainly started before a rotation put its key into
+// blnk.json: longer before its proof than it may last, and before the file was changed
+// last.
+func (f *Facts) older(c Running, proved time.Time) bool {
+	start := listener.Started(c.Process.PID)
+	info, err := os.Stat(c.Path)
+	lasts := cmp.Or(f.Spec.Timeout, 15*time.Minute) + cmp.Or(f.Spec.RestartTimeout, 3*time.Minute)
+	return err == nil && !start.IsZero() && start.Add(lasts).Before(proved) && start.Before(info.ModTime()) && proved.Before(f.Now())
+}
+
+// noShadow: no variable that none of the stores sets decides about the key.
+func noShadow(ctx context.Context, f *Facts) (found []Finding, err error) {
+	t, _ := f.Target(ctx)
+	if len(t.Set) == 0 {
+		return nil, f.noKeys(ctx, 0)
+	}
+	stores := reach.Of(ctx, t.Set, len(t.Set) < len(f.Spec.Stores))
+	return f.eachProcess(ctx, "", func(c Running) []Finding {
+		shadow := stores.Shadowed(*c.Process)
+		if shadow == nil {
+			return nil
+		}
+		return []Finding{{Place: c.Place, Text: shadow.Error(), Evidence: from(c.Process), Remedy: hint.Of(shadow)}}
+	})
+}
+
+// from says which process is meant by a place.
+func from(p *restart.Process) []string {
+	if p.PID == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("PID %d", p.PID)}
+}
+
+// noneEmpty: a variable that is set but empty wipes what blnk.json has.
+func noneEmpty(ctx context.Context, f *Facts) (found []Finding, err error) {
+	return f.eachProcess(ctx, "", func(c Running) (found []Finding) {
+		file, _ := blnk.Resolve(c.Text, nil)
+		for _, s := range blnk.Settings() {
+			v := c.Effective.Value(s.Name)
+			if !v.Shadowed() || !v.Text.IsZero() || s.Name != blnk.SecretKey && file.Value(s.Name).Text.IsZero() {
+				continue
+			}
+			text := v.Source + " is set but empty, and wipes " + string(s.Name) + " of blnk.json"
+			if s.Name == blnk.SecretKey {
+				text += ": no key is let in"
+			}
+			found = append(found, Finding{Place: c.Place, Text: text, Evidence: from(c.Process), Remedy: takeOut(c, v.Source)})
+		}
+		return found
+	})
+}
+
+func takeOut(c Running, variable string) string {
+	return "take " + variable + " out of the environment of " + c.Place + ", and restart it"
+}
+
+// noTwin: the doubled name of a variable wins, and nobody looks for it.
+func noTwin(ctx context.Context, f *Facts) (found []Finding, err error) {
+	return f.eachProcess(ctx, "", func(c Running) (found []Finding) {
+		for _, s := range blnk.Settings() {
+			if _, ok := c.Process.Env[s.Twin]; ok {
+				found = append(found, Finding{
+					Place: c.Place, Text: s.Twin + " is set: this doubled name wins over " + s.Env + " and over blnk.json",
+					Evidence: from(c.Process), Remedy: takeOut(c, s.Twin),
+				})
+			}
+		}
+		return found
+	})
+}
+
+// noDouble: of a name that stands twice in blnk.json the last counts, and a person
+// sees the first.
+func noDouble(ctx context.Context, f *Facts) (found []Finding, err error) {
+	seen := map[string]bool{}
+	for _, c := range f.Configurations(ctx) {
+		if c.Text == nil || seen[c.Path] {
+			continue
+		}
+		seen[c.Path] = true
+		for _, d := range doubled(c.Text) {
+			found = append(found, Finding{
+				Place: c.Path, Text: fmt.Sprintf("%s stands there twice (line %d): Blnk takes the last, and a person reads the first", d.name, d.line),
+				Remedy: "take one of them out of " + c.Path,
+			})
+		}
+	}
+	if len(seen) == 0 {
+		return nil, ErrNothing
+	}
+	return found, nil
+}
+
+type double struct {
+	name string
+	line int
+}
+
+// doubled are the names that Blnk takes for one, by their paths. Letter case does not
+// count, but for names that a person gives to headers.
+func doubled(text []byte) (all []double) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	var value func(path string, exact bool) error
+	value = func(path string, exact bool) error {
+		token, err := dec.Token()
+		if token != json.Delim('{') && token != json.Delim('[') {
+			return err
+		}
+		var names []string
+		for err == nil && dec.More() {
+			if token == json.Delim('[') {
+				err = value(path, exact)
+				continue
+			}
+			var name json.Token
+			if name, err = dec.Token(); err != nil {
+				return err
+			}
+			word, _ := name.(string)
+			for _, earlier := range names {
+				if earlier == word || !exact && strings.EqualFold(earlier, word) {
+					all = append(all, double{strings.TrimPrefix(path+"."+word, "."), 1 + bytes.Count(text[:dec.InputOffset()], []byte("\n"))})
+					break
+				}
+			}
+			names = append(names, word)
+			err = value(path+"."+word, exact || strings.EqualFold(word, "headers"))
+		}
+		if err == nil {
+			_, err = dec.Token() // the end
+		}
+		return err
+	}
+	_ = value("", false) // what is no JSON is another rule's
+	return all
+}
+
+// noneOpen: a rotation that did not end is to be ended.
+func noneOpen(_ context.Context, f *Facts) (found []Finding, err error) {
+	if f.State == nil {
+		return nil, f.StateErr
+	}
+	for _, r := range f.Rotations {
+		found = append(found, Finding{
+			Place: r.Store, Text: "the rotation " + r.ID + " is open: " + r.Where, Remedy: r.Ways,
+		})
+	}
+	targets, err := f.State.OpenTargets()
+	for _, t := range targets {
+		if _, damaged := t.LoadJournal(); damaged != nil {
+			found = append(found, Finding{
+				Place: t.Path(), Text: "there is a journal of an open rotation that cannot be read",
+				Evidence: []string{damaged.Error()}, Remedy: "blnkctl rotate --abandon, with the stores and servers of it, once they agree on a key",
+			})
+		}
+	}
+	return found, err
+}
+
+// auditWhole: the record of what was done is as it was written.
+func auditWhole(_ context.Context, f *Facts) (found []Finding, err error) {
+	if f.State == nil {
+		return nil, f.StateErr
+	}
+	log := audit.Open(f.State.Path(), f.Now)
+	report, err := log.Verify()
+	switch {
+	case err != nil:
+		return nil, err
+	case report.Problem != nil:
+		return []Finding{{Place: log.Path(), Text: log.Err(report).Error(), Remedy: "find out who changed it; then move it away, so that a new one begins: blnkctl audit verify"}}, nil
+	case report.Records == 0:
+		return nil, ErrNothing
+	}
+	return nil, nil
+}
