@@ -16,7 +16,7 @@ func Rules() []Rule {
 		{"BLNK-1.6", "the key is not too old", Warning, "1.4", keyYoung},
 		{"BLNK-1.7", "something rotates the key on a schedule", Warning, "1.4", scheduled},
 		{"BLNK-1.8", "the last rotation succeeded", Warning, "1.4", lastSucceeded},
-		{"BLNK-1.9", "the key is no other secret, too", Error, "1.2", keyAlone},
+		{"BLNK-1.10", "the key is no other secret, too", Error, "1.2", keyAlone},
 		{GitRule, "no key is in a git repository, now or once", Error, "1.2", gitClean},
 		{"BLNK-1.20", "no file that holds the key is tracked by git", Error, "1.2", tracked},
 		{"BLNK-1.21", "no compose file, Dockerfile, manifest or CI file holds a key", Error, "1.2", written},
