@@ -225,7 +225,7 @@ func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding,
 	}
 	if len(readers) == 0 && unseen == "" {
 		found.Evidence = append(found.Evidence, "no process is seen that reads it: see that the server's user still can")
-		if now.Mode&0o007 == 0 { // its group may be how a server reads it that does not run now
+		if now.Mode&0o047 == 0o040 { // its group may be how a server reads it that does not run now
 			readers = append(readers, exposure.Reader{Rights: listener.Rights{UID: -1, Groups: []int{now.GID}}})
 		}
 	}
