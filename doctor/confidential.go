@@ -45,6 +45,7 @@ func (l spill) finding(what, remedy, looked string) Finding {
 // copies: files that no process is known to read, and no rotation changes.
 func copies(ctx context.Context, f *Facts) (found []Finding, err error) {
 	project, err := f.project(ctx)
+	err = errors.Join(f.searchable(ctx), err)
 	for _, file := range f.keyFiles(ctx) {
 		if !file.Copy {
 			continue
@@ -80,7 +81,7 @@ func typed(ctx context.Context, f *Facts) (found []Finding, err error) {
 					script = append(script, strconv.Itoa(n)+"d")
 				}
 				l := spill{*s, path, ""}
-				found = append(found, l.finding("this shell history holds", hint.Command("sed", "-i", strings.Join(script, ";"), path), strconv.Itoa(looked)+" histories were looked at"))
+				found = append(found, l.finding("this shell history holds", hint.Command("sed", "-i", strings.Join(script, ";"), path), "looked at "+strings.Join(histories, ", ")+" of each home"))
 			}
 		}
 	}
@@ -139,7 +140,7 @@ func units(ctx context.Context, f *Facts) (found []Finding, err error) {
 			if s := f.sight(ctx, text, true); s != nil {
 				l := spill{*s, path, ""}
 				remedy := "move it to a file of mode 0600 that EnvironmentFile= names, then: systemctl daemon-reload && blnkctl rotate --compromised" + f.named()
-				found = append(found, l.finding("this unit file, which systemctl shows to every user, holds", remedy, strconv.Itoa(looked)+" unit files were looked at"))
+				found = append(found, l.finding("this unit file, which systemctl shows to every user, holds", remedy, "looked at *.service and *.d/*.conf of "+strings.Join(dirs, ", ")))
 			}
 		}
 	}
@@ -180,8 +181,8 @@ func arguments(ctx context.Context, f *Facts) (found []Finding, err error) {
 			})
 		}
 	}
-	if len(keys) == 0 {
-		return nil, Unchecked("no key is known")
+	if err := f.searchable(ctx); err != nil {
+		return found, err
 	}
 	if _, hidden := os.Stat("/proc/1"); hidden != nil || closed > 0 {
 		err = Unchecked("processes of other users are hidden here (hidepid)")
@@ -193,7 +194,7 @@ func arguments(ctx context.Context, f *Facts) (found []Finding, err error) {
 // engine. The environment is a place that the guide names; so what counts is who that is.
 func inspected(ctx context.Context, f *Facts) (found []Finding, err error) {
 	all, err := f.Docked(ctx)
-	if err != nil {
+	if err = cmp.Or(err, f.searchable(ctx)); err != nil {
 		return nil, err
 	}
 	var with []string
@@ -294,6 +295,7 @@ func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 	if looked == 0 && err == nil {
 		return nil, ErrNothing
 	}
+	err = errors.Join(err, f.searchable(ctx))
 	return slices.CompactFunc(found, func(a, b Finding) bool { return a.Place == b.Place }), err
 }
 

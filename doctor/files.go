@@ -41,7 +41,7 @@ func (f *Facts) keyFiles(ctx context.Context) []keyFile {
 			all = append(all, file)
 		}
 		for _, s := range f.Stores(ctx) {
-			add(keyFile{spill: spill{Path: s.Path}, Holds: !s.Key.IsZero()})
+			add(keyFile{spill: spill{Path: s.Path}, Holds: !s.Key.IsZero() || s.Err != nil})
 		}
 		given := func(path string) {
 			if file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {

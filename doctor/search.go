@@ -41,6 +41,18 @@ func (f *Facts) secrets(ctx context.Context) []secret.Key {
 	return keys
 }
 
+// searchable says why a key cannot be looked for in texts.
+func (f *Facts) searchable(ctx context.Context) error {
+	keys := f.secrets(ctx)
+	switch {
+	case len(keys) == 0:
+		return Unchecked("no key is known")
+	case !slices.ContainsFunc(keys, func(k secret.Key) bool { return k.Bits() >= leak.SearchBits }):
+		return Unchecked("the key is so weak that other texts may hold it, too")
+	}
+	return nil
+}
+
 // A sighting is a key in a text.
 type sighting struct {
 	// Own: it is none at hand, and one of blnkctl's form.
@@ -50,7 +62,11 @@ type sighting struct {
 }
 
 func (s sighting) evidence() string {
-	return "line " + strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Lines), " ", ", "), "[]") + ": " + s.Name
+	word := "line "
+	if len(s.Lines) > 1 {
+		word = "lines "
+	}
+	return word + strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Lines), " ", ", "), "[]") + ": " + s.Name
 }
 
 // sight looks for a key at hand in a text. In one that is no place of a key (public) also
