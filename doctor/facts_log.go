@@ -109,8 +109,6 @@ func (f *Facts) Access(ctx context.Context) (*Access, error) {
 	})
 }
 
-var inDocker = regexp.MustCompile(`docker[-/]([0-9a-f]{64})`)
-
 // readLog finds where a server's standard error goes, which is its log, and reads it.
 func (f *Facts) readLog(ctx context.Context, a *Access, p restart.Process) error {
 	standard := fmt.Sprintf("/proc/%d/fd/2", p.PID)
@@ -125,7 +123,7 @@ func (f *Facts) readLog(ctx context.Context, a *Access, p restart.Process) error
 			return f.container(ctx, a, container)
 		}
 	}
-	if id := inDocker.FindSubmatch(group); id != nil {
+	if id := regexp.MustCompile(`docker[-/]([0-9a-f]{64})`).FindSubmatch(group); id != nil {
 		return f.container(ctx, a, string(id[1]))
 	}
 	unit, _, _ := strings.Cut(string(group[strings.LastIndexByte(string(group), ':')+1:]), "\n")

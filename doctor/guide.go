@@ -16,7 +16,7 @@ type Sentence struct {
 func Guide() []Sentence {
 	return []Sentence{
 		{Number: "0.1", Text: "secure mode is on"},
-		{Number: "0.2", Text: "requests carry a key that the server knows"},
+		{Number: "0.2", Text: "requests carry a key that the server knows", Person: "clients send it as X-Blnk-Key; blnkctl api does"},
 		{Number: "1.1", Text: "the master key is strong and random"},
 		{Number: "1.2", Text: "it is shared with nobody and in no version control"},
 		{Number: "1.3", Text: "it stands in the environment or in a secret manager"},
@@ -28,7 +28,7 @@ func Guide() []Sentence {
 		{Number: "3.2", Text: "API keys are reviewed"},
 		{Number: "3.3", Text: "hooks are managed with the master key only"},
 		{Number: "4.1", Text: "failed authentication is tracked"},
-		{Number: "4.2", Text: "the use of API keys is watched"},
+		{Number: "4.2", Text: "the use of API keys is watched", Person: "see last_used_at in GET /api-keys?owner=OWNER"},
 		{Number: "4.3", Text: "suspicious activity raises an alert"},
 		{Number: "4.4", Text: "access logs are reviewed"},
 		{Number: "5.1", Text: "all components are up to date"},

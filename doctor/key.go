@@ -378,7 +378,11 @@ func metricsToken(ctx context.Context, f *Facts) (found []Finding, err error) {
 func (f *Facts) makeSecret(c Running, use keygen.Use) string {
 	ref := "REF"
 	if c.Path != "" {
-		ref = hint.Quote(store.Ref{Scheme: "blnkjson", Place: c.Path}.String())
+		place := c.Path
+		if name, below := strings.CutPrefix(place, f.Dir+"/"); below {
+			place = "./" + name
+		}
+		ref = hint.Quote(store.Ref{Scheme: "blnkjson", Place: place}.String())
 	}
 	return "blnkctl keygen --for " + string(use) + " --if-absent --store " + ref + "; then restart server and workers"
 }

@@ -114,11 +114,18 @@ func (a *Access) findings(is func(*Client) bool, text func(*Client) string, reme
 	return found
 }
 
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // refused: who was not let in.
 func refused(ctx context.Context, f *Facts) ([]Finding, error) {
 	a, err := f.Access(ctx)
 	return a.findings(func(c *Client) bool { return c.Counted() > 0 }, func(c *Client) string {
-		return fmt.Sprintf("was refused %d times in the last day (401)", c.Counted())
+		return fmt.Sprintf("was refused %s in the last day (401)", times(c.Counted()))
 	}, "see what it asked for: "), err
 }
 
@@ -133,7 +140,7 @@ func oldKey(ctx context.Context, f *Facts) ([]Finding, error) {
 	}
 	whole := a.First.Before(a.proved) // else who came before is not known
 	found := a.findings(func(c *Client) bool { return c.RefusedAfter > 0 && !c.After && (c.Before || !whole && c.Counted() > 0) }, func(c *Client) string {
-		since := fmt.Sprintf("was refused %d times since the rotation of %s", c.RefusedAfter, a.proved.UTC().Format("2006-01-02 15:04 MST"))
+		since := fmt.Sprintf("was refused %s since the rotation of %s", times(c.RefusedAfter), a.proved.UTC().Format("2006-01-02 15:04 MST"))
 		if c.Before {
 			return since + ", and let in before: it still uses the old key"
 		}

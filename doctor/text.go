@@ -33,12 +33,16 @@ func (r Report) Brief(look screen.Look, verbose bool) string {
 			}
 		}
 	}
+	blind := r.blind()
 	for _, one := range r.Rules {
-		switch {
+		switch ids := blind[one.Why]; {
+		case one.Why != "" && len(ids) >= many && !verbose && one.ID != ids[0]: // said with the first
+		case one.Why != "" && len(ids) >= many && !verbose:
+			fmt.Fprintf(&b, "%s  not checked: %s: %s\n", look.Paint(screen.Yellow, "?   "), screen.CleanLine(firstLine(one.Why)), strings.Join(ids, ", "))
 		case one.Why != "":
-			fmt.Fprintf(&b, "%s  %s  not checked: %s: %s\n", look.Paint(screen.Yellow, "?   "), one.ID, one.Title, screen.CleanLine(firstLine(one.Why)))
+			fmt.Fprintf(&b, "%s  %s%snot checked: %s: %s\n", look.Paint(screen.Yellow, "?   "), one.ID, gap(look), one.Title, screen.CleanLine(firstLine(one.Why)))
 		case verbose && one.State == Passed:
-			fmt.Fprintf(&b, "%s  %s  %s\n", look.Paint(screen.Green, "ok  "), one.ID, one.Title)
+			fmt.Fprintf(&b, "%s  %s%s%s\n", look.Paint(screen.Green, "ok  "), one.ID, gap(look), one.Title)
 		}
 	}
 	for _, line := range r.Expired {
@@ -50,9 +54,30 @@ func (r Report) Brief(look screen.Look, verbose bool) string {
 	return b.String()
 }
 
+// many rules that cannot look for the same reason are one line.
+const many = 3
+
+// blind are the rules that could not look, by the reason.
+func (r Report) blind() map[string][]string {
+	ids := map[string][]string{}
+	for _, one := range r.Rules {
+		ids[one.Why] = append(ids[one.Why], one.ID)
+	}
+	return ids
+}
+
 func firstLine(text string) string {
 	text, _, _ = strings.Cut(text, "\n")
 	return text
+}
+
+// gap is what stands behind an ID: for programs a column, for a person who has few of
+// them the further lines begin below the ID.
+func gap(look screen.Look) string {
+	if look.Terminal() {
+		return " "
+	}
+	return "  "
 }
 
 func (f Finding) write(b *strings.Builder, id string, look screen.Look, verbose bool) {
@@ -60,7 +85,7 @@ func (f Finding) write(b *strings.Builder, id string, look screen.Look, verbose 
 	if f.Accepted != "" {
 		word, colour = "kept", screen.Plain
 	}
-	fmt.Fprintf(b, "%s  %s  %s\n", look.Paint(colour, word), id, screen.CleanLine(f.Place+": "+f.Text))
+	fmt.Fprintf(b, "%s  %s%s%s\n", look.Paint(colour, word), id, gap(look), screen.CleanLine(f.Place+": "+f.Text))
 	if f.Accepted != "" {
 		fmt.Fprintf(b, "      accepted: %s\n", screen.CleanLine(f.Accepted))
 	} else if f.Remedy != "" {
@@ -95,10 +120,10 @@ func (r Report) count(look screen.Look) string {
 }
 
 // checklist is the guide, sentence by sentence. A sentence has its tick only where all
-// its rules could look, and found nothing.
+// its rules could look, one had something to look at, and none found anything.
 func (r Report) checklist(b *strings.Builder, look screen.Look) {
 	for _, s := range Guide() {
-		passed, failed, other, skipped := 0, 0, 0, 0
+		passed, failed, other, skipped, nothing := 0, 0, 0, 0, 0
 		for _, one := range r.Rules {
 			switch {
 			case one.Sentence != s.Number:
@@ -106,13 +131,15 @@ func (r Report) checklist(b *strings.Builder, look screen.Look) {
 				failed++
 			case one.State == Skipped:
 				skipped++
+			case one.State == NoSubject:
+				nothing++
 			case one.State == NotChecked, one.Why != "":
 				other++
 			default:
 				passed++
 			}
 		}
-		if passed+failed+other == 0 && r.partly() {
+		if passed+failed+other+nothing == 0 && r.partly() {
 			continue // it is another part that was asked for
 		}
 		other += skipped
@@ -122,6 +149,8 @@ func (r Report) checklist(b *strings.Builder, look screen.Look) {
 			mark = look.Paint(screen.Red, "no")
 		case s.Person != "":
 			mark, more = "--", " (yours: "+s.Person+")"
+		case passed+other == 0 && nothing > 0:
+			mark, more = "--", " (there is nothing of the kind here)"
 		case passed+other == 0:
 			mark, more = "--", " (no rule looks at it)"
 		case other > 0:

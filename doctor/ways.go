@@ -18,6 +18,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // noDrift: all stores hold one key.
@@ -58,10 +59,13 @@ func (f *Facts) eachProcess(ctx context.Context, name blnk.Name, ask func(Runnin
 // unseen says why no process is known.
 func (f *Facts) unseen(ctx context.Context) error {
 	v, err := f.View(ctx)
-	if err == nil && len(v.Unknown) > 0 {
-		err = errors.New(v.Unknown[0])
+	switch {
+	case err != nil && !errors.Is(err, target.ErrNoServer):
+		return err
+	case len(v.Unknown) > 0:
+		return errors.New(v.Unknown[0])
 	}
-	return cmp.Or(err, Unchecked("no Blnk process is seen on this host"))
+	return Unchecked("no Blnk process is seen on this host")
 }
 
 // sameKey: every process runs with the key of the stores.

@@ -103,7 +103,8 @@ func (l Look) fold(text string, further int, hard bool) string {
 		rest := strings.TrimLeft(line, " ")
 		indent := len(line) - len(rest)
 		hanging := indent + further
-		if column := strings.LastIndex(line[:min(len(line), firstColumn)], "  ") + 2; column > indent && column > 2 {
+		plain := unpainted(line)
+		if column := strings.LastIndex(plain[:min(len(plain), firstColumn)], "  ") + 2; column > indent && column > 2 {
 			if hanging = column; column > width/2 {
 				hanging = indent + 4
 			}
@@ -114,6 +115,16 @@ func (l Look) fold(text string, further int, hard bool) string {
 		lines[i] = line[:indent] + wrap(rest, width, indent, hanging, hard)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// unpainted is a text without what Paint puts around it.
+func unpainted(text string) string {
+	before, after, ok := strings.Cut(text, "\x1b")
+	if !ok {
+		return text
+	}
+	_, after, _ = strings.Cut(after, "m")
+	return before + unpainted(after)
 }
 
 // firstColumn is how far a first column of a text reaches at most.
@@ -172,7 +183,7 @@ func units(text string) (all []string) {
 // begins says whether a word can be the first of a command.
 func begins(word string) bool {
 	switch strings.TrimLeft(word, "('") {
-	case "blnkctl", "sudo", "docker", "systemctl", "journalctl", "vault", "chmod", "chown", "cd", "--store", "--restart", "--server":
+	case "blnkctl", "sudo", "docker", "systemctl", "journalctl", "crontab", "cat", "vault", "chmod", "chown", "cd", "--store", "--restart", "--server":
 		return true
 	}
 	return false

@@ -51,6 +51,7 @@ func TestFold(t *testing.T) {
 		{"see `blnkctl help exit-codes` now", "see\n  `blnkctl help exit-codes`\n  now", 12},
 		{"blnkctl rotate --abort goes back to it", "blnkctl rotate --abort goes\n  back to it", 14},
 		{"\x1b[32mproved\x1b[0m on it", "\x1b[32mproved\x1b[0m on it", 12},
+		{"\x1b[32mok\x1b[0m  one two three", "\x1b[32mok\x1b[0m  one\n    two\n    three", 9},
 		{"as wide as can be", "as wide as can be", 0}, // not known: the usual one
 		{strings.Repeat("word ", 20) + "end", strings.Repeat("word ", 15) + "word\n  word word word word end", 200},
 	} {
