@@ -210,6 +210,9 @@ func lastFirst(lines []byte) iter.Seq[Record] {
 func find(lines []byte, r Record) int {
 	n := 0
 	for old := range lastFirst(lines) {
+		if old.Outcome == Requested {
+			continue
+		}
 		n++
 		switch {
 		case r.isAttempt() && (!old.isAttempt() || n > mostBetween), n > mostSince:

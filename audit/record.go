@@ -1,5 +1,5 @@
-// Package audit keeps a record of every attempt to replace a key, and tells
-// whether somebody changed it later.
+// Package audit keeps a record of every attempt to replace a key, and of every write
+// that blnkctl makes with one, and tells whether somebody changed it later.
 //
 // The log is a file of JSON lines that only grows. Each line holds the hash of
 // the one before, and a small file beside the log (the anchor) holds the hash
@@ -35,6 +35,10 @@ const (
 	Stuck   = "stuck"
 )
 
+// Requested is the outcome of an api event, which is recorded before it is known what
+// comes of it. It is no end, and no attempt.
+const Requested = "requested"
+
 // An Actor is who made an attempt, and where. SudoUser is who became User with
 // sudo: what its variable says, which root can change.
 type Actor struct {
@@ -60,10 +64,11 @@ func Who(uid int, sudoUser string) Actor {
 type Record struct {
 	Seq         int       `json:"seq"` // counts from 1
 	Time        time.Time `json:"time"`
-	Event       string    `json:"event"`              // what was attempted: rotate, sync, keygen
+	Event       string    `json:"event"`              // what was attempted: rotate, sync, keygen, api
+	Request     string    `json:"request,omitempty"`  // method and path of an api event
 	Rotation    string    `json:"rotation,omitempty"` // ID of the rotation; "" where none was begun
 	Outcome     string    `json:"outcome,omitempty"`
-	Old         string    `json:"old,omitempty"` // fingerprint of the key before
+	Old         string    `json:"old,omitempty"` // fingerprint of the key before, or of the one that was used
 	New         string    `json:"new,omitempty"` // fingerprint of the key after
 	Compromised bool      `json:"compromised,omitempty"`
 	Stores      []string  `json:"stores,omitempty"`

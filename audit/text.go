@@ -71,9 +71,12 @@ func (l *Listing) End() error {
 }
 
 func (r *Record) details(open string) (lines []string) {
-	about := r.Event
+	about, of := r.Event, " of "
+	if r.Request != "" {
+		about, of = about+" "+r.Request, " with the key of "
+	}
 	if len(r.Stores) > 0 {
-		about += " of " + strings.Join(r.Stores, ", ")
+		about += of + strings.Join(r.Stores, ", ")
 	}
 	about += " by " + r.User
 	if r.SudoUser != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -115,6 +116,7 @@ func exitCodes() []struct {
 		{audit.ErrAltered, exitCheck},
 		{rotate.ErrNotLive, exitCheck},
 		{rotate.ErrSourceNotLive, exitCheck},
+		{probe.ErrAnswer, exitCheck},
 		{rotate.ErrInterrupted, exitInterrupted},
 		{interrupt.ErrInterrupted, exitInterrupted},
 		{context.Canceled, exitInterrupted}, // also while it waited for a lock

@@ -28,6 +28,7 @@ import (
 // commands is every command by its name.
 func commands() map[string]func(*app) *cobra.Command {
 	return map[string]func(*app) *cobra.Command{
+		"api":        newAPICmd,
 		"audit":      newAuditCmd,
 		"completion": newCompletionCmd,
 		"config":     newConfigCmd,

@@ -42,31 +42,35 @@ func newVerifyCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
-	var set store.Set
-	var err error
+// openVerify opens the stores and finds the servers and the keys to ask them for.
+func openVerify(ctx context.Context, a *app, opt *verifyOptions) (t *target.Target, questions proof.Questions, err error) {
 	if noServer, noKey := len(opt.spec.Servers) == 0, opt.keyFile == ""; noServer || noKey {
 		if err := a.useDefault(&opt.places); err != nil && noServer && noKey {
-			return err
+			return nil, nil, err
 		}
 	}
+	t = &target.Target{Spec: opt.spec}
 	if len(opt.spec.Stores) > 0 { // else the state folder does not matter
-		if set, err = a.openStores(&opt.places); err != nil {
-			return err
+		if t.Set, err = a.openStores(&opt.places); err != nil {
+			return nil, nil, err
 		}
 	}
-	t := &target.Target{Spec: opt.spec, Set: set}
 	err = t.Locate(ctx, target.Openers{Server: a.openServer}, nil)
 	if errors.Is(err, target.ErrNoServer) {
 		err = hint.Add(err, "where the server's blnk.json is here: --store %s", hint.Quote(defaultStore))
 	}
+	if err == nil {
+		questions, err = readKeys(ctx, a, opt, t.Set)
+	}
+	return t, questions, err
+}
+
+func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
+	t, questions, err := openVerify(ctx, a, opt)
 	if err != nil {
 		return err
 	}
-	questions, err := readKeys(ctx, a, opt, set)
-	if err != nil {
-		return err
-	}
+	set := t.Set
 	r := proof.Verify(ctx, t.Servers, questions, opt.expect)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

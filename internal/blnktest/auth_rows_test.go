@@ -2,6 +2,7 @@ package blnktest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -49,6 +50,7 @@ func howARequestIsAuthenticated() []row {
 		{name: "no header", wants: []want{{status: 401, code: missing}, {path: "/ledgers", status: 401, code: missing},
 			{path: "/nothing", status: 401, code: missing}, {method: "POST", path: "/api-keys", body: "{}", status: 401, code: missing}}},
 
+		{name: "ledgers come in pages", then: ledgerPages},
 		{name: "master key: all rights", wants: []want{live(master), {path: "/ledgers", key: master, status: 200},
 			{path: "/nothing", key: master, status: 404}, {path: "/api-keys?owner=nobody", key: master, status: 200, has: "null"},
 			{path: "/api-keys", key: master, status: 400, code: "APIKEY_OWNER_REQUIRED"}}},
@@ -217,4 +219,28 @@ func (c *cut) cut() {
 	for _, conn := range c.conns {
 		conn.Close()
 	}
+}
+
+// ledgerPages: the newest come first, and more than a hundred are asked for in vain.
+func ledgerPages(t *testing.T, _ subject, _ string, p *process) {
+	for i := range 22 {
+		p.expect(t, want{method: "POST", path: "/ledgers", key: master, body: fmt.Sprintf(`{"name":"page %d"}`, i), status: 201, has: `"meta_data":null`})
+	}
+	for query, items := range map[string]int{"": 10, "?limit=3": 3, "?limit=100": 22, "?limit=101": 20, "?limit=3&offset=1": 3} {
+		_, body := p.ask(t, want{path: "/ledgers" + query, key: master})
+		var page []Ledger
+		if err := json.Unmarshal([]byte(body), &page); err != nil || len(page) < items || query != "?limit=100" && len(page) > items {
+			t.Fatalf("%s: %d items, %v; want %d", query, len(page), err, items)
+		}
+		if first := map[bool]string{false: "page 21", true: "page 20"}[strings.Contains(query, "offset")]; page[0].Name != first {
+			t.Errorf("%s: %s comes first, want %s", query, page[0].Name, first)
+		}
+	}
+	const wrong = "GEN_VALIDATION_ERROR"
+	p.expect(t, want{path: "/ledgers?offset=100000", key: master, status: 200, has: "[]"},
+		want{path: "/ledgers?limit=0", key: master, status: 400, code: wrong},
+		want{path: "/ledgers?limit=x", key: master, status: 400, code: wrong},
+		want{path: "/ledgers?offset=-1", key: master, status: 400, code: wrong},
+		want{method: "POST", path: "/ledgers", key: master, body: `{}`, status: 400, code: wrong},
+		want{method: "POST", path: "/ledgers", key: master, body: `{`, status: 400, code: "GEN_MALFORMED_REQUEST"})
 }

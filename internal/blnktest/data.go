@@ -48,22 +48,32 @@ type Hook struct {
 	LastSuccess bool      `json:"last_success"`
 }
 
-// Data is what Blnk keeps in its database (scoped keys) and in Redis (hooks):
+// A Ledger is Blnk's (model/ledger.go).
+type Ledger struct {
+	ID        string         `json:"ledger_id"`
+	Name      string         `json:"name"`
+	CreatedAt time.Time      `json:"created_at"`
+	Meta      map[string]any `json:"meta_data"`
+}
+
+// Data is what Blnk keeps in its database (scoped keys, ledgers) and in Redis (hooks):
 // it outlives a restart and is shared by all processes.
 type Data struct {
-	keys  table[APIKey]
-	hooks table[Hook]
+	keys    table[APIKey]
+	hooks   table[Hook]
+	ledgers table[Ledger]
 }
 
 // NewData keeps the data in memory.
 func NewData() *Data { return &Data{} }
 
-// OpenData keeps the data in two files of dir, which several processes may use
+// OpenData keeps the data in files of dir, which several processes may use
 // at once. They are made when there is something to keep.
 func OpenData(dir string) *Data {
 	return &Data{
-		keys:  table[APIKey]{path: filepath.Join(dir, "apikeys.json")},
-		hooks: table[Hook]{path: filepath.Join(dir, "hooks.json")},
+		keys:    table[APIKey]{path: filepath.Join(dir, "apikeys.json")},
+		hooks:   table[Hook]{path: filepath.Join(dir, "hooks.json")},
+		ledgers: table[Ledger]{path: filepath.Join(dir, "ledgers.json")},
 	}
 }
 

@@ -1,9 +1,11 @@
 package blnktest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -28,7 +30,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, who principal) {
 	case first == "api-keys" && hasID && r.Method == http.MethodDelete:
 		s.revokeKey(w, r, who, id)
 	case first == "ledgers" && !hasID && r.Method == http.MethodGet:
-		reply(w, 200, []any{})
+		s.listLedgers(w, r)
 	case first == "ledgers" && !hasID && r.Method == http.MethodPost:
 		s.createLedger(w, r, who)
 	case first == "identities" && r.Method == http.MethodPost:
@@ -148,22 +150,51 @@ func (s *Server) oneHook(w http.ResponseWriter, r *http.Request, id string) {
 	}
 }
 
-// createLedger keeps nothing; it shows the mark that Blnk puts on what a
-// scoped key posts.
+// createLedger is Blnk's, with the mark that it puts on what a scoped key posts.
 func (s *Server) createLedger(w http.ResponseWriter, r *http.Request, who principal) {
-	var ledger map[string]any
-	if json.NewDecoder(r.Body).Decode(&ledger) != nil || ledger["name"] == nil {
-		s.fail(w, 400, "GEN_MALFORMED_REQUEST", "name: cannot be blank.")
+	ledger := Ledger{ID: newID("ldg"), CreatedAt: time.Now()}
+	if json.NewDecoder(r.Body).Decode(&ledger) != nil {
+		s.fail(w, 400, "GEN_MALFORMED_REQUEST", "invalid ledger data")
+		return
+	}
+	if ledger.Name == "" {
+		s.fail(w, 400, "GEN_VALIDATION_ERROR", "name: cannot be blank.")
 		return
 	}
 	if who.key != nil {
-		meta, ok := ledger["meta_data"].(map[string]any)
-		if !ok {
-			meta = map[string]any{}
+		if ledger.Meta == nil {
+			ledger.Meta = map[string]any{}
 		}
-		meta["BLNK_GENERATED_BY"] = who.key.ID
-		ledger["meta_data"] = meta
+		ledger.Meta["BLNK_GENERATED_BY"] = who.key.ID
 	}
-	ledger["ledger_id"] = newID("ldg")
+	if err := s.data.ledgers.update(func(all []Ledger) ([]Ledger, error) { return append(all, ledger), nil }); err != nil {
+		s.fail(w, 500, "GEN_INTERNAL", "internal server error")
+		return
+	}
 	reply(w, 201, ledger)
+}
+
+// listLedgers is a page, the newest first; a limit above 100 becomes 20 (Blnk
+// api/ledger.go, database/ledger.go).
+func (s *Server) listLedgers(w http.ResponseWriter, r *http.Request) {
+	number := func(name, otherwise string) (int, error) {
+		return strconv.Atoi(cmp.Or(r.URL.Query().Get(name), otherwise))
+	}
+	limit, err := number("limit", "10")
+	offset, wrong := number("offset", "0")
+	if err != nil || limit < 1 || wrong != nil || offset < 0 {
+		s.fail(w, 400, "GEN_VALIDATION_ERROR", "Invalid limit value")
+		return
+	}
+	if limit > 100 {
+		limit = 20
+	}
+	all, err := s.data.ledgers.all()
+	if err != nil {
+		s.fail(w, 500, "GEN_INTERNAL", "internal server error")
+		return
+	}
+	slices.Reverse(all)
+	from := min(offset, len(all))
+	reply(w, 200, append([]Ledger{}, all[from:min(from+limit, len(all))]...)) // never null
 }
