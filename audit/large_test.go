@@ -129,12 +129,21 @@ func TestRepeats(t *testing.T) {
 	if last, err := p.records(2); err != nil || len(last) != 2 || last[0].Repeated != 2 {
 		t.Errorf("the last two: %+v, %v", last, err)
 	}
+	// A request is no end.
+	if err := p.Append(t.Context(), audit.Record{Event: "api", Outcome: audit.Requested}); err != nil {
+		t.Fatal(err)
+	}
+	attempt("B")
+	want = "r1:0 A:4 B:3 r7stuck r7:1 :0 "
+	if got := show(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 	p.add(2)
 	attempt("A")
 	if got := show(); got != want+"r2:0 A:0 " {
 		t.Errorf("%s", got)
 	}
-	p.expect("and on", "", 6)
+	p.expect("and on", "", 7)
 	// What was counted is part of the chain.
 	p.write(p.Path(), strings.Replace(p.read(p.Path()), `"count":2`, `"count":0`, 1))
 	p.expect("count changed", "changed record 3", 2)

@@ -30,7 +30,7 @@ func newAPICmd(a *app) *cobra.Command {
 		if len(args) == 1 || len(args) == 2 {
 			return nil
 		}
-		return usage(unquoted(cmd, append(args, "", "")[2]), "%s takes a method and a path, or a path alone", cmd.CommandPath())
+		return usage(unquoted(cmd, append(args, "", "", "")[2]), "%s takes a method and a path, or a path alone", cmd.CommandPath())
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		opt.Path = args[len(args)-1]
@@ -42,14 +42,14 @@ func newAPICmd(a *app) *cobra.Command {
 	cmd.ValidArgsFunction = cobra.FixedCompletions(append([]string{"/ledgers", "/balances", "/transactions", "/identities",
 		"/accounts", "/hooks", "/api-keys"}, probe.Methods...), cobra.ShellCompDirectiveNoFileComp)
 	flags := cmd.Flags()
-	flags.StringArrayVarP(&opt.data, "data", "d", nil, "`BODY`: JSON to send, @FILE, or @- for stdin; the method is POST then")
-	flags.StringArrayVarP(&opt.Headers, "header", "H", nil, "`'NAME: VALUE'`: a header to send; repeatable")
+	flags.StringArrayVarP(&opt.data, "data", "d", nil, "`BODY`: JSON to send, or @FILE, or @- for stdin")
+	flags.StringArrayVarP(&opt.Headers, "header", "H", nil, "`LINE`: a header to send, as 'NAME: VALUE'; repeatable")
 	flags.BoolVarP(&opt.Include, "include", "i", false, "print the status line and the headers too")
 	flags.BoolVar(&opt.Paginate, "paginate", false, "get all pages of a list, as one list")
 	opt.addStores(cmd, "`REF`: where the key is (default "+defaultStore+")")
 	flags.StringVar(&opt.keyFile, "key-file", "", "`FILE`: the key, - for stdin")
 	opt.addServers("`URL`: the server (default: the port in blnk.json)")
-	flags.DurationVar(&opt.Timeout, "timeout", time.Minute, "how long nothing may come from the server, or go to it")
+	flags.DurationVar(&opt.Timeout, "timeout", time.Minute, "how long the server may be silent")
 	opt.addConnection()
 	_ = cmd.MarkFlagFilename("key-file")
 	actions(cmd, "data", "header")

@@ -32,6 +32,7 @@ func tracedScripts() map[string]string {
 		"exec_env":             "from a file into a variable of a command",
 		"exec_watch":           "the same, again and again",
 		"exec_other_user":      "the same, read by another user",
+		"api_request":          "from a store, a file or stdin to a server",
 		"verify_key_input":     "from a file or stdin to a server",
 		"verify_prompt":        "from a terminal to a server",
 		"verify_answers":       "to a server that answers anything",

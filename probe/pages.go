@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 )
@@ -84,16 +83,13 @@ type list struct {
 func (l *list) read(response *http.Response) error {
 	first := l.before == nil
 	body := bufio.NewReader(response.Body)
-	begin, err := body.Peek(1)
-	for ; err == nil && strings.Contains(" \t\r\n", string(begin)); begin, err = body.Peek(1) {
-		_, _ = body.Discard(1)
-	}
-	null, _ := body.Peek(len("null"))
+	begin, _ := body.Peek(512) // an error comes again
+	begin = bytes.TrimLeft(begin, " \t\r\n")
 	switch {
-	case err == nil && begin[0] == '[', string(null) == "null":
+	case bytes.HasPrefix(begin, []byte("[")), bytes.HasPrefix(begin, []byte("null")):
 	case first:
 		l.end = true
-		_, err = io.Copy(l.out, body)
+		_, err := io.Copy(l.out, body)
 		return err
 	default:
 		return l.fail("%w", hint.As(ErrAnswer, "a further page of the list is none"))

@@ -1,4 +1,5 @@
-// Package probe asks a Blnk server over HTTP what it thinks of a key.
+// Package probe asks a Blnk server over HTTP what it thinks of a key, and makes the
+// requests of a person (Request).
 //
 // Every question goes over a connection of its own: a server that is shutting
 // down still answers on open connections as its old self. The key goes to the
@@ -144,11 +145,7 @@ func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (bln
 	case ctx.Err() != nil:
 		err = ctx.Err() // the caller's own end, not the server's slowness
 	case err != nil:
-		if err = https.Reason(err, s.timeout); errors.Is(err, https.ErrUntrusted) {
-			err = hint.Add(err, "name the file of the CA that signed it with --ca-cert")
-		} else if errors.Is(err, https.ErrNotTLS) {
-			err = hint.Add(err, "it seems to speak plain http: --server http://%s", s.base.Host)
-		}
+		err = s.reason(err, s.timeout)
 	default:
 		answer := blnk.Judge(response.StatusCode, body)
 		if err = s.odd(response, body, answer); err == nil {
@@ -179,6 +176,17 @@ func (s *Server) Read(ctx context.Context, key secret.Key, path string, query ur
 		return response.StatusCode, body, nil
 	}
 	return 0, nil, fmt.Errorf("ask %s: %w", s, err)
+}
+
+// reason is https.Reason, with what helps.
+func (s *Server) reason(err error, within time.Duration) error {
+	switch err = https.Reason(err, within); {
+	case errors.Is(err, https.ErrUntrusted):
+		return hint.Add(err, "name the file of the CA that signed it with --ca-cert")
+	case errors.Is(err, https.ErrNotTLS):
+		return hint.Add(err, "it seems to speak plain http: --server http://%s", s.base.Host)
+	}
+	return err
 }
 
 // get makes one request and reads the whole answer. No two are alike, so that

@@ -12,11 +12,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/https"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -183,15 +184,15 @@ func (e *exchange) once(ctx context.Context, query string, take func(*http.Respo
 	if err := e.wait(ctx); err != nil {
 		return e.fail("%w", err)
 	}
-	sent := false
-	within, end := context.WithCancelCause(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent = true }}))
+	var sent atomic.Bool
+	within, end := context.WithCancelCause(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
 	defer end(nil)
 	silence := time.AfterFunc(e.Timeout, func() { end(context.DeadlineExceeded) })
 	defer silence.Stop()
 	start, stop := func() { silence.Reset(e.Timeout) }, func() { silence.Stop() }
 	request := (&http.Request{Method: e.Method, URL: e.below(e.path, query), Header: e.header.Clone()}).WithContext(within)
 	if e.Body != nil && e.Size != 0 {
-		request.Body, request.ContentLength = watched{io.NopCloser(e.Body), stop, start}, e.Size
+		request.Body, request.ContentLength = watched{io.NopCloser(given{within, e.Body}), stop, start}, e.Size
 	}
 	request.Header.Set(blnk.KeyHeader, e.key.Reveal())
 	response, err := e.transport.RoundTrip(request)
@@ -216,9 +217,9 @@ func (e *exchange) once(ctx context.Context, query string, take func(*http.Respo
 	case errors.Is(context.Cause(within), context.DeadlineExceeded):
 		err = hint.Add(fmt.Errorf("nothing came for %s", e.Timeout), "--timeout gives it longer")
 	default:
-		err = https.Reason(err, e.Timeout)
+		err = e.reason(err, e.Timeout)
 	}
-	if sent && e.Writes() {
+	if sent.Load() && e.Writes() {
 		err = hint.Add(err, "nobody knows whether the server did it: look before you send it again")
 	}
 	return e.fail("%w", err)
@@ -281,4 +282,20 @@ func (w watched) Read(p []byte) (int, error) {
 	w.begin()
 	defer w.end()
 	return w.ReadCloser.Read(p)
+}
+
+// given is a body that a person may type: net/http waits for a read of it, whatever
+// ends.
+type given struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (g given) Read(p []byte) (int, error) {
+	data, err := interrupt.Await(g.ctx, func() ([]byte, error) {
+		data := make([]byte, len(p)) // p is the caller's again when the context ends
+		n, err := g.from.Read(data)
+		return data[:n], err
+	})
+	return copy(p, data), err
 }
