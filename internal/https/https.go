@@ -209,7 +209,7 @@ func Reason(err error, within time.Duration) error {
 		return tlsReason(err)
 	case errors.As(err, &errno):
 		return errno
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed): // while the body was sent
 		return errors.New("the connection ended before the answer did")
 	}
 	return errors.New("what answered is no HTTP server, or the proxy refused")
