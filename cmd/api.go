@@ -96,8 +96,7 @@ func (a *app) checkAPI(ctx context.Context, opt *apiOptions) error {
 			return usage("", "--%s is given %d times: one request has one", name, len(values))
 		}
 	}
-	// Of those that blnkctl.yaml names the first counts.
-	opt.spec.Servers = opt.spec.Servers[:min(len(opt.spec.Servers), 1)]
+	opt.spec.Servers = opt.spec.Servers[:min(len(opt.spec.Servers), 1)] // blnkctl.yaml names all
 	if err := refuseTogether(opt.cmd, "include", "paginate"); err != nil || opt.Timeout <= 0 {
 		return cmp.Or(err, usage("", "--timeout: want more than 0s"))
 	}
