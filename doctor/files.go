@@ -34,7 +34,7 @@ func (f *Facts) keyFiles(ctx context.Context) []keyFile {
 	all, _ := f.files.get(func() (all []keyFile, err error) {
 		add := func(file keyFile) {
 			real, err := filepath.EvalSymlinks(file.Path)
-			if err != nil || slices.ContainsFunc(all, func(o keyFile) bool { return o.Real == real }) {
+			if file.Path == "" || err != nil || slices.ContainsFunc(all, func(o keyFile) bool { return o.Real == real }) {
 				return // none there, or one that is known
 			}
 			file.Real = real

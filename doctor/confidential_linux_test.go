@@ -1,0 +1,188 @@
+package doctor
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/reach"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// about are facts about a key and a folder, and about no server.
+func about(t *testing.T, dir string, stores ...Store) *Facts {
+	t.Helper()
+	f := &Facts{Sources: Sources{Dir: dir, Now: time.Now, UID: os.Geteuid()}}
+	_, _ = f.stores.get(func() ([]Store, error) { return stores, nil })
+	_, _ = f.view.get(func() (reach.View, error) { return reach.View{}, nil })
+	return f
+}
+
+func newKey(t *testing.T) secret.Key {
+	t.Helper()
+	key, err := keygen.Generate(keygen.Prefixed, keygen.DefaultBits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// This repository, with its examples, hashes and what its tests are made of, is no
+// finding; and all of it was looked at.
+func TestThisRepository(t *testing.T) {
+	top, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []secret.Key{newKey(t), secret.New("your_strong_secret_key")} {
+		f := about(t, top, Store{Ref: "s", Key: key})
+		project, err := f.project(t.Context())
+		if err != nil || len(project.Spills) > 0 {
+			t.Errorf("%+v, %v", project, err)
+		}
+		for _, rule := range Rules() {
+			if !slices.Contains([]string{"BLNK-1.20", "BLNK-1.21", "BLNK-2.20", "BLNK-2.21", "BLNK-2.22", "BLNK-2.23"}, rule.ID) {
+				continue
+			}
+			if found, err := rule.Check(t.Context(), f); len(found) > 0 || err != nil && !errors.Is(err, ErrNothing) {
+				t.Errorf("%s: %+v, %v", rule.ID, found, err)
+			}
+		}
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	for name, want := range map[string]string{
+		"Dockerfile": "Dockerfile", "api.dockerfile": "Dockerfile", "a/b/Dockerfile.prod": "Dockerfile",
+		"docker-compose.prod.yml": "compose file", "x/compose.yaml": "compose file", "compose.txt": "",
+		".github/workflows/a.yml": "CI file", "sub/.github/workflows/a.yaml": "CI file", "workflows/a.yml": "", ".gitlab-ci.yml": "CI file", "Jenkinsfile": "CI file",
+		"values.yaml": "", "blnk.json": "", ".env": "",
+	} {
+		if got := kindOf(name, ""); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if got := kindOf("deploy/secret.yaml", "apiVersion: v1\nkind: Secret\n"); got != "Kubernetes manifest" {
+		t.Errorf("%q", got)
+	}
+}
+
+// start runs sleep under another name and as another user until the test ends.
+func start(t *testing.T, path, dir string, uid uint32, env ...string) {
+	t.Helper()
+	sleep, err := exec.LookPath("sleep")
+	if err == nil {
+		var text []byte
+		text, err = os.ReadFile(sleep)
+		err = errors.Join(err, os.WriteFile(path, text, 0o755), os.Chmod(path, 0o755))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "600")
+	cmd.Dir, cmd.Env = dir, env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}, Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+}
+
+// openDir is a folder that other users reach.
+func openDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Who has to read a file keeps being able to, whatever is taken from the others.
+func TestModeOfAnotherUsers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("to be another user needs root")
+	}
+	const user = 4321
+	dir, key := openDir(t), newKey(t)
+	path := filepath.Join(dir, "blnk.json")
+	if err := errors.Join(os.WriteFile(path, []byte(key.Reveal()), 0o644), os.Chmod(path, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	start(t, filepath.Join(dir, "blnk"), dir, user)
+	f := about(t, dir, Store{Ref: "s", Path: path, Key: key})
+	found, err := modes(t.Context(), f)
+	if err != nil || len(found) != 1 || found[0].Fix == nil || !strings.Contains(found[0].Fix.Diff, "mode 0644 -> 0640, group 0 -> 4321") {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	if err := found[0].Fix.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil || st.Gid != user || st.Mode&0o777 != 0o640 {
+		t.Errorf("group %d, mode %o, %v", st.Gid, st.Mode&0o777, err)
+	}
+	if found, err := modes(t.Context(), f); err != nil || len(found) > 0 {
+		t.Errorf("again: %+v, %v", found, err)
+	}
+	// A named user of an access list is not seen in the mode.
+	acl := []byte{2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 1, 2, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255}
+	if err := syscall.Setxattr(path, "system.posix_acl_access", acl, 0); errors.Is(err, syscall.ENOTSUP) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := modes(t.Context(), f); err != nil || len(found) != 1 || !strings.HasPrefix(found[0].Remedy, "getfacl ") {
+		t.Errorf("with a list: %+v, %v", found, err)
+	}
+}
+
+// Another service under the user of Blnk can read its environment; another Blnk has the
+// key itself, and a person's own programs are the person.
+func TestEnvirons(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("to be another user needs root")
+	}
+	key := newKey(t)
+	for name, c := range map[string]struct {
+		uid  uint32
+		env  string
+		beside,
+		want string
+	}{
+		"alone":            {941, "K=" + key.Reveal(), "", ""},
+		"another service":  {942, "K=" + key.Reveal(), "gateway", "gateway"},
+		"without the key":  {943, "K=v", "gateway", ""},
+		"a person":         {1944, "K=" + key.Reveal(), "editor", ""},
+		"nobody, as other": {nobody, "K=" + key.Reveal(), "gateway", "gateway"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := openDir(t)
+			start(t, filepath.Join(dir, "blnk"), "/", c.uid, c.env)
+			if c.beside != "" {
+				start(t, filepath.Join(dir, c.beside), "/", c.uid)
+			}
+			found, err := environs(t.Context(), about(t, dir, Store{Ref: "s", Key: key}))
+			if err != nil && !errors.Is(err, ErrNothing) {
+				t.Fatal(err)
+			}
+			text := ""
+			for _, one := range found {
+				text += one.Text
+				if strings.Contains(one.Text+strings.Join(one.Evidence, ""), key.Reveal()) {
+					t.Error("the key shows")
+				}
+			}
+			if (c.want == "") != (text == "") || !strings.HasSuffix(text, c.want) {
+				t.Errorf("%q, want %q", text, c.want)
+			}
+		})
+	}
+}
