@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
@@ -157,8 +158,23 @@ func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) 
 			return false, err
 		}
 	}
+	var mended []string
 	for _, f := range fixes {
-		err = cmp.Or(err, f.Apply(ctx))
+		failed := f.Apply(ctx)
+		if what, _, _ := strings.Cut(f.Diff, "\n"); failed == nil {
+			mended = append(mended, what)
+		}
+		err = cmp.Or(err, failed)
+	}
+	if len(mended) == 0 {
+		return true, err
+	}
+	private, failed := a.openState()
+	if failed == nil {
+		failed = audit.Open(private.Path(), a.env.Now).Append(ctx, audit.Record{Event: "doctor --fix", Outcome: "fixed", Reason: strings.Join(mended, "; "), Actor: a.actor()})
+	}
+	if failed != nil {
+		a.warn("it is not in the audit log: %v", failed)
 	}
 	return true, err
 }

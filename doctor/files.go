@@ -240,13 +240,21 @@ func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding,
 	case now.ACL && open != 0:
 		found.Text, found.Severity = "has an access control list: see whom it lets read the key", Note
 		found.Remedy = hint.Command("getfacl", file.Path)
-	case now.UID == nobody:
-		found.Text, found.Severity = "belongs to nobody, as whom other services may run", Warning
+	case f.strange(now.UID, readers, filepath.Dir(file.Real)):
+		found.Text, found.Severity = fmt.Sprintf("belongs to user %d, who can read and replace the key, and is nobody who has to", now.UID), Warning
 		found.Remedy = hint.Command("chown", "root", file.Path)
 	default:
 		return nil, nil
 	}
 	return found, nil
+}
+
+// strange says whether a user is none of those who have to do with a file: root, who runs
+// this, who runs Blnk, and whose folder it is.
+func (f *Facts) strange(uid int, readers []exposure.Reader, dir string) bool {
+	info, err := os.Stat(dir)
+	return uid == nobody || uid != 0 && uid != f.UID && (err != nil || int(info.Sys().(*syscall.Stat_t).Uid) != uid) &&
+		!slices.ContainsFunc(readers, func(r exposure.Reader) bool { return r.UID == uid })
 }
 
 // mend says what helps against a mode: the edit, or what a person has to do.
@@ -262,6 +270,7 @@ func (f *Finding) mend(path string, edit *exposure.Edit, note, unseen, named str
 	}
 }
 
+// nobody is the user of programs that have none of their own.
 const nobody = 65534
 
 // reaches says what a mode lets others do.
