@@ -13,27 +13,34 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"strconv"
 	"time"
 )
 
 // tlsfront is the program behind `exec spawn NAME tlsfront CERT URLFILE
 // HOST:PORT &`: a TLS terminator before a plain server, as Blnk needs one. It
 // makes a certificate for 127.0.0.1, writes it to CERT, and its own address to
-// URLFILE, as {"url": "https://127.0.0.1:PORT"}.
+// URLFILE, as {"url": "https://127.0.0.1:PORT"}. The certificate is for an hour, or for
+// DAYS where they are given behind.
 func tlsfront() int {
-	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: tlsfront CERT URLFILE HOST:PORT")
+	if len(os.Args) < 4 {
+		fmt.Fprintln(os.Stderr, "usage: tlsfront CERT URLFILE HOST:PORT [DAYS]")
 		return 2
 	}
-	if err := terminate(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	lasts := time.Hour
+	if len(os.Args) > 4 {
+		days, _ := strconv.Atoi(os.Args[4])
+		lasts = time.Duration(days) * 24 * time.Hour
+	}
+	if err := terminate(os.Args[1], os.Args[2], os.Args[3], lasts); err != nil {
 		fmt.Fprintln(os.Stderr, "tlsfront:", err)
 		return 1
 	}
 	return 0
 }
 
-func terminate(certFile, urlFile, target string) error {
-	cert, text, err := selfSigned()
+func terminate(certFile, urlFile, target string, lasts time.Duration) error {
+	cert, text, err := selfSigned(lasts)
 	if err != nil {
 		return err
 	}
@@ -80,7 +87,7 @@ func pass(client net.Conn, target string) {
 	_, _ = io.Copy(client, server)
 }
 
-func selfSigned() (tls.Certificate, []byte, error) {
+func selfSigned(lasts time.Duration) (tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, err
@@ -89,7 +96,7 @@ func selfSigned() (tls.Certificate, []byte, error) {
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: "blnkctl test"},
 		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
+		NotAfter:     time.Now().Add(lasts),
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:         true, BasicConstraintsValid: true,
 	}

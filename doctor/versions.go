@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -73,30 +74,29 @@ func splitImage(image string) (repository, tag string) {
 // built reads what Go wrote into the binary of a process, as "go version -m" does. The
 // official image's names no version: then a library that it was built with bounds it.
 func built(place string, p restart.Process) release {
-	r := release{Place: place}
 	info, err := buildinfo.ReadFile(fmt.Sprintf("/proc/%d/exe", p.PID))
 	if err != nil {
-		r.From = "its binary cannot be read"
-		return r
+		return release{Place: place, From: "its binary cannot be read"}
 	}
+	r := releaseOf(info)
+	r.Place = place
+	return r
+}
+
+func releaseOf(info *buildinfo.BuildInfo) release {
 	const module, crypto = "github.com/blnkfinance/blnk", "golang.org/x/crypto"
-	isBlnk := info.Main.Path == module
+	if version := blnk.Version(info.Main.Version); info.Main.Path == module && version != "" {
+		return release{Oldest: version, Newest: version, From: "its binary says so (go version -m)"}
+	}
+	isBlnk := func(d *debug.Module) bool { return d.Path == module }
 	for _, d := range info.Deps {
-		switch {
-		case d.Path == module:
-			isBlnk = true
-		case d.Path == crypto:
-			r.Oldest, r.Newest = blnk.BuiltWith(d.Version)
-			r.From = "its binary was built with " + crypto + " " + d.Version
+		if d.Path == crypto && (isBlnk(&info.Main) || slices.ContainsFunc(info.Deps, isBlnk)) {
+			if oldest, newest := blnk.BuiltWith(d.Version); newest != "" {
+				return release{Oldest: oldest, Newest: newest, From: "its binary was built with " + crypto + " " + d.Version}
+			}
 		}
 	}
-	if version := blnk.Version(info.Main.Version); info.Main.Path == module && version != "" {
-		return release{place, version, version, "its binary says so (go version -m)"}
-	}
-	if !isBlnk || r.Newest == "" {
-		return release{Place: place, From: "its binary names no version"}
-	}
-	return r
+	return release{From: "its binary names no version"}
 }
 
 // noRisks: each row of the table that certainly applies is a line of evidence.

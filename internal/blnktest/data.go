@@ -62,6 +62,8 @@ type Data struct {
 	keys    table[APIKey]
 	hooks   table[Hook]
 	ledgers table[Ledger]
+	// balances and transactions come from nobody but who writes the files.
+	balances, transactions table[map[string]any]
 }
 
 // NewData keeps the data in memory.
@@ -74,6 +76,9 @@ func OpenData(dir string) *Data {
 		keys:    table[APIKey]{path: filepath.Join(dir, "apikeys.json")},
 		hooks:   table[Hook]{path: filepath.Join(dir, "hooks.json")},
 		ledgers: table[Ledger]{path: filepath.Join(dir, "ledgers.json")},
+
+		balances:     table[map[string]any]{path: filepath.Join(dir, "balances.json")},
+		transactions: table[map[string]any]{path: filepath.Join(dir, "transactions.json")},
 	}
 }
 
@@ -125,7 +130,9 @@ func (t *table[T]) change(change func([]T) ([]T, error)) error {
 		return err
 	}
 	var now []T
-	if err := json.NewDecoder(f).Decode(&now); err != nil && !errors.Is(err, io.EOF) {
+	decoder := json.NewDecoder(f)
+	decoder.UseNumber() // of amounts
+	if err := decoder.Decode(&now); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	next, err := change(now)

@@ -3,6 +3,8 @@ package blnktest
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
+	"math/big"
 	"net/http"
 	"slices"
 	"strconv"
@@ -33,11 +35,39 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request, who principal) {
 		s.listLedgers(w, r)
 	case first == "ledgers" && !hasID && r.Method == http.MethodPost:
 		s.createLedger(w, r, who)
+	case first == "balances" && !hasID && r.Method == http.MethodGet:
+		s.listRows(w, r, &s.data.balances)
+	case first == "transactions" && !hasID && r.Method == http.MethodGet:
+		s.listRows(w, r, &s.data.transactions)
 	case first == "identities" && r.Method == http.MethodPost:
 		s.identities(w, id)
 	default:
 		notFound(w)
 	}
+}
+
+// listRows is a page of GET /balances or /transactions, with the one filter that the
+// stand-in knows. Past the end, balances are null, in Blnk too.
+func (s *Server) listRows(w http.ResponseWriter, r *http.Request, t *table[map[string]any]) {
+	rows, err := t.all()
+	if err != nil {
+		s.fail(w, 500, "GEN_INTERNAL", "internal server error")
+		return
+	}
+	query := r.URL.Query()
+	limit, err := strconv.Atoi(query.Get("limit"))
+	if err != nil {
+		limit = 10
+	}
+	var page []map[string]any
+	for _, row := range rows {
+		credits, _ := new(big.Int).SetString(fmt.Sprint(row["credit_balance"]), 10)
+		least, _ := new(big.Int).SetString(query.Get("credit_balance_gt"), 10)
+		if (least == nil || credits != nil && credits.Cmp(least) > 0) && len(page) < limit {
+			page = append(page, row)
+		}
+	}
+	reply(w, 200, page)
 }
 
 // identities keeps nothing; it shows whether the tokenization secret is one
