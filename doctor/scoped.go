@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/secret"
@@ -84,13 +85,9 @@ func (f *Facts) asking(ctx context.Context) (s Scoped, err error) {
 		}
 	}
 	for _, server := range t.Servers {
-		p, ok := server.Asker.(*probe.Server)
 		for _, key := range keys {
-			status, _, failed := 0, []byte(nil), errors.New("not asked")
-			if ok {
-				status, _, failed = p.Read(ctx, key, "/hooks", url.Values{})
-			}
-			if failed == nil && status == 200 {
+			answer, failed := server.Ask(ctx, key)
+			if p, ok := server.Asker.(*probe.Server); ok && answer == blnk.Live {
 				return Scoped{server: p, key: key}, nil
 			}
 			err = errors.Join(err, failed)

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"debug/buildinfo"
 	"errors"
@@ -29,9 +30,9 @@ func (f *Facts) releases(ctx context.Context) (all []release) {
 	}
 	for _, c := range images {
 		if c.Role.Blnk() {
-			r := release{Place: c.Place, From: "its image is " + c.Image}
-			r.Oldest = imageVersion(c)
-			if r.Newest = r.Oldest; r.Newest == "" {
+			version := imageVersion(c)
+			r := release{c.Place, version, version, "its image is " + c.Image}
+			if version == "" {
 				for _, p := range f.Processes(ctx) {
 					if p.Name == c.Place || slices.Contains(p.Aliases, c.Place) {
 						r = built(c.Place, p)
@@ -53,13 +54,10 @@ func (f *Facts) releases(ctx context.Context) (all []release) {
 // Blnk's name. "" where neither is a release.
 func imageVersion(c Container) string {
 	repository, tag := splitImage(c.Image)
-	if version := blnk.Version(tag); version != "" && strings.HasSuffix("/"+repository, "/blnk") {
-		return version
+	if !strings.HasSuffix("/"+repository, "/blnk") {
+		return ""
 	}
-	if strings.HasSuffix("/"+repository, "/blnk") {
-		return blnk.Version(c.Version)
-	}
-	return ""
+	return cmp.Or(blnk.Version(tag), blnk.Version(c.Version))
 }
 
 // splitImage cuts a reference; a digest is no tag.
@@ -99,35 +97,42 @@ func releaseOf(info *buildinfo.BuildInfo) release {
 	return release{From: "its binary names no version"}
 }
 
-// noRisks: each row of the table that certainly applies is a line of evidence.
-func noRisks(ctx context.Context, f *Facts) (found []Finding, err error) {
+// eachRelease looks at those that are known; the others could not be looked at.
+func eachRelease(ctx context.Context, f *Facts, look func(release) *Finding) (found []Finding, err error) {
 	all := f.releases(ctx)
-	if len(all) == 0 {
-		return nil, Unchecked("no Blnk is seen on this host: its version is asked of its image, or of its binary")
-	}
 	for _, r := range all {
 		if r.Newest == "" {
 			err = errors.Join(err, fmt.Errorf("%s: its version is not known: %s", r.Place, r.From))
-			continue
+		} else if one := look(r); one != nil {
+			one.Place, one.Evidence = r.Place, append([]string{r.From}, one.Evidence...)
+			found = append(found, *one)
 		}
+	}
+	if len(all) == 0 {
+		err = Unchecked("no Blnk is seen on this host: its version is asked of its image, or of its binary")
+	}
+	return found, err
+}
+
+// noRisks: each row of the table that certainly applies is a line of evidence.
+func noRisks(ctx context.Context, f *Facts) ([]Finding, error) {
+	return eachRelease(ctx, f, func(r release) *Finding {
 		risks := blnk.RisksOf(r.Newest)
 		if len(risks) == 0 {
-			continue
+			return nil
 		}
-		one := Finding{Place: r.Place, Text: fmt.Sprintf("Blnk %s: %s", r, risks[0].Text), Evidence: []string{r.From}}
+		one := Finding{Text: fmt.Sprintf("Blnk %s: %s", r, risks[0].Text), Remedy: "take Blnk " + blnk.Newest + " or newer (its release notes first), and restart"}
 		if n := len(risks) - 1; n > 0 {
 			one.Text += fmt.Sprintf(", and %d more", n)
 		}
 		for _, risk := range risks {
 			one.Evidence = append(one.Evidence, "before "+risk.Fixed+": "+risk.Text)
 		}
-		one.Remedy = "take Blnk " + blnk.Newest + " or newer (read its release notes first), and restart"
 		if strings.HasPrefix(r.Place, "service ") || strings.HasPrefix(r.Place, "container ") {
-			one.Remedy = "take the image jerryenebeli/blnk:" + blnk.Newest + " or newer (read its release notes first), and recreate it"
+			one.Remedy = "take the image jerryenebeli/blnk:" + blnk.Newest + " or newer (its release notes first), and recreate it"
 		}
-		found = append(found, one)
-	}
-	return found, err
+		return &one
+	})
 }
 
 func (r release) String() string {
@@ -138,23 +143,13 @@ func (r release) String() string {
 }
 
 // hooksNeedMaster: before 0.14.3 a scoped key with hooks:* manages them.
-func hooksNeedMaster(ctx context.Context, f *Facts) (found []Finding, err error) {
-	all := f.releases(ctx)
-	if len(all) == 0 {
-		return nil, Unchecked("no Blnk is seen on this host: its version is asked of its image, or of its binary")
-	}
-	for _, r := range all {
-		switch {
-		case r.Newest == "":
-			err = errors.Join(err, fmt.Errorf("%s: its version is not known: %s", r.Place, r.From))
-		case blnk.Older(r.Newest, blnk.HooksNeedMaster):
-			found = append(found, Finding{
-				Place: r.Place, Text: "in Blnk " + r.String() + " a scoped key can manage hooks", Evidence: []string{r.From},
-				Remedy: "take Blnk " + blnk.HooksNeedMaster + " or newer",
-			})
+func hooksNeedMaster(ctx context.Context, f *Facts) ([]Finding, error) {
+	return eachRelease(ctx, f, func(r release) *Finding {
+		if !blnk.Older(r.Newest, blnk.HooksNeedMaster) {
+			return nil
 		}
-	}
-	return found, err
+		return &Finding{Text: "in Blnk " + r.String() + " a scoped key can manage hooks", Remedy: "take Blnk " + blnk.HooksNeedMaster + " or newer"}
+	})
 }
 
 // imagePinned: what "latest" is changes under the same name, with a push to Blnk's main
