@@ -89,7 +89,7 @@ func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Se
 			return hint.Add(err, "first: blnkctl init --stage key%s", hint.Flags("--store", typedStores))
 		}
 	}
-	if w.init.stage == "key" {
+	if w.intent.KeyOnly = w.init.stage == "key"; w.intent.KeyOnly {
 		return w.refuseMissing(ctx, set)
 	}
 	dir, err := w.dirOf(w.cmd, "store")
@@ -175,6 +175,9 @@ func (w *work) writeConfig() {
 		return
 	}
 	said := config.File{Stores: w.spec.Stores, Restart: w.spec.Restart, Servers: w.spec.Servers}
+	if len(said.Restart) == 0 {
+		said.Restart = w.target.Restart // of the journal
+	}
 	edit, err := exposure.File(filepath.Join(dir, config.Name), config.Text(said), "made, with what was given here")
 	switch {
 	case err != nil:
@@ -221,7 +224,7 @@ func (w *work) securing(intent *rotate.Intent, env *rotate.Env) {
 // complete does around the key what is still missing where a run ended well.
 func (w *work) complete(ctx context.Context, r rotate.Report) {
 	switch {
-	case r.Outcome == rotate.InPlace:
+	case r.Outcome == rotate.InPlace, r.Outcome == rotate.Resumed: // it was not done in this run, or not to its end
 		w.surround(ctx)
 	case r.Outcome != rotate.Secured && r.Outcome != rotate.Written:
 		return

@@ -117,14 +117,10 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	case r.Incomplete:
 		return fail(exitIncomplete, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
 	}
-	if w.init != nil && !w.global.quiet {
-		for _, line := range r.NextOfInit(w.cron(r)) {
+	for _, line := range r.Next(w.cron(r)) {
+		if !w.global.quiet {
 			w.env.Stderr.Tell(screen.Bold, "next:", line)
 		}
-		return nil
-	}
-	if (r.Outcome == rotate.Rotated || r.Outcome == rotate.Resumed) && !w.global.quiet {
-		w.env.Stderr.Tell(screen.Bold, "next:", r.Next(w.cron(r)))
 	}
 	return nil
 }

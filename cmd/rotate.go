@@ -240,7 +240,7 @@ func (w *work) openTarget(ctx context.Context) error {
 	if w.dryRun {
 		mend = nil
 	}
-	if err := w.target.Locate(ctx, open, mend); err != nil && (len(spec.Restart) > 0 || !errors.Is(err, target.ErrNoServer)) {
+	if err := w.target.Locate(ctx, open, mend); err != nil && (len(spec.Restart) > 0 || !errors.Is(err, target.ErrNoServer) && !errors.Is(err, store.ErrNotFound)) {
 		return err // where nothing is restarted, nobody has to be asked
 	}
 	w.look = reach.Look{

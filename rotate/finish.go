@@ -23,6 +23,8 @@ func (r *run) finish(ctx context.Context) error {
 	// The audit log has the same word for the same rotation, however many runs it
 	// took, so that it is recorded once.
 	end := Rotated
+	r.report.written = !r.proves()
+	r.report.keyOnly = r.report.written && len(r.Settings) == 0
 	switch {
 	case r.undoing():
 		end = RolledBack

@@ -30,6 +30,8 @@ type Intent struct {
 	// a --restart only the places are written, and nothing is proved.
 	Secures bool
 	Given   secret.Key
+	// KeyOnly: only the key is written, and secure mode stays as it is.
+	KeyOnly bool
 	// Values are what the target's settings are to have, by their references.
 	Values map[string]secret.Key
 
@@ -276,6 +278,8 @@ type Report struct {
 	event     string // of the rotation
 	kept      bool   // its key had been there before
 	keyOnly   bool   // secure mode is no part of it
+	written   bool   // nothing was restarted
+	open      bool   // the servers let any key in, and nothing was written
 	planned   bool   // a person saw the plan, with the receivers
 	receivers []blnk.Receiver
 }

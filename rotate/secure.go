@@ -116,8 +116,9 @@ func (r *run) findKey(ctx context.Context, p *Plan, keys []secret.Key, secured p
 	if known, err := r.env.known(p.next); known || err != nil {
 		return cmp.Or(err, fmt.Errorf("%s: %w", p.next.Name(), ErrCompromised))
 	}
-	if p.Current.IsZero() && !slices.ContainsFunc(keys, func(k secret.Key) bool { return !k.Equal(keys[0]) }) {
-		p.Current = keys[0] // what workers sign with
+	standing := slices.DeleteFunc(slices.Clone(keys), secret.Key.IsZero)
+	if p.Current.IsZero() && len(standing) > 0 && !slices.ContainsFunc(standing, func(k secret.Key) bool { return !k.Equal(standing[0]) }) {
+		p.Current = standing[0] // what workers sign with
 	}
 	return nil
 }
@@ -162,6 +163,7 @@ func (r *run) findChanges(ctx context.Context, p *Plan, keys []secret.Key) error
 // alreadySecure ends a run that finds nothing to write. What the servers take is asked
 // all the same.
 func (r *run) alreadySecure(ctx context.Context, p *Plan, secured proof.Verdict) error {
+	r.report.open, r.report.keyOnly = secured == proof.Open, r.in.KeyOnly
 	switch secured {
 	case proof.Live:
 		p.Due.Why = "secure mode is on, and " + p.next.Name() + " is the live key"

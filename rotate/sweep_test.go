@@ -128,9 +128,11 @@ func (c sweepCase) check(w *world, res Report, crashed bool, err error) string {
 		return story + ": stuck, though both keys can work"
 	case w.journal != nil:
 		return story + ": the journal is still there"
+	case w.secures && (w.secure.IsZero() != w.keys[0].IsZero() || w.server.lax != w.secure.IsZero()):
+		return story + ": secure mode is neither on with the key nor off without"
 	case c.audits == "" && !w.keys[0].Equal(w.keys[1]):
 		return story + ": the stores hold different keys"
-	case c.audits != "" && !w.keys[0].Equal(newKey):
+	case c.audits == Synced && !w.keys[0].Equal(newKey):
 		return story + ": the source of truth was changed"
 	case !w.server.key.Equal(w.keys[1]) && !w.server.dead:
 		return story + ": the server does not run the key of the stores"
@@ -188,6 +190,8 @@ func TestSweepPairsOfFaults(t *testing.T) {
 		"rotate, then abort": {sweepCase{then: aborts}, 23185, 40},
 		"compromised":        {sweepCase{opt: Intent{Compromised: true}}, 26146, 0},
 		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 23437, 40},
+		"init":               {sweepCase{opt: Intent{Secures: true}, setup: securing, audits: Secured}, 28309, 48},
+		"init, then abort":   {sweepCase{opt: Intent{Secures: true}, setup: securing, audits: Secured, then: aborts}, 27287, 48},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@ package rotate
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/screen"
@@ -99,7 +100,7 @@ func (p Plan) write(b *strings.Builder, private string) {
 
 // writeSecuring writes the plan of what turns secure mode on.
 func (p Plan) writeSecuring(b *strings.Builder, private string) {
-	secure := len(p.in.Values)+len(p.Restart) > 0
+	secure := !p.in.KeyOnly
 	switch {
 	case !secure:
 		b.WriteString("Write the key; secure mode stays as it is\n\n")
@@ -141,7 +142,7 @@ func (r Report) Text(look screen.Look) string {
 	good := func(word string) string { return look.Paint(screen.Green, word) }
 	switch {
 	case r.event != Init:
-	case r.Outcome == Secured, r.Outcome == Resumed && len(r.Servers) > 0:
+	case r.Outcome == Secured, r.Outcome == Resumed && !r.written:
 		which := "with the new key "
 		if r.kept {
 			which = "with the key "
@@ -149,9 +150,9 @@ func (r Report) Text(look screen.Look) string {
 		return fmt.Sprintf("%s: secure mode is on, %s%s\n%s", good("secured"), which, after, r.proofs(good, "this key is live, random ones are refused"))
 	case r.Outcome == Written, r.Outcome == Resumed:
 		return fmt.Sprintf("%s: the key %s stands in every place; nothing was restarted or proved\n", good("written"), after)
-	case r.Outcome == RolledBack && len(r.Servers) == 0:
+	case r.Outcome == RolledBack && r.written:
 		return look.Paint(screen.Yellow, "put back") + ": every place is as it was\n"
-	case r.Outcome == RolledBack && r.Servers[0].Live == "open":
+	case r.Outcome == RolledBack && len(r.Servers) > 0 && r.Servers[0].Live == "open":
 		return fmt.Sprintf("%s: secure mode is off again\n%s", look.Paint(screen.Yellow, "put back"), r.proofs(good, "any key is let in, as before"))
 	}
 	switch why := screen.CleanLine(r.Due.Why) + "\n"; r.Outcome {
@@ -193,9 +194,15 @@ func (r Report) proofs(good func(string) string, proof string) string {
 	return b.String()
 }
 
-// Next is what is to be done after a rotation; cron is a command that does it from
-// now on, "" for none.
-func (r Report) Next(cron string) string {
+// Next is what is to be done after a rotation, a line each; cron is a command that does
+// it from now on, "" for none.
+func (r Report) Next(cron string) []string {
+	switch {
+	case slices.Contains([]Outcome{Secured, Written, InPlace}, r.Outcome), r.Outcome == Resumed && r.event == Init:
+		return r.nextOfInit(cron)
+	case r.Outcome != Rotated && r.Outcome != Resumed:
+		return nil
+	}
 	who := "whatever else uses it (receivers of webhooks, jobs, SDKs, Blnk Cloud)"
 	if r.planned {
 		who = "whatever else uses it (jobs, SDKs, Blnk Cloud)"
@@ -206,22 +213,23 @@ func (r Report) Next(cron string) string {
 	if cron != "" {
 		who += "; for cron: " + cron
 	}
-	return "give the new key to " + who
+	return []string{"give the new key to " + who}
 }
 
-// NextOfInit is what is to be done after an init; cron as for Next.
-func (r Report) NextOfInit(cron string) (lines []string) {
+// nextOfInit is Next of an init.
+func (r Report) nextOfInit(cron string) []string {
 	const send = "clients send the key in the header X-Blnk-Key; they get it from its store, or from `blnkctl exec -- COMMAND` in BLNK_SERVER_SECRET_KEY"
 	switch {
-	case r.keyOnly && r.Outcome != RolledBack:
-		lines = []string{send, "when the clients send it: blnkctl init --stage enforce --restart REF"}
-	case r.Outcome == Written || r.Outcome == Resumed && len(r.Servers) == 0:
-		lines = []string{send, "restart the server and its workers, or let `blnkctl init --restart REF` do it and prove it; then blnkctl verify"}
-	case r.Outcome == Secured || r.Outcome == Resumed:
-		lines = []string{send, "blnkctl verify asks the server at any time"}
-		if cron != "" {
-			lines = append(lines, "for cron: "+cron)
-		}
+	case r.keyOnly:
+		return []string{send, "when the clients send it: blnkctl init --stage enforce --restart REF"}
+	case r.written || r.open:
+		return []string{send, "restart the server and its workers, or let `blnkctl init --restart REF` do it and prove it; then blnkctl verify"}
+	case r.Outcome == InPlace:
+		return nil
+	}
+	lines := []string{send, "blnkctl verify asks the server at any time"}
+	if cron != "" {
+		lines = append(lines, "for cron: "+cron)
 	}
 	return lines
 }
@@ -231,7 +239,7 @@ func (p Plan) Question() string {
 	switch {
 	case p.in.Event == Sync:
 		return "Sync now?"
-	case p.in.Secures && len(p.in.Values)+len(p.Restart) == 0:
+	case p.in.KeyOnly:
 		return "Write the key now?"
 	case p.in.Secures:
 		return "Turn secure mode on now?"

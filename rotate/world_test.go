@@ -22,6 +22,8 @@ import (
 // Each touch of it can meet a fault.
 type world struct {
 	keys    [2]secret.Key
+	secure  secret.Key // the setting of a world that is to be secured, else without effect
+	secures bool
 	server  blnkProcess
 	worker  blnkProcess
 	open    bool // secure mode is off
@@ -47,6 +49,12 @@ type world struct {
 type blnkProcess struct {
 	key  secret.Key
 	dead bool
+	lax  bool // it was started with secure mode off
+}
+
+// started is a process that was started now.
+func (w *world) started() blnkProcess {
+	return blnkProcess{key: w.keys[1], lax: w.secures && w.secure.IsZero()}
 }
 
 // A fault happens at one touch, counted from the beginning of the world.
@@ -104,10 +112,10 @@ func (w *world) touch(name string, deed func()) error {
 
 func (w *world) suffer(name string, hit []faultKind, deed func()) error {
 	if slices.Contains(hit, serverRestarts) {
-		w.server = blnkProcess{key: w.keys[1]}
+		w.server = w.started()
 	}
 	if slices.Contains(hit, workerRestarts) {
-		w.worker = blnkProcess{key: w.keys[1]}
+		w.worker = w.started()
 	}
 	for _, k := range hit {
 		w.trace = append(w.trace, fmt.Sprintf("  ! %s at %s (touch %d)", k, name, w.touches))
@@ -177,15 +185,63 @@ func (c cell) Put(ctx context.Context, next secret.Key, at store.Version) (v sto
 	return store.Version(next.Reveal()), err
 }
 
+// A flag is the setting that turns secure mode on.
+type flag struct{ *world }
+
+var _ store.Eraser = flag{}
+
+func (f flag) String() string { return "flag:" }
+
+func (f flag) Get(context.Context) (key secret.Key, at store.Version, err error) {
+	err = f.touch("get flag", func() { key = f.secure })
+	if err == nil && key.IsZero() {
+		err = errNoKey
+	}
+	return key, store.Version(key.Reveal()), err
+}
+
+func (f flag) Put(_ context.Context, next secret.Key, at store.Version) (store.Version, error) {
+	if !f.keys[0].Equal(f.keys[1]) || f.keys[0].IsZero() {
+		f.breach("secure mode was turned on without a key")
+	}
+	return store.Version(next.Reveal()), f.touch("put flag", func() { f.secure = next })
+}
+
+func (f flag) Absence(context.Context) (string, error) { return "none", nil }
+
+func (f flag) Erase(context.Context, store.Version, string) error {
+	return f.touch("erase flag", func() { f.secure = secret.Key{} })
+}
+
+// A blank is a cell that can be empty again.
+type blank struct{ cell }
+
+var _ store.Eraser = blank{}
+
+func (b blank) Absence(context.Context) (string, error) { return "none", nil }
+
+func (b blank) Erase(context.Context, store.Version, string) error {
+	if !b.secure.IsZero() {
+		b.breach("the key went while secure mode was on")
+	}
+	return b.touch("erase "+b.String(), func() { b.keys[b.i] = secret.Key{} })
+}
+
+// securing makes it a world of the stock configuration: no key, secure mode off.
+func securing(w *world) {
+	w.secures, w.keys = true, [2]secret.Key{}
+	w.server, w.worker = w.started(), w.started()
+}
+
 // Restart starts the server and then the worker again; each can fail.
 func (w *world) Restart(ctx context.Context) error {
 	if w.restarted && !w.turned && !w.server.dead && w.server.key.Equal(newKey) && len(w.met) < 2 {
 		w.breach("a restart that had succeeded was repeated without need")
 	}
-	if err := w.touch("restart server", func() { w.server = blnkProcess{key: w.keys[1]} }); err != nil {
+	if err := w.touch("restart server", func() { w.server = w.started() }); err != nil {
 		return err
 	}
-	return w.touch("restart worker", func() { w.worker = blnkProcess{key: w.keys[1]} })
+	return w.touch("restart worker", func() { w.worker = w.started() })
 }
 
 func (w *world) String() string { return "world:" }
@@ -216,7 +272,7 @@ func (w *world) answer(key secret.Key) blnk.Answer {
 	switch {
 	case w.server.dead:
 		return blnk.Nothing
-	case w.open, key.Equal(w.scoped):
+	case w.open, w.server.lax, key.Equal(w.scoped):
 		return blnk.Lesser
 	case key.Equal(w.server.key):
 		return blnk.Live
@@ -321,6 +377,11 @@ func (w *world) process(in Intent) *process {
 			Lock:     func(context.Context) (func(), error) { return func() {}, nil },
 			Recorder: w, Now: time.Now, Progress: w.listen,
 		},
+	}
+	if in.Secures {
+		p.Event, p.Weak = Init, func(secret.Key) string { return "" }
+		p.Values = map[string]secret.Key{"flag:": secret.New("true")}
+		p.Set, p.Settings, p.Spec.Settings = store.Set{blank{cell{w, 0}}, blank{cell{w, 1}}}, store.Set{flag{w}}, []string{"flag:"}
 	}
 	p.drive(w)
 	return p

@@ -278,12 +278,15 @@ func named(key secret.Key) string {
 
 // PutBack writes the old key into every store that holds the new one. A store that
 // cannot be put back, or holds something else, is left as it is, and is one of the
-// errors; the others go on.
+// errors; the others go on. Where it is a setting, the keys stay, too.
 func (c *Change) PutBack(ctx context.Context) (problems []error) {
 	for _, one := range slices.Backward(c.Settings) {
 		if err := c.replace(ctx, one, c.Values(one.String()), c.Old(one.String())); err != nil {
 			problems = append(problems, err)
 		}
+	}
+	if len(problems) > 0 {
+		return problems // secure mode without the key would let nobody in
 	}
 	// The last that was added to a file is the first to be taken out.
 	for _, one := range slices.Backward(c.Set.SwappersFirst()) {

@@ -331,7 +331,7 @@ func (t *Target) local(ctx context.Context, repair func() error) ([]string, erro
 		}
 	}
 	for _, one := range t.Set {
-		if _, _, unread := one.Get(ctx); unread != nil {
+		if _, _, unread := one.Get(ctx); unread != nil && !(len(t.Settings) > 0 && errors.Is(unread, store.ErrNotFound)) {
 			return nil, unread
 		}
 	}
