@@ -90,6 +90,9 @@ func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Se
 		}
 	}
 	if w.intent.KeyOnly = w.init.stage == "key"; w.intent.KeyOnly {
+		if typed(w.cmd, "restart") {
+			w.say("--stage key restarts nothing: secure mode stays off, and there is nothing to prove")
+		}
 		return w.refuseMissing(ctx, set)
 	}
 	dir, err := w.dirOf(w.cmd, "store")

@@ -117,7 +117,11 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	case r.Incomplete:
 		return fail(exitIncomplete, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
 	}
-	for _, line := range r.Next(w.cron(r)) {
+	restart := ""
+	if len(w.spec.Restart) == 0 {
+		restart = " --restart REF"
+	}
+	for _, line := range r.Next(w.cron(r), restart) {
 		if !w.global.quiet {
 			w.env.Stderr.Tell(screen.Bold, "next:", line)
 		}

@@ -279,6 +279,7 @@ type Report struct {
 	kept      bool   // its key had been there before
 	keyOnly   bool   // secure mode is no part of it
 	written   bool   // nothing was restarted
+	wasOpen   bool   // the servers let any key in before
 	open      bool   // the servers let any key in, and nothing was written
 	planned   bool   // a person saw the plan, with the receivers
 	receivers []blnk.Receiver

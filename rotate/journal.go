@@ -229,7 +229,7 @@ func (r *run) adopt(rec *record) {
 	r.rec = rec
 	rec.Compromised = rec.Compromised || r.in.Compromised
 	r.report.Rotation, r.report.event = rec.Rotation, rec.Event
-	r.report.kept = rec.Live == rec.New
+	r.report.kept, r.report.wasOpen = rec.Live == rec.New, rec.WasOpen
 	r.report.Old, r.report.New = rec.live().Fingerprint(), rec.next().Fingerprint()
 	if !r.undoing() {
 		r.leaving = rec.Holders

@@ -143,11 +143,14 @@ func (r Report) Text(look screen.Look) string {
 	switch {
 	case r.event != Init:
 	case r.Outcome == Secured, r.Outcome == Resumed && !r.written:
-		which := "with the new key "
-		if r.kept {
+		which, proof := "with the new key ", "this key is live, random ones are refused"
+		switch {
+		case r.kept:
 			which = "with the key "
+		case !r.wasOpen:
+			proof = "the new key is live, the old one is dead"
 		}
-		return fmt.Sprintf("%s: secure mode is on, %s%s\n%s", good("secured"), which, after, r.proofs(good, "this key is live, random ones are refused"))
+		return fmt.Sprintf("%s: secure mode is on, %s%s\n%s", good("secured"), which, after, r.proofs(good, proof))
 	case r.Outcome == Written, r.Outcome == Resumed:
 		return fmt.Sprintf("%s: the key %s stands in every place; nothing was restarted or proved\n", good("written"), after)
 	case r.Outcome == RolledBack && r.written:
@@ -196,10 +199,11 @@ func (r Report) proofs(good func(string) string, proof string) string {
 
 // Next is what is to be done after a rotation, a line each; cron is a command that does
 // it from now on, "" for none.
-func (r Report) Next(cron string) []string {
+// restart is a flag that a command lacks, " --restart REF" where nothing was named.
+func (r Report) Next(cron, restart string) []string {
 	switch {
 	case slices.Contains([]Outcome{Secured, Written, InPlace}, r.Outcome), r.Outcome == Resumed && r.event == Init:
-		return r.nextOfInit(cron)
+		return r.nextOfInit(cron, restart)
 	case r.Outcome != Rotated && r.Outcome != Resumed:
 		return nil
 	}
@@ -217,17 +221,20 @@ func (r Report) Next(cron string) []string {
 }
 
 // nextOfInit is Next of an init.
-func (r Report) nextOfInit(cron string) []string {
+func (r Report) nextOfInit(cron, restart string) []string {
 	const send = "clients send the key in the header X-Blnk-Key; they get it from its store, or from `blnkctl exec -- COMMAND` in BLNK_SERVER_SECRET_KEY"
 	switch {
-	case r.keyOnly:
-		return []string{send, "when the clients send it: blnkctl init --stage enforce --restart REF"}
-	case r.written || r.open:
-		return []string{send, "restart the server and its workers, or let `blnkctl init --restart REF` do it and prove it; then blnkctl verify"}
-	case r.Outcome == InPlace:
+	case r.Outcome == InPlace && !r.open:
 		return nil
+	case r.keyOnly:
+		return []string{send, "when the clients send it: blnkctl init --stage enforce" + restart}
+	case r.written || r.open:
+		return []string{send, "restart the server and its workers, or let `blnkctl init" + restart + "` do it and prove it; then blnkctl verify"}
 	}
 	lines := []string{send, "blnkctl verify asks the server at any time"}
+	if !r.wasOpen && !r.kept {
+		lines[0] = "give the new key to whatever else uses it (receivers of webhooks, jobs, SDKs, Blnk Cloud)"
+	}
 	if cron != "" {
 		lines = append(lines, "for cron: "+cron)
 	}

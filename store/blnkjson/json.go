@@ -62,8 +62,10 @@ func (e editor) parse(text []byte) (*document, error) {
 	case e.truth && (raw == "true" || raw == "false"):
 		d.key = secret.New(raw)
 		return d, nil
+	case e.truth && raw == "null": // which Blnk reads as false
+		return d, nil
 	case e.truth:
-		return nil, d.bad(at.from, d.what(len(e.path))+" is not true or false")
+		return nil, d.bad(at.from, d.what(len(e.path))+" is not true or false, without quotes")
 	case raw[0] != '"':
 		return nil, d.bad(at.from, d.what(len(e.path))+" is not a string")
 	}

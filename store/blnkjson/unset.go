@@ -32,9 +32,11 @@ func (e editor) Unset(text []byte) (before [][]byte) {
 	cut := func(from, to int, instead string) {
 		before = append(before, append(append(append([]byte{}, text[:from]...), instead...), text[to:]...))
 	}
-	if !e.truth {
-		cut(d.value.from, d.value.to, `""`)
+	nothing := `""`
+	if e.truth {
+		nothing = "null"
 	}
+	cut(d.value.from, d.value.to, nothing)
 	for i := len(d.objects) - 1; i >= 0; i-- {
 		obj, n := d.objects[i], len(d.objects[i].members)
 		m, _ := d.only(obj, e.path[i])

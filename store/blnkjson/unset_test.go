@@ -24,6 +24,7 @@ func openField(t *testing.T, path, field string) *Store {
 func TestErase(t *testing.T) {
 	texts := []string{
 		"{\n  \"server\": {\n    \"port\": \"5001\",\n    \"secure\": false\n  }\n}\n",
+		"{\n  \"server\": {\n    \"secure\": null\n  }\n}\n",
 		"{\n  \"server\": {\n    \"secret_key\": \"\",\n    \"port\": \"5001\"\n  }\n}\n",
 	}
 	for _, tt := range setTests {
@@ -103,7 +104,7 @@ func TestTruth(t *testing.T) {
 		`{"server":{"secure":false}}`:  `{"server":{"secure":true}}`,
 		`{"server":{"SECURE": false}}`: `{"server":{"SECURE": true}}`,
 		`{"server":{"port":"1"}}`:      `{"server":{"port":"1","secure":true}}`,
-		`{"server":{"secure":null}}`:   "", `{"server":{"secure":"false"}}`: "", `{"server":{"secure":0}}`: "",
+		`{"server":{"secure": null}}`:  `{"server":{"secure": true}}`, `{"server":{"secure":"false"}}`: "", `{"server":{"secure":0}}`: "",
 		`{"server":{"secure":false,"Secure":false}}`: "",
 	} {
 		path := filepath.Join(t.TempDir(), "blnk.json")
