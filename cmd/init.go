@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -140,31 +139,16 @@ func (w *work) refuseMissing(ctx context.Context, set store.Set) error {
 	return nil
 }
 
-// surround finds what is to be done to the files around the key: who may read them, and
-// what git and Docker leave out.
+// surround finds what is to be done to the files around the key.
 func (w *work) surround(ctx context.Context) {
-	w.init.edits, w.init.notes = nil, reach.Resets(w.target.Dir)
 	var paths []string
 	for _, s := range w.target.Places() {
-		file, ok := s.(interface{ Path() string })
-		if !ok || slices.Contains(paths, file.Path()) {
-			continue
-		}
-		path := file.Path()
-		paths = append(paths, path)
-		edit, note, err := exposure.Mode(path, w.look.Readers(ctx, path))
-		switch {
-		case edit != nil:
-			w.init.edits = append(w.init.edits, *edit)
-		case err != nil && !errors.Is(err, fs.ErrNotExist): // one that is made is private
-			note = err.Error()
-		}
-		if note != "" {
-			w.init.notes = append(w.init.notes, note)
+		if file, ok := s.(interface{ Path() string }); ok {
+			paths = append(paths, file.Path())
 		}
 	}
-	edits, notes := exposure.Ignores(ctx, paths)
-	w.init.edits, w.init.notes = append(w.init.edits, edits...), append(w.init.notes, notes...)
+	edits, notes := exposure.Edits(ctx, paths, w.look.Readers)
+	w.init.edits, w.init.notes = edits, append(notes, reach.Resets(w.target.Dir)...)
 }
 
 // writeConfig makes a blnkctl.yaml of what was given, where none is.

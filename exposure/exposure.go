@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/listener"
@@ -80,6 +81,28 @@ func (e Edit) Apply() error {
 type Reader struct {
 	Name string
 	listener.Rights
+}
+
+// Edits are all that keep files with a key from others than their readers, which readers
+// tells, and notes what no edit does. A file that is not there yet has no mode.
+func Edits(ctx context.Context, paths []string, readers func(ctx context.Context, path string) []Reader) (edits []Edit, notes []string) {
+	for i, path := range paths {
+		if slices.Contains(paths[:i], path) {
+			continue
+		}
+		edit, note, err := Mode(path, readers(ctx, path))
+		switch {
+		case edit != nil:
+			edits = append(edits, *edit)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			note = err.Error()
+		}
+		if note != "" {
+			notes = append(notes, note)
+		}
+	}
+	ignores, more := Ignores(ctx, paths)
+	return append(edits, ignores...), append(notes, more...)
 }
 
 // Mode is the edit after which only its owner and the readers can read a file, and only
