@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +90,11 @@ func (r *Request) checkPath() error {
 	}
 	switch control := func(c rune) bool { return c < ' ' || c == 0x7f }; {
 	case strings.Contains(r.path, "://"):
-		return refuse("name the server with --server, and here what follows its address, as /ledgers", "a whole URL; want the path alone")
+		help := "name the server with --server, and here what follows its address, as /ledgers"
+		if u, err := url.Parse(r.Path); err == nil && u.User == nil && secret.Shown(u.Host) != "" {
+			help = fmt.Sprintf("name the server with --server %s, and here %s", hint.Command(u.Scheme+"://"+u.Host), hint.Command(u.RequestURI()))
+		}
+		return refuse(help, "a whole URL; want the path alone")
 	case strings.HasPrefix(r.path, "//"):
 		return refuse("", "it would name another host; want one slash before it")
 	case strings.ContainsFunc(r.Path, func(c rune) bool { return c <= ' ' || c > '~' }):
@@ -125,14 +130,14 @@ func parseHeader(line string) (name, value string, err error) {
 	canonical := textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(strings.TrimSpace(name), "_", "-"))
 	switch control := func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }; {
 	case canonical == blnk.KeyHeader:
-		return "", "", hint.Add(fmt.Errorf("-H %s: the key is never an argument", blnk.KeyHeader),
+		return "", "", hint.Add(fmt.Errorf("--header %s: the key is never an argument", blnk.KeyHeader),
 			"it is read from --store, or from --key-file FILE (- for stdin); where others may have seen the line, rotate --compromised")
 	case strings.ContainsFunc(line, control):
-		return "", "", errors.New("-H: a line break or another control character stands in it")
+		return "", "", errors.New("--header: a line break or another control character stands in it")
 	case !ok || name == "" || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/;<=>?@[\]{}`, c) }):
-		return "", "", errors.New("-H: want 'NAME: VALUE'")
+		return "", "", errors.New("--header: want 'NAME: VALUE'")
 	case slices.Contains(ownHeaders, canonical):
-		return "", "", fmt.Errorf("-H %s: blnkctl sets it itself", canonical)
+		return "", "", fmt.Errorf("--header %s: blnkctl sets it itself", canonical)
 	}
 	return name, strings.Trim(value, " \t"), nil
 }
@@ -251,10 +256,9 @@ func (e *exchange) refusal(response *http.Response) error {
 	location := response.Header.Get("Location")
 	switch status := response.StatusCode; {
 	case status < 400 && location != "":
-		text += fmt.Sprintf(", a redirect to %.200s, not followed with the key", run.Mask(location, e.key))
-		if help = "name where it leads with --server"; e.here(response) {
-			help = "ask for that path"
-		}
+		location = fmt.Sprintf("%.200s", run.Mask(location, e.key))
+		text += fmt.Sprintf(", a redirect to %s, not followed with the key", location)
+		help = cmp.Or(e.there(location), "name where it leads with --server")
 	case status == http.StatusUnauthorized && blnk.SawNoKey(first.Bytes()):
 		text += ": the server saw no key: something in front of it drops the header " + blnk.KeyHeader
 	case status == http.StatusUnauthorized:
@@ -265,11 +269,18 @@ func (e *exchange) refusal(response *http.Response) error {
 	return hint.Add(e.fail("%w", hint.As(ErrAnswer, "%s", text)), "%s", help)
 }
 
-// here says whether a redirect stays on the server that was asked.
-func (s *Server) here(response *http.Response) bool {
-	response.Request = &http.Request{URL: s.base}
-	to, err := response.Location()
-	return err == nil && to.Scheme == s.base.Scheme && strings.EqualFold(to.Host, s.base.Host)
+// there is the command that asks for a location; "" where that is no path of the server.
+func (e *exchange) there(location string) string {
+	to, err := e.base.Parse(location)
+	if err != nil || to.Scheme != e.base.Scheme || !strings.EqualFold(to.Host, e.base.Host) {
+		return ""
+	}
+	asked := Request{Method: e.Method}
+	path, below := strings.CutPrefix(to.RequestURI(), e.base.EscapedPath())
+	if asked.Path = path; !below || asked.Check() != nil {
+		return ""
+	}
+	return "ask for that: " + hint.Command("blnkctl", "api", e.Method, path)
 }
 
 // A watched reader says when a read begins and ends.
