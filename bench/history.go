@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,26 +11,86 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/blnkctl/blnkctl/doctor"
+	"github.com/blnkctl/blnkctl/keygen"
 )
 
 const (
 	historyBytes  = 512 << 20 // of objects, as git cat-file prints them
-	historyFiles  = 160
-	historyCached = ".cache/bench/history-1" // git ignores it; the number is of what is written below
+	historyFiles  = 400
+	historyCached = ".cache/bench/history-3" // git ignores it; the number is of what is written below
+
+	wantedScan   = 1.3  // times git cat-file
+	wantedLead   = 10.0 // times as fast as gitleaks
+	wantedMemory = 100  // MB, with git's
 )
 
-// A history writes a repository as git fast-import reads it: files of source code with
-// tables of hex and base64 in them, and pictures, a few of which change with each commit.
-type history struct {
-	out   *bufio.Writer
-	rand  *rand.Rand
-	files [][]string // their lines
-	bytes int
+// searching compares the search of a git repository for keys with what git takes to
+// print its objects, and with gitleaks. Both have to find the key that is in it.
+func searching(table *tabwriter.Writer, p programs, runs int) error {
+	repository, err := makeHistory()
+	if err != nil {
+		return err
+	}
+	gitleaks := filepath.Join(filepath.Dir(p.age), "gitleaks-v8.30.1")
+	if _, err := os.Stat(gitleaks); err != nil {
+		if err := p.goes("build", "-modfile=tools/gitleaks/go.mod", "-o", gitleaks, "github.com/zricethezav/gitleaks/v8"); err != nil {
+			return err
+		}
+	}
+	config, err := filepath.Abs("contrib/gitleaks.toml")
+	if err != nil {
+		return err
+	}
+	memory := 0
+	doctor := func() error {
+		kb, err := p.finds(repository, 6, p.blnkctl, "doctor", "--rule", doctor.GitRule)
+		memory = max(memory, kb/1000)
+		return err
+	}
+	bare := func() error {
+		return p.run(repository, "", "git", "cat-file", "--batch-all-objects", "--batch")
+	}
+	scan, err := interleave(runs, doctor, bare)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(table, "search of git\t%s\t%s git cat-file\t%.2f times\t≤ %.1f times\t%s\n", ms(scan[0]), ms(scan[1]),
+		ratio(scan), wantedScan, mark(ratio(scan) <= wantedScan))
+	fmt.Fprintf(table, "\t%d MB\t\t\t≤ %d MB\t%s\n", memory, wantedMemory, mark(memory <= wantedMemory))
+	began := time.Now()
+	if _, err := p.finds(repository, 1, gitleaks, "git", "--no-banner", "--config", config); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	lead := float64(took) / float64(scan[0])
+	fmt.Fprintf(table, "\t\t%s gitleaks, once\t1/%.1f\t≤ 1/%.0f\t%s\n", ms(took), lead, wantedLead, mark(lead >= wantedLead))
+	return nil
 }
 
-// makeHistory makes the repository once, and returns its folder. leaked stands in one
+// finds runs what has to end with a status that says that a key was found, and returns
+// the most memory that it or a program of its own took, in kB.
+func (p programs) finds(dir string, status int, path string, args ...string) (kb int, err error) {
+	cmd := exec.Command(path, args...)
+	var out bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, p.env, &out, &out
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != status {
+		return 0, fmt.Errorf("%s: %w, where a key should be found\n%s", filepath.Base(path), err, out.Bytes())
+	}
+	return int(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss), nil // bytes on a Mac
+}
+
+// makeHistory makes the repository once, and returns its folder. A key stands in one
 // version of one file only.
-func makeHistory(leaked string) (string, error) {
+func makeHistory() (string, error) {
+	leaked, err := keygen.Generate(keygen.Prefixed, keygen.DefaultBits)
+	if err != nil {
+		return "", err
+	}
 	dir, err := filepath.Abs(historyCached)
 	if err != nil {
 		return "", err
@@ -55,12 +116,22 @@ func makeHistory(leaked string) (string, error) {
 	}
 	h := history{out: bufio.NewWriter(in), rand: rand.New(rand.NewPCG(1, 2)), files: make([][]string, historyFiles)}
 	for commit := 1; h.bytes < historyBytes; commit++ {
-		h.commit(commit, leaked)
+		h.commit(commit, leaked.Reveal())
 	}
 	if err := errors.Join(h.out.Flush(), in.Close(), cmd.Wait()); err != nil {
 		return "", err
 	}
 	return dir, os.Rename(half, dir)
+}
+
+// A history writes a repository as git fast-import reads it: files of source code with
+// tables of hex and base64 in them, and pictures. It is like Blnk's own: files of 17 kB,
+// four of which change with a commit, in 70 lines.
+type history struct {
+	out   *bufio.Writer
+	rand  *rand.Rand
+	files [][]string // their lines
+	bytes int
 }
 
 func (h *history) commit(n int, leaked string) {
@@ -69,22 +140,24 @@ func (h *history) commit(n int, leaked string) {
 	for i := range h.files {
 		switch {
 		case n == 1:
-			for range 200 + h.rand.IntN(2000) {
+			for range 100 + h.rand.IntN(500) {
 				h.files[i] = append(h.files[i], h.line())
 			}
-		case h.rand.IntN(20) > 0 && (i > 0 || n > 21):
+		case h.rand.IntN(historyFiles) > 3 && (i > 0 || n > 21):
 			continue
 		}
-		for range 1 + h.rand.IntN(8) {
-			h.files[i][h.rand.IntN(len(h.files[i]))] = h.line()
+		at := h.rand.IntN(len(h.files[i]))
+		for range h.rand.IntN(140) {
+			h.files[i][at] = h.line()
+			at = (at + h.rand.IntN(3)) % len(h.files[i])
 		}
 		lines := h.files[i]
 		if n == 20 && i == 0 { // it is gone in the next
 			lines = append([]string{"secret_key: " + leaked}, lines...)
 		}
-		h.file(fmt.Sprintf("src/%d/file%d.go", i%9, i), strings.Join(lines, "\n")+"\n")
+		h.file(fmt.Sprintf("src/%d/file%d.go", i%30, i), strings.Join(lines, "\n")+"\n")
 	}
-	if n%10 == 0 {
+	if n%50 == 0 {
 		picture := make([]byte, 100<<10)
 		for at := 0; at < len(picture); at += 8 {
 			for i, x := 0, h.rand.Uint64(); i < 8; i++ {

@@ -1,13 +1,15 @@
 // Command bench measures blnkctl beside what a person would use without it:
-// key generation beside age-keygen, and a whole rotation beside a bare restart
-// of the same stand-in server, and a check of a long audit log beside sha256sum.
+// key generation beside age-keygen, a whole rotation beside a bare restart of the
+// same stand-in server, a check of a long audit log beside sha256sum, and a search
+// of a git repository beside git cat-file and gitleaks.
 // `make bench` runs it.
 //
 // The runs of both sides are interleaved, so that a busy machine disturbs both
 // alike, and the figures printed are medians. It does not promise that the
 // same figures come out again, nor does it fail where one misses what is
 // wanted: that line is marked, for a person to judge. It fails only where
-// something could not be run. The first run fetches age-keygen.
+// something could not be run. The first run fetches age-keygen and
+// gitleaks, and makes that repository.
 package main
 
 import (
@@ -30,14 +32,15 @@ const (
 func main() {
 	runs := flag.Int("runs", 60, "runs of each small program")
 	rotations := flag.Int("rotations", 30, "rotations, and as many bare restarts")
+	searches := flag.Int("searches", 5, "searches of git, and as many runs of git cat-file")
 	flag.Parse()
-	if err := bench(*runs, *rotations); err != nil {
+	if err := bench(*runs, *rotations, *searches); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(runs, rotations int) error {
+func bench(runs, rotations, searches int) error {
 	dir, err := os.MkdirTemp("", "blnkctl-bench-")
 	if err != nil {
 		return err
@@ -62,6 +65,9 @@ func bench(runs, rotations int) error {
 		return err
 	}
 	if err := checking(table, p, dir); err != nil {
+		return err
+	}
+	if err := searching(table, p, searches); err != nil {
 		return err
 	}
 	return table.Flush()

@@ -26,10 +26,12 @@ var (
 )
 
 // options make git read, and nothing else: no hook, no monitor, no pager, nothing of the
-// configuration that runs a program. A blob that is large is streamed, not held.
+// configuration that runs a program. It takes little memory: large blobs are streamed,
+// and of a pack a window is mapped; neither costs time.
 var options = []string{
 	"--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",
-	"-c", "core.bigFileThreshold=8m", "-c", "diff.ignoreSubmodules=all", "-c", "protocol.allow=never",
+	"-c", "core.bigFileThreshold=8m", "-c", "core.packedGitWindowSize=16m", "-c", "core.packedGitLimit=32m", "-c", "core.deltaBaseCacheLimit=32m",
+	"-c", "diff.ignoreSubmodules=all", "-c", "protocol.allow=never",
 }
 
 // A repository is one that git is asked about.
