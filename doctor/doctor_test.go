@@ -3,10 +3,14 @@ package doctor
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/restart"
 )
 
 func runRules(t *testing.T, choice Choice, baseline []config.Exception, rules ...Rule) Report {
@@ -91,5 +95,44 @@ func TestRules(t *testing.T) {
 			t.Errorf("%s (%s, sentence %s): doubled, or not whole", r.ID, r.Title, r.Sentence)
 		}
 		seen[r.ID] = true
+	}
+}
+
+// Whether a worker may have been started before the key of the stores stood in its file.
+func TestOlder(t *testing.T) {
+	start := listener.Started(os.Getpid())
+	if start.IsZero() {
+		t.Skip("when a process was started is not known here")
+	}
+	path := filepath.Join(t.TempDir(), "blnk.json")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const never = -time.Hour // of a proof
+	for name, c := range map[string]struct {
+		changed, proved time.Duration // since the start
+		older, certain  bool
+	}{
+		"started after the change":               {-time.Minute, time.Minute, false, false},
+		"within a second of it":                  {time.Second, time.Minute, false, false},
+		"the rotation changed it":                {time.Minute, 2 * time.Minute, true, true},
+		"long before, and changed again":         {time.Hour, 30 * time.Minute, true, true},
+		"changed by somebody, no rotation":       {time.Minute, never, true, false},
+		"changed by somebody after the rotation": {10 * time.Minute, time.Minute, true, false},
+		"a proof from the future":                {time.Minute, 3 * time.Hour, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.Chtimes(path, time.Time{}, start.Add(c.changed)); err != nil {
+				t.Fatal(err)
+			}
+			proved := time.Time{}
+			if c.proved != never {
+				proved = start.Add(c.proved)
+			}
+			f := &Facts{Sources: Sources{Now: func() time.Time { return start.Add(2 * time.Hour) }}}
+			if older, certain := f.older(Running{Path: path, Process: &restart.Process{PID: os.Getpid()}}, proved); older != c.older || certain != c.certain {
+				t.Errorf("older %t, certain %t", older, certain)
+			}
+		})
 	}
 }

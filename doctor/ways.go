@@ -75,16 +75,22 @@ func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 		return nil, f.noKeys(ctx, 0)
 	}
 	history, _ := f.History(ctx) // a look less
-	return f.eachProcess(ctx, blnk.SecretKey, func(c Running) []Finding {
+	var unsure error
+	found, err = f.eachProcess(ctx, blnk.SecretKey, func(c Running) []Finding {
 		v, text := c.Effective.Value(blnk.SecretKey), ""
 		switch of := slices.ContainsFunc(keys, v.Text.Equal); {
 		case v.Text.IsZero():
 			text = "runs without a key"
 		case !of:
 			text = "runs with another key than the stores"
-		case c.Process.Workers && !v.Shadowed() && f.older(c, history.ProvedAt):
-			text = "runs since before the last rotation, and signs webhooks with the key of then"
-		default:
+		case c.Process.Workers && !v.Shadowed(): // nobody can ask them
+			if older, certain := f.older(c, history.ProvedAt); certain {
+				text = "runs since before the last rotation, and signs webhooks with the key of then"
+			} else if older {
+				unsure = errors.Join(unsure, Unchecked("%s: %s was changed since it was started: a restart makes sure that it has this key", c.Place, c.Path))
+			}
+		}
+		if text == "" {
 			return nil
 		}
 		return []Finding{{
@@ -93,16 +99,21 @@ func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 			Remedy:   "restart it, where the stores give it its key; else blnkctl rotate" + f.restarting() + " --store REF, with the place that does",
 		}}
 	})
+	return found, errors.Join(err, unsure)
 }
 
-// older says that a process was certainly started before a rotation put its key into
-// blnk.json: longer before its proof than it may last, and before the file was changed
-// last.
-func (f *Facts) older(c Running, proved time.Time) bool {
+// older says that a process was started before its blnk.json was changed last, and certain
+// that it was so before the key came in. A change before the proof of the last rotation was
+// the rotation's; a later one may be anybody's, and then the start has to be longer before
+// the proof than a rotation may last.
+func (f *Facts) older(c Running, proved time.Time) (older, certain bool) {
 	start := listener.Started(c.Process.PID)
 	info, err := os.Stat(c.Path)
+	if err != nil || start.IsZero() || !start.Add(2*time.Second).Before(info.ModTime()) { // to a second
+		return false, false
+	}
 	lasts := cmp.Or(f.Spec.Timeout, 15*time.Minute) + cmp.Or(f.Spec.RestartTimeout, 3*time.Minute)
-	return err == nil && !start.IsZero() && start.Add(lasts).Before(proved) && start.Before(info.ModTime()) && proved.Before(f.Now())
+	return true, proved.Before(f.Now()) && (!info.ModTime().After(proved) || start.Add(lasts).Before(proved))
 }
 
 // noShadow: no variable that none of the stores sets decides about the key.
