@@ -189,6 +189,9 @@ func fixOf(e exposure.Edit) *Fix {
 			return err
 		}
 		defer unlock()
+		if err := file.Repair(); err != nil { // what a killed run left
+			return err
+		}
 		return e.Apply()
 	}}
 }

@@ -88,7 +88,7 @@ func TestOwnerOfFolder(t *testing.T) {
 	if err := attacker.Start(); err != nil {
 		t.Fatal(err)
 	}
-	wrote := 0
+	wrote, set := 0, 0
 	f := newFile(t, path)
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
 		_ = f.Repair()
@@ -100,10 +100,13 @@ func TestOwnerOfFolder(t *testing.T) {
 			wrote++
 		}
 		_ = newFile(t, filepath.Join(dir, "g")).Write(nil, []byte("created"))
+		if perm, err := f.Perm(); err == nil && f.SetPerm(perm, Perm{perm.UID, nobody, 0o640, perm.ACL}) == nil {
+			set++
+		}
 	}
 	_ = attacker.Process.Kill()
 	_ = attacker.Wait()
-	t.Logf("%d writes", wrote)
+	t.Logf("%d writes, %d modes", wrote, set)
 
 	after, err := os.Lstat(precious)
 	if err != nil {
