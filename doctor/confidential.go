@@ -16,8 +16,6 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
-	"github.com/blnkctl/blnkctl/restart"
-	"github.com/blnkctl/blnkctl/secret"
 )
 
 // written: files that are shared by their nature, and hold a key.
@@ -25,7 +23,7 @@ func written(ctx context.Context, f *Facts) (found []Finding, err error) {
 	project, err := f.project(ctx)
 	for _, l := range project.Spills {
 		if l.Kind != "" {
-			remedy := "let it name an env file or a secret, and then: blnkctl rotate --compromised" + f.named()
+			remedy := "let it name an env file or a secret, and then: blnkctl rotate --compromised" + f.restarting()
 			found = append(found, l.finding("this "+l.Kind+" holds", remedy, project.Looked))
 		}
 	}
@@ -61,27 +59,19 @@ func copies(ctx context.Context, f *Facts) (found []Finding, err error) {
 
 // typed: a key that was typed in a command stands in the shell's history.
 func typed(ctx context.Context, f *Facts) (found []Finding, err error) {
-	looked := 0
-	for _, home := range f.homes() {
+	looked, homes := 0, f.homes()
+	for _, home := range homes {
 		for _, name := range histories {
-			path := filepath.Join(home, name)
-			text, failed := readOwn(path)
+			l, failed := f.inFile(ctx, filepath.Join(home, name))
 			switch {
-			case errors.Is(failed, fs.ErrNotExist):
-				continue
-			case failed != nil && home == f.homes()[0]:
+			case failed == nil:
+				looked++
+			case home == homes[0] && !errors.Is(failed, fs.ErrNotExist):
 				err = errors.Join(err, failed)
-			case failed != nil: // of somebody else
-				continue
 			}
-			looked++
-			if s := f.sight(ctx, text, true); s != nil {
-				var script []string
-				for _, n := range s.Lines {
-					script = append(script, strconv.Itoa(n)+"d")
-				}
-				l := spill{*s, path, ""}
-				found = append(found, l.finding("this shell history holds", hint.Command("sed", "-i", strings.Join(script, ";"), path), "looked at "+strings.Join(histories, ", ")+" of each home"))
+			if l != nil {
+				remedy := hint.Command("sed", "-i", strings.Trim(strings.ReplaceAll(fmt.Sprint(l.Lines), " ", "d;"), "[]")+"d", l.Path)
+				found = append(found, l.finding("this shell history holds", remedy, "looked at "+strings.Join(histories, ", ")+" of each home"))
 			}
 		}
 	}
@@ -107,18 +97,17 @@ func (f *Facts) homes() (all []string) {
 	return all
 }
 
-// readOwn reads a file by its path: behind links of ours and root's only.
-func readOwn(path string) (string, error) {
-	path, err := ownfile.Resolve(path)
+// inFile looks into a file by its path, behind links of ours and root's only.
+func (f *Facts) inFile(ctx context.Context, path string) (*spill, error) {
+	real, err := ownfile.Resolve(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return "", err
+	text, err := readFile(os.OpenFile(real, quietly, 0))
+	if s := f.sight(ctx, text, true); s != nil {
+		return &spill{*s, path, ""}, err
 	}
-	const most = 32 << 20
-	return readFile(file, most)
+	return nil, err
 }
 
 // units: what stands in a unit's file, systemctl shows to every user.
@@ -132,14 +121,12 @@ func units(ctx context.Context, f *Facts) (found []Finding, err error) {
 		files, _ := filepath.Glob(filepath.Join(dir, "*.service"))
 		dropIns, _ := filepath.Glob(filepath.Join(dir, "*.d", "*.conf"))
 		for _, path := range append(files, dropIns...) {
-			text, failed := readOwn(path)
-			if failed != nil {
-				continue // a link into nowhere, which systemd calls masked; or of another user
+			l, failed := f.inFile(ctx, path)
+			if failed == nil { // else a link into nowhere, which systemd calls masked; or of another user
+				looked++
 			}
-			looked++
-			if s := f.sight(ctx, text, true); s != nil {
-				l := spill{*s, path, ""}
-				remedy := "move it to a file of mode 0600 that EnvironmentFile= names, then: systemctl daemon-reload && blnkctl rotate --compromised" + f.named()
+			if l != nil {
+				remedy := "move it to a file of mode 0600 that EnvironmentFile= names, then: systemctl daemon-reload && blnkctl rotate --compromised" + f.restarting()
 				found = append(found, l.finding("this unit file, which systemctl shows to every user, holds", remedy, "looked at *.service and *.d/*.conf of "+strings.Join(dirs, ", ")))
 			}
 		}
@@ -152,34 +139,28 @@ func units(ctx context.Context, f *Facts) (found []Finding, err error) {
 
 // arguments: every user of a host sees the arguments of every process.
 func arguments(ctx context.Context, f *Facts) (found []Finding, err error) {
-	keys, closed := f.secrets(ctx), 0
-	at := map[string]int{}
+	closed, at := 0, map[string]int{}
 	for _, pid := range listener.All() {
-		p, ok := listener.Look(pid)
-		if len(p.Args) == 1 && p.Args[0] == "" && ok {
-			if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil {
-				closed++
-			}
+		if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); errors.Is(err, fs.ErrPermission) {
+			closed++
+		}
+		p, _ := listener.Look(pid)
+		key, holds := f.keyIn(ctx, strings.Join(p.Args, " "))
+		if !holds {
 			continue
 		}
-		for _, key := range keys {
-			if !slices.ContainsFunc(p.Args, func(arg string) bool { return restart.Holds(arg, key) }) {
-				continue
-			}
-			place := "process " + filepath.Base(p.Args[0])
-			if restart.Holds(place, key) {
-				place = "process " + filepath.Base(p.Exe)
-			}
-			if i, known := at[place]; known {
-				found[i].Evidence = append(found[i].Evidence, "PID "+strconv.Itoa(pid))
-				continue
-			}
+		place := "process " + filepath.Base(p.Args[0])
+		if _, holds := f.keyIn(ctx, p.Args[0]); holds {
+			place = "process " + filepath.Base(p.Exe)
+		}
+		if _, known := at[place]; !known {
 			at[place] = len(found)
 			found = append(found, Finding{
-				Place: place, Text: "has the key in its arguments, which every user of this host sees (ps)", Evidence: []string{key.Name(), "PID " + strconv.Itoa(pid)},
-				Remedy: "let it read the key from a file or the environment, and then: blnkctl rotate --compromised" + f.named(),
+				Place: place, Text: "has the key in its arguments, which every user of this host sees (ps)", Evidence: []string{key.Name()},
+				Remedy: "let it read the key from a file or the environment, and then: blnkctl rotate --compromised" + f.restarting(),
 			})
 		}
+		found[at[place]].Evidence = append(found[at[place]].Evidence, "PID "+strconv.Itoa(pid))
 	}
 	if err := f.searchable(ctx); err != nil {
 		return found, err
@@ -199,30 +180,22 @@ func inspected(ctx context.Context, f *Facts) (found []Finding, err error) {
 	}
 	var with []string
 	for _, c := range all {
-		var in []string
-		for _, key := range f.secrets(ctx) {
-			for name, value := range c.Env() {
-				if restart.Holds(value, key) {
-					with = append(with, c.Called())
-					in = append(in, name)
-				}
+		for what, text := range c.Process("", "", false).Texts {
+			if key, holds := f.keyIn(ctx, text); holds {
+				found = append(found, Finding{
+					Place: "container " + c.Called(), Text: "has the key in " + what + ", which is no place for it", Evidence: []string{key.Name()}, Severity: Error,
+					Remedy: "recreate it with the key in an env file or in blnk.json, and then: blnkctl rotate --compromised" + f.restarting(),
+				})
 			}
-			p := c.Process("", "", false)
-			for what, text := range p.Texts {
-				if restart.Holds(text, key) {
-					found = append(found, Finding{
-						Place: "container " + c.Called(), Text: "has the key in " + what + ", which is no place for it", Evidence: []string{key.Name()}, Severity: Error,
-						Remedy: "recreate it with the key in an env file or in blnk.json, and then: blnkctl rotate --compromised" + f.named(),
-					})
-				}
-			}
+		}
+		if _, holds := f.keyIn(ctx, strings.Join(c.Config.Env, "\n")); holds {
+			with = append(with, c.Called())
 		}
 	}
-	with = slices.Compact(with)
-	if len(with) == 0 {
-		if len(found) == 0 && len(all) == 0 {
-			return nil, ErrNothing
-		}
+	switch {
+	case len(all) == 0:
+		return nil, ErrNothing
+	case len(with) == 0:
 		return found, nil
 	}
 	holds := "the key in the environment of container " + strings.Join(with, ", ")
@@ -265,7 +238,7 @@ func (f *Facts) socket(ctx context.Context, holds string) (found []Finding) {
 
 // environs: a process can read the environment of another of its own user.
 func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
-	keys, looked := f.secrets(ctx), 0
+	looked := 0
 	for _, pid := range listener.AllBlnk() {
 		p, _ := listener.Look(pid)
 		rights, ok := listener.RightsOf(pid)
@@ -277,11 +250,9 @@ func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 			continue
 		}
 		looked++
-		holds := func(value string) bool {
-			return slices.ContainsFunc(keys, func(k secret.Key) bool { return restart.Holds(value, k) })
-		}
 		for name, value := range p.Env {
-			if !holds(value) {
+			_, holds := f.keyIn(ctx, value)
+			if !holds {
 				continue
 			}
 			if others := besides(pid, rights); len(others) > 0 {

@@ -152,8 +152,8 @@ func TestEnvirons(t *testing.T) {
 	}
 	key := newKey(t)
 	for name, c := range map[string]struct {
-		uid  uint32
-		env  string
+		uid uint32
+		env string
 		beside,
 		want string
 	}{

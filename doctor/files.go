@@ -43,22 +43,18 @@ func (f *Facts) keyFiles(ctx context.Context) []keyFile {
 		for _, s := range f.Stores(ctx) {
 			add(keyFile{spill: spill{Path: s.Path}, Holds: !s.Key.IsZero() || s.Err != nil})
 		}
-		given := func(path string) {
-			if file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
-				text, _ := readFile(file, textfile.MaxSize)
-				s := f.sight(ctx, text, true)
-				if s != nil && !s.Own {
-					add(keyFile{spill: spill{Path: path}, Holds: true})
-				}
+		given := func(path string, only bool) { // where it holds a key
+			text, _ := readFile(os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0))
+			if s := f.sight(ctx, text, true); s != nil && !s.Own || !only {
+				add(keyFile{spill: spill{Path: path}, Holds: s != nil && !s.Own})
 			}
 		}
 		for _, c := range f.Configurations(ctx) {
-			s := f.sight(ctx, string(c.Text), true)
-			add(keyFile{spill: spill{Path: c.Path}, Holds: s != nil && !s.Own})
+			given(c.Path, false)
 		}
 		for _, p := range f.Processes(ctx) {
 			for _, path := range slices.Concat(p.EnvFiles, p.Mounts) {
-				given(path)
+				given(path, true)
 			}
 		}
 		found, _ := f.project(ctx)
@@ -98,9 +94,9 @@ func tracked(ctx context.Context, f *Facts) (found []Finding, err error) {
 		if !in.Tracked {
 			return
 		}
-		remedy := untrack(file) + " && blnkctl rotate --compromised" + f.named()
+		remedy := untrack(file) + " && blnkctl rotate --compromised" + f.restarting()
 		if file.Kind != "" {
-			remedy = "take the key out, commit that, and then: blnkctl rotate --compromised" + f.named()
+			remedy = "take the key out, commit that, and then: blnkctl rotate --compromised" + f.restarting()
 		}
 		found = append(found, Finding{Place: file.Path, Text: "holds the key and is tracked by git: whoever has the repository has the key", Remedy: remedy})
 	})

@@ -25,20 +25,28 @@ import (
 const (
 	mostDepth = 8
 	mostFiles = 20_000
-	mostSize  = 1 << 20 // of one file; a person writes no longer one
-	mostBytes = 128 << 20
+	mostBytes = 256 << 20
 )
 
-// secrets are the keys at hand: those of the stores, and those that processes and
-// configurations have.
-func (f *Facts) secrets(ctx context.Context) []secret.Key {
-	keys := slices.Clone(f.Keys(ctx))
-	for _, c := range f.Configurations(ctx) {
-		if key := c.Effective.SecretKey(); !key.IsZero() && !slices.ContainsFunc(keys, key.Equal) {
-			keys = append(keys, key)
+// secrets are the different keys at hand.
+func (f *Facts) secrets(ctx context.Context) (keys []secret.Key) {
+	for _, h := range f.held(ctx) {
+		if !slices.ContainsFunc(keys, h.key.Equal) {
+			keys = append(keys, h.key)
 		}
 	}
 	return keys
+}
+
+// keyIn is the key at hand that a text holds; not one so short that it may be a usual word.
+func (f *Facts) keyIn(ctx context.Context, text string) (secret.Key, bool) {
+	const long = 16
+	for _, key := range f.secrets(ctx) {
+		if len(key.Reveal()) >= long && restart.Holds(text, key) {
+			return key, true
+		}
+	}
+	return secret.Key{}, false
 }
 
 // searchable says why a key cannot be looked for in texts.
@@ -81,10 +89,8 @@ func (f *Facts) sight(ctx context.Context, text string, public bool) *sighting {
 		return leak.New(known...), nil
 	})
 	matches := matcher.In([]byte(text))
-	for _, key := range f.secrets(ctx) {
-		if public && key.Bits() < leak.SearchBits && restart.Holds(text, key) {
-			matches = append(matches, leak.Match{Known: leak.Known{Key: key}})
-		}
+	if key, weak := f.keyIn(ctx, text); weak && public {
+		matches = append(matches, leak.Match{Known: leak.Known{Key: key}})
 	}
 	var own *sighting
 	for _, m := range matches {
@@ -149,7 +155,7 @@ func (f *Facts) project(ctx context.Context) (searched, error) {
 				return fmt.Errorf("%s: not all of it was looked at: it has more than %d files, or %d MiB", f.Dir, mostFiles, mostBytes>>20)
 			default:
 				files++
-				text, err := readIn(top, name)
+				text, err := readFile(top.OpenFile(name, quietly, 0))
 				if bytes += int64(len(text)); errors.Is(err, fs.ErrPermission) {
 					closed++
 				}
@@ -163,7 +169,7 @@ func (f *Facts) project(ctx context.Context) (searched, error) {
 		if err == nil && closed > 0 {
 			err = fmt.Errorf("%s: %d files and folders may not be read by this user", f.Dir, closed)
 		}
-		found.Looked = fmt.Sprintf("looked at %d files below %s: %d folders deep, up to %d MiB each, but no .git and node_modules", files, f.Dir, mostDepth, mostSize>>20)
+		found.Looked = fmt.Sprintf("looked at %d files below %s: %d folders deep, up to %d MiB each, but no .git and node_modules", files, f.Dir, mostDepth, textfile.MaxSize>>20)
 		return found, err
 	})
 }
@@ -177,23 +183,21 @@ func (f *Facts) passed(path string, d fs.DirEntry) bool {
 		err == nil && failed == nil && info.Sys().(*syscall.Stat_t).Dev != top.Sys().(*syscall.Stat_t).Dev
 }
 
-// readIn reads a regular file of a likely size in an opened folder, and no link: who
-// swaps one in gets nothing read elsewhere.
-func readIn(top *os.Root, name string) (string, error) {
-	file, err := top.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+// quietly opens a file, and neither a link nor what is swapped in for it: a device may
+// do something when it is opened, a FIFO waits.
+const quietly = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW
+
+// readFile reads what was opened, and closes it; "" of what is no file, or one so large
+// that nobody wrote it.
+func readFile(file *os.File, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return readFile(file, mostSize)
-}
-
-// readFile reads an opened file, and closes it; "" of what is none, or larger.
-func readFile(file *os.File, most int64) (string, error) {
 	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > most {
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
 		return "", err
 	}
-	text, err := io.ReadAll(io.LimitReader(file, most))
+	text, err := io.ReadAll(io.LimitReader(file, textfile.MaxSize))
 	return string(text), err
 }
 
