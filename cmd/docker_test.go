@@ -113,6 +113,7 @@ func removeContainers(n string) {
 		{"network", "name=" + n, []string{"-q"}, nil},
 		{"volume", "name=" + n, []string{"-q"}, []string{"-f"}},
 		{"image", "reference=" + n + "*", []string{"--format", "{{.Repository}}:{{.Tag}}"}, nil},
+		{"image", "reference=" + n + "*/*", []string{"--format", "{{.Repository}}:{{.Tag}}"}, nil},
 	} {
 		list := append([]string{kind.name, "ls", "--filter", kind.filter}, kind.list...)
 		out, _ := exec.Command("docker", list...).Output()

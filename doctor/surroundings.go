@@ -47,18 +47,20 @@ func (p Published) String() string {
 	if p.On == "" {
 		p.On = "0.0.0.0"
 	}
-	return net.JoinHostPort(p.On, p.Port)
+	return strings.TrimSuffix(net.JoinHostPort(p.On, p.Port), ":") // it may be a free one
 }
 
 // Containers are those that run this Blnk, and the other services of their projects. The
 // error says why Docker, or Compose, cannot be asked.
 func (f *Facts) Containers(ctx context.Context) ([]Container, error) {
 	return f.containers.get(func() (all []Container, err error) {
-		engine := f.engine()
-		if err := engine.Answers(ctx); err != nil {
+		listed, err := f.Docked(ctx)
+		if errors.Is(err, ErrNothing) {
+			if err = nil; f.composeFile() != "" {
+				err = errors.New("docker cannot be run, and " + f.composeFile() + " is here")
+			}
 			return nil, err
 		}
-		listed, err := engine.List(ctx, "-a")
 		projects := map[string]bool{}
 		for _, c := range listed {
 			if l := c.Config.Labels; f.isOurs(ctx, c) {
@@ -71,7 +73,7 @@ func (f *Facts) Containers(ctx context.Context) ([]Container, error) {
 				all = append(all, containerOf(c))
 			}
 		}
-		more, failed := f.services(ctx, engine)
+		more, failed := f.services(ctx)
 		for _, s := range more {
 			if !slices.ContainsFunc(all, func(c Container) bool { return c.Place == s.Place }) {
 				all = append(all, s)
@@ -128,11 +130,11 @@ func containerOf(c *docker.Container) Container {
 }
 
 // services are those of a compose file here that runs Blnk, as Compose itself reads it.
-func (f *Facts) services(ctx context.Context, engine docker.Engine) (all []Container, err error) {
+func (f *Facts) services(ctx context.Context) (all []Container, err error) {
 	if f.composeFile() == "" {
 		return nil, nil
 	}
-	text, err := engine.Ask(ctx, "docker", "compose", "config", "--format", "json")
+	text, err := f.engine().Ask(ctx, "docker", "compose", "config", "--format", "json")
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be read: docker compose config says why", f.composeFile()) //nolint:errorlint // its words may quote values
 	}
