@@ -83,8 +83,8 @@ func (f *Facts) openHere(ctx context.Context) (found []Finding, err error) {
 	}
 	for _, c := range f.Configurations(ctx) {
 		for _, l := range c.links() {
-			if away, doubt := f.elsewhere(ctx, l.Host, c.Process); away || doubt != nil || !l.known || c.Process != nil && c.Process.Isolated {
-				continue // what cannot be told is said by the rule about TLS
+			if !l.known || !isHere(l.Host) || c.Process != nil && c.Process.Isolated {
+				continue
 			}
 			for _, b := range backends() {
 				open(l.Port, func(p listener.Process) bool { return b.is(p.Exe) }, Finding{

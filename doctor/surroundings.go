@@ -191,18 +191,27 @@ func (f *Facts) composeFile() string {
 // errNames: a name without a dot may be that of a container.
 var errNames = errors.New("cannot tell whether it is a container of this host")
 
+// isHere says that a host is certainly this one: loopback, a socket, one of its addresses.
+func isHere(host string) bool {
+	at, err := netip.ParseAddr(host)
+	if err != nil {
+		return host == "" || strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || strings.EqualFold(host, "localhost") || host == "host.docker.internal"
+	}
+	own, _ := net.InterfaceAddrs() // none: only loopback is known
+	return at.IsLoopback() || at.IsUnspecified() || slices.ContainsFunc(own, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Unmap() == at.Unmap()
+	})
+}
+
 // elsewhere says whether a host that a process names is another machine; nil is one that
 // is not seen. A container of the same project is none: its network is one of this host's.
 func (f *Facts) elsewhere(ctx context.Context, host string, p *restart.Process) (bool, error) {
-	if host == "" || strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || strings.EqualFold(host, "localhost") || host == "host.docker.internal" {
+	if isHere(host) {
 		return false, nil
 	}
-	if at, err := netip.ParseAddr(host); err == nil {
-		own, _ := net.InterfaceAddrs() // none: only loopback is known
-		return !at.IsLoopback() && !at.IsUnspecified() && !slices.ContainsFunc(own, func(a net.Addr) bool {
-			prefix, err := netip.ParsePrefix(a.String())
-			return err == nil && prefix.Addr().Unmap() == at.Unmap()
-		}), nil
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true, nil
 	}
 	if strings.Contains(host, ".") {
 		return true, nil
