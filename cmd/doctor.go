@@ -115,7 +115,7 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	if err != nil {
 		return doctor.Report{}, err
 	}
-	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners, Staged: o.staged, VerifyFound: o.verify}}
+	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Program: a.env.Program, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners, Staged: o.staged, VerifyFound: o.verify}}
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}

@@ -22,6 +22,7 @@ type Env struct {
 
 	Environ []string               // as os.Environ has it: NAME=value
 	Getwd   func() (string, error) // where relative paths start
+	Program string                 // the path of this one, for cron, which has another PATH
 	UID     int                    // the effective user
 	Now     func() time.Time
 	// CatchSignals lets signals end the context of Run from now on, where they
@@ -42,6 +43,10 @@ func processEnv() *Env {
 		CatchSignals: func() {},
 		UID:          os.Geteuid(),
 		Now:          time.Now,
+	}
+	var err error
+	if env.Program, err = os.Executable(); err != nil {
+		env.Program = "blnkctl"
 	}
 	if screen.LookOf(os.Stdin, env.Getenv).Terminal() {
 		env.Terminal = os.Stdin

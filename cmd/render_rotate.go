@@ -137,7 +137,7 @@ func (w *work) cron(r rotate.Report) string {
 	if err != nil || !by && (w.init == nil || len(w.spec.Restart) == 0) {
 		return ""
 	}
-	args := []string{"blnkctl", "rotate", "-q", "--if-older-than", "90d"}
+	args := []string{w.env.Program, "rotate", "-q", "--if-older-than", "90d"}
 	w.cmd.Flags().Visit(func(f *pflag.Flag) {
 		_, action := f.Annotations[actionMark]
 		if action || fromFile(w.cmd, f.Name) || typed(w.cmd, f.Name) && slices.Contains(elsewhere, f.Name) || slices.Contains([]string{"no-input", "output", "reason", "stage", "key-file"}, f.Name) {

@@ -43,6 +43,7 @@ type Sources struct {
 	VerifyFound bool
 	// Rotations are those that are open.
 	Rotations []Rotation
+	Program   string // the path of blnkctl
 	Now       func() time.Time
 	Env       []string // of this process, for the tools that are asked
 	UID       int

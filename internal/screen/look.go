@@ -2,6 +2,7 @@ package screen
 
 import (
 	"fmt"
+	"path"
 	"strings"
 	"unicode"
 )
@@ -182,7 +183,7 @@ func units(text string) (all []string) {
 
 // begins says whether a word can be the first of a command.
 func begins(word string) bool {
-	switch strings.TrimLeft(word, "('") {
+	switch path.Base(strings.TrimLeft(word, "('")) {
 	case "blnkctl", "sudo", "docker", "systemctl", "journalctl", "crontab", "cat", "vault", "chmod", "chown", "cd", "--store", "--restart", "--server":
 		return true
 	}
