@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,8 +19,25 @@ import (
 //	                         a file that holds it
 //	history TIME             the last rotation was proved then, as a blnkctl that
 //	                         keeps it would write it
+//	stranger ADDRESS URL     GET /ledgers with a key that is none must answer 401; the
+//	                         client says that its address is this one
 func doctorCmds() map[string]scriptCmd {
-	return map[string]scriptCmd{"put": cmdPut, "history": cmdHistory}
+	return map[string]scriptCmd{"put": cmdPut, "history": cmdHistory, "stranger": cmdStranger}
+}
+
+func cmdStranger(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 2, "stranger ADDRESS URL")
+	request, err := http.NewRequest(http.MethodGet, args[1]+"/ledgers", http.NoBody)
+	ts.Check(err)
+	request.Close = true
+	request.Header.Set("X-Blnk-Key", "no-key-of-anybody")
+	request.Header.Set("X-Forwarded-For", args[0])
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusUnauthorized {
+		ts.Fatalf("status %d", response.StatusCode)
+	}
 }
 
 func cmdPut(ts *testscript.TestScript, neg bool, args []string) {

@@ -263,26 +263,38 @@ func (f *Facts) configPaths(ctx context.Context) []string {
 	return paths
 }
 
-// Processes are the Blnk processes that are seen: those of the drivers, those at the
-// ports, and those of this host that read one of the blnk.json that this is about.
+// Processes are the Blnk processes that are seen, each once: those of the drivers, those
+// at the ports, and those of this host that have to do with the same Blnk (ours).
 func (f *Facts) Processes(ctx context.Context) (all []restart.Process) {
+	add := func(p restart.Process) {
+		if p.PID == 0 || !slices.ContainsFunc(all, func(o restart.Process) bool { return o.PID == p.PID }) {
+			all = append(all, p)
+		}
+	}
 	v, _ := f.View(ctx)
 	for _, p := range v.Processes {
-		if p.Server || p.Workers || p.Config != "" {
-			all = append(all, p)
+		if (p.Server || p.Workers || p.Config != "") && (p.Restarts || f.ours(ctx, p)) {
+			add(p)
 		}
 	}
 	for _, pid := range listener.AllBlnk() {
-		if slices.ContainsFunc(all, func(p restart.Process) bool { return p.PID == pid }) {
-			continue
-		}
-		var p restart.Process
-		if p.Look(pid); slices.ContainsFunc(f.configPaths(ctx), func(path string) bool { return textfile.Same(path, p.Config) }) {
-			p.Name = "PID " + strconv.Itoa(pid)
-			all = append(all, p)
+		p := restart.Process{Name: "PID " + strconv.Itoa(pid)}
+		if p.Look(pid); f.ours(ctx, p) {
+			add(p)
 		}
 	}
 	return all
+}
+
+// ours says that a process nobody named belongs to this Blnk, and not to another one on
+// this host: it reads one of its blnk.json, has one of its keys, or is a service of the
+// same Compose project.
+func (f *Facts) ours(ctx context.Context, p restart.Process) bool {
+	if strings.HasPrefix(p.Name, "service ") || slices.ContainsFunc(f.configPaths(ctx), func(path string) bool { return textfile.Same(path, p.Config) }) {
+		return true
+	}
+	e, err := blnk.Resolve(nil, p.Env)
+	return err == nil && slices.ContainsFunc(f.Keys(ctx), e.SecretKey().Equal)
 }
 
 // Docked are all containers of the engine that the docker command reaches; ErrNothing

@@ -43,6 +43,8 @@ func (f *Facts) eachConfig(ctx context.Context, name blnk.Name, ask func(Running
 	all := f.Configurations(ctx)
 	for _, c := range all {
 		switch {
+		case c.Err != nil && strings.Contains(c.Err.Error(), c.Place):
+			err = errors.Join(err, c.Err)
 		case c.Err != nil:
 			err = errors.Join(err, fmt.Errorf("%s: %w", c.Place, c.Err))
 		case c.Effective == nil:

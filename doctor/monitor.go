@@ -61,8 +61,11 @@ func lastSucceeded(ctx context.Context, f *Facts) (found []Finding, err error) {
 		found = append(found, Finding{Place: first, Text: fmt.Sprintf("the last rotation failed and was put back (%d since the last one that was proved)", history.Failures),
 			Evidence: []string{"at " + history.FailedAt.UTC().Format(time.RFC3339)}})
 	case last.Outcome == audit.Refused || last.Outcome == audit.Stuck:
-		found = append(found, Finding{Place: first, Text: "the last attempt to " + last.Event + " was " + last.Outcome,
+		found = append(found, Finding{Place: first, Text: fmt.Sprintf("the last attempt to %s was %s, %s", last.Event, last.Outcome, times(1+last.Repeated)),
 			Evidence: []string{"at " + cmp.Or(last.Last, last.Time).UTC().Format(time.RFC3339)}})
+		if last.Outcome == audit.Refused && last.Repeated == 0 {
+			found[0].Severity = Note // a person may have mistyped it
+		}
 	case last.Seq == 0 && history.Rotation == "":
 		return nil, cmp.Or(err, ErrNothing)
 	default:

@@ -32,7 +32,7 @@ func Rules() []Rule {
 		{"BLNK-2.4", "no variable wins over the stores", Warning, "2.3", noShadow},
 		{"BLNK-2.5", "no variable is set but empty", Error, "2.3", noneEmpty},
 		{"BLNK-2.6", "no variable has a doubled name", Warning, "2.3", noTwin},
-		{"BLNK-2.7", "no name stands twice in blnk.json", Warning, "2.3", noDouble},
+		{"BLNK-2.7", "Blnk reads blnk.json as a person does", Warning, "2.3", readAsMeant},
 		{"BLNK-2.8", "no rotation is open", Error, "2.3", noneOpen},
 		{"BLNK-2.9", "the audit log is as it was written", Error, "2.3", auditWhole},
 		{"BLNK-2.10", "the tokenization secret is strong", Warning, "2.2", tokenization},

@@ -178,15 +178,18 @@ func noTwin(ctx context.Context, f *Facts) (found []Finding, err error) {
 	})
 }
 
-// noDouble: of a name that stands twice in blnk.json the last counts, and a person
-// sees the first.
-func noDouble(ctx context.Context, f *Facts) (found []Finding, err error) {
+// readAsMeant: Blnk starts with what stands in blnk.json, and of a name that stands there
+// twice, of which it takes the last, a person sees the first.
+func readAsMeant(ctx context.Context, f *Facts) (found []Finding, err error) {
 	seen := map[string]bool{}
 	for _, c := range f.Configurations(ctx) {
 		if c.Text == nil || seen[c.Path] {
 			continue
 		}
 		seen[c.Path] = true
+		if _, err := blnk.Resolve(c.Text, nil); err != nil {
+			found = append(found, Finding{Place: c.Path, Severity: Error, Text: err.Error(), Remedy: "mend that line of " + c.Path + " before the next restart"})
+		}
 		for _, d := range doubled(c.Text) {
 			found = append(found, Finding{
 				Place: c.Path, Text: fmt.Sprintf("%s stands there twice (line %d): Blnk takes the last, and a person reads the first", d.name, d.line),
