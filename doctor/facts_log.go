@@ -248,7 +248,7 @@ func parse(line []byte) (at time.Time, r request, ok bool) {
 		} else {
 			value, rest, _ = strings.Cut(rest, " ")
 		}
-		switch name {
+		switch name[strings.LastIndexByte(name, ' ')+1:] { // behind what a tool puts in front
 		case "time":
 			at, _ = time.Parse(time.RFC3339, value)
 		case "msg":
