@@ -52,6 +52,9 @@ func (r *run) resume(ctx context.Context) error {
 	case err != nil:
 		return r.getStuck(ctx, err)
 	case !third.IsZero():
+		if abort {
+			r.warn("nothing was put back: a person has put another key everywhere, and every server proves it")
+		}
 		return r.abandon(ctx, third)
 	case r.undoing() || !abort:
 		return r.onward(ctx, r.resumeAt(ctx))
@@ -221,8 +224,9 @@ func (r *run) turn(ctx context.Context, cause error) error {
 	return r.undo(ctx, rowSet, cause)
 }
 
-// undo walks the steps that put everything back. The stores come first, then the restart, whatever
-// became of the stores: the server may need nothing but those that are put back.
+// undo walks the steps that put everything back. The stores come first, then the
+// restart: where not every store could be put back, the server may need nothing but
+// those that are.
 func (r *run) undo(ctx context.Context, from string, cause error) error {
 	if cause == nil && r.rec.FirstError != "" {
 		cause = errors.New(r.rec.FirstError)
@@ -246,6 +250,30 @@ func (r *run) undo(ctx context.Context, from string, cause error) error {
 	default:
 		return r.end(ErrUndone, cause)
 	}
+}
+
+// spared says whether an undo restarts nothing: a store holds neither key, or cannot be
+// read or written, and a start with what is there could put in force what nobody here
+// knows. So the servers stay as they are where they run with the old key, and where no
+// store has it for them.
+func (r *run) spared(ctx context.Context) (spared bool, err error) {
+	if !r.undoing() || len(r.stuck) == 0 {
+		return false, nil
+	}
+	back := func(s store.Store) bool {
+		key, _, err := s.Get(ctx)
+		return err == nil && key.Equal(r.rec.old(s.String()))
+	}
+	replaced := func(v proof.Verdict) bool { return !v.Proves() }
+	switch none := !slices.ContainsFunc(r.Set, back); {
+	case !slices.ContainsFunc(r.ask(ctx), replaced):
+		r.note("not restarted: the servers run with the old key, and not every store holds it")
+		r.unproved = errors.New("not restarted")
+		return true, nil
+	case none:
+		return true, errors.New("not restarted: no store holds the old key")
+	}
+	return false, nil
 }
 
 // touched says whether anything outside of the journal may have changed, so

@@ -224,8 +224,11 @@ func (r *run) set(ctx context.Context) error {
 
 // restart lets the drivers finish whatever signal comes: a restart cut in half
 // is worse than one too many. In an undo its failure is remembered, and
-// the proof decides.
+// the proof decides; nothing is restarted there that could only lose.
 func (r *run) restart(ctx context.Context) error {
+	if spared, err := r.spared(ctx); spared {
+		return err
+	}
 	beside := context.WithoutCancel(ctx) // the looks take nothing of the restart's time
 	var look func(context.Context, secret.Key) error
 	if r.env.Observe != nil {
