@@ -55,6 +55,7 @@ type scriptCmd = func(ts *testscript.TestScript, neg bool, args []string)
 //	                            last output), as server.secret_key or keys.0.from
 //	oracle URL KEYFILE STATUS   GET /hooks with the key in the file must answer so
 //	mode PATH OCTAL             the permissions must be these
+//	hint CODE REGEXP [WORD...]  type what the last hint says (script_hint_test.go)
 func scriptCmds() map[string]scriptCmd {
 	return map[string]scriptCmd{
 		"serve":    cmdServe,
@@ -68,6 +69,7 @@ func scriptCmds() map[string]scriptCmd {
 		"json":     cmdJSON,
 		"oracle":   cmdOracle,
 		"mode":     cmdMode,
+		"hint":     cmdHint,
 	}
 }
 
@@ -126,6 +128,9 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+	if said := ts.ReadFile("stderr"); got != 0 && strings.Contains(said, "hint:") {
+		ts.Setenv("HINTED", said)
 	}
 }
 

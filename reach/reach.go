@@ -546,7 +546,7 @@ func (s Stores) Instead(v View) string {
 		}
 	}
 	for _, p := range v.Processes {
-		if p.Config != "" && p.ReadConfig() != nil && !slices.Contains(s.files, p.Config) {
+		if p.Restarts && p.Config != "" && p.ReadConfig() != nil && !slices.Contains(s.files, p.Config) {
 			return p.Name + " reads its key from " + p.Config + "; rotate that: --store " + named(blnkjson.Scheme, p.Config, "")
 		}
 	}

@@ -96,7 +96,7 @@ func (d *driver) configured(ctx context.Context) (*project, error) {
 	for _, file := range p.files {
 		if _, gone := os.Stat(file); gone != nil {
 			return nil, hint.Add(fmt.Errorf("project %s was made of %s, and that cannot be read any more: %w", p.name, file, errors.Unwrap(gone)),
-				"put it back; or, where it stands elsewhere now, have Compose take over from there: docker compose -p %s -f FILE up -d", p.name)
+				"put it back; or, where it stands elsewhere now, have Compose take over from there: docker compose -p %s -f FILE up -d --force-recreate", p.name)
 		}
 	}
 	now, err := d.read(ctx, p, args...)

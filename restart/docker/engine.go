@@ -165,8 +165,10 @@ func (e Engine) Beside(ctx context.Context, restarted []*Container, project stri
 			continue
 		}
 		p := c.Process("container "+c.Called(), "docker:"+c.Called(), local)
-		if l := c.Config.Labels; project != "" && l[LabelProject] == project && l[LabelOneoff] == "False" {
-			p.Name, p.Reference = "service "+l[LabelService], "compose:#"+l[LabelService]+"?project="+url.QueryEscape(project)
+		if l := c.Config.Labels; project != "" && l[LabelOneoff] == "False" { // Compose made it, and can make it anew
+			if p.Reference = "compose:#" + l[LabelService] + "?project=" + url.QueryEscape(l[LabelProject]); l[LabelProject] == project {
+				p.Name = "service " + l[LabelService]
+			}
 		}
 		of := strings.TrimPrefix(c.HostConfig.NetworkMode, "container:")
 		for _, r := range restarted {
