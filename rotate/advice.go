@@ -84,7 +84,9 @@ func (r *run) situation(ctx context.Context, e *EndError) {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		g := r.rec.goal()
-		verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) { return r.patiently(ctx, s, g.key, g.other) })
+		verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
+			return r.heard(ctx, func(ctx context.Context) (proof.Verdict, error) { return g.prove(ctx, s) })
+		})
 		for i, v := range verdicts {
 			live, _, _ := r.meaning(r.Servers[i], v, nil)
 			servers = append(servers, ServerState{URL: r.Servers[i].String(), Live: live})

@@ -254,24 +254,24 @@ func (r *run) undo(ctx context.Context, from string, cause error) error {
 
 // spared says whether an undo restarts nothing: a store holds neither key, or cannot be
 // read or written, and a start with what is there could put in force what nobody here
-// knows. So the servers stay as they are where they run with the old key, and where no
-// store has it for them.
+// knows. So the servers stay as they are where they are as before, and where no store is.
 func (r *run) spared(ctx context.Context) (spared bool, err error) {
 	if !r.undoing() || len(r.stuck) == 0 {
 		return false, nil
 	}
+	r.leaving = nil // of the way forward
 	back := func(s store.Store) bool {
 		key, _, err := s.Get(ctx)
-		return err == nil && key.Equal(r.rec.old(s.String()))
+		return key.Equal(r.rec.old(s.String())) && (err == nil || errors.Is(err, store.ErrNotFound))
 	}
 	replaced := func(v proof.Verdict) bool { return !v.Proves() }
 	switch none := !slices.ContainsFunc(r.Set, back); {
 	case !slices.ContainsFunc(r.ask(ctx), replaced):
-		r.note("not restarted: the servers run with the old key, and not every store holds it")
+		r.note("not restarted: the servers are as before, and not every store is")
 		r.unproved = errors.New("not restarted")
 		return true, nil
 	case none:
-		return true, errors.New("not restarted: no store holds the old key")
+		return true, errors.New("not restarted: no store is as before")
 	}
 	return false, nil
 }

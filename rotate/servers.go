@@ -28,15 +28,19 @@ func (r *run) limited(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeout(ctx, max(r.Timeout, least))
 }
 
-// patiently asks one server for a key and the other one, more than once while it is
-// silent.
+// patiently proves a key, and that another is dead, to one server (heard).
 func (r *run) patiently(ctx context.Context, s *proof.Server, key, other secret.Key) (proof.Verdict, error) {
+	return r.heard(ctx, func(ctx context.Context) (proof.Verdict, error) { return s.Prove(ctx, key, other) })
+}
+
+// heard asks one server, more than once while it is silent.
+func (r *run) heard(ctx context.Context, prove func(context.Context) (proof.Verdict, error)) (proof.Verdict, error) {
 	ctx, cancel := r.limited(ctx)
 	defer cancel()
 	deadline := time.Now().Add(patience)
 	var why error
 	for pause := (proof.Pause{}); ; {
-		v, reason := s.Prove(ctx, key, other)
+		v, reason := prove(ctx)
 		if v != proof.Unknown {
 			return v, nil
 		}
