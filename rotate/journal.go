@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/listener"
-	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
@@ -86,7 +84,7 @@ func parseRecord(data []byte) (*record, error) {
 	var version struct {
 		Version int `json:"version"`
 	}
-	if json.Unmarshal(data, &version) == nil && version.Version != 0 && version.Version != journalVersion && version.Version != unescaped {
+	if json.Unmarshal(data, &version) == nil && version.Version != 0 && version.Version != journalVersion {
 		return nil, fmt.Errorf("%w: %w (version %d, this one knows %d)",
 			ErrJournal, state.ErrOtherVersion, version.Version, journalVersion)
 	}
@@ -94,30 +92,7 @@ func parseRecord(data []byte) (*record, error) {
 	if json.Unmarshal(data, &r) != nil || !r.whole() {
 		return nil, fmt.Errorf("%w: damaged", ErrJournal)
 	}
-	if r.Version == unescaped {
-		r.escape()
-	}
 	return &r, nil
-}
-
-// unescaped is the version of journals whose references had no escapes.
-const unescaped = 2
-
-func (r *record) escape() {
-	r.Version = journalVersion
-	for i, s := range r.Target.Stores {
-		r.Target.Stores[i] = ref.FromVerbatim(s)
-	}
-	for i, s := range r.Target.Restart {
-		if strings.HasPrefix(s, "compose:") {
-			r.Target.Restart[i] = ref.FromVerbatim(s)
-		}
-	}
-	old := map[string]string{}
-	for s, key := range r.Old {
-		old[ref.FromVerbatim(s)] = key
-	}
-	r.Old = old
 }
 
 // whole says whether a journal has everything that ending its rotation needs.

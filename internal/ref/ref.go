@@ -75,19 +75,13 @@ func encode(place string) string {
 	return strings.NewReplacer("#", "%23", "?", "%3F", "%23", "%2523", "%25", "%2525", "%3F", "%253F", "%3f", "%253f").Replace(place)
 }
 
-// Verbatim is a reference as it was written before there were escapes.
+// Verbatim is a reference without escapes, as a target is named after it.
 func Verbatim(text string) string {
 	head, query, ok := strings.Cut(text, "?")
 	if head = decode(head); ok {
 		head += "?" + query
 	}
 	return head
-}
-
-// FromVerbatim makes a reference of one that was written before there were escapes.
-func FromVerbatim(text string) string {
-	end := strings.IndexAny(text+"#", "#?")
-	return encode(text[:end]) + text[end:]
 }
 
 // parseOptions refuses what has no name, or one that no scheme could know. Its

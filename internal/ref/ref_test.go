@@ -29,16 +29,6 @@ func TestEscapes(t *testing.T) {
 			t.Errorf("%q: verbatim %s, want %s", place, Verbatim(r.String()), old)
 		}
 	}
-	for old, want := range map[string]string{
-		"x:/a%23b#f":                "x:/a%2523b#f",
-		"x:/50%/f#f":                "x:/50%/f#f",
-		"x:m/p#f?address=http:/%23": "x:m/p#f?address=http:/%23",
-		"x:/100%25":                 "x:/100%2525",
-	} {
-		if got := FromVerbatim(old); got != want {
-			t.Errorf("from %s: %s, want %s", old, got, want)
-		}
-	}
 }
 
 func FuzzEscapes(f *testing.F) {
