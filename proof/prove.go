@@ -110,21 +110,17 @@ func (s *Server) Once(ctx context.Context, key secret.Key) (Verdict, error) {
 // Each asks all servers at once, and gives their verdicts and reasons in order.
 func Each(servers []*Server, ask func(i int, s *Server) (Verdict, error)) ([]Verdict, []error) {
 	verdicts, reasons := make([]Verdict, len(servers)), make([]error, len(servers))
-	each(servers, func(i int, s *Server) { verdicts[i], reasons[i] = ask(i, s) })
-	return verdicts, reasons
-}
-
-// each saves a goroutine where there is one server.
-func each(servers []*Server, do func(i int, s *Server)) {
 	var group sync.WaitGroup
 	for i, s := range servers {
+		do := func() { verdicts[i], reasons[i] = ask(i, s) }
 		if i < len(servers)-1 {
-			group.Go(func() { do(i, s) })
+			group.Go(do)
 		} else {
-			do(i, s)
+			do() // where there is one server, no goroutine is needed
 		}
 	}
 	group.Wait()
+	return verdicts, reasons
 }
 
 func isLive(a blnk.Answer) bool { return a == blnk.Live }

@@ -69,7 +69,7 @@ type ServerSays struct {
 // Verify asks all servers at once for all keys.
 func Verify(ctx context.Context, servers []*Server, questions Questions, expect string) Result {
 	r := Result{Result: "passed", Expect: expect, Keys: questions, Servers: make([]ServerSays, len(servers))}
-	each(servers, func(i int, s *Server) { r.Servers[i] = s.askAll(ctx, questions) })
+	_, _ = Each(servers, func(i int, s *Server) (Verdict, error) { r.Servers[i] = s.askAll(ctx, questions); return "", nil })
 	for _, one := range r.Servers {
 		if faults := one.faults(r.Keys, r.Wants()); len(faults) > 0 {
 			r.Result, r.Failed, r.Faults = "failed", r.Failed+1, append(r.Faults, faults...)

@@ -19,18 +19,14 @@ import (
 // may. "" keeps nothing.
 type Work string
 
-// A Command is one that Work names, by its driver.
-type Command struct{ listener.Mark }
-
 // Run runs a command of the driver with the reference ref, and names it before it
 // does anything.
 func (w Work) Run(ctx context.Context, ref string, cmd run.Cmd) (run.Result, error) {
 	if w != "" {
 		withdraw := func() {}
 		cmd.Record = func(pid int) {
-			c := &Command{listener.Mark{PID: pid, Start: listener.StartOf(pid), Name: "'" + ref + "'"}}
-			withdraw = interrupt.AtSecond(ctx, c.End)
-			w.record(c)
+			withdraw = interrupt.AtSecond(ctx, func() { run.EndGroup(pid, run.Grace) })
+			w.record(listener.Mark{PID: pid, Start: listener.StartOf(pid), Name: "'" + ref + "'"})
 		}
 		defer func() { withdraw() }()
 	}
@@ -39,7 +35,7 @@ func (w Work) Run(ctx context.Context, ref string, cmd run.Cmd) (run.Result, err
 
 // record is no more durable than the processes are: both survive blnkctl, and
 // neither the machine. Where it fails (a full disk), that stops no way back.
-func (w Work) record(c *Command) {
+func (w Work) record(c listener.Mark) {
 	_ = os.Remove(string(w))
 	if f, err := os.OpenFile(string(w), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		_, _ = fmt.Fprintf(f, "%d %s\n%s\n", c.PID, c.Start, c.Name)
@@ -47,14 +43,14 @@ func (w Work) record(c *Command) {
 	}
 }
 
-// Left is the command that is at work; nil where none is. What cannot be read was
-// not written to its end, so that the command never began.
-func (w Work) Left() *Command {
+// Left is the command that is at work, by its driver; nil where none is. What cannot be
+// read was not written to its end, so that the command never began.
+func (w Work) Left() *listener.Mark {
 	data, _ := ownfile.Read(string(w), 1<<20)
 	line, name, whole := strings.Cut(strings.TrimSuffix(string(data), "\n"), "\n")
 	first, start, _ := strings.Cut(line, " ")
 	pid, err := strconv.Atoi(first)
-	c := &Command{listener.Mark{PID: pid, Start: start, Name: name}}
+	c := &listener.Mark{PID: pid, Start: start, Name: name}
 	if err != nil || !whole || pid <= 1 || !c.Runs() {
 		return nil
 	}
@@ -90,12 +86,9 @@ func (w Work) Settle(ctx context.Context, limit time.Duration, say func(format s
 		case <-deadline:
 		}
 		say("ending it, and its process group: it did not end by itself within %s", limit)
-		if c.End(); c.Runs() {
+		if run.EndGroup(c.PID, run.Grace); c.Runs() {
 			return fmt.Errorf("the restart command of an earlier run cannot be ended: %s", c)
 		}
 	}
 	return nil
 }
-
-// End ends the command and its process group (run.EndGroup).
-func (c *Command) End() { run.EndGroup(c.PID, run.Grace) }

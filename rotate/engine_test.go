@@ -328,7 +328,7 @@ func TestAbandon(t *testing.T) {
 		"the journal cannot be read":      {func(w *world) { w.journal = []byte("{") }, nil, Abandoned},
 		"the journal is of a later time":  {func(w *world) { w.journal = []byte(`{"version": 99}`) }, nil, Abandoned},
 		"there is no journal":             {func(w *world) { w.journal = nil }, nil, None},
-		"the journal cannot be believed":  {func(w *world) { w.journal = []byte(`{"version": 2, "id": "x"}`) }, nil, Abandoned},
+		"the journal cannot be believed":  {func(w *world) { w.journal = []byte(`{"version": 3, "id": "x"}`) }, nil, Abandoned},
 		"damaged, and the server is open": {func(w *world) { w.journal, w.open = []byte("{"), true }, nil, Refused},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -357,8 +357,8 @@ func TestUnusableJournal(t *testing.T) {
 		"empty":           {"", ErrJournal},
 		"later version":   {`{"version": 99}`, ErrJournal},
 		"earlier version": {`{"version": 1}`, ErrJournal},
-		"no row":          {`{"version":2,"id":"a","target":{"stores":["a"]},"direction":"forward","old":{"a":"x"},"new":"y"}`, ErrJournal},
-		"other stores": {`{"version":2,"id":"a","event":"rotate","target":{"stores":["cell:0"]},"direction":"forward","row":"set","old":{"cell:0":"x"},"live":"x","new":"y"}`,
+		"no row":          {`{"version":3,"id":"a","target":{"stores":["a"]},"direction":"forward","old":{"a":"x"},"new":"y"}`, ErrJournal},
+		"other stores": {`{"version":3,"id":"a","event":"rotate","target":{"stores":["cell:0"]},"direction":"forward","row":"set","old":{"cell:0":"x"},"live":"x","new":"y"}`,
 			ErrOtherStores},
 	} {
 		t.Run(name, func(t *testing.T) {
