@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -146,8 +145,12 @@ func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) 
 		a.say("nothing here can be mended without a restart or a decision")
 		return false, nil
 	}
+	say := a.say
+	if !o.yes && a.canAsk() { // with -q, too: nobody agrees to what is not shown
+		say = func(format string, args ...any) { a.env.Stderr.Say(fmt.Sprintf(format, args...)) }
+	}
 	for _, f := range fixes {
-		a.say("%s", strings.TrimSuffix(f.Diff, "\n"))
+		say("%s", strings.TrimSuffix(f.Diff, "\n"))
 	}
 	switch {
 	case o.yes:
@@ -160,14 +163,15 @@ func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) 
 	}
 	var mended []string
 	for _, f := range fixes {
-		failed := f.Apply(ctx)
-		if what, _, _ := strings.Cut(f.Diff, "\n"); failed == nil {
-			mended = append(mended, what)
+		if err := f.Apply(ctx); err != nil { // the finding stays, and fails the run
+			a.warn("%v", err)
+			continue
 		}
-		err = cmp.Or(err, failed)
+		what, _, _ := strings.Cut(f.Diff, "\n")
+		mended = append(mended, what)
 	}
 	if len(mended) == 0 {
-		return true, err
+		return true, nil
 	}
 	private, failed := a.openState()
 	if failed == nil {
@@ -176,7 +180,7 @@ func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) 
 	if failed != nil {
 		a.warn("it is not in the audit log: %v", failed)
 	}
-	return true, err
+	return true, nil
 }
 
 // named are the flags of a run, for one that is typed again.

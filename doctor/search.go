@@ -130,55 +130,83 @@ type searched struct {
 	Looked string // how far, for evidence
 }
 
-// Project are the files below Dir that hold a key. The error says what was not looked at.
+// project are the files with a key below Dir, and below the folders of the stores' files.
+// The error says what was not looked at.
 func (f *Facts) project(ctx context.Context) (searched, error) {
 	return f.searched.get(func() (found searched, err error) {
-		if f.Dir == "/" {
+		var tops []string
+		add := func(dir string) {
+			tops = slices.DeleteFunc(tops, func(top string) bool { return strings.HasPrefix(top, dir+"/") })
+			if dir != "/" && !slices.ContainsFunc(tops, func(top string) bool { return strings.HasPrefix(dir+"/", top+"/") }) {
+				tops = append(tops, dir)
+			}
+		}
+		for _, s := range f.Stores(ctx) {
+			if s.Path != "" {
+				add(filepath.Dir(s.Path))
+			}
+		}
+		add(f.Dir)
+		if len(tops) == 0 {
 			return found, hint.Add(errors.New("/ is no folder of a project"), "run it in the folder of the project")
 		}
-		top, err := os.OpenRoot(f.Dir)
-		if err != nil {
-			return found, err
+		w := walk{facts: f}
+		for _, top := range tops {
+			err = errors.Join(err, w.below(ctx, top))
 		}
-		defer func() { _ = top.Close() }()
-		files, bytes, closed := 0, int64(0), 0
-		err = fs.WalkDir(top.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-			switch here := filepath.Join(f.Dir, name); {
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case err != nil:
-				closed++
-			case d.IsDir() && (strings.Count(name, "/") >= mostDepth || f.passed(here, d)):
-				return fs.SkipDir
-			case !d.Type().IsRegular() || isHistory(d.Name()):
-			case files >= mostFiles || bytes >= mostBytes:
-				return fmt.Errorf("%s: not all of it was looked at: it has more than %d files, or %d MiB", f.Dir, mostFiles, mostBytes>>20)
-			default:
-				files++
-				text, err := readFile(top.OpenFile(name, quietly, 0))
-				if bytes += int64(len(text)); errors.Is(err, fs.ErrPermission) {
-					closed++
-				}
-				kind := kindOf(name, text)
-				if s := f.sight(ctx, text, kind != ""); s != nil {
-					found.Spills = append(found.Spills, spill{*s, here, kind})
-				}
+		if w.closed > 0 {
+			err = errors.Join(err, fmt.Errorf("%d files and folders below %s may not be read by this user", w.closed, strings.Join(tops, ", ")))
+		}
+		looked := fmt.Sprintf("looked at %d files below %s: %d folders deep, up to %d MiB each, but no .git and node_modules", w.files, strings.Join(tops, ", "), mostDepth, textfile.MaxSize>>20)
+		return searched{w.spills, looked}, err
+	})
+}
+
+// A walk looks through folders.
+type walk struct {
+	facts         *Facts
+	spills        []spill
+	files, closed int
+	bytes         int
+}
+
+func (w *walk) below(ctx context.Context, dir string) error {
+	top, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = top.Close() }()
+	return fs.WalkDir(top.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		switch here := filepath.Join(dir, name); {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			w.closed++
+		case d.IsDir() && (strings.Count(name, "/") >= mostDepth || w.facts.passed(here, dir, d)):
+			return fs.SkipDir
+		case !d.Type().IsRegular() || isHistory(d.Name()):
+		case w.files >= mostFiles || w.bytes >= mostBytes:
+			return fmt.Errorf("%s: not all of it was looked at: more than %d files, or %d MiB", dir, mostFiles, mostBytes>>20)
+		default:
+			w.files++
+			text, err := readFile(top.OpenFile(name, quietly, 0))
+			if w.bytes += len(text); errors.Is(err, fs.ErrPermission) {
+				w.closed++
 			}
-			return nil
-		})
-		if err == nil && closed > 0 {
-			err = fmt.Errorf("%s: %d files and folders may not be read by this user", f.Dir, closed)
+			kind := kindOf(name, text)
+			if s := w.facts.sight(ctx, text, kind != ""); s != nil {
+				w.spills = append(w.spills, spill{*s, here, kind})
+			}
 		}
-		found.Looked = fmt.Sprintf("looked at %d files below %s: %d folders deep, up to %d MiB each, but no .git and node_modules", files, f.Dir, mostDepth, textfile.MaxSize>>20)
-		return found, err
+		return nil
 	})
 }
 
 // passed says whether a folder is left out: it holds what others made, or is blnkctl's
 // own, or another file system (of the kernel, of the network).
-func (f *Facts) passed(path string, d fs.DirEntry) bool {
+func (f *Facts) passed(path, dir string, d fs.DirEntry) bool {
 	info, err := d.Info()
-	top, failed := os.Stat(f.Dir)
+	top, failed := os.Stat(dir)
 	return slices.Contains([]string{".git", "node_modules"}, d.Name()) || f.State != nil && textfile.Same(path, f.State.Path()) ||
 		err == nil && failed == nil && info.Sys().(*syscall.Stat_t).Dev != top.Sys().(*syscall.Stat_t).Dev
 }
