@@ -26,6 +26,7 @@ import (
 // whatever it writes, to wherever. None of them may strike, which takes strace too.
 func tracedScripts() map[string]string {
 	return map[string]string{
+		"doctor_git":           "printed by git into a pipe, and asked for at a server",
 		"keygen_print":         "made, to stdout",
 		"keygen_store":         "made, into a file",
 		"keygen_force":         "made, into several files, over an old one",
