@@ -77,6 +77,8 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 		return a.listRules(rules)
 	case o.hook:
 		return a.print(leak.Hook)
+	case o.staged && len(o.choice.Only)+len(o.choice.Skip) > 0:
+		return usage("blnkctl doctor --staged", "--staged is one rule: it goes with neither --rule nor --skip")
 	case o.staged:
 		o.choice = doctor.Choice{Only: []string{doctor.GitRule}}
 	}

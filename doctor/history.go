@@ -54,7 +54,7 @@ func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
 	one := Finding{
 		Place: filepath.Join(l.Repository, l.Submodule, l.Path), Text: "holds " + l.Name,
 		Evidence: []string{fmt.Sprintf("%s %s, the first of %d", l.Kind, l.Object, l.Objects), "the key is " + l.Key.Name()},
-		Remedy:   "blnkctl rotate --compromised" + f.named(),
+		Remedy:   "blnkctl rotate --compromised" + f.restarting(),
 	}
 	if fp := l.Key.Fingerprint(); fp != "" {
 		one.Place += "#" + fp // another key there is another finding
