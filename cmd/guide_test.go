@@ -1,0 +1,76 @@
+package cmd
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/blnkctl/blnkctl/doctor"
+)
+
+// docs/guide.md has every sentence that doctor holds a server against, in its words and
+// order, each with a command where one can do it; and every command of it is one.
+func TestGuide(t *testing.T) {
+	page, err := os.ReadFile("../docs/guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := strings.Split(string(page), "\n### ")[1:]
+	guide := doctor.Guide()
+	if len(sections) != len(guide) {
+		t.Errorf("%d sentences, want %d", len(sections), len(guide))
+	}
+	for i, s := range guide {
+		heading, body, _ := strings.Cut(sections[min(i, len(sections)-1)], "\n")
+		if heading != s.Number+" "+s.Text {
+			t.Errorf("sentence %d is %q, want %q", i, heading, s.Number+" "+s.Text)
+		}
+		ruled := slices.ContainsFunc(doctor.Rules(), func(r doctor.Rule) bool { return r.Sentence == s.Number })
+		if (ruled || s.Person == "") && !strings.Contains(body, "\n    blnkctl ") {
+			t.Errorf("%s %s: no command", s.Number, s.Text)
+		}
+	}
+	lines := regexp.MustCompile(`(?m)^    (blnkctl .*)$`).FindAllStringSubmatch(string(page), -1)
+	if len(lines) < len(guide) {
+		t.Errorf("only %d commands", len(lines))
+	}
+	for _, line := range lines {
+		if fault := typedWrong(t, line[1]); fault != "" {
+			t.Errorf("%s: %s", line[1], fault)
+		}
+	}
+	for _, wrong := range []string{"blnkctl lock", "blnkctl doctor --nothing", "blnkctl doctor --rule BLNK-9.9", "blnkctl audit lst", "blnkctl verify here", "blnkctl init --stage off", "blnkctl rotate --if-older-than soon"} {
+		if typedWrong(t, wrong) == "" {
+			t.Errorf("%s is taken for right", wrong)
+		}
+	}
+}
+
+// typedWrong says why a line is no call of blnkctl; "" where it is one. It is not run.
+func typedWrong(t *testing.T, line string) string {
+	t.Helper()
+	var words []string
+	for _, word := range regexp.MustCompile(`'[^']*'|\S+`).FindAllString(line, -1)[1:] {
+		words = append(words, strings.Trim(word, "'"))
+	}
+	_, root := testApp(t)
+	c, rest, err := root.Find(words)
+	if err == nil && c.HasSubCommands() {
+		return "no such command"
+	}
+	if err == nil {
+		err = c.ParseFlags(rest)
+	}
+	if err == nil {
+		err = c.ValidateArgs(c.Flags().Args())
+	}
+	if err != nil {
+		return err.Error()
+	}
+	if ids, _ := c.Flags().GetStringArray("rule"); (doctor.Choice{Only: ids}).Known(doctor.Rules()) != "" {
+		return "no such rule"
+	}
+	return ""
+}
