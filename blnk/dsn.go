@@ -74,3 +74,16 @@ func RedisAddress(dsn secret.Key) (a Address, ok bool) {
 	}
 	return a, true
 }
+
+// TypesenseAddress reads the URL of Typesense, which is asked with its API key.
+func TypesenseAddress(dsn secret.Key) (a Address, ok bool) {
+	u, err := url.Parse(dsn.Reveal())
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return a, false
+	}
+	a = Address{Host: u.Hostname(), Port: u.Port(), Plain: u.Scheme == "http"}
+	if a.Port == "" {
+		a.Port = map[bool]string{true: "80", false: "443"}[a.Plain]
+	}
+	return a, true
+}

@@ -55,6 +55,9 @@ func TestAddresses(t *testing.T) {
 		{RedisAddress, "redis://:pw@r.example.com", "r.example.com 6379  true"},
 		{RedisAddress, "rediss://r.example.com:6380/1", "r.example.com 6380  false"},
 		{RedisAddress, "alone", ""},
+		{TypesenseAddress, "http://typesense:8108", "typesense 8108  true"},
+		{TypesenseAddress, "https://ts.example.com", "ts.example.com 443  false"},
+		{TypesenseAddress, "typesense:8108", ""},
 		{RedisAddress, "ftp://r", ""},
 	} {
 		a, ok := c.read(secret.New(c.dsn))

@@ -145,6 +145,10 @@ func (r Running) links() (all []link) {
 		a, ok := blnk.RedisAddress(v.Text)
 		all = append(all, link{blnk.Redis, a, ok})
 	}
+	if v := r.Effective.Value(blnk.Typesense); !v.Text.IsZero() {
+		a, ok := blnk.TypesenseAddress(v.Text)
+		all = append(all, link{blnk.Typesense, a, ok})
+	}
 	return all
 }
 
@@ -165,10 +169,10 @@ func dataTLS(ctx context.Context, f *Facts) (found []Finding, err error) {
 			if err = errors.Join(err, doubt); !away {
 				continue
 			}
-			remedy := "sslmode=verify-full in it, with the CA of the server as sslrootcert"
-			if l.name == blnk.Redis {
-				remedy = "rediss:// in it"
-			}
+			remedy := map[blnk.Name]string{
+				blnk.Database: "sslmode=verify-full in it, with the CA of the server as sslrootcert",
+				blnk.Redis:    "rediss:// in it", blnk.Typesense: "https:// in it",
+			}[l.name]
 			v := c.Effective.Value(l.name)
 			found = appendPlace(found, Finding{
 				Place: c.placeOf(v), Text: fmt.Sprintf("%s leads to another machine without TLS: %s", l.name, net.JoinHostPort(l.Host, l.Port)),
