@@ -29,7 +29,8 @@ const (
 	mostClients = 10_000 // addresses: a client may make them up
 )
 
-// An Access is what the servers' access logs of this host tell of the last day.
+// An Access is what the servers' access logs of this host tell of the last day, as far
+// as they are there: what was rotated away, or went with a container, is not read.
 //
 // A client is the address that Blnk writes there, and Blnk believes the header
 // X-Forwarded-For of anybody: behind no proxy of one's own, a client chooses what
@@ -59,7 +60,8 @@ type Client struct {
 }
 
 // Own says that its questions to /hooks are those of blnkctl, which asks there with
-// random keys, and gets an answer for each key that lives.
+// random keys, and gets an answer for each key that lives. Who claims that address hides
+// three times as many refusals at most.
 func (c *Client) Own() bool { return c.hooks <= 3*c.hooksPassed }
 
 // Counted are its refusals but for those of blnkctl.
@@ -195,7 +197,7 @@ func (f *Facts) stream(ctx context.Context, a *Access, name, see string, args ..
 	whole := a.read(from)
 	_ = from.Close()
 	if err := <-ended; err != nil && whole {
-		return fmt.Errorf("%s cannot be read: %w: %s", name, err, a.lastLine)
+		return fmt.Errorf("%s cannot be read: %w: %s", name, err, run.Mask(a.lastLine, f.Keys(ctx)...))
 	}
 	a.Places, a.See = append(a.Places, name), append(a.See, see)
 	if !whole {

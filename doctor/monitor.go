@@ -50,7 +50,7 @@ func lastSucceeded(ctx context.Context, f *Facts) (found []Finding, err error) {
 	}
 	first := f.Stores(ctx)[0].Ref
 	var last audit.Record
-	err = audit.Open(f.State.Path(), f.Now).Records(0, func(r audit.Record) error {
+	err = audit.Open(f.State.Path(), f.Now).Records(1000, func(r audit.Record) error { // of all targets; far more than there are in a day
 		if len(r.Stores) > 0 && r.Stores[0] == first {
 			last = r
 		}
