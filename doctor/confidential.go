@@ -239,10 +239,11 @@ func (f *Facts) socket(ctx context.Context, holds string) (found []Finding) {
 // environs: a process can read the environment of another of its own user.
 func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 	looked := 0
+	passwd, _ := os.ReadFile("/etc/passwd")
 	for _, pid := range listener.AllBlnk() {
 		p, _ := listener.Look(pid)
 		rights, ok := listener.RightsOf(pid)
-		if !ok || rights.UID == 0 || rights.UID >= 1000 && rights.UID != nobody { // a person's own processes are the person
+		if !ok || rights.UID == 0 || isPerson(string(passwd), rights.UID) { // whose programs are all that person's
 			continue
 		}
 		if p.Env == nil {
@@ -268,6 +269,19 @@ func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 	}
 	err = errors.Join(err, f.searchable(ctx))
 	return slices.CompactFunc(found, func(a, b Finding) bool { return a.Place == b.Place }), err
+}
+
+// isPerson says whether passwd(5) has a shell for a user that is none of the system's.
+func isPerson(passwd string, uid int) bool {
+	const firstPerson = 1000 // as everywhere (login.defs(5))
+	for line := range strings.Lines(passwd) {
+		fields := strings.Split(strings.TrimSpace(line), ":")
+		if len(fields) == 7 && fields[2] == strconv.Itoa(uid) {
+			shell := filepath.Base(fields[6])
+			return uid >= firstPerson && uid != nobody && shell != "nologin" && shell != "false"
+		}
+	}
+	return false // of a container, or of a service manager (DynamicUser=)
 }
 
 // besides are programs of the same user and group that are no Blnk, do not belong to it, and see

@@ -160,7 +160,7 @@ func TestEnvirons(t *testing.T) {
 		"alone":            {941, "K=" + key.Reveal(), "", ""},
 		"another service":  {942, "K=" + key.Reveal(), "gateway", "gateway"},
 		"without the key":  {943, "K=v", "gateway", ""},
-		"a person":         {1944, "K=" + key.Reveal(), "editor", ""},
+		"of a container":   {1944, "K=" + key.Reveal(), "gateway", "gateway"},
 		"nobody, as other": {nobody, "K=" + key.Reveal(), "gateway", "gateway"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,5 +184,15 @@ func TestEnvirons(t *testing.T) {
 				t.Errorf("%q, want %q", text, c.want)
 			}
 		})
+	}
+}
+
+func TestIsPerson(t *testing.T) {
+	const passwd = "root:x:0:0:root:/root:/bin/bash\npostgres:x:105:105::/var/lib/postgresql:/bin/bash\nann:x:1000:1000::/home/ann:/bin/zsh\n" +
+		"blnk:x:1001:1001::/srv:/usr/sbin/nologin\nnobody:x:65534:65534::/:/bin/sh\n"
+	for uid, want := range map[int]bool{0: false, 105: false, 1000: true, 1001: false, 65534: false, 4404: false} {
+		if got := isPerson(passwd, uid); got != want {
+			t.Errorf("%d: %v", uid, got)
+		}
 	}
 }

@@ -192,9 +192,10 @@ func fixOf(e exposure.Edit) *Fix {
 	}}
 }
 
-// modes: who else can read or write a file with the key.
+// modes: who else can read or write a file with the key, or a blnk.json, which has other
+// passwords, too.
 func modes(ctx context.Context, f *Facts) (found []Finding, err error) {
-	files := slices.DeleteFunc(slices.Clone(f.keyFiles(ctx)), func(file keyFile) bool { return !file.Holds || file.Kind != "" })
+	files := slices.DeleteFunc(slices.Clone(f.keyFiles(ctx)), func(file keyFile) bool { return file.Kind != "" })
 	if len(files) == 0 {
 		return nil, ErrNothing
 	}
@@ -234,7 +235,7 @@ func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding,
 	case err != nil:
 		return nil, err
 	case open&0o007 != 0 || edit != nil && !who.alone(now.GID, now.UID):
-		found.Text, found.Severity = reaches(open, file.Real)
+		found.Text, found.Severity = reaches(open, file)
 		found.mend(file.Path, edit, note, unseen, f.named())
 	case now.ACL && open != 0:
 		found.Text, found.Severity = "has an access control list: see whom it lets read the key", Note
@@ -273,10 +274,13 @@ func (f *Finding) mend(path string, edit *exposure.Edit, note, unseen, named str
 const nobody = 65534
 
 // reaches says what a mode lets others do.
-func reaches(open fs.FileMode, path string) (text string, severity Severity) {
+func reaches(open fs.FileMode, file keyFile) (text string, severity Severity) {
 	can := map[fs.FileMode]string{0o4: "read the key", 0o2: "replace the key", 0o6: "read and replace the key"}
+	if !file.Holds {
+		can = map[fs.FileMode]string{0o4: "read it, and the passwords in it", 0o2: "replace it", 0o6: "read and replace it"}
+	}
 	if others := can[open&0o006]; others != "" {
-		for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
+		for dir := filepath.Dir(file.Real); dir != "/"; dir = filepath.Dir(dir) {
 			if info, err := os.Stat(dir); err == nil && info.Mode()&0o001 == 0 {
 				return fmt.Sprintf("every user of this host can %s, but that %s keeps them out", others, dir), Warning
 			}

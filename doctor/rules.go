@@ -39,7 +39,7 @@ func Rules() []Rule {
 		{"BLNK-2.11", "the metrics token is strong", Warning, "2.2", metricsToken},
 		{"BLNK-2.20", "git ignores blnk.json and what else holds the key", Warning, "2.1", ignored},
 		{"BLNK-2.21", "no image is built with blnk.json, or with what else holds the key", Warning, "2.2", baked},
-		{"BLNK-2.22", "only those who have to can read the files that hold the key", Error, "2.2", modes},
+		{"BLNK-2.22", "only those who have to can read blnk.json, and what else holds the key", Error, "2.2", modes},
 		{"BLNK-2.23", "nobody else can put another file in their place", Error, "2.2", folders},
 		{"BLNK-3.1", "no key goes over plain http to another machine", Error, "3.1", noPlaintext},
 		{"BLNK-3.2", "certificates of https servers are trusted, and hold for 30 days more", Warning, "3.1", certificates},
