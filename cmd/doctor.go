@@ -134,7 +134,7 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 		open, err := rotate.Elsewhere(facts.State, nil)
 		facts.StateErr = err
 		for _, one := range open {
-			facts.Rotations = append(facts.Rotations, doctor.Rotation{ID: one.Rotation, Store: one.Target.Stores[0], Where: one.Where(), Ways: one.Help()})
+			facts.Rotations = append(facts.Rotations, doctor.Rotation{ID: one.Rotation, Store: one.Target.Stores[0], Where: one.Where(), Ways: one.Help(), Keys: one.Keys})
 		}
 	}
 	return doctor.Run(ctx, rules, facts, o.choice, file.Baseline)

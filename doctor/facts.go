@@ -52,7 +52,10 @@ type Sources struct {
 }
 
 // A Rotation is an open one.
-type Rotation struct{ ID, Store, Where, Ways string }
+type Rotation struct {
+	ID, Store, Where, Ways string
+	Keys                   []secret.Key // the one before, the new one, those of stores
+}
 
 // Facts are what the rules look at. Each is gathered when the first rule asks for it,
 // and once. Rules are run one after the other.

@@ -100,6 +100,11 @@ func (f *Facts) atHand(ctx context.Context) (keys []leak.Known) {
 	for _, s := range f.Stores(ctx) {
 		keys = append(keys, leak.Known{Name: "the live key", Key: s.Key})
 	}
+	for _, r := range f.Rotations {
+		for _, key := range r.Keys {
+			keys = append(keys, leak.Known{Name: "a key of the open rotation " + r.ID, Key: key})
+		}
+	}
 	add := func(place string, e blnk.Effective) {
 		for _, name := range []blnk.Name{blnk.SecretKey, blnk.TokenizationSecret, blnk.MetricsToken} {
 			keys = append(keys, leak.Known{Name: string(name) + " of " + place, Key: e.Value(name).Text})

@@ -271,6 +271,7 @@ func (hs hits) all() []*hit { return slices.Collect(maps.Values(hs)) }
 // findings are one for each key and place.
 func (hs hits) findings(m *Matcher, r repository) []Finding {
 	var all []Finding
+	at := map[string][]int{} // of all, by place
 	for _, id := range slices.Sorted(maps.Keys(hs)) {
 		h := hs[id]
 		lost := len(h.places) == 0
@@ -283,11 +284,14 @@ func (hs hits) findings(m *Matcher, r repository) []Finding {
 					Match: match, Repository: r.top, Submodule: r.name, Object: id, Kind: h.kind, Path: m.masked(p.path),
 					Commit: p.commit, Date: p.date, Objects: 1, Indexed: p.indexed, Remote: p.remote, Lost: lost,
 				}
-				if i := slices.IndexFunc(all, one.samePlace); i >= 0 {
-					all[i].add(one)
-				} else {
-					all = append(all, one)
+				place := fmt.Sprint(one.Kind, one.Lost, one.Path)
+				i := slices.IndexFunc(at[place], func(i int) bool { return all[i].Key.Equal(one.Key) })
+				if i >= 0 {
+					all[at[place][i]].add(one)
+					continue
 				}
+				at[place] = append(at[place], len(all))
+				all = append(all, one)
 			}
 		}
 	}
@@ -295,10 +299,6 @@ func (hs hits) findings(m *Matcher, r repository) []Finding {
 		return cmp.Or(strings.Compare(a.Name, b.Name), a.Date.Compare(b.Date), strings.Compare(a.Path, b.Path), strings.Compare(a.Object, b.Object))
 	})
 	return all
-}
-
-func (f Finding) samePlace(g Finding) bool {
-	return f.Path == g.Path && f.Kind == g.Kind && f.Lost == g.Lost && f.Key.Equal(g.Key)
 }
 
 func (f *Finding) add(g Finding) {
