@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -143,7 +144,7 @@ func TestScanFails(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 4)
 	own := draw(t, keygen.Prefixed, 256).Reveal()
 	found, err := New().Scan(io.MultiReader(strings.NewReader(own+"\n"), iotest.ErrReader(io.ErrClosedPipe)))
-	if len(found) != 1 || err != io.ErrClosedPipe {
+	if len(found) != 1 || !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("%q, %v", names(found), err)
 	}
 	if found, err := New().Scan(iotest.OneByteReader(strings.NewReader(own))); len(found) != 1 || err != nil {
