@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/reach"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -119,6 +121,30 @@ func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Se
 		return err
 	}
 	return w.refuseMissing(ctx, set)
+}
+
+// askRestart asks a person what restarts the server, where something is to be written
+// and nobody said.
+func (w *work) askRestart(ctx context.Context, spec target.Spec, set store.Set) ([]string, error) {
+	keys, err := set.Keys(ctx)
+	differs := func(k secret.Key) bool { return keygen.SecretKey.Weakness(k) != "" || !k.Equal(keys[0]) }
+	if err != nil || len(spec.Restart) > 0 || w.intent.KeyOnly || !w.canAsk() || w.yes || w.dryRun ||
+		len(w.intent.Values) == 0 && w.intent.Given.IsZero() && !slices.ContainsFunc(keys, differs) {
+		return spec.Restart, nil // what cannot be read is said later
+	}
+	question := "What restarts the server and its workers? (What is found here; or type one, as sh:COMMAND)"
+	if running := reach.Running(set); running != "" {
+		question = "Running here: " + running + "\n" + question
+	}
+	offers := w.restartSchemes().Offers(ctx, restart.Options{Dir: spec.Dir, Env: w.env.Environ})
+	answer, err := w.env.Stderr.Choose(ctx, w.env.Stdin, question, offers, "nothing: the files are written, and I restart it myself")
+	if answer == "" || err != nil {
+		return nil, err
+	}
+	if !strings.Contains(answer, ":") {
+		return nil, usage("for a command: sh:"+answer, "%q is no number, and no SCHEME:PLACE", answer)
+	}
+	return []string{answer}, w.cmd.Flags().Set("restart", answer) // as if it had been typed
 }
 
 // refuseMissing: a blnk.json that is not there is not made: Blnk reads more from it than

@@ -94,7 +94,8 @@ func sumTrees(paths []string) (map[string]entry, error) {
 			if errors.Is(err, fs.ErrNotExist) && path == root {
 				return nil
 			}
-			if err == nil {
+			// The stand-in writes a line there for each request.
+			if log := strings.Contains(path, "/.standin/") && strings.HasSuffix(path, ".log"); err == nil && !log {
 				lines[path], err = sumOne(path)
 			}
 			return err

@@ -49,6 +49,11 @@ func (l Look) Before(ctx context.Context, current secret.Key) (Findings, error) 
 	}
 	s := l.stores(ctx)
 	found, err := s.Before(seen, current)
+	for _, server := range l.Servers {
+		if peers := listener.Peers(server.Port()); l.Secure && server.Loopback() && len(peers) > 0 {
+			found.remark(fmt.Sprintf("connected to %s right now: %s", server, strings.Join(peers, ", ")))
+		}
+	}
 	found.Holders = s.holders(seen, current)
 	return found, err
 }

@@ -3,6 +3,7 @@ package reach
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -98,6 +99,24 @@ func heldBy(ctx context.Context, ref string, open func(ref string) (store.Store,
 		return secret.Key{}, err
 	}
 	return store.Held(ctx, one)
+}
+
+// Running names the processes of this host that read a blnk.json of the stores.
+func Running(set store.Set) string {
+	var names []string
+	s := Stores{}
+	s.files, _ = placesOf(set)
+	for _, pid := range listener.AllBlnk() {
+		var p restart.Process
+		switch p.Look(pid); {
+		case !s.reads(pid):
+		case p.Server:
+			names = append(names, fmt.Sprintf("PID %d (blnk start)", pid))
+		case p.Workers:
+			names = append(names, fmt.Sprintf("PID %d (blnk workers)", pid))
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // Resets says which Compose file of a folder has a service that writes a blnk.json anew

@@ -89,6 +89,47 @@ type Scheme struct {
 	// Polls is how long the servers may take to answer as they should, unless
 	// the person says otherwise; 0 is the usual time.
 	Polls time.Duration
+	// Offers are references that would restart the Blnk that is seen to run here; nil
+	// where nothing tells. What cannot be asked offers nothing.
+	Offers func(ctx context.Context, opt Options) []string
+}
+
+// Offers are those of all schemes.
+func (s Schemes) Offers(ctx context.Context, opt Options) (refs []string) {
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		if offers := s[name].Offers; offers != nil {
+			refs = append(refs, offers(ctx, opt)...)
+		}
+	}
+	return refs
+}
+
+// A Group is what runs Blnk under one tool, by the names that a reference has.
+type Group struct{ servers, workers []string }
+
+// Add adds one, where it runs Blnk.
+func (g *Group) Add(r Role, name string) {
+	switch {
+	case r.Server:
+		g.servers = append(g.servers, name)
+	case r.Workers:
+		g.workers = append(g.workers, name)
+	}
+}
+
+// Offers are its references: one, where one server runs; which workers belong to which
+// of several is not known.
+func (g *Group) Offers(reference func(names ...string) string) (refs []string) {
+	if len(g.servers) < 2 {
+		if all := append(slices.Clone(g.servers), g.workers...); len(all) > 0 {
+			refs = append(refs, reference(all...))
+		}
+		return refs
+	}
+	for _, name := range g.servers {
+		refs = append(refs, reference(name))
+	}
+	return refs
 }
 
 // Schemes is the table of the ways to restart, by scheme name.

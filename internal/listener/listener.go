@@ -10,10 +10,12 @@ package listener
 
 import (
 	"bufio"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -184,6 +186,29 @@ func All() (pids []int) {
 		}
 	}
 	return pids
+}
+
+// Peers are the addresses that have a connection to the TCP port at this moment.
+func Peers(port int) (addresses []string) {
+	const established = "01" // include/net/tcp_states.h
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, _ := os.ReadFile(table) // without one there is nothing to see
+		for line := range strings.Lines(string(text)) {
+			column := strings.Fields(line)
+			if len(column) < 4 || column[3] != established || !strings.HasSuffix(column[1], fmt.Sprintf(":%04X", port)) {
+				continue
+			}
+			host, _, _ := strings.Cut(column[2], ":")
+			raw, err := hex.DecodeString(host)
+			for word := range slices.Chunk(raw, 4) { // as a machine has it with the least byte first
+				slices.Reverse(word)
+			}
+			if address := net.IP(raw).String(); err == nil && !slices.Contains(addresses, address) {
+				addresses = append(addresses, address)
+			}
+		}
+	}
+	return addresses
 }
 
 // heldBy returns those of the sockets that the process has open. Links are read

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -32,18 +34,54 @@ func LookOf(f *os.File, getenv func(string) string) Look {
 
 // Confirm asks a question that wants yes or no; anything but y or yes is an error.
 func (t *Talk) Confirm(ctx context.Context, in io.Reader, question string) error {
-	_, _ = fmt.Fprintf(t, "%s [y/N] ", question)
-	line, err := interrupt.Await(ctx, func() (string, error) { return bufio.NewReader(in).ReadString('\n') })
-	switch answer := strings.ToLower(strings.TrimSpace(line)); {
-	case ctx.Err() != nil:
-		_, _ = io.WriteString(t, "\n")
+	line, err := t.ask(ctx, in, question+" [y/N] ")
+	switch answer := strings.ToLower(line); {
+	case err != nil:
 		return err
-	case err != nil && !errors.Is(err, io.EOF):
-		return fmt.Errorf("read the answer: %w", err)
 	case answer != "y" && answer != "yes":
 		return errors.New("not confirmed; nothing is changed")
 	}
 	return nil
+}
+
+// ask shows a prompt, and returns the line that is typed behind it.
+func (t *Talk) ask(ctx context.Context, in io.Reader, prompt string) (string, error) {
+	_, _ = io.WriteString(t, prompt)
+	line, err := interrupt.Await(ctx, func() (string, error) { return bufio.NewReader(in).ReadString('\n') })
+	switch {
+	case ctx.Err() != nil:
+		_, _ = io.WriteString(t, "\n")
+		return "", err
+	case err != nil && !errors.Is(err, io.EOF):
+		return "", fmt.Errorf("read the answer: %w", err)
+	}
+	return strings.TrimSpace(line), nil
+}
+
+// Choose asks for one of the options, by its number, or for another text. none is what
+// the last number stands for, which returns "".
+func (t *Talk) Choose(ctx context.Context, in io.Reader, question string, options []string, none string) (string, error) {
+	t.Say(question)
+	for i, text := range append(slices.Clone(options), none) {
+		t.Say(fmt.Sprintf("  %d  %s", i+1, text))
+	}
+	for {
+		answer, err := t.ask(ctx, in, "Number or text: ")
+		n, failed := strconv.Atoi(answer)
+		switch {
+		case err != nil:
+			return "", err
+		case answer == "":
+			return "", errors.New("no answer; nothing is changed")
+		case failed != nil:
+			return answer, nil
+		case n >= 1 && n <= len(options):
+			return options[n-1], nil
+		case n == len(options)+1:
+			return "", nil
+		}
+		t.Say(fmt.Sprintf("  want 1 to %d", len(options)+1))
+	}
 }
 
 // AskHidden asks at a terminal for a secret, which is not shown while it is typed.

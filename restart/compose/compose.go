@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -31,7 +32,7 @@ import (
 )
 
 // Scheme is the row of the table of the ways to restart.
-func Scheme() restart.Scheme { return restart.Scheme{Open: open, WorkersProved: true} }
+func Scheme() restart.Scheme { return restart.Scheme{Open: open, WorkersProved: true, Offers: offers} }
 
 // A driver may not be used by several goroutines at once.
 type driver struct {
@@ -52,6 +53,28 @@ var (
 	_ restart.Observer = (*driver)(nil)
 	_ restart.Locator  = (*driver)(nil)
 )
+
+// offers are one for each project that runs.
+func offers(ctx context.Context, opt restart.Options) (refs []string) {
+	groups := map[string]*restart.Group{}
+	all, _ := engine(opt).List(ctx)
+	for _, c := range all {
+		l := c.Config.Labels
+		if l[docker.LabelProject] == "" || l[docker.LabelOneoff] != "False" {
+			continue
+		}
+		if groups[l[docker.LabelProject]] == nil {
+			groups[l[docker.LabelProject]] = &restart.Group{}
+		}
+		groups[l[docker.LabelProject]].Add(c.Role(), l[docker.LabelService])
+	}
+	for _, project := range slices.Sorted(maps.Keys(groups)) {
+		refs = append(refs, groups[project].Offers(func(names ...string) string {
+			return "compose:#" + strings.Join(names, ",") + "?project=" + url.QueryEscape(project)
+		})...)
+	}
+	return refs
+}
 
 func open(place string, opt restart.Options) (restart.Driver, error) {
 	d := &driver{Engine: engine(opt)}

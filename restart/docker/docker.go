@@ -20,7 +20,7 @@ import (
 )
 
 // Scheme is the row of the table of the ways to restart.
-func Scheme() restart.Scheme { return restart.Scheme{Open: open, WorkersProved: true} }
+func Scheme() restart.Scheme { return restart.Scheme{Open: open, WorkersProved: true, Offers: offers} }
 
 type driver struct {
 	names []string
@@ -40,6 +40,18 @@ func open(place string, opt restart.Options) (restart.Driver, error) {
 		return nil, fmt.Errorf("restart reference %q: %w; want docker:CONTAINER,CONTAINER…", "docker:"+place, err)
 	}
 	return &driver{names, Engine{opt}}, nil
+}
+
+// offers leave out containers of Compose, which can do more for them.
+func offers(ctx context.Context, opt restart.Options) []string {
+	var g restart.Group
+	all, _ := Engine{opt}.List(ctx)
+	for _, c := range all {
+		if c.Config.Labels[LabelProject] == "" {
+			g.Add(c.Role(), c.Called())
+		}
+	}
+	return g.Offers(func(names ...string) string { return (&driver{names: names}).String() })
 }
 
 // Names reads a list of containers or services.

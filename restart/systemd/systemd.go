@@ -30,7 +30,7 @@ import (
 )
 
 // Scheme is "systemd:".
-func Scheme() restart.Scheme { return restart.Scheme{Open: open, WorkersProved: true} }
+func Scheme() restart.Scheme { return restart.Scheme{Open: open, WorkersProved: true, Offers: offers} }
 
 type driver struct {
 	units []string
@@ -186,24 +186,39 @@ func (d *driver) Processes(ctx context.Context) (all []restart.Process, err erro
 		}
 		all = append(all, p)
 	}
-	text, err := d.ask(ctx, "list-units", "--type=service", "--state=running", "--plain", "--no-legend", "*")
-	if err != nil {
-		return all, nil // a look less
-	}
-	var names []string
-	for line := range strings.Lines(text) {
-		unit, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if unit != "" && !slices.ContainsFunc(states, func(st unitState) bool { return st.id() == unit }) {
-			names = append(names, unit)
-		}
-	}
-	others, _ := d.show(ctx, names)
-	for _, st := range others {
+	for _, st := range d.running(ctx, states) {
 		p := st.process()
 		p.Reference = d.reference(p.Name)
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// running are the services that run, but for some.
+func (d *driver) running(ctx context.Context, but []unitState) []unitState {
+	text, err := d.ask(ctx, "list-units", "--type=service", "--state=running", "--plain", "--no-legend", "*")
+	if err != nil {
+		return nil // a look less
+	}
+	var names []string
+	for line := range strings.Lines(text) {
+		unit, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if unit != "" && !slices.ContainsFunc(but, func(st unitState) bool { return st.id() == unit }) {
+			names = append(names, unit)
+		}
+	}
+	others, _ := d.show(ctx, names)
+	return others
+}
+
+// offers go by what a unit itself starts: Blnk may run below a shell of anybody's.
+func offers(ctx context.Context, opt restart.Options) []string {
+	d := &driver{opt: opt}
+	var g restart.Group
+	for _, st := range d.running(ctx, nil) {
+		g.Add(restart.RoleOf(st["ExecStart"]...), st.id())
+	}
+	return g.Offers(d.reference)
 }
 
 // shorter says whether a time as systemd writes it ("1min 30s", "infinity") is
