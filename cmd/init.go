@@ -117,10 +117,13 @@ func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Se
 		spec.Settings = append(spec.Settings, ref)
 	}
 	slices.Sort(spec.Settings)
-	if err != nil {
-		return err
+	if err == nil {
+		err = w.refuseMissing(ctx, set)
 	}
-	return w.refuseMissing(ctx, set)
+	if err == nil {
+		spec.Restart, err = w.askRestart(ctx, *spec, set)
+	}
+	return err
 }
 
 // askRestart asks a person what restarts the server, where something is to be written

@@ -229,11 +229,6 @@ func (w *work) openTarget(ctx context.Context) error {
 			return err
 		}
 	}
-	if w.init != nil && w.open == nil {
-		if spec.Restart, err = w.askRestart(ctx, spec, set); err != nil {
-			return err
-		}
-	}
 	if len(spec.Restart) == 0 && !w.abandon && !w.abort && w.init == nil && w.open == nil {
 		return usage("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
 	}
