@@ -130,7 +130,7 @@ func TestMonitoring(t *testing.T) {
 // A name without a dot is a container's, another machine's, or nobody can tell.
 func TestElsewhere(t *testing.T) {
 	blind := errors.New("no permission")
-	own := with([]Container{{Names: []string{"postgres", "pg"}}}, nil)
+	own := with([]Container{{Names: []string{"ledger-db", "pg"}}}, nil)
 	host, inside := &restart.Process{}, &restart.Process{Isolated: true}
 	for _, c := range []struct {
 		host  string
@@ -145,12 +145,13 @@ func TestElsewhere(t *testing.T) {
 		{"127.0.0.1", own, host, false, false},
 		{"::1", own, host, false, false},
 		{"host.docker.internal", own, inside, false, false},
-		{"postgres", own, nil, false, false},
+		{"ledger-db", own, nil, false, false},
 		{"pg", own, inside, false, false},
 		{"db", own, inside, false, false},
 		{"db", own, host, true, false},
 		{"db", own, nil, false, true},
-		{"postgres", with(nil, blind), host, false, true},
+		{"postgres", with(nil, blind), host, false, false}, // of the stock files
+		{"ledger-db", with(nil, blind), host, false, true},
 		{"192.0.2.7", own, host, true, false},
 		{"db.example.com", own, inside, true, false},
 	} {

@@ -67,8 +67,10 @@ func (k ScopedKey) finding(text, remedy string) Finding {
 }
 
 // end is the command that revokes it.
-func (k ScopedKey) end() string {
-	return hint.Command("blnkctl", "api", "DELETE", "/api-keys/"+url.PathEscape(k.ID)+"?owner="+url.QueryEscape(k.Owner))
+func (k ScopedKey) end(f *Facts) string {
+	first := func(refs []string) []string { return refs[:min(1, len(refs))] }
+	return hint.Command("blnkctl", "api", "DELETE", "/api-keys/"+url.PathEscape(k.ID)+"?owner="+url.QueryEscape(k.Owner)) +
+		hint.Flags("--store", first(f.Spec.Stores)) + hint.Flags("--server", first(f.Spec.Servers))
 }
 
 // asking is the first server that answers, and the key that is live there.
@@ -148,7 +150,7 @@ func eachScoped(ctx context.Context, f *Facts, look func(ScopedKey) (Finding, bo
 // noAllScopes: a key for everything is a second master key.
 func noAllScopes(ctx context.Context, f *Facts) ([]Finding, error) {
 	return eachScoped(ctx, f, func(k ScopedKey) (Finding, bool) {
-		return k.finding("may do everything (*:*)", "make one with the scopes that its service needs, then: "+k.end()),
+		return k.finding("may do everything (*:*)", "make one with the scopes that its service needs, then: "+k.end(f)),
 			k.alive(f.Now()) && slices.Contains(k.Scopes, "*:*")
 	})
 }
@@ -164,13 +166,13 @@ func scopedKeysUsed(ctx context.Context, f *Facts) ([]Finding, error) {
 		switch on := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }; {
 		case k.IsRevoked:
 		case !k.alive(now):
-			return k.finding("ended on "+on(k.Expires)+": who still uses it is refused", k.end()), true
+			return k.finding("ended on "+on(k.Expires)+": who still uses it is refused", k.end(f)), true
 		case k.Expires.Before(now.Add(14 * day)):
-			return k.finding("ends on "+on(k.Expires), "make the next one, give it to who uses this one, then: "+k.end()), true
+			return k.finding("ends on "+on(k.Expires), "make the next one, give it to who uses this one, then: "+k.end(f)), true
 		case last.Before(now.Add(-90*day)) && last.Equal(k.Created):
-			return k.finding("was never used since it was made on "+on(last), k.end()), true
+			return k.finding("was never used since it was made on "+on(last), k.end(f)), true
 		case last.Before(now.Add(-90 * day)):
-			return k.finding("was not used since "+on(last), k.end()), true
+			return k.finding("was not used since "+on(last), k.end(f)), true
 		}
 		return Finding{}, false
 	})

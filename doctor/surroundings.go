@@ -213,6 +213,9 @@ func (f *Facts) elsewhere(ctx context.Context, host string, p *restart.Process) 
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true, nil
 	}
+	if slices.Contains([]string{"postgres", "redis", "typesense"}, host) {
+		return false, nil // the services of the stock files, for Compose and Kubernetes, in a network of their own
+	}
 	if strings.Contains(host, ".") {
 		return true, nil
 	}

@@ -109,7 +109,7 @@ func eachRelease(ctx context.Context, f *Facts, look func(release) *Finding) (fo
 		}
 	}
 	if len(all) == 0 {
-		err = Unchecked("no Blnk is seen on this host: its version is asked of its image, or of its binary")
+		err = Unchecked("this user sees no Blnk on this host: its version is that of its image, or of its binary")
 	}
 	return found, err
 }
