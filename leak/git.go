@@ -43,8 +43,9 @@ type repository struct {
 	env  []string
 }
 
-// open makes the repository that dir is in. Of the caller's variables those that say
-// which repository it is count in a hook only: there git has set them.
+// open makes the repository that dir is in. Of the caller's variables, those that
+// configure git count (which folders are safe); those that say which repository it is
+// only in a hook: there git has set them.
 func open(dir string, inHook bool) repository {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
@@ -52,7 +53,8 @@ func open(dir string, inHook bool) repository {
 			"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
 			"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH",
 		}, name)
-		return strings.HasPrefix(name, "BLNKCTL_") || strings.HasPrefix(name, "GIT_") && !(inHook && place)
+		keep := strings.HasPrefix(name, "GIT_CONFIG") || name == "GIT_CEILING_DIRECTORIES" || name == "GIT_DISCOVERY_ACROSS_FILESYSTEM"
+		return strings.HasPrefix(name, "BLNKCTL_") || strings.HasPrefix(name, "GIT_") && !keep && !(inHook && place)
 	})
 	// Objects as they are, those that are here, and no lock on the way.
 	env = append(env, "LC_ALL=C", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0")
@@ -101,8 +103,10 @@ func (r repository) stream(ctx context.Context, write func(io.Writer), read func
 		return readErr
 	case gitErr != nil:
 		return r.why(gitErr)
+	case readErr != nil:
+		return hint.As(ErrUnchecked, "git printed less than it said")
 	}
-	return readErr
+	return nil
 }
 
 // why says in git's own words what it could not do.

@@ -43,6 +43,13 @@ func TestUnchecked(t *testing.T) {
 				r.Fatal(err)
 			}
 		}, ErrUnchecked, "git cannot read 1 of the objects", "the live key in a" + day},
+		"partial, without trees": {func(r *repo) {
+			r.leak("a")
+			r.commit("b", r.key.Reveal())
+			r.git("config", "uploadpack.allowFilter", "true")
+			r.git("clone", "-q", "--filter=tree:0", "file://"+r.dir, "copy")
+			r.dir += "/copy"
+		}, ErrUnchecked, "git", "the live key in b"},
 		"damaged submodule": {func(r *repo) {
 			r.submodule()
 			r.leak("b")
@@ -61,12 +68,31 @@ func TestUnchecked(t *testing.T) {
 			if got := told(found); !strings.Contains(got, c.found) {
 				t.Errorf("%q; want %q", got, c.found)
 			}
-			if !strings.HasPrefix(name, "damaged") {
+			if c.found == "" {
 				if _, err := Staged(t.Context(), r.matcher(), r.dir); !errors.Is(err, c.is) {
 					t.Errorf("staged: %v", err)
 				}
 			}
 		})
+	}
+}
+
+// A folder that the caller's own settings call safe is looked into.
+func TestSafeFolder(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a file of another user takes root")
+	}
+	r := newRepo(t)
+	r.leak("a")
+	if err := filepath.WalkDir(r.dir, func(path string, _ os.DirEntry, _ error) error { return os.Lchown(path, 65534, 65534) }); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GIT_CONFIG_COUNT", "1")
+	t.Setenv("GIT_CONFIG_KEY_0", "safe.directory")
+	t.Setenv("GIT_CONFIG_VALUE_0", r.dir)
+	found, err := History(t.Context(), r.matcher(), r.dir)
+	if got := told(found); err != nil || got != "the live key in a"+day {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

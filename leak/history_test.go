@@ -221,6 +221,13 @@ func TestHistory(t *testing.T) {
 			r.git("clone", "-q", "--depth=1", "file://"+r.dir, "copy")
 			r.dir += "/copy"
 		}, "the live key in b" + day + ", on a remote branch, tracked now"},
+		"partial": {func(r *repo) { // nothing is fetched
+			r.leak("a")
+			r.commit("b", r.key.Reveal())
+			r.git("config", "uploadpack.allowFilter", "true")
+			r.git("clone", "-q", "--filter=blob:none", "file://"+r.dir, "copy")
+			r.dir += "/copy"
+		}, "the live key in b" + day + ", on a remote branch, tracked now"},
 		"work tree of its own": {func(r *repo) {
 			r.commit("a", "hello\n")
 			r.git("worktree", "add", "-q", "-b", "other", "tree")
