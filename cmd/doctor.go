@@ -99,9 +99,10 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	case err != nil:
 	case a.json():
 		err = a.printJSON(report)
+	case a.global.quiet:
 	case o.staged:
 		err = a.print(a.env.Look.Fold(report.Brief(a.env.Look, o.verbose)))
-	case !a.global.quiet:
+	default:
 		err = a.print(a.env.Look.Fold(report.Text(a.env.Look, o.verbose)))
 	}
 	if err == nil && report.Outcome != "passed" {

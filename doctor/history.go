@@ -73,6 +73,9 @@ func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
 	if since := l.Since(); since != "" {
 		one.Text += ": " + since
 	}
+	if l.Lost { // perhaps it was but staged
+		one.Severity, one.Remedy = Warning, "git gc --prune=now; where others may have it: "+one.Remedy
+	}
 	given := false // away, and then made worthless
 	if f.StateErr == nil && f.State != nil {
 		given, _ = f.State.Compromised().Has(l.Key)
