@@ -29,7 +29,7 @@ func PostgresAddress(dsn secret.Key, env map[string]string) (a Address, ok bool)
 	}
 	if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
 		u, err := url.Parse(text)
-		if err != nil {
+		if err != nil || misread(u, text) {
 			return a, false
 		}
 		password, _ := u.User.Password()
@@ -62,10 +62,11 @@ func RedisAddress(dsn secret.Key) (a Address, ok bool) {
 	text := dsn.Reveal()
 	if !strings.Contains(text, "://") {
 		host, port, found := strings.Cut(text, ":")
+		found = found && !strings.ContainsAny(text, "@/") && !strings.Contains(port, ":")
 		return Address{Host: host, Port: port, Plain: !strings.HasSuffix(host, ".redis.cache.windows.net")}, found
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" {
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || misread(u, text) {
 		return a, false
 	}
 	a = Address{Host: u.Hostname(), Port: u.Port(), Plain: u.Scheme == "redis"}
@@ -78,7 +79,7 @@ func RedisAddress(dsn secret.Key) (a Address, ok bool) {
 // TypesenseAddress reads the URL of Typesense, which is asked with its API key.
 func TypesenseAddress(dsn secret.Key) (a Address, ok bool) {
 	u, err := url.Parse(dsn.Reveal())
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || misread(u, dsn.Reveal()) {
 		return a, false
 	}
 	a = Address{Host: u.Hostname(), Port: u.Port(), Plain: u.Scheme == "http"}
@@ -87,3 +88,7 @@ func TypesenseAddress(dsn secret.Key) (a Address, ok bool) {
 	}
 	return a, true
 }
+
+// misread says that a part of a password may have become the host: one that is not
+// escaped, with a character that ends it.
+func misread(u *url.URL, text string) bool { return u.User == nil && strings.Contains(text, "@") }

@@ -54,6 +54,9 @@ func TestAddresses(t *testing.T) {
 		{RedisAddress, "x.redis.cache.windows.net:6380", "x.redis.cache.windows.net 6380  false"},
 		{RedisAddress, "redis://:pw@r.example.com", "r.example.com 6379  true"},
 		{RedisAddress, "rediss://r.example.com:6380/1", "r.example.com 6380  false"},
+		{plainPostgres, "postgres://u:12/34@db.example.com/blnk?sslmode=disable", ""}, // part of a password is no host
+		{RedisAddress, "pass@r.example.com:6379", ""},
+		{RedisAddress, "redis://:12#34@r.example.com", ""},
 		{RedisAddress, "alone", ""},
 		{TypesenseAddress, "http://typesense:8108", "typesense 8108  true"},
 		{TypesenseAddress, "https://ts.example.com", "ts.example.com 443  false"},

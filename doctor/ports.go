@@ -15,21 +15,18 @@ import (
 // A backend is a program that Blnk keeps its data in, and that nobody else has to reach.
 type backend struct {
 	name, port string
-	images     []string // what the name of an image, or of a program, has in it
+	programs   []string // names of images, and of programs
 }
 
 func backends() []backend {
 	return []backend{
-		{"Postgres", "5432", []string{"postgres", "postgis", "timescale"}},
-		{"Redis", "6379", []string{"redis", "valkey"}},
-		{"Typesense", "8108", []string{"typesense"}},
+		{"Postgres", "5432", []string{"postgres", "postgresql", "postgis", "pgvector", "timescaledb", "timescaledb-ha"}},
+		{"Redis", "6379", []string{"redis", "redis-server", "redis-stack", "redis-stack-server", "valkey", "valkey-server"}},
+		{"Typesense", "8108", []string{"typesense", "typesense-server"}},
 	}
 }
 
-func (b backend) is(program string) bool {
-	name := strings.ToLower(path.Base(program))
-	return slices.ContainsFunc(b.images, func(part string) bool { return strings.Contains(name, part) })
-}
+func (b backend) is(program string) bool { return slices.Contains(b.programs, path.Base(program)) }
 
 // serves names what is behind a port of a container; "" where that is no other's concern.
 func (c Container) serves(port string) string {
@@ -39,7 +36,7 @@ func (c Container) serves(port string) string {
 			return b.name
 		}
 	}
-	if c.Role.Workers && port == blnk.DefaultMonitoringPort {
+	if c.Role.Workers && !c.Role.Server { // they listen for nothing else
 		return "the workers' monitoring"
 	}
 	return ""

@@ -205,8 +205,14 @@ func amountsExact(ctx context.Context, f *Facts) (found []Finding, err error) {
 			return nil, err
 		}
 	}
-	var balances []json.RawMessage
-	if err = s.read(ctx, "/balances", url.Values{"credit_balance_gt": {fmt.Sprint(int64(exact))}, "limit": {"1"}}, &balances); err != nil || len(balances) == 0 {
+	above := func(n json.Number) bool {
+		amount, ok := new(big.Int).SetString(n.String(), 10)
+		return ok && amount.CmpAbs(big.NewInt(exact)) > 0
+	}
+	var balances []struct {
+		Credits json.Number `json:"credit_balance"`
+	}
+	if err = s.read(ctx, "/balances", url.Values{"credit_balance_gt": {fmt.Sprint(int64(exact))}, "limit": {"1"}}, &balances); err != nil || len(balances) == 0 || !above(balances[0].Credits) {
 		return nil, err
 	}
 	var recent []struct {
@@ -218,7 +224,7 @@ func amountsExact(ctx context.Context, f *Facts) (found []Finding, err error) {
 	}
 	n := 0
 	for _, t := range recent {
-		if amount, ok := new(big.Int).SetString(t.Amount.String(), 10); ok && amount.CmpAbs(big.NewInt(exact)) > 0 {
+		if above(t.Amount) {
 			n++
 		}
 	}

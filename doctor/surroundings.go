@@ -25,6 +25,7 @@ type Container struct {
 	Image   string   // as it was named
 	Version string   // that the image says of itself, as org.opencontainers.image.version
 	Role    restart.Role
+	PID     int // of its Blnk on this host; 0 where that is not seen
 	Env     map[string]string
 	Command []string
 	Ports   []Published
@@ -61,16 +62,15 @@ func (f *Facts) Containers(ctx context.Context) ([]Container, error) {
 			}
 			return nil, err
 		}
+		project := func(c *docker.Container) string { return c.Config.Labels[docker.LabelProject] }
 		projects := map[string]bool{}
 		for _, c := range listed {
-			if l := c.Config.Labels; f.isOurs(ctx, c) {
-				projects[l[docker.LabelProject]] = true
-			}
+			projects[project(c)] = projects[project(c)] || f.isOurs(ctx, c)
 		}
-		delete(projects, "")
+		local := f.engine().Local(ctx)
 		for _, c := range listed {
-			if projects[c.Config.Labels[docker.LabelProject]] || f.isOurs(ctx, c) {
-				all = append(all, containerOf(c))
+			if project(c) != "" && projects[project(c)] || c.State.Running && f.isOurs(ctx, c) { // of a project, one that is stopped comes again
+				all = append(all, containerOf(c, local))
 			}
 		}
 		more, failed := f.services(ctx)
@@ -108,11 +108,12 @@ func (f *Facts) isOurs(ctx context.Context, c *docker.Container) bool {
 	})
 }
 
-func containerOf(c *docker.Container) Container {
+func containerOf(c *docker.Container, local bool) Container {
+	p := c.Process("", "", local)
 	const labelService, labelVersion = "com.docker.compose.service", "org.opencontainers.image.version"
 	one := Container{
 		Place: "container " + c.Called(), Names: []string{c.Called()}, Image: c.Config.Image, Version: c.Config.Labels[labelVersion],
-		Role: c.Role(), Env: c.Env(), Command: append([]string{c.Path}, c.Args...),
+		Role: restart.Role{Server: p.Server, Workers: p.Workers}, PID: p.PID, Env: c.Env(), Command: append([]string{c.Path}, c.Args...),
 	}
 	if service := c.Config.Labels[labelService]; service != "" {
 		one.Place, one.Names = "service "+service, append(one.Names, service)

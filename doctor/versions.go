@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
-	"github.com/blnkctl/blnkctl/restart"
 )
 
 // A release is what is known of the Blnk that runs at a place. Both ends are the same
@@ -32,19 +31,15 @@ func (f *Facts) releases(ctx context.Context) (all []release) {
 		if c.Role.Blnk() {
 			version := imageVersion(c)
 			r := release{c.Place, version, version, "its image is " + c.Image}
-			if version == "" {
-				for _, p := range f.Processes(ctx) {
-					if p.Name == c.Place || slices.Contains(p.Aliases, c.Place) {
-						r = built(c.Place, p)
-					}
-				}
+			if version == "" && c.PID > 0 {
+				r = built(c.Place, c.PID)
 			}
 			add(r)
 		}
 	}
 	for _, p := range f.Processes(ctx) {
 		if p.PID > 0 && (p.Server || p.Workers) && !p.Isolated {
-			add(built(placeOf(p), p))
+			add(built(placeOf(p), p.PID))
 		}
 	}
 	return all
@@ -71,8 +66,8 @@ func splitImage(image string) (repository, tag string) {
 
 // built reads what Go wrote into the binary of a process, as "go version -m" does. The
 // official image's names no version: then a library that it was built with bounds it.
-func built(place string, p restart.Process) release {
-	info, err := buildinfo.ReadFile(fmt.Sprintf("/proc/%d/exe", p.PID))
+func built(place string, pid int) release {
+	info, err := buildinfo.ReadFile(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
 		return release{Place: place, From: "its binary cannot be read"}
 	}
