@@ -124,10 +124,11 @@ func digits(sum uint32) string {
 // MaskOwn redacts every key of our own form in a text, wherever it came from:
 // Prefix with a right checksum, or with so many characters behind it that most of a
 // key is among them, as it is (which is how a URL has it), or within a word of base64
-// or hex. The prefix counts in any case, and with hyphens. It knows no other keys, and
-// finds none that is encoded in another way.
+// or hex. The prefix counts in any case, and with hyphens; a whole key of the usual
+// length is known without it, too. It knows no other keys, and finds none that is
+// encoded in another way.
 func MaskOwn(text string) string {
-	text = maskPlain(text)
+	text = maskBare(maskPlain(text))
 	for _, e := range encodings {
 		for _, mark := range e.marks {
 			if strings.Contains(text, mark) {
@@ -223,6 +224,26 @@ func maskPlain(text string) string {
 		text, where = text[end:], where[end:]
 	}
 	return out.String() + text
+}
+
+// maskBare redacts a word that is what stands behind Prefix in a key of the usual length.
+func maskBare(text string) string {
+	const usual = 43 + ChecksumLength // keygen.Generate, 256 bits
+	out, done := "", 0
+	for from, at := 0, 0; at <= len(text); at++ {
+		if at < len(text) && isBase62(text[at]) {
+			continue
+		}
+		if sum := at - ChecksumLength; at-from == usual && Checksum(Prefix+text[from:sum]) == text[sum:at] {
+			out, done = out+text[done:from]+Redacted, at
+		}
+		from = at + 1
+	}
+	return out + text[done:]
+}
+
+func isBase62(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
 }
 
 // cut is how much of a key is as secret as the whole: somebody could guess the rest.

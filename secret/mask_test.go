@@ -33,7 +33,11 @@ func TestMaskOwn(t *testing.T) {
 		ownKey[:len(Prefix)+4] + " Ä":    ownKey[:len(Prefix)+4] + " Ä",
 		Prefix + strings.Repeat("x", 43): Redacted, // mistyped
 		strings.ToUpper(ownKey):          Redacted,
-		"a blnk-SK-" + ownKey[8:] + "-":  "a " + Redacted + "-",
+		"k=" + ownKey[len(Prefix):]:      "k=" + Redacted, // without its beginning
+		ownKey[len(Prefix):] + "." + ownKey[len(Prefix):] + "-": Redacted + "." + Redacted + "-",
+		ownKey[len(Prefix):] + "x":                              ownKey[len(Prefix):] + "x", // who knows what that is
+		strings.Repeat("x", 49):                                 strings.Repeat("x", 49),
+		"a blnk-SK-" + ownKey[8:] + "-":                         "a " + Redacted + "-",
 	} {
 		if got := MaskOwn(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
