@@ -70,8 +70,9 @@ func (l Look) Fold(text string) string {
 	return l.fold(text, 2, false)
 }
 
-// Fill is Fold wherever the text goes, and for words, too, that are wider than a line.
-func (l Look) Fill(text string) string { return l.paper().fold(text, 2, true) }
+// Fill is Fold wherever the text goes. Where that is no terminal, which would break them
+// so that they can be copied, words that are wider than a line are broken, too.
+func (l Look) Fill(text string) string { return l.paper().fold(text, 2, !l.Terminal()) }
 
 // paper is the look of a classic terminal where there is none.
 func (l Look) paper() Look {
