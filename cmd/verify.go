@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -109,7 +110,7 @@ func (a *app) tellState(ctx context.Context, set store.Set, questions proof.Ques
 	}
 	switch o, err := rotate.OpenOf(ctx, dir, set); {
 	case err != nil:
-		a.warn("%v; %s", err, hint.Of(err))
+		a.warn("%s", strings.TrimSuffix(fmt.Sprintf("%v; %s", err, hint.Of(err)), "; "))
 	case o != nil:
 		open = o.Rotation
 		a.warn("rotation %s is %s, %s: %s; %s", o.Rotation, o.Is(), o.Begun(), o.Where(), o.Help())

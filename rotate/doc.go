@@ -13,7 +13,9 @@
 //     random one is not, the old one is not, the new one still is.
 //  5. finish: remember when, write the audit log, forget the journal.
 //
-// Where a step fails, the same table is walked with the keys exchanged. A
+// Where a step fails, the same table is walked with the keys exchanged. Where a store
+// cannot be put back, servers that run as before are not restarted: that could put in
+// force what somebody else wrote. A
 // rotation that replaces a compromised key is not undone: it stops where it is
 // and waits for the next run.
 //
