@@ -25,6 +25,7 @@ import (
 // initOptions are the flags that init has besides those of rotate.
 type initOptions struct {
 	stage, keyFile string
+	right          bool // every setting is
 	edits          []exposure.Edit
 	notes          []string
 }
@@ -106,7 +107,7 @@ func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Se
 	}
 	w.keys.Add(token)
 	open := w.storeOpener(&w.places)
-	w.intent.Values, err = reach.Settings(ctx, set, dir, token, func(ref string) (store.Store, error) {
+	w.intent.Values, w.init.right, err = reach.Settings(ctx, set, dir, token, func(ref string) (store.Store, error) {
 		one, _, err := open(ref, *spec)
 		return one, err
 	})
@@ -132,7 +133,7 @@ func (w *work) askRestart(ctx context.Context, spec target.Spec, set store.Set) 
 	keys, err := set.Keys(ctx)
 	differs := func(k secret.Key) bool { return keygen.SecretKey.Weakness(k) != "" || !k.Equal(keys[0]) }
 	if err != nil || len(spec.Restart) > 0 || w.intent.KeyOnly || !w.canAsk() || w.yes || w.dryRun ||
-		len(w.intent.Values) == 0 && w.intent.Given.IsZero() && !slices.ContainsFunc(keys, differs) {
+		w.init.right && w.intent.Given.IsZero() && !slices.ContainsFunc(keys, differs) {
 		return spec.Restart, nil // what cannot be read is said later
 	}
 	question := "What restarts the server and its workers? (What is found here; or type one, as sh:COMMAND)"

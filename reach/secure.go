@@ -29,9 +29,9 @@ var ErrNowhere = errors.New("it is not known where secure mode is set: there is 
 
 // Settings are the places, by their references, that have to say what secure mode needs
 // besides the key, and what: it, and a metrics token (new) where none is found. dir is
-// where a blnk.json is looked for if none is among the stores. A place that is right
-// already is left out.
-func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, open func(ref string) (store.Store, error)) (map[string]secret.Key, error) {
+// where a blnk.json is looked for if none is among the stores. right: all of them say so
+// already.
+func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, open func(ref string) (store.Store, error)) (values map[string]secret.Key, right bool, err error) {
 	files, envs := placesOf(set)
 	if here := filepath.Join(dir, blnk.FileName); len(files) == 0 {
 		if _, err := os.Stat(here); err == nil {
@@ -39,10 +39,10 @@ func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, 
 		}
 	}
 	if len(files)+len(envs) == 0 {
-		return nil, hint.Add(ErrNowhere, "cd to the folder that Blnk runs in; or name its env file, too: --store dotenv:./.env")
+		return nil, false, hint.Add(ErrNowhere, "cd to the folder that Blnk runs in; or name its env file, too: --store dotenv:./.env")
 	}
-	values, tokens := map[string]secret.Key{}, ""
-	found := false
+	values, right = map[string]secret.Key{}, true
+	found, tokens := false, ""
 	for _, setting := range blnk.Settings() {
 		if setting.Name != blnk.Secure && setting.Name != blnk.MetricsToken {
 			continue
@@ -55,7 +55,7 @@ func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, 
 			for _, name := range []string{setting.Twin, setting.Env} {
 				ref := store.Ref{Scheme: dotenv.Scheme, Place: path, Field: name}.String()
 				if held, err := heldBy(ctx, ref, open); err != nil {
-					return nil, err
+					return nil, false, err
 				} else if !held.IsZero() || len(files) == 0 && name == setting.Env {
 					refs = append(refs, ref)
 				}
@@ -64,10 +64,14 @@ func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, 
 		for _, ref := range refs {
 			held, err := heldBy(ctx, ref, open)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
-			if on, _ := strconv.ParseBool(held.Reveal()); setting.Name == blnk.Secure && !on {
-				values[ref] = secret.New("true")
+			switch on, _ := strconv.ParseBool(held.Reveal()); {
+			case setting.Name != blnk.Secure:
+			case on:
+				values[ref] = held
+			default:
+				values[ref], right = secret.New("true"), false
 			}
 			if setting.Name == blnk.MetricsToken {
 				found, tokens = found || !held.IsZero(), ref
@@ -75,9 +79,9 @@ func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, 
 		}
 	}
 	if !found {
-		values[tokens] = token
+		values[tokens], right = token, false
 	}
-	return values, nil
+	return values, right, nil
 }
 
 // placesOf are the files of the stores that Blnk, or what starts it, reads.

@@ -112,7 +112,7 @@ func (r *run) notLive(s *proof.Server, v proof.Verdict, reason error, of string)
 		return nil
 	case proof.Open:
 		return hint.Add(fmt.Errorf("%s: %w: it lets a random key in", s, ErrOpen),
-			`set "secure": true under "server" in blnk.json and restart; until then anybody may do anything there`)
+			"turn it on: blnkctl init%s%s; until then anybody may do anything there", r.env.Named, hint.Flags("--restart", r.Spec.Restart))
 	case proof.Mixed:
 		return hint.Add(fmt.Errorf("%s: %w on every connection: several servers with different keys stand behind it", s, ErrNotLive),
 			"name each of them with a --server of its own; blnkctl verify tells which key each takes")

@@ -314,12 +314,12 @@ func (t *Target) published(ctx context.Context) (urls []string, err error) {
 // local is the server that a blnk.json names by its port. What is wrong with a
 // file is better said by its store, which says it of every file.
 func (t *Target) local(ctx context.Context, repair func() error) ([]string, error) {
-	url, err := localServer(ctx, t.Set)
+	url, err := localServer(ctx, t.Places())
 	if errors.Is(err, textfile.ErrTorn) && repair != nil {
 		if err := repair(); err != nil {
 			return nil, err
 		}
-		url, err = localServer(ctx, t.Set)
+		url, err = localServer(ctx, t.Places())
 	}
 	if err == nil {
 		return []string{url}, nil
