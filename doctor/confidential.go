@@ -166,7 +166,7 @@ func arguments(ctx context.Context, f *Facts) (found []Finding, err error) {
 		return found, err
 	}
 	if _, hidden := os.Stat("/proc/1"); hidden != nil || closed > 0 {
-		err = Unchecked("processes of other users are hidden here (hidepid)")
+		err = Unchecked("processes of other users are not seen here (hidepid, or no /proc)")
 	}
 	return found, err
 }

@@ -132,6 +132,15 @@ func TestModeOfAnotherUsers(t *testing.T) {
 	if found, err := modes(t.Context(), f); err != nil || len(found) > 0 {
 		t.Errorf("again: %+v, %v", found, err)
 	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := modes(t.Context(), f); err != nil || len(found) != 1 || !strings.HasPrefix(found[0].Text, "its group can replace the key") {
+		t.Errorf("written by the group: %+v, %v", found, err)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
 	// A named user of an access list is not seen in the mode.
 	acl := []byte{2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 1, 2, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255}
 	if err := syscall.Setxattr(path, "system.posix_acl_access", acl, 0); errors.Is(err, syscall.ENOTSUP) {

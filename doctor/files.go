@@ -230,11 +230,14 @@ func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding,
 		}
 	}
 	edit, note, err := exposure.Mode(file.Path, readers)
-	open := now.Mode.Perm() & 0o077
+	open := now.Mode.Perm() & 0o066
+	if edit != nil && edit.Perm.GID == now.GID {
+		open &^= edit.Perm.Mode.Perm() // who has to read goes on
+	}
 	switch {
 	case err != nil:
 		return nil, err
-	case open&0o007 != 0 || edit != nil && !who.alone(now.GID, now.UID):
+	case open&0o006 != 0 || open != 0 && edit != nil && !who.alone(now.GID, now.UID):
 		found.Text, found.Severity = reaches(open, file)
 		found.mend(file.Path, edit, note, unseen, f.named())
 	case now.ACL && open != 0:
