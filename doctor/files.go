@@ -27,6 +27,21 @@ type keyFile struct {
 	Real  string // behind all links
 	Holds bool
 	Copy  bool // nothing is known to read it
+	// Ours: a store, or in the project. Others are of the process at a server's port, and
+	// not changed without being named.
+	Ours bool
+}
+
+// mending is the command that makes the edits of a rule.
+func (f *Facts) mending(rule string, file keyFile) string {
+	if file.Ours {
+		return "blnkctl doctor --fix --rule " + rule + f.named()
+	}
+	scheme := "dotenv"
+	if filepath.Ext(file.Path) == ".json" {
+		scheme = "blnkjson"
+	}
+	return "blnkctl doctor --fix --rule " + rule + " --store " + hint.Quote(scheme+":"+file.Path)
 }
 
 // keyFiles are those files, each once.
@@ -37,11 +52,11 @@ func (f *Facts) keyFiles(ctx context.Context) []keyFile {
 			if file.Path == "" || err != nil || slices.ContainsFunc(all, func(o keyFile) bool { return o.Real == real }) {
 				return // none there, or one that is known
 			}
-			file.Real = real
+			file.Real, file.Ours = real, file.Ours || strings.HasPrefix(file.Path, f.Dir+"/")
 			all = append(all, file)
 		}
 		for _, s := range f.Stores(ctx) {
-			add(keyFile{spill: spill{Path: s.Path}, Holds: !s.Key.IsZero() || s.Err != nil})
+			add(keyFile{spill: spill{Path: s.Path}, Holds: !s.Key.IsZero() || s.Err != nil, Ours: true})
 		}
 		given := func(path string, only bool) { // where it holds a key
 			text, _ := readFile(os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0))
@@ -60,7 +75,7 @@ func (f *Facts) keyFiles(ctx context.Context) []keyFile {
 		found, _ := f.project(ctx)
 		for _, l := range found.Spills {
 			if !l.Own {
-				add(keyFile{spill: l, Holds: true, Copy: l.Kind == ""})
+				add(keyFile{spill: l, Holds: true, Copy: l.Kind == "", Ours: true})
 			}
 		}
 		return all, nil
@@ -76,7 +91,10 @@ func (f *Facts) inGit(ctx context.Context, about func(keyFile) bool, each func(k
 			continue
 		}
 		standing, failed := exposure.InGit(ctx, file.Real)
-		if err = errors.Join(err, failed); standing != nil {
+		if err == nil || failed != nil && !strings.Contains(err.Error(), failed.Error()) {
+			err = errors.Join(err, failed)
+		}
+		if standing != nil {
 			asked++
 			each(file, *standing)
 		}
@@ -122,7 +140,7 @@ func ignored(ctx context.Context, f *Facts) (found []Finding, err error) {
 		list := filepath.Join(filepath.Dir(file.Real), ".gitignore")
 		found = append(found, Finding{
 			Place: file.Path, Text: "is not ignored by git: the next `git add .` takes it", Evidence: notes,
-			Remedy: "blnkctl doctor --fix --rule BLNK-2.20" + f.named(), Fix: fixes[list].fix,
+			Remedy: f.mending("BLNK-2.20", file), Fix: fixes[list].fix,
 		})
 	}
 	return found, err
@@ -137,10 +155,11 @@ func baked(ctx context.Context, f *Facts) (found []Finding, err error) {
 	fixes, _ := f.ignoring(ctx, files)
 	for _, file := range files {
 		for path, list := range fixes {
-			if filepath.Base(path) != ".gitignore" && filepath.Dir(path) == filepath.Dir(file.Real) && slices.Contains(list.names, filepath.Base(file.Real)) {
+			name, below := strings.CutPrefix(file.Real, filepath.Dir(path)+"/")
+			if below && filepath.Base(path) != ".gitignore" && slices.Contains(list.names, name) {
 				found = append(found, Finding{
-					Place: file.Path, Text: "gets into every image that is built in its folder: " + filepath.Base(path) + " does not leave it out",
-					Remedy: "blnkctl doctor --fix --rule BLNK-2.21" + f.named(), Fix: list.fix,
+					Place: file.Path, Text: "gets into every image that is built in " + filepath.Dir(path) + ": " + filepath.Base(path) + " does not leave it out",
+					Remedy: f.mending("BLNK-2.21", file), Fix: list.fix,
 				})
 			}
 		}
@@ -163,7 +182,11 @@ func (f *Facts) ignoring(ctx context.Context, files []keyFile) (map[string]ignor
 	edits, notes := exposure.Ignores(ctx, paths)
 	lists := map[string]ignoring{}
 	for _, e := range edits {
-		lists[e.Path] = ignoring{fixOf(e), e.Names}
+		one := ignoring{nil, e.Names}
+		if slices.ContainsFunc(files, func(file keyFile) bool { return file.Ours && strings.HasPrefix(file.Real, filepath.Dir(e.Path)+"/") }) {
+			one.fix = fixOf(e)
+		}
+		lists[e.Path] = one
 	}
 	return lists, notes
 }
@@ -239,7 +262,7 @@ func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding,
 		return nil, err
 	case open&0o006 != 0 || open != 0 && edit != nil && !who.alone(now.GID, now.UID):
 		found.Text, found.Severity = reaches(open, file)
-		found.mend(file.Path, edit, note, unseen, f.named())
+		found.mend(file, edit, note, unseen, f.mending("BLNK-2.22", file))
 	case now.ACL && open != 0:
 		found.Text, found.Severity = "has an access control list: see whom it lets read the key", Note
 		found.Remedy = hint.Command("getfacl", file.Path)
@@ -261,15 +284,17 @@ func (f *Facts) strange(uid int, readers []exposure.Reader, dir string) bool {
 }
 
 // mend says what helps against a mode: the edit, or what a person has to do.
-func (f *Finding) mend(path string, edit *exposure.Edit, note, unseen, named string) {
+func (f *Finding) mend(file keyFile, edit *exposure.Edit, note, unseen, command string) {
 	switch {
 	case edit == nil:
 		f.Evidence = append(f.Evidence, note)
-		f.Remedy = "let all that read it have one group, and: " + hint.Command("chmod", "o=", path)
+		f.Remedy = "let all that read it have one group, and: " + hint.Command("chmod", "o=", file.Path)
 	case unseen != "":
-		f.Remedy = hint.Command("chmod", fmt.Sprintf("%04o", edit.Perm.Mode.Perm()), path) + ", if " + unseen
+		f.Remedy = hint.Command("chmod", fmt.Sprintf("%04o", edit.Perm.Mode.Perm()), file.Path) + ", if " + unseen
 	default:
-		f.Remedy, f.Fix = "blnkctl doctor --fix --rule BLNK-2.22"+named, fixOf(*edit)
+		if f.Remedy = command; file.Ours {
+			f.Fix = fixOf(*edit)
+		}
 	}
 }
 

@@ -208,6 +208,17 @@ func Ignores(ctx context.Context, files []string) (edits []Edit, notes []string)
 		if why != nil {
 			notes = append(notes, why.Error())
 		}
+	}
+	contexts := slices.Clone(folders) // of images: they are built in a folder above, too
+	for _, file := range files {
+		for _, top := range above(filepath.Dir(file)) {
+			if !slices.Contains(contexts, top) {
+				contexts = append(contexts, top)
+			}
+			names[top] = appendOnce(names[top], strings.TrimPrefix(file, top+"/"))
+		}
+	}
+	for _, dir := range contexts {
 		found, said := dockerIgnore(dir, names[dir])
 		edits, notes = append(edits, found...), append(notes, said...)
 	}

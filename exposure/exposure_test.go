@@ -248,3 +248,37 @@ func TestInGit(t *testing.T) {
 		}
 	}
 }
+
+// An image is built in a folder above, too, as far as the repository goes; two files get
+// into its list at once.
+func TestIgnoresAbove(t *testing.T) {
+	top := repo(t)
+	dir := filepath.Join(top, "deploy", "a [b]")
+	other := filepath.Join(top, "conf")
+	for _, d := range []string{dir, other} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(top, "Dockerfile"), "FROM scratch\nCOPY . .\n", 0o644)
+	files := []string{write(t, filepath.Join(dir, "blnk.json"), "{}", 0o600), write(t, filepath.Join(other, "x.env"), "", 0o600)}
+	edits, _ := Ignores(t.Context(), files)
+	applied(t, edits)
+	if got, want := text(t, filepath.Join(top, ".dockerignore")), Heading+"\ndeploy/a \\[b]/blnk.json\nconf/x.env\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if edits, _ := Ignores(t.Context(), files); len(edits) > 0 {
+		t.Errorf("a second time %v", edits)
+	}
+}
+
+func TestMatched(t *testing.T) {
+	for list, want := range map[string]bool{
+		"": false, "blnk.json": false, "conf/blnk.json": true, "/conf/blnk.json": true, "conf": true, "conf/": true, "*": true, "*/blnk.json": true,
+		"**/blnk.json": true, "**/conf": true, "**/*.json": true, "*.json": false, "*\n!conf": false, "*\n!other": true, "conf\n!conf/blnk.json": false, "#conf": false,
+	} {
+		if got := matched([]byte(list), "conf/blnk.json"); got != want {
+			t.Errorf("%q: %v", list, got)
+		}
+	}
+}

@@ -47,17 +47,24 @@ func openRepository(ctx context.Context, dir string) (r *repository, why error) 
 }
 
 // belowGit says whether git would find a repository from a folder.
-func belowGit(dir string) bool {
-	for {
-		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
-			return true
-		}
+func belowGit(dir string) bool { return hasGit(dir) || len(above(dir)) > 0 }
+
+func hasGit(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, ".git"))
+	return err == nil
+}
+
+// above are the folders above one, up to that of the repository; none outside of one.
+func above(dir string) (all []string) {
+	for !hasGit(dir) {
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return false
+			return nil
 		}
 		dir = parent
+		all = append(all, dir)
 	}
+	return all
 }
 
 // git asks, and lets no configuration of the repository run a program, nor a variable of
@@ -158,15 +165,19 @@ func isBuilt(dir, name string) bool {
 	return err != nil || slices.ContainsFunc(lines(text), func(line string) bool { return strings.HasPrefix(strings.TrimSpace(line), "build:") })
 }
 
-// matched says whether an ignore list leaves out a file of its own folder: the last
-// pattern that matches decides.
+// matched says whether an ignore list leaves out a file of its own folder, or below it:
+// the last pattern that matches it, or a folder on the way, decides.
 func matched(list []byte, name string) (yes bool) {
 	for _, line := range lines(list) {
 		line = strings.TrimSpace(line)
 		pattern, not := strings.CutPrefix(line, "!")
-		pattern = strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(pattern, "/"), "./"), "**/")
-		if ok, _ := path.Match(pattern, name); ok && line != "" && line[0] != '#' {
-			yes = !not
+		pattern, deep := strings.CutPrefix(strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(pattern, "/"), "./"), "/"), "**/")
+		for at := name; at != "." && line != "" && line[0] != '#'; at = path.Dir(at) {
+			ok, _ := path.Match(pattern, at)
+			base, _ := path.Match(pattern, path.Base(at))
+			if ok || deep && base {
+				yes = !not
+			}
 		}
 	}
 	return yes
