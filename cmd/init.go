@@ -140,7 +140,10 @@ func (w *work) askRestart(ctx context.Context, spec target.Spec, set store.Set) 
 	if running := reach.Running(set); running != "" {
 		question = "Running here: " + running + "\n" + question
 	}
-	offers := w.restartSchemes().Offers(ctx, restart.Options{Dir: spec.Dir, Env: w.env.Environ})
+	offers := slices.DeleteFunc(w.restartSchemes().Offers(ctx, restart.Options{Dir: spec.Dir, Env: w.env.Environ}), func(ref string) bool {
+		d, err := w.openDriver(ref, restart.Options{Dir: spec.Dir})
+		return err == nil && reach.Foreign(ctx, set, d.Restarter)
+	})
 	answer, err := w.env.Stderr.Choose(ctx, w.env.Stdin, question, offers, "nothing: the files are written, and I restart it myself")
 	if answer == "" || err != nil {
 		return nil, err

@@ -123,6 +123,24 @@ func Running(set store.Set) string {
 	return strings.Join(names, ", ")
 }
 
+// Foreign says that a driver restarts another Blnk: what is seen of it reads a blnk.json
+// that is none of the stores'.
+func Foreign(ctx context.Context, set store.Set, driver restart.Driver) (foreign bool) {
+	o, ok := driver.(restart.Observer)
+	files, _ := placesOf(set)
+	if !ok || len(files) == 0 {
+		return false
+	}
+	all, _ := o.Processes(ctx) // a look less
+	for _, p := range all {
+		if p.Restarts && slices.ContainsFunc(files, func(path string) bool { return textfile.Same(path, p.Config) }) {
+			return false
+		}
+		foreign = foreign || p.Restarts && p.Config != ""
+	}
+	return foreign
+}
+
 // Resets says which Compose file of a folder has a service that writes a blnk.json anew
 // where it is missing, as the stock one does: that one is open.
 func Resets(dir string) (notes []string) {
