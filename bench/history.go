@@ -62,13 +62,20 @@ func searching(table *tabwriter.Writer, p programs, runs int) error {
 	fmt.Fprintf(table, "search of git\t%s\t%s git cat-file\t%.2f times\t≤ %.1f times\t%s\n", ms(scan[0]), ms(scan[1]),
 		ratio(scan), wantedScan, mark(ratio(scan) <= wantedScan))
 	fmt.Fprintf(table, "\t%d MB\t\t\t≤ %d MB\t%s\n", memory, wantedMemory, mark(memory <= wantedMemory))
-	began := time.Now()
-	if _, err := p.finds(repository, 1, gitleaks, "git", "--no-banner", "--config", config); err != nil {
+	// gitleaks takes long: once, between two of ours, of which the slower counts.
+	var took [3]time.Duration
+	for i, side := range []func() error{doctor, func() error {
+		_, err := p.finds(repository, 1, gitleaks, "git", "--no-banner", "--config", config)
 		return err
+	}, doctor} {
+		began := time.Now()
+		if err := side(); err != nil {
+			return err
+		}
+		took[i] = time.Since(began)
 	}
-	took := time.Since(began)
-	lead := float64(took) / float64(scan[0])
-	fmt.Fprintf(table, "\t\t%s gitleaks, once\t1/%.1f\t≤ 1/%.0f\t%s\n", ms(took), lead, wantedLead, mark(lead >= wantedLead))
+	lead := float64(took[1]) / float64(max(took[0], took[2]))
+	fmt.Fprintf(table, "\t%s\t%s gitleaks, once\t1/%.1f\t≤ 1/%.0f\t%s\n", ms(max(took[0], took[2])), ms(took[1]), lead, wantedLead, mark(lead >= wantedLead))
 	return nil
 }
 
