@@ -105,7 +105,7 @@ func (s Scoped) read(ctx context.Context, path string, query url.Values, into an
 		return err
 	}
 	if status != 200 {
-		return fmt.Errorf("GET %s: HTTP %d", path, status)
+		return fmt.Errorf("GET %s: HTTP %d %s", path, status, blnk.CodeOf(body))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if decoder.UseNumber(); decoder.Decode(into) != nil {
@@ -119,7 +119,7 @@ func (s Scoped) read(ctx context.Context, path string, query url.Values, into an
 func (f *Facts) Scoped(ctx context.Context) (Scoped, error) {
 	return f.scoped.get(func() (Scoped, error) {
 		if len(f.Owners) == 0 {
-			return Scoped{}, hint.Add(errors.New("Blnk lists scoped keys of an owner only: name each with --owner, or as owners in blnkctl.yaml"), "blnkctl doctor --owner NAME")
+			return Scoped{}, hint.Add(errors.New("scoped keys are listed by owner only: name each with --owner, or as owners in blnkctl.yaml"), "blnkctl doctor --owner NAME")
 		}
 		s, err := f.asking(ctx)
 		for _, owner := range f.Owners {

@@ -136,8 +136,8 @@ func (f *Facts) services(ctx context.Context) (all []Container, err error) {
 		return nil, nil
 	}
 	text, err := f.engine().Ask(ctx, "docker", "compose", "config", "--format", "json")
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: docker compose config says why", f.composeFile()) //nolint:errorlint // its words may quote values
+	if err != nil { // its words may quote values
+		return nil, fmt.Errorf("%s cannot be read: docker compose config says why", f.composeFile())
 	}
 	var config struct {
 		Services map[string]struct {
