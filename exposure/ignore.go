@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -39,11 +40,13 @@ func openRepository(ctx context.Context, dir string) (r *repository, why error) 
 		return nil, nil
 	}
 	r.mute = true
+	return r, r.unsaid(res, err)
+}
+
+// unsaid is the error of a question that git did not answer, in its words.
+func (r *repository) unsaid(res run.Result, err error) error {
 	said, _, _ := strings.Cut(strings.TrimSpace(res.Output), "\n")
-	if said == "" {
-		said = err.Error()
-	}
-	return r, fmt.Errorf("%s: git was not asked what it ignores and tracks there: %s", dir, said)
+	return fmt.Errorf("%s: git was not asked what it ignores and tracks there: %s", r.dir, cmp.Or(said, err.Error()))
 }
 
 // belowGit says whether git would find a repository from a folder.
@@ -67,10 +70,12 @@ func above(dir string) (all []string) {
 	return all
 }
 
-// git asks, and lets no configuration of the repository run a program, nor a variable of
+// git asks, and lets no configuration of the repository run a program (a partial clone
+// fetches what it lacks, by a command that its configuration names), nor a variable of
 // the caller name another repository.
 func (r *repository) git(ctx context.Context, args ...string) (run.Result, error) {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") && !strings.HasPrefix(v, "GIT_CONFIG") })
+	env = append(env, "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "GIT_OPTIONAL_LOCKS=0")
 	return run.Cmd{Args: append([]string{"git", "-c", "core.fsmonitor=false"}, args...), Dir: r.dir, Env: env, Timeout: gitTimeout}.Run(ctx)
 }
 
@@ -84,12 +89,21 @@ func InGit(ctx context.Context, file string) (*Standing, error) {
 	if r == nil || r.mute {
 		return nil, why
 	}
-	_, err := r.tracks(ctx, filepath.Base(file))
-	return &Standing{err == nil, r.ignores(ctx, nil, filepath.Base(file))}, nil
+	tracked, err := r.tracks(ctx, filepath.Base(file))
+	if err != nil {
+		return nil, err
+	}
+	return &Standing{tracked, r.ignores(ctx, nil, filepath.Base(file))}, nil
 }
 
-func (r *repository) tracks(ctx context.Context, name string) (run.Result, error) {
-	return r.git(ctx, "--literal-pathspecs", "ls-files", "--error-unmatch", "--", name)
+// tracks asks for a name of the folder. What git cannot tell is no "no": it ends with 1
+// where it knows no such file, and with more where it could not look.
+func (r *repository) tracks(ctx context.Context, name string) (bool, error) {
+	res, err := r.git(ctx, "--literal-pathspecs", "ls-files", "--error-unmatch", "--", name)
+	if err != nil && res.Exit != 1 {
+		return false, r.unsaid(res, err)
+	}
+	return err == nil, nil
 }
 
 // ignores is git's own word on a name of the folder, whether or not it is tracked.
@@ -112,7 +126,13 @@ func (r *repository) ignore(ctx context.Context, names []string) (edits []Edit, 
 		if !r.ignores(ctx, list, name) {
 			missing = append(missing, name)
 		}
-		if _, err := r.tracks(ctx, name); err == nil && !r.mute {
+		if r.mute {
+			continue
+		}
+		switch tracked, err := r.tracks(ctx, name); {
+		case err != nil:
+			notes = appendOnce(notes, err.Error())
+		case tracked:
 			notes = append(notes, fmt.Sprintf("%s is tracked by git, which no ignore list ends: %s", filepath.Join(r.dir, name),
 				hint.Command("git", "-C", r.dir, "rm", "--cached", "--", name)))
 		}

@@ -56,8 +56,9 @@ func open(dir string, inHook bool) repository {
 		keep := strings.HasPrefix(name, "GIT_CONFIG") || name == "GIT_CEILING_DIRECTORIES" || name == "GIT_DISCOVERY_ACROSS_FILESYSTEM"
 		return strings.HasPrefix(name, "BLNKCTL_") || strings.HasPrefix(name, "GIT_") && !keep && !(inHook && place)
 	})
-	// Objects as they are, those that are here, and no lock on the way.
-	env = append(env, "LC_ALL=C", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0")
+	// Objects as they are, those that are here (an older git knows GIT_NO_LAZY_FETCH not,
+	// and the repository's protocol.NAME.allow wins over ours), and no lock on the way.
+	env = append(env, "LC_ALL=C", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0")
 	return repository{dir: dir, env: env}
 }
 
