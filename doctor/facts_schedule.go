@@ -14,7 +14,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/run"
 )
 
-// Schedules are the places on this host from which blnkctl is run again and again. The
+// Schedules are the places on this host from which blnkctl rotates again and again. The
 // error says where could not be looked.
 func (f *Facts) Schedules(ctx context.Context) (places []string, err error) {
 	for _, pattern := range []string{
@@ -91,11 +91,12 @@ func (f *Facts) ask(ctx context.Context, args ...string) (string, bool) {
 	return out.Reveal(), err == nil
 }
 
-// runsBlnkctl says that a line of a crontab, a script or a unit names blnkctl, or a
+// runsBlnkctl says that a crontab, a script or a unit runs blnkctl rotate, or names a
 // script that does; what is a comment does not count.
 func runsBlnkctl(text string) bool { return runs(text, true) }
 
 func runs(text string, follow bool) bool {
+	named, rotates := false, false // maybe in two lines: by a variable, or a line that goes on
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "#") {
@@ -103,9 +104,8 @@ func runs(text string, follow bool) bool {
 		}
 		line, _, _ = strings.Cut(line, " # ")
 		for _, word := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t;&|()'\"=", r) }) {
-			if filepath.Base(word) == "blnkctl" {
-				return true
-			}
+			named = named || filepath.Base(word) == "blnkctl"
+			rotates = rotates || word == "rotate"
 			if !follow || !filepath.IsAbs(word) {
 				continue
 			}
@@ -114,7 +114,7 @@ func runs(text string, follow bool) bool {
 			}
 		}
 	}
-	return false
+	return named && rotates
 }
 
 // readShort reads a regular file of the length that a person writes; "" for another

@@ -13,7 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
-// scheduled: something on this host runs blnkctl again and again.
+// scheduled: something on this host runs blnkctl rotate again and again.
 func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
 	places, err := f.Schedules(ctx)
 	if len(places) > 0 {
@@ -29,7 +29,7 @@ func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
 	command := "cd " + hint.Command(f.Dir) + " && " + hint.Command(f.Program) + " rotate -q --if-older-than 90d" + f.named()
 	line := "17 4 * * 1 " + strings.ReplaceAll(command, "%", `\%`) // crontab(5)
 	one := Finding{
-		Place: "crontab", Text: "no cron line and no systemd timer of this host runs blnkctl: nothing rotates the key by itself",
+		Place: "crontab", Text: "no cron line and no systemd timer of this host runs blnkctl rotate: nothing rotates the key by itself",
 		Remedy: "(crontab -l 2>/dev/null; echo " + hint.Quote(line) + ") | crontab -",
 	}
 	if len(f.Spec.Restart) == 0 {
