@@ -127,3 +127,12 @@ func TestWorkerFromBefore(t *testing.T) {
 		}
 	}
 }
+
+// A file that never ends is not read, whatever names it.
+func TestScheduleNamesDevice(t *testing.T) {
+	for _, path := range []string{"/proc/kmsg", "/dev/zero", "/dev/kmsg"} {
+		if runsBlnkctl("* * * * * root cat " + path + " | grep blnk") {
+			t.Errorf("%s runs blnkctl", path)
+		}
+	}
+}

@@ -118,10 +118,11 @@ func runs(text string, follow bool) bool {
 }
 
 // readShort reads a regular file of the length that a person writes; "" for another
-// one.
+// one, and for one without a length: /proc has such, and some of those never end.
 func readShort(path string) (string, error) {
 	const most = 256 << 10
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > most {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 || info.Size() > most {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		}
