@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/exposure"
-	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
@@ -78,24 +78,9 @@ func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Se
 	if w.open != nil {
 		return nil
 	}
-	if w.init.stage == "enforce" {
-		typedStores := w.spec.Stores
-		if w.named() == "" && len(typedStores) == 1 {
-			typedStores = nil
-		}
-		key, err := set.Agreed(ctx)
-		if why := keygen.SecretKey.Weakness(key); err == nil && why != "" {
-			err = fmt.Errorf("%w: the key in %s %s", store.ErrWeak, set[0], why)
-		}
-		if err != nil {
-			return hint.Add(err, "first: blnkctl init --stage key%s", hint.Flags("--store", typedStores))
-		}
-	}
-	if w.intent.KeyOnly = w.init.stage == "key"; w.intent.KeyOnly {
-		if typed(w.cmd, "restart") {
-			w.say("--stage key restarts nothing: secure mode stays off, and there is nothing to prove")
-		}
-		return w.refuseMissing(ctx, set)
+	w.intent.KeyOnly, w.intent.Standing = w.init.stage == "key", w.init.stage == "enforce"
+	if w.intent.KeyOnly && typed(w.cmd, "restart") {
+		w.say("--stage key restarts nothing: secure mode stays off, and there is nothing to prove")
 	}
 	dir, err := w.dirOf(w.cmd, "store")
 	if err != nil {
@@ -111,19 +96,17 @@ func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Se
 		one, _, err := open(ref, *spec)
 		return one, err
 	})
-	if errors.Is(err, reach.ErrNowhere) {
-		err = fail(exitUsage, err, "")
+	switch nowhere := errors.Is(err, reach.ErrNowhere); {
+	case w.intent.KeyOnly && (err == nil || nowhere):
+		w.intent.Values = nil
+		return nil
+	case nowhere:
+		return fail(exitUsage, err, "")
+	case err != nil:
+		return err
 	}
-	for ref := range w.intent.Values {
-		spec.Settings = append(spec.Settings, ref)
-	}
-	slices.Sort(spec.Settings)
-	if err == nil {
-		err = w.refuseMissing(ctx, set)
-	}
-	if err == nil {
-		spec.Restart, err = w.askRestart(ctx, *spec, set)
-	}
+	spec.Settings = slices.Sorted(maps.Keys(w.intent.Values))
+	spec.Restart, err = w.askRestart(ctx, *spec, set)
 	return err
 }
 
@@ -154,24 +137,6 @@ func (w *work) askRestart(ctx context.Context, spec target.Spec, set store.Set) 
 	return []string{answer}, w.cmd.Flags().Set("restart", answer) // as if it had been typed
 }
 
-// refuseMissing: a blnk.json that is not there is not made: Blnk reads more from it than
-// a key.
-func (w *work) refuseMissing(ctx context.Context, set store.Set) error {
-	for _, s := range set {
-		file, ok := s.(interface {
-			Config(ctx context.Context) ([]byte, error)
-		})
-		if !ok {
-			continue
-		}
-		if text, err := file.Config(ctx); text == nil && err == nil {
-			_, _, err = s.Get(ctx) // its words
-			return fail(exitFailed, err, "cd to the folder that Blnk runs in; where only its environment configures it: --store dotenv:./.env")
-		}
-	}
-	return nil
-}
-
 // surround finds what is to be done to the files around the key.
 func (w *work) surround(ctx context.Context) {
 	var paths []string
@@ -195,6 +160,9 @@ func (w *work) writeConfig() {
 		return
 	}
 	said := config.File{Stores: w.spec.Stores, Restart: w.spec.Restart, Servers: w.spec.Servers}
+	if len(said.Servers) == 0 && w.target.Published { // the port in blnk.json may be another one
+		said.Servers = w.target.Spec.Servers
+	}
 	if len(said.Restart) == 0 {
 		said.Restart = w.target.Restart // of the journal
 	}

@@ -90,8 +90,12 @@ func Edits(ctx context.Context, paths []string, readers func(ctx context.Context
 		if slices.Contains(paths[:i], path) {
 			continue
 		}
-		edit, note, err := Mode(path, readers(ctx, path))
+		its := readers(ctx, path)
+		edit, note, err := Mode(path, its)
 		switch {
+		case edit != nil && len(its) == 0:
+			edit.What += fmt.Sprintf(" (nothing that runs reads it: Blnk has to run as user %d, or root)", edit.Was.UID)
+			edits = append(edits, *edit)
 		case edit != nil:
 			edits = append(edits, *edit)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):

@@ -33,6 +33,14 @@ var ErrNowhere = errors.New("it is not known where secure mode is set: there is 
 // already.
 func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, open func(ref string) (store.Store, error)) (values map[string]secret.Key, right bool, err error) {
 	files, envs := placesOf(set)
+	for _, one := range set {
+		if file, ok := one.(*blnkjson.Store); ok {
+			if text, err := file.Config(ctx); text == nil && err == nil { // Blnk reads more from it than a key
+				_, _, err = file.Get(ctx) // its words
+				return nil, false, hint.Add(err, "cd to the folder that Blnk runs in; where only its environment configures it: --store dotenv:./.env")
+			}
+		}
+	}
 	if here := filepath.Join(dir, blnk.FileName); len(files) == 0 {
 		if _, err := os.Stat(here); err == nil {
 			files = append(files, here)

@@ -30,6 +30,8 @@ type Intent struct {
 	// a --restart only the places are written, and nothing is proved.
 	Secures bool
 	Given   secret.Key
+	// Standing: the key has to be there already.
+	Standing bool
 	// KeyOnly: only the key is written, and secure mode stays as it is.
 	KeyOnly bool
 	// Values are what the target's settings are to have, by their references.

@@ -113,6 +113,13 @@ func (r *run) findKey(ctx context.Context, p *Plan, keys []secret.Key, secured p
 	if !r.in.Given.IsZero() {
 		p.next = r.in.Given
 	}
+	if r.in.Standing && strong.IsZero() {
+		why := "holds no key"
+		if !keys[0].IsZero() {
+			why = "has a key that " + cmp.Or(r.in.Weak(keys[0]), "is known to be compromised")
+		}
+		return hint.Add(fmt.Errorf("%w: %s %s", store.ErrWeak, r.Set[0], why), "first: blnkctl init --stage key%s", r.env.Named)
+	}
 	if known, err := r.env.known(p.next); known || err != nil {
 		return cmp.Or(err, fmt.Errorf("%s: %w", p.next.Name(), ErrCompromised))
 	}

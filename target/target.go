@@ -171,6 +171,7 @@ type Target struct {
 	Servers  []*proof.Server
 	// WorkersProved: every driver's success stands for the workers too.
 	WorkersProved bool
+	Published     bool // the drivers told where the servers are
 	State         State
 }
 
@@ -256,6 +257,7 @@ func (t *Target) Locate(ctx context.Context, open Openers, repair func() error) 
 	urls := t.Spec.Servers
 	if len(urls) == 0 {
 		found, err := t.published(ctx)
+		t.Published = len(found) > 0
 		if err == nil && len(found) == 0 {
 			found, err = t.local(ctx, repair)
 		}
