@@ -121,7 +121,10 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}
-	if a.useDefault(&o.places) != nil {
+	if err := a.useDefault(&o.places); err != nil {
+		if len(o.spec.Servers)+len(o.spec.Restart)+len(o.choice.Only) == 0 && !o.staged {
+			return doctor.Report{}, err // nothing to look at is no good sign
+		}
 		o.spec.Stores = nil // rules that need one say so
 	}
 	facts.Spec = o.spec
