@@ -127,12 +127,14 @@ func (w *work) askRestart(ctx context.Context, spec target.Spec, set store.Set) 
 		d, err := w.openDriver(ref, restart.Options{Dir: spec.Dir})
 		return err == nil && reach.Foreign(ctx, set, d.Restarter)
 	})
-	answer, err := w.env.Stderr.Choose(ctx, w.env.Stdin, question, offers, "nothing: the files are written, and I restart it myself")
+	answer, err := w.env.Stderr.Choose(ctx, w.env.Stdin, question, offers, "nothing: the files are written, and I restart it myself", func(text string) string {
+		if strings.Contains(text, ":") {
+			return ""
+		}
+		return "want a number, or SCHEME:PLACE; for a command: sh:" + text
+	})
 	if answer == "" || err != nil {
 		return nil, err
-	}
-	if !strings.Contains(answer, ":") {
-		return nil, usage("for a command: sh:"+answer, "%q is no number, and no SCHEME:PLACE", answer)
 	}
 	return []string{answer}, w.cmd.Flags().Set("restart", answer) // as if it had been typed
 }

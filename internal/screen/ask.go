@@ -58,9 +58,9 @@ func (t *Talk) ask(ctx context.Context, in io.Reader, prompt string) (string, er
 	return strings.TrimSpace(line), nil
 }
 
-// Choose asks for one of the options, by its number, or for another text. none is what
-// the last number stands for, which returns "".
-func (t *Talk) Choose(ctx context.Context, in io.Reader, question string, options []string, none string) (string, error) {
+// Choose asks for one of the options, by its number, or for another text, until wrong
+// finds no fault with it. none is what the last number stands for, which returns "".
+func (t *Talk) Choose(ctx context.Context, in io.Reader, question string, options []string, none string, wrong func(text string) string) (string, error) {
 	t.Say(question)
 	for i, text := range append(slices.Clone(options), none) {
 		t.Say(fmt.Sprintf("  %d  %s", i+1, text))
@@ -73,14 +73,17 @@ func (t *Talk) Choose(ctx context.Context, in io.Reader, question string, option
 			return "", err
 		case answer == "":
 			return "", errors.New("no answer; nothing is changed")
-		case failed != nil:
+		case failed != nil && wrong(answer) == "":
 			return answer, nil
+		case failed != nil:
+			t.Say("  " + wrong(answer))
+			continue
 		case n >= 1 && n <= len(options):
 			return options[n-1], nil
 		case n == len(options)+1:
 			return "", nil
 		}
-		t.Say(fmt.Sprintf("  want 1 to %d", len(options)+1))
+		t.Say(fmt.Sprintf("  there is no number %d", n))
 	}
 }
 
