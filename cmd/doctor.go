@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -222,7 +221,7 @@ func (a *app) writeReport(report doctor.Report, format, file string) error {
 		text = []byte(doc)
 	}
 	if err == nil {
-		err = os.WriteFile(path, []byte(secret.MaskOwn(string(text))), 0o644) // for another program, maybe of another user
+		err = doctor.WriteReport(path, []byte(secret.MaskOwn(string(text))))
 	}
 	return err
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // Severity is how much a finding matters, in the words of SARIF.
@@ -116,11 +117,11 @@ type Report struct {
 // A Choice says which rules run.
 type Choice struct{ Only, Skip []string }
 
-// Known returns an error for an ID that is no rule's.
+// Known returns an ID that is no rule's, "" where there is none.
 func (c Choice) Known(rules []Rule) (unknown string) {
 	for _, id := range append(slices.Clone(c.Only), c.Skip...) {
 		if !slices.ContainsFunc(rules, func(r Rule) bool { return strings.EqualFold(r.ID, id) }) {
-			return id
+			return hint.Command(id) // a variable may be empty, and then no rule would run
 		}
 	}
 	return ""

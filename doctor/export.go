@@ -1,13 +1,22 @@
 package doctor
 
 import (
+	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 )
+
+// reporter is the program that reports name, by which they are known again.
+const reporter = "blnkctl doctor"
 
 // SARIF is the report as the Static Analysis Results Interchange Format, 2.1.0
 // (docs.oasis-open.org/sarif/sarif/v2.1.0), as code hosts take it. Paths below dir are
@@ -39,10 +48,32 @@ func (r Report) SARIF(version, dir string) any {
 	return object{
 		"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0",
 		"runs": []object{{
-			"tool":    object{"driver": object{"name": "blnkctl doctor", "version": version, "informationUri": GuideURL, "rules": rules}},
+			"tool":    object{"driver": object{"name": reporter, "version": version, "informationUri": GuideURL, "rules": rules}},
 			"results": results,
 		}},
 	}
+}
+
+// WriteReport writes a report for another program, maybe of another user. Only a report
+// is replaced by it, and no link of somebody else leads it to what is not his.
+func WriteReport(path string, text []byte) error {
+	if strings.HasPrefix(path, "/dev/") {
+		return os.WriteFile(path, text, 0o644)
+	}
+	f, err := textfile.Open(path, "")
+	if err != nil {
+		return err
+	}
+	old, err := f.Read()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return f.Create(text, 0o644, false)
+	case err != nil:
+		return err
+	case len(old) > 0 && !bytes.Contains(old, []byte(`"`+reporter+`"`)):
+		return hint.Add(fmt.Errorf("--report: %s is there, and is no report of %s: it stays", path, reporter), "name another file")
+	}
+	return f.Write(old, text)
 }
 
 // JUnit is the report as a test suite, as CI servers read it: a rule is a test, one
@@ -65,7 +96,7 @@ func (r Report) JUnit() ([]byte, error) {
 		Failures int        `xml:"failures,attr"`
 		Skipped  int        `xml:"skipped,attr"`
 		Cases    []testCase `xml:"testcase"`
-	}{Name: "blnkctl doctor", Tests: len(r.Rules)}
+	}{Name: reporter, Tests: len(r.Rules)}
 	for _, one := range r.Rules {
 		c := testCase{Name: one.ID + " " + one.Title, Class: "doctor." + one.Sentence}
 		switch {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 )
 
 // Schedules are the places on this host from which blnkctl rotates again and again. The
@@ -91,43 +92,41 @@ func (f *Facts) ask(ctx context.Context, args ...string) (string, bool) {
 	return out.Reveal(), err == nil
 }
 
-// runsBlnkctl says that a crontab, a script or a unit runs blnkctl rotate, or names a
-// script that does; what is a comment does not count.
+// runsBlnkctl says that a line of a crontab, a script or a unit has blnkctl change the
+// key, or runs a script that does; what is a comment, or but names a folder or another
+// command of blnkctl, does not count.
 func runsBlnkctl(text string) bool { return runs(text, true) }
 
 func runs(text string, follow bool) bool {
-	named, rotates := false, false // maybe in two lines: by a variable, or a line that goes on
-	for line := range strings.Lines(text) {
+	named := false
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
 		line, _, _ = strings.Cut(line, " # ")
+		named = named && !follow // a script may have the path in a variable
 		for _, word := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t;&|()'\"=", r) }) {
-			named = named || filepath.Base(word) == "blnkctl"
-			rotates = rotates || word == "rotate"
-			if !follow || !filepath.IsAbs(word) {
-				continue
-			}
-			if script, err := readShort(word); err == nil && strings.HasPrefix(script, "#!") && runs(script, false) {
+			switch {
+			case filepath.Base(word) == "blnkctl":
+				named = true
+			case named && (word == "rotate" || word == "sync"):
 				return true
+			case follow && filepath.IsAbs(word):
+				if script, err := readShort(word); err == nil && strings.HasPrefix(script, "#!") && runs(script, false) {
+					return true
+				}
 			}
 		}
 	}
-	return named && rotates
+	return false
 }
 
-// readShort reads a regular file of the length that a person writes; "" for another
-// one, and for one without a length: /proc has such, and some of those never end.
+// readShort reads a file of the length that a person writes; "" for another one.
 func readShort(path string) (string, error) {
-	const most = 256 << 10
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 || info.Size() > most {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		return "", err
+	text, err := textfile.Glance(path, 256<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
-	text, err := os.ReadFile(path)
 	return string(text), err
 }

@@ -215,14 +215,14 @@ func (f *Facts) passed(path, dir string, d fs.DirEntry) bool {
 // do something when it is opened, a FIFO waits.
 const quietly = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOFOLLOW
 
-// readFile reads what was opened, and closes it; "" of what is no file, or one so large
-// that nobody wrote it.
+// readFile reads what was opened, and closes it; "" of what is no file, one of the kernel
+// (without a length, and maybe without an end), or one so large that nobody wrote it.
 func readFile(file *os.File, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() == 0 || info.Size() > textfile.MaxSize {
 		return "", err
 	}
 	text, err := io.ReadAll(io.LimitReader(file, textfile.MaxSize))

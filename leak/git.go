@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
@@ -94,12 +95,14 @@ func (r repository) stream(ctx context.Context, write func(io.Writer), read func
 		out.Close()
 		ended <- err
 	}()
-	readErr := read(from)
+	readErr := read(patient{from})
 	if readErr != nil {
 		cancel() // it would wait for its reader
 	}
 	gitErr := <-ended
 	switch {
+	case errors.Is(readErr, os.ErrDeadlineExceeded):
+		return hint.As(ErrUnchecked, "git said nothing for %v", silence)
 	case readErr != nil && !errors.Is(readErr, io.ErrUnexpectedEOF):
 		return readErr
 	case gitErr != nil:
@@ -108,6 +111,20 @@ func (r repository) stream(ctx context.Context, write func(io.Writer), read func
 		return hint.As(ErrUnchecked, "git printed less than it said")
 	}
 	return nil
+}
+
+// silence is how long git may say nothing. It waits for ever for a FIFO, which whoever owns
+// a repository can put in the place of each of its files.
+const silence = 2 * time.Minute
+
+// patient is a pipe that is read no longer than that for one piece.
+type patient struct{ *os.File }
+
+func (p patient) Read(b []byte) (int, error) {
+	if err := p.SetReadDeadline(time.Now().Add(silence)); err != nil {
+		return 0, err
+	}
+	return p.File.Read(b)
 }
 
 // why says in git's own words what it could not do.

@@ -129,13 +129,9 @@ func seesFile(p listener.Process) bool {
 }
 
 // ReadConfig returns the text of Config as it is now; nil where that is not
-// known, or cannot be read. It may hold keys. What is no file of a likely size is
-// none: a device would never end.
+// known, or cannot be read. It may hold keys.
 func (p *Process) ReadConfig() []byte {
-	if info, err := os.Stat(p.Config); err != nil || !info.Mode().IsRegular() || info.Size() > textfile.MaxSize {
-		return nil
-	}
-	text, err := os.ReadFile(p.Config)
+	text, err := textfile.Glance(p.Config, textfile.MaxSize)
 	if err != nil {
 		return nil
 	}
