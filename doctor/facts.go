@@ -290,14 +290,25 @@ func (f *Facts) Processes(ctx context.Context) (all []restart.Process) {
 }
 
 // ours says that a process nobody named belongs to this Blnk, and not to another one on
-// this host: it reads one of its blnk.json, has one of its keys, or is a service of the
-// same Compose project.
+// this host: it reads one of its blnk.json, has one of its keys or its database, or is a
+// service of the same Compose project.
 func (f *Facts) ours(ctx context.Context, p restart.Process) bool {
 	if strings.HasPrefix(p.Name, "service ") || slices.ContainsFunc(f.configPaths(ctx), func(path string) bool { return textfile.Same(path, p.Config) }) {
 		return true
 	}
-	e, err := blnk.Resolve(nil, p.Env)
-	return err == nil && slices.ContainsFunc(f.Keys(ctx), e.SecretKey().Equal)
+	e, err := blnk.Resolve(p.ReadConfig(), p.Env)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(f.Keys(ctx), e.SecretKey().Equal) || slices.ContainsFunc(f.configPaths(ctx), func(path string) bool {
+		text, _ := readSmall(path)
+		here, err := blnk.Resolve(text, nil)
+		database := here.Value(blnk.Database).Text
+		at, ok := blnk.PostgresAddress(database, nil)
+		// A bare name ("postgres") is that of a container, of this project or another.
+		return err == nil && ok && (isHere(at.Host) || strings.Contains(at.Host, ".")) &&
+			p.Config != "" && !p.Isolated && e.Value(blnk.Database).Text.Equal(database)
+	})
 }
 
 // Docked are all containers of the engine that the docker command reaches; ErrNothing
