@@ -171,7 +171,7 @@ type Target struct {
 	Servers  []*proof.Server
 	// WorkersProved: every driver's success stands for the workers too.
 	WorkersProved bool
-	Published     bool // the drivers told where the servers are
+	Published     bool // no store told where the servers are, but a driver or a setting beside them
 	State         State
 }
 
@@ -260,6 +260,8 @@ func (t *Target) Locate(ctx context.Context, open Openers, repair func() error) 
 		t.Published = len(found) > 0
 		if err == nil && len(found) == 0 {
 			found, err = t.local(ctx, repair)
+			_, unsaid := localServer(ctx, t.Set)
+			t.Published = unsaid != nil
 		}
 		if err != nil {
 			return err
