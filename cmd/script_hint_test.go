@@ -58,8 +58,8 @@ var hintsOf = []string{"restart/docker/*.go", "restart/compose/*.go", "restart/s
 
 // untyped are texts with a command that no script types, and why.
 var untyped = map[string]string{
-	"cd to the folder that Blnk runs in; or name its env file, too: --store dotenv:./.env": "it takes a server of which no file here has the key",
-	"put it back; or name the others: --restart %s":                                        "each Compose that was met refuses a service that is gone by itself",
+	"cd to the folder that Blnk runs in; where only its environment configures it: --store dotenv:./.env": "it takes a server of which no file here has the key",
+	"put it back; or name the others: --restart %s":                                                       "each Compose that was met refuses a service that is gone by itself",
 }
 
 // TestHintsAreTyped: each text of those files that has a command in it is typed by a
