@@ -185,7 +185,7 @@ func units(text string) (all []string) {
 // begins says whether a word can be the first of a command.
 func begins(word string) bool {
 	switch path.Base(strings.TrimLeft(word, "('")) {
-	case "blnkctl", "sudo", "docker", "systemctl", "journalctl", "crontab", "cat", "vault", "chmod", "chown", "cd", "--store", "--restart", "--server":
+	case "blnkctl", "sudo", "docker", "systemctl", "journalctl", "crontab", "cat", "vault", "chmod", "chown", "cd", "echo", "--store", "--restart", "--server":
 		return true
 	}
 	return false
@@ -195,13 +195,25 @@ func begins(word string) bool {
 // given: by its look, and rather one word too many.
 func continues(command, last, word string) bool {
 	switch {
-	case strings.Count(command, "'")%2 == 1:
+	case quoted(command) || word == "|":
 		return true
 	case strings.ContainsAny(last[max(0, len(last)-1):], ",;)"):
 		return false
 	}
 	return begins(last) || word == `\` || strings.HasPrefix(last, "-") || last == "|" || last == "&&" ||
 		strings.HasPrefix(word, "-") || strings.HasPrefix(word, "'") || strings.ContainsAny(word, "/:=$|&<>…")
+}
+
+// quoted says whether a quote of a command is still open, as a shell reads it.
+func quoted(command string) (open bool) {
+	escaped := false
+	for _, r := range command {
+		if r == '\'' && !escaped {
+			open = !open
+		}
+		escaped = r == '\\' && !escaped && !open
+	}
+	return open
 }
 
 // columns is how wide a text is at most: letters of Asia and signs like ticks may

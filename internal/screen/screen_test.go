@@ -48,6 +48,7 @@ func TestFold(t *testing.T) {
 		{"  - one two\n  three", "  - one\n    two\n  three", 8},
 		// What is to be copied stays in one piece.
 		{"hint: make one: blnkctl keygen --store 'blnkjson:./a b.json' --force; or not", "hint: make one:\n  blnkctl keygen --store 'blnkjson:./a b.json' --force;\n  or not", 20},
+		{`-> (crontab -l; echo '17 4 * * 1 cd /a && b --restart '\''sh:c restart d'\''') | crontab -`, "-> (crontab -l;\n  " + `echo '17 4 * * 1 cd /a && b --restart '\''sh:c restart d'\''') | crontab -`, 20},
 		{"see `blnkctl help exit-codes` now", "see\n  `blnkctl help exit-codes`\n  now", 12},
 		{"blnkctl rotate --abort goes back to it", "blnkctl rotate --abort goes\n  back to it", 14},
 		{"\x1b[32mproved\x1b[0m on it", "\x1b[32mproved\x1b[0m on it", 12},
