@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -24,8 +23,7 @@ const GitRule = "BLNK-1.9"
 // gitClean: no key stands in a git repository, now or once; with Staged, in what the
 // next commit brings.
 func gitClean(ctx context.Context, f *Facts) (found []Finding, err error) {
-	keys, unread := f.atHand(ctx)
-	m := leak.New(keys...)
+	m := leak.New(f.atHand(ctx)...)
 	var leaks []leak.Finding
 	if f.Staged {
 		leaks, err = leak.Staged(ctx, m, f.Dir)
@@ -41,14 +39,14 @@ func gitClean(ctx context.Context, f *Facts) (found []Finding, err error) {
 			return nil, ErrNothing
 		}
 		for _, name := range m.Weak() {
-			err = errors.Join(err, fmt.Errorf("%s is too weak to be searched for: it may stand anywhere by chance", name))
+			err = errors.Join(err, Unchecked("%s is too weak to be searched for: it may stand anywhere by chance", name))
 		}
 	}
 	verdict, askErr := f.alive(ctx, leaks)
 	for _, l := range leaks {
 		found = append(found, f.leaked(l, verdict(l.Key)))
 	}
-	return found, errors.Join(err, unread, askErr)
+	return found, errors.Join(err, askErr)
 }
 
 // leaked is the finding for a key in a repository.
@@ -86,27 +84,30 @@ func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
 	case alive == proof.Live || alive == proof.Scoped || alive == proof.Mixed:
 		one.Text += "; a server accepts it"
 	case alive == proof.Rejected:
-		one.Text, one.Severity = one.Text+"; no server accepts it", Note
+		one.Text, one.Severity, one.Remedy = one.Text+"; no server accepts it", Note, dead
 	case l.Own && given:
-		one.Text, one.Severity = one.Text+"; it was replaced as compromised", Note
+		one.Text, one.Severity, one.Remedy = one.Text+"; it was replaced as compromised", Note, dead
 	case l.Own:
 		one.Severity, one.Remedy = Warning, "blnkctl doctor --rule "+GitRule+" --verify-found"+f.named()
-	case strings.HasPrefix(l.Name, string(blnk.TokenizationSecret)):
+	case of(l, blnk.TokenizationSecret):
 		one.Remedy = "take it out; what is tokenized cannot be read with another one"
-	case strings.HasPrefix(l.Name, string(blnk.MetricsToken)):
+	case of(l, blnk.MetricsToken):
 		one.Remedy = "set another one, here and where metrics are collected"
 	}
 	return one
 }
 
+// dead is the remedy for a key that opens nothing any more.
+const dead = "none is needed, but where another server has this key; to see it no more: baseline in blnkctl.yaml"
+
+// of says whether what was found is such a secret.
+func of(l leak.Finding, name blnk.Name) bool { return strings.HasPrefix(l.Name, string(name)+" of ") }
+
 // atHand are the keys that can be known without asking a server; with Staged, without
-// asking for processes either. The error says what could not be read: with Staged, of
-// what is a file here.
-func (f *Facts) atHand(ctx context.Context) (keys []leak.Known, err error) {
+// asking for processes either.
+func (f *Facts) atHand(ctx context.Context) (keys []leak.Known) {
 	for _, s := range f.Stores(ctx) {
-		if !s.Key.IsZero() {
-			keys = append(keys, leak.Known{Name: "the live key", Key: s.Key})
-		}
+		keys = append(keys, leak.Known{Name: "the live key", Key: s.Key})
 	}
 	for _, r := range f.Rotations {
 		for _, key := range r.Keys {
@@ -115,38 +116,32 @@ func (f *Facts) atHand(ctx context.Context) (keys []leak.Known, err error) {
 	}
 	add := func(place string, e blnk.Effective) {
 		for _, name := range []blnk.Name{blnk.SecretKey, blnk.TokenizationSecret, blnk.MetricsToken} {
-			if v := e.Value(name); !v.Text.IsZero() {
-				keys = append(keys, leak.Known{Name: string(name) + " of " + place, Key: v.Text})
-			}
+			keys = append(keys, leak.Known{Name: string(name) + " of " + place, Key: e.Value(name).Text})
 		}
 	}
 	if !f.Staged {
 		for _, c := range f.Configurations(ctx) {
 			add(c.Place, c.Effective)
-			err = errors.Join(err, c.Err)
 		}
-		return keys, errors.Join(f.unread(ctx, len(keys)), err)
+		return keys
 	}
 	for _, path := range f.configPaths(ctx) {
-		text, failed := readConfig(path)
-		if failed == nil {
-			var e blnk.Effective
-			e, failed = blnk.Resolve(text, nil)
-			add(path, e)
-		}
-		if !errors.Is(failed, fs.ErrNotExist) {
-			err = errors.Join(err, failed)
+		if text, err := readSmall(path); err == nil {
+			if e, err := blnk.Resolve(text, nil); err == nil {
+				add(path, e)
+			}
 		}
 	}
-	return keys, err
+	return keys
 }
 
 // alive asks the servers for the keys that were found, where that is wanted, and
-// returns what they do with one. Where a server does not say, it is proof.Unknown.
+// returns what they do with one; "" where it is no key of the API, so that their no
+// would say nothing. Where a server does not say, it is proof.Unknown.
 func (f *Facts) alive(ctx context.Context, leaks []leak.Finding) (func(secret.Key) proof.Verdict, error) {
 	var q proof.Questions
 	for _, l := range leaks {
-		if f.VerifyFound && blnk.Sendable(l.Key) {
+		if f.VerifyFound && blnk.Sendable(l.Key) && !of(l, blnk.TokenizationSecret) && !of(l, blnk.MetricsToken) {
 			q.Add(l.Key, l.Name)
 		}
 	}
@@ -165,8 +160,11 @@ func (f *Facts) alive(ctx context.Context, leaks []leak.Finding) (func(secret.Ke
 	}
 	return func(key secret.Key) proof.Verdict {
 		i := slices.IndexFunc(q, func(one proof.Question) bool { return one.Key.Equal(key) })
+		if i < 0 {
+			return ""
+		}
 		for _, verdict := range []proof.Verdict{proof.Live, proof.Scoped, proof.Mixed, proof.Unknown, proof.Rejected} { // the worst first
-			if slices.ContainsFunc(says, func(s proof.ServerSays) bool { return i >= 0 && s.Keys[i] == verdict }) {
+			if slices.ContainsFunc(says, func(s proof.ServerSays) bool { return s.Keys[i] == verdict }) {
 				return verdict
 			}
 		}
