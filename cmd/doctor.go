@@ -49,6 +49,8 @@ func newDoctorCmd(a *app) *cobra.Command {
 	f.StringArrayVar(&o.owners, "owner", nil, "`OWNER`: look at the scoped keys of this one")
 	f.StringArrayVar(&o.choice.Only, "rule", nil, "`ID`: only this rule")
 	f.StringArrayVar(&o.choice.Skip, "skip", nil, "`ID`: not this rule")
+	complete(cmd, "rule", ruleNames()...)
+	complete(cmd, "skip", ruleNames()...)
 	f.BoolVar(&o.list, "list", false, "list the rules")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the evidence, and what passed")
 	f.BoolVar(&o.fix, "fix", false, "mend modes and ignore files; shows the changes first")
@@ -66,12 +68,22 @@ func newDoctorCmd(a *app) *cobra.Command {
 	return cmd
 }
 
+// ruleNames are what a shell offers.
+func ruleNames() (all []string) {
+	for _, r := range doctor.Rules() {
+		all = append(all, r.ID+"\t"+r.Title)
+	}
+	return all
+}
+
 func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	rules := doctor.Rules()
 	if unknown := o.choice.Known(rules); unknown != "" {
 		return usage("blnkctl doctor --list names them", "no rule has the ID %s", unknown)
 	}
 	switch {
+	case o.choice.None(rules):
+		return usage("blnkctl doctor --list names them", "--rule and --skip leave no rule")
 	case o.list:
 		return a.listRules(rules)
 	case o.hook:
@@ -117,6 +129,9 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 		return doctor.Report{}, err
 	}
 	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Program: a.env.Program, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners, Staged: o.staged, VerifyFound: o.verify}}
+	facts.Flags, facts.Scheduled = elsewhereFlags(o.cmd, typed), elsewhereFlags(o.cmd, func(cmd *cobra.Command, name string) bool {
+		return given(cmd, name) && !fromFile(cmd, name)
+	})
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}
@@ -125,6 +140,11 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 			return doctor.Report{}, err // nothing to look at is no good sign
 		}
 		o.spec.Stores = nil // rules that need one say so
+	}
+	for _, ref := range o.spec.Restart {
+		if _, _, err := a.restartSchemes().Find(ref); err != nil && !o.staged {
+			return doctor.Report{}, fail(exitUsage, err, "")
+		}
 	}
 	facts.Spec = o.spec
 	if facts.Spec.Dir, err = a.dirOf(o.cmd, "restart"); err != nil {

@@ -110,13 +110,17 @@ var elsewhere = []string{"config", "state-dir"}
 
 // asTyped gives the commands in a text those of elsewhere that were typed.
 func asTyped(cmd *cobra.Command, text string) string {
-	flags := ""
+	return hint.WithFlags(text, elsewhereFlags(cmd, typed))
+}
+
+// elsewhereFlags are those of elsewhere that are wanted, for another run.
+func elsewhereFlags(cmd *cobra.Command, wanted func(cmd *cobra.Command, name string) bool) (flags string) {
 	for _, name := range elsewhere {
-		if typed(cmd, name) {
+		if wanted(cmd, name) {
 			flags += " --" + name + " " + hint.Command(cmd.Flag(name).Value.String())
 		}
 	}
-	return hint.WithFlags(text, flags)
+	return flags
 }
 
 // fill sets the flags that have no value yet.

@@ -100,7 +100,7 @@ type Result struct {
 	Sentence string    `json:"sentence"`
 	Link     string    `json:"link"`
 	State    State     `json:"state"`
-	Why      string    `json:"why,omitempty"` // it could not look, or not any further
+	Why      string    `json:"why,omitempty"` // of not_checked
 	Findings []Finding `json:"findings"`
 }
 
@@ -127,6 +127,11 @@ func (c Choice) Known(rules []Rule) (unknown string) {
 	return ""
 }
 
+// None says that nothing is left to look at.
+func (c Choice) None(rules []Rule) bool {
+	return !slices.ContainsFunc(rules, func(r Rule) bool { return c.has(r.ID) })
+}
+
 func (c Choice) has(id string) bool {
 	in := func(list []string) bool {
 		return slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, id) })
@@ -148,7 +153,7 @@ func Run(ctx context.Context, rules []Rule, f *Facts, choice Choice, baseline []
 			}
 			one.accept(baseline, used, f.Now())
 		}
-		if one.fails() || one.Why != "" && len(choice.Only) > 0 {
+		if one.fails() || one.State == NotChecked && len(choice.Only) > 0 {
 			r.Outcome = "failed"
 		}
 		r.Rules = append(r.Rules, one)
@@ -196,9 +201,7 @@ func (r *Result) accept(baseline []config.Exception, used []bool, now time.Time)
 		}
 	}
 	if len(r.Findings) > 0 && !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Accepted == "" }) {
-		if r.State = Passed; r.Why != "" {
-			r.State = NotChecked
-		}
+		r.State = Passed
 	}
 }
 

@@ -26,7 +26,7 @@ func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := "cd " + hint.Command(f.Dir) + " && " + hint.Command(f.Program) + " rotate -q --if-older-than 90d" + f.named()
+	command := "cd " + hint.Command(f.Dir) + " && " + hint.Command(f.Program) + " rotate -q --if-older-than 90d" + f.places() + f.Scheduled
 	line := "17 4 * * 1 " + strings.ReplaceAll(command, "%", `\%`) // crontab(5)
 	one := Finding{
 		Place: "crontab", Text: "no cron line and no systemd timer of this host runs blnkctl rotate: nothing rotates the key by itself",

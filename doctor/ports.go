@@ -78,8 +78,7 @@ func (f *Facts) openHere(ctx context.Context) (found []Finding, err error) {
 			}
 		}
 	}
-	about := append(stored(), blnk.MonitoringPort)
-	_, unknown := f.eachConfig(ctx, about, func(c Running) []Finding {
+	for _, c := range f.Configurations(ctx) {
 		for _, l := range c.links() {
 			if !l.known || !isHere(l.Host) || c.Process != nil && c.Process.Isolated {
 				continue
@@ -98,15 +97,17 @@ func (f *Facts) openHere(ctx context.Context) (found []Finding, err error) {
 			}
 			open(port, func(l listener.Process) bool { return l.PID == p.PID }, f.monitoring(c))
 		}
-		return nil
-	})
-	return found, errors.Join(err, unknown)
+	}
+	return found, err
 }
 
 // monitoring: a worker listens on all addresses, and can do no other. With secure mode
 // on, or a token, it lets nobody in who has none (Blnk 0.15.2, seen).
 func (f *Facts) monitoring(c Running) Finding {
 	const closed = "let a firewall keep others from it: Blnk listens on all addresses"
+	if c.Effective == nil {
+		return Finding{Text: "the workers' monitoring listens for other machines too", Remedy: closed}
+	}
 	if !c.Effective.Secure() && c.Effective.Value(blnk.MetricsToken).Text.IsZero() {
 		return Finding{Severity: Error, Text: "the workers' monitoring lets everybody see and delete what is queued", Remedy: "blnkctl init" + f.named() + ", and " + closed}
 	}
@@ -136,11 +137,12 @@ func noStockPassword(ctx context.Context, f *Facts) (found []Finding, err error)
 		}
 		found = appendPlace(found, one)
 	}
-	more, failed := f.eachConfig(ctx, append(stored(), blnk.TypesenseKey), func(c Running) (found []Finding) {
+	for _, c := range f.Configurations(ctx) {
+		err = errors.Join(err, c.Err)
 		stock := func(name blnk.Name, remedy string) {
 			v := c.Effective.Value(name)
-			found = append(found, Finding{
-				Place: c.of(v), Text: string(name) + " has the password of the stock files",
+			found = appendPlace(found, Finding{
+				Place: c.placeOf(v), Text: string(name) + " has the password of the stock files",
 				Evidence: []string{"read from " + v.Source}, Remedy: remedy,
 			})
 		}
@@ -152,7 +154,9 @@ func noStockPassword(ctx context.Context, f *Facts) (found []Finding, err error)
 		if key := c.Effective.Value(blnk.TypesenseKey).Text.Reveal(); key == blnk.StockTypesenseKey || key == "" && !c.Effective.Value(blnk.Typesense).Text.IsZero() {
 			stock(blnk.TypesenseKey, "another one in Typesense's --api-key, and the same in type_sense_key of blnk.json")
 		}
-		return found
-	})
-	return append(found, more...), errors.Join(err, failed)
+	}
+	if len(all) == 0 && len(f.Configurations(ctx)) == 0 && err == nil {
+		err = ErrNothing
+	}
+	return found, err
 }
