@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +24,9 @@ func (f *Facts) serverURLs(ctx context.Context) (urls []string, err error) {
 		}
 	}
 	if len(urls) == 0 {
-		return nil, errors.Join(errors.New("no server is known"), err)
+		err = cmp.Or(err, errors.New("no server is known"))
 	}
-	return urls, nil
+	return urls, err
 }
 
 // noPlaintext: over http to another machine the key is there for the network to read.
@@ -87,41 +88,21 @@ func sslFlag(ctx context.Context, f *Facts) (found []Finding, err error) {
 	for _, r := range f.releases(ctx) {
 		old[r.Place] = r.Newest != "" && blnk.Older(r.Newest, blnk.SSLIgnored)
 	}
-	all, err := f.configured(ctx)
-	for _, c := range all {
+	return f.eachConfig(ctx, settings{blnk.SSL}, func(c Running) []Finding {
 		v := c.Effective.Value(blnk.SSL)
-		if err = errors.Join(err, c.Err); v.Text.Reveal() != "true" && v.Text.Reveal() != "1" || old[c.Place] {
-			continue
+		if on := v.Text.Reveal(); on != "true" && on != "1" || old[c.Place] {
+			return nil
 		}
 		remedy := "take server.ssl out of blnk.json"
 		if v.Shadowed() {
 			remedy = "take " + v.Source + " out of its environment"
 		}
-		found = appendPlace(found, Finding{
-			Place: c.placeOf(v), Text: "server.ssl has no effect since Blnk " + blnk.SSLIgnored + ": the port speaks plain http",
+		return []Finding{{
+			Place: c.of(v), Text: "server.ssl has no effect since Blnk " + blnk.SSLIgnored + ": the port speaks plain http",
 			Evidence: []string{"read from " + v.Source},
 			Remedy:   remedy + ", and let a proxy end TLS: https://docs.blnkfinance.com/advanced/enable-https",
-		})
-	}
-	return found, err
-}
-
-// configured are the Configurations; the error says that there is none.
-func (f *Facts) configured(ctx context.Context) ([]Running, error) {
-	all := f.Configurations(ctx)
-	if len(all) == 0 {
-		return nil, Unchecked("no configuration of a Blnk is seen")
-	}
-	return all, nil
-}
-
-// placeOf is where a value stands: the file that it is from, or who has it in its
-// environment.
-func (r Running) placeOf(v blnk.Value) string {
-	if r.Path != "" && !v.Shadowed() {
-		return r.Path
-	}
-	return r.Place
+		}}
+	})
 }
 
 // A link is a connection of Blnk to where it keeps its data.
@@ -131,54 +112,60 @@ type link struct {
 	known bool
 }
 
+// stored are the settings of links.
+func stored() settings { return settings{blnk.Database, blnk.Redis, blnk.Typesense} }
+
 // links are those that a configuration has. What is empty is none.
-func (r Running) links() (all []link) {
-	env := map[string]string{}
-	if r.Process != nil {
-		env = r.Process.Env
-	}
-	if v := r.Effective.Value(blnk.Database); !v.Text.IsZero() {
-		a, ok := blnk.PostgresAddress(v.Text, env)
-		all = append(all, link{blnk.Database, a, ok})
-	}
-	if v := r.Effective.Value(blnk.Redis); !v.Text.IsZero() {
-		a, ok := blnk.RedisAddress(v.Text)
-		all = append(all, link{blnk.Redis, a, ok})
-	}
-	if v := r.Effective.Value(blnk.Typesense); !v.Text.IsZero() {
-		a, ok := blnk.TypesenseAddress(v.Text)
-		all = append(all, link{blnk.Typesense, a, ok})
+func (c Running) links() (all []link) {
+	for _, name := range stored() {
+		v := c.Effective.Value(name)
+		if v.Text.IsZero() {
+			continue
+		}
+		one := link{name: name}
+		switch name {
+		case blnk.Database:
+			var env map[string]string
+			if c.Process != nil {
+				env = c.Process.Env
+			}
+			one.Address, one.known = blnk.PostgresAddress(v.Text, env)
+		case blnk.Redis:
+			one.Address, one.known = blnk.RedisAddress(v.Text)
+		default:
+			one.Address, one.known = blnk.TypesenseAddress(v.Text)
+		}
+		all = append(all, one)
 	}
 	return all
 }
 
 // dataTLS: what goes to a database of another machine is encrypted.
 func dataTLS(ctx context.Context, f *Facts) (found []Finding, err error) {
-	all, err := f.configured(ctx)
-	for _, c := range all {
-		err = errors.Join(err, c.Err)
+	var unsure error
+	found, err = f.eachConfig(ctx, stored(), func(c Running) (found []Finding) {
 		for _, l := range c.links() {
+			v := c.Effective.Value(l.name)
 			if !l.known {
-				err = errors.Join(err, fmt.Errorf("%s: %s is not understood", c.placeOf(c.Effective.Value(l.name)), l.name))
-				continue
+				unsure = errors.Join(unsure, fmt.Errorf("%s: %s is not understood", c.of(v), l.name))
 			}
-			if !l.Plain {
+			if !l.known || !l.Plain {
 				continue
 			}
 			away, doubt := f.elsewhere(ctx, l.Host, c.Process)
-			if err = errors.Join(err, doubt); !away {
+			if unsure = errors.Join(unsure, doubt); !away {
 				continue
 			}
 			remedy := map[blnk.Name]string{
 				blnk.Database: "sslmode=verify-full in it, with the CA of the server as sslrootcert",
 				blnk.Redis:    "rediss:// in it", blnk.Typesense: "https:// in it",
 			}[l.name]
-			v := c.Effective.Value(l.name)
-			found = appendPlace(found, Finding{
-				Place: c.placeOf(v), Text: fmt.Sprintf("%s leads to another machine without TLS: %s", l.name, net.JoinHostPort(l.Host, l.Port)),
+			found = append(found, Finding{
+				Place: c.of(v), Text: fmt.Sprintf("%s leads to another machine without TLS: %s", l.name, net.JoinHostPort(l.Host, l.Port)),
 				Evidence: []string{"read from " + v.Source}, Remedy: remedy + ", and a restart",
 			})
 		}
-	}
-	return found, err
+		return found
+	})
+	return found, errors.Join(err, unsure)
 }

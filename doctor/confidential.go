@@ -21,6 +21,7 @@ import (
 // written: files that are shared by their nature, and hold a key.
 func written(ctx context.Context, f *Facts) (found []Finding, err error) {
 	project, err := f.project(ctx)
+	err = errors.Join(err, f.unread(ctx, len(f.secrets(ctx))))
 	for _, l := range project.Spills {
 		if l.Kind != "" {
 			remedy := "let it name an env file or a secret, and then: blnkctl rotate --compromised" + f.restarting()
@@ -44,7 +45,9 @@ func (l spill) finding(what, remedy, looked string) Finding {
 func copies(ctx context.Context, f *Facts) (found []Finding, err error) {
 	project, err := f.project(ctx)
 	err = errors.Join(f.searchable(ctx), err)
-	for _, file := range f.keyFiles(ctx) {
+	files, unreached := f.keyFiles(ctx)
+	err = errors.Join(err, unreached)
+	for _, file := range files {
 		if !file.Copy {
 			continue
 		}
@@ -78,7 +81,7 @@ func typed(ctx context.Context, f *Facts) (found []Finding, err error) {
 	if looked == 0 && err == nil {
 		return nil, ErrNothing
 	}
-	return found, err
+	return found, errors.Join(err, f.unread(ctx, len(f.secrets(ctx))))
 }
 
 // homes are those of this user, which comes first, and of the others of passwd(5).
@@ -122,8 +125,11 @@ func units(ctx context.Context, f *Facts) (found []Finding, err error) {
 		dropIns, _ := filepath.Glob(filepath.Join(dir, "*.d", "*.conf"))
 		for _, path := range append(files, dropIns...) {
 			l, failed := f.inFile(ctx, path)
-			if failed == nil { // else a link into nowhere, which systemd calls masked; or of another user
+			switch {
+			case failed == nil:
 				looked++
+			case !errors.Is(failed, fs.ErrNotExist): // else a link into nowhere, or of somebody who may not read it
+				err = errors.Join(err, failed)
 			}
 			if l != nil {
 				remedy := "move it to a file of mode 0600 that EnvironmentFile= names, then: systemctl daemon-reload && blnkctl rotate --compromised" + f.restarting()
@@ -131,10 +137,10 @@ func units(ctx context.Context, f *Facts) (found []Finding, err error) {
 			}
 		}
 	}
-	if looked == 0 {
+	if looked == 0 && err == nil {
 		return nil, ErrNothing
 	}
-	return found, nil
+	return found, errors.Join(err, f.unread(ctx, len(f.secrets(ctx))))
 }
 
 // arguments: every user of a host sees the arguments of every process.
@@ -247,7 +253,7 @@ func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 			continue
 		}
 		if p.Env == nil {
-			err = Unchecked("the environment of %s is not known: it may not be read by this user", p)
+			err = fmt.Errorf("the environment of %s is not known: it may not be read by this user", p)
 			continue
 		}
 		looked++

@@ -100,7 +100,7 @@ type Result struct {
 	Sentence string    `json:"sentence"`
 	Link     string    `json:"link"`
 	State    State     `json:"state"`
-	Why      string    `json:"why,omitempty"` // of not_checked
+	Why      string    `json:"why,omitempty"` // it could not look, or not any further
 	Findings []Finding `json:"findings"`
 }
 
@@ -153,7 +153,7 @@ func Run(ctx context.Context, rules []Rule, f *Facts, choice Choice, baseline []
 			}
 			one.accept(baseline, used, f.Now())
 		}
-		if one.fails() || one.State == NotChecked && len(choice.Only) > 0 {
+		if one.fails() || one.Why != "" && len(choice.Only) > 0 {
 			r.Outcome = "failed"
 		}
 		r.Rules = append(r.Rules, one)
@@ -201,7 +201,9 @@ func (r *Result) accept(baseline []config.Exception, used []bool, now time.Time)
 		}
 	}
 	if len(r.Findings) > 0 && !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Accepted == "" }) {
-		r.State = Passed
+		if r.State = Passed; r.Why != "" {
+			r.State = NotChecked
+		}
 	}
 }
 

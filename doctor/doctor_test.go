@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ func TestRun(t *testing.T) {
 		"cannot look":       {nil, blind, Choice{}, NotChecked, "no permission", "passed"},
 		"asked for, cannot": {nil, blind, Choice{Only: []string{"blnk-1.1"}}, NotChecked, "no permission", "failed"},
 		"saw a part":        {[]Finding{{Place: "a"}}, blind, Choice{}, Failed, "no permission", "failed"},
+		"a note, in a part": {[]Finding{{Place: "a", Severity: Note}}, blind, Choice{Only: []string{"BLNK-1.1"}}, Failed, "no permission", "failed"},
 		"nothing here":      {nil, ErrNothing, Choice{}, NoSubject, "", "passed"},
 		"skipped":           {[]Finding{{Place: "a"}}, nil, Choice{Skip: []string{"BLNK-1.1"}}, Skipped, "", "passed"},
 		"another is meant":  {[]Finding{{Place: "a"}}, nil, Choice{Only: []string{"BLNK-9.9"}}, Skipped, "", "passed"},
@@ -80,6 +82,19 @@ func TestBaseline(t *testing.T) {
 				t.Errorf("%s, expired %q, unused %q", r.Outcome, r.Expired, r.Unused)
 			}
 		})
+	}
+}
+
+// What is accepted makes nothing of what could not be looked at.
+func TestBaselineBlind(t *testing.T) {
+	until := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)
+	half := rule("BLNK-1.1", []Finding{{Place: "a"}}, errors.New("no permission"))
+	r := runRules(t, Choice{}, []config.Exception{{ID: "BLNK-1.1", Place: "a", Reason: "r", Until: until}}, half)
+	if one := r.Rules[0]; one.State != NotChecked {
+		t.Errorf("state %s", one.State)
+	}
+	if junit, err := r.JUnit(); err != nil || !strings.Contains(string(junit), "<skipped message=\"no permission\"") {
+		t.Errorf("%s, %v", junit, err)
 	}
 }
 

@@ -109,7 +109,7 @@ func (r Report) JUnit() ([]byte, error) {
 			}
 			c.Failure = &message{Message: fmt.Sprintf("%d findings", len(lines)), Text: strings.Join(lines, "\n")}
 			suite.Failures++
-		case one.State == NotChecked, one.State == Skipped:
+		case one.Why != "", one.State == Skipped:
 			c.Skipped = &message{Message: screen.CleanLine(one.Why)}
 			suite.Skipped++
 		}

@@ -1,9 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -64,11 +65,13 @@ type Rotation struct {
 // and once. Rules are run one after the other.
 type Facts struct {
 	Sources
-	stores  fact[[]Store]
-	target  fact[*target.Target]
-	view    fact[reach.View]
-	live    fact[proof.Result]
-	running fact[[]Running]
+	stores fact[[]Store]
+	target fact[*target.Target]
+	// unopened is of target: which drivers and servers, were there any, it lacks.
+	unopened error
+	view     fact[reach.View]
+	live     fact[proof.Result]
+	running  fact[[]Running]
 
 	containers fact[[]Container]
 	docked     fact[[]*docker.Container]
@@ -103,6 +106,8 @@ type Store struct {
 	Opened store.Store // nil where it could not be opened, or is a write-only copy
 }
 
+var errWriteOnly = errors.New("it can only be written")
+
 // Stores are the places that were named, each whether it can be read or not.
 func (f *Facts) Stores(ctx context.Context) []Store {
 	all, _ := f.stores.get(func() (all []Store, err error) {
@@ -113,7 +118,7 @@ func (f *Facts) Stores(ctx context.Context) []Store {
 			case err != nil:
 				one.Err = err
 			case writeOnly != nil:
-				one.Ref, one.Err = writeOnly.String(), errors.New("it can only be written")
+				one.Ref, one.Err = writeOnly.String(), errWriteOnly
 			default:
 				one.Opened, one.Ref = opened, opened.String()
 				if file, ok := opened.(interface{ Path() string }); ok {
@@ -161,14 +166,19 @@ func (f *Facts) Target(ctx context.Context) (*target.Target, error) {
 			}
 			t.Drivers = append(t.Drivers, d)
 		}
-		return t, errors.Join(failed, t.Locate(ctx, f.Open, nil))
+		err := t.Locate(ctx, f.Open, nil)
+		if f.unopened = failed; !errors.Is(err, target.ErrNoServer) {
+			f.unopened = errors.Join(failed, err)
+		}
+		return t, errors.Join(failed, err)
 	})
 }
 
-// View is what drivers and ports tell of the processes.
+// View is what drivers and ports tell of the processes; the error says of which they do
+// not, but not that there is no server.
 func (f *Facts) View(ctx context.Context) (reach.View, error) {
 	return f.view.get(func() (reach.View, error) {
-		t, err := f.Target(ctx)
+		t, _ := f.Target(ctx)
 		var drivers []restart.Driver
 		for _, d := range t.Drivers {
 			drivers = append(drivers, d.Restarter)
@@ -181,7 +191,7 @@ func (f *Facts) View(ctx context.Context) (reach.View, error) {
 		}
 		v, failed := reach.Observe(ctx, drivers, servers)
 		v.Listening(servers) // also where a driver tells of the server
-		return v, errors.Join(err, failed)
+		return v, errors.Join(f.unopened, failed)
 	})
 }
 
@@ -210,11 +220,10 @@ type Running struct {
 	Process *restart.Process // nil for a file alone
 	Path    string           // of its blnk.json; "" where not known, or there is none
 	Text    []byte           // of it; nil where not known. It holds keys
-	// Effective is what comes of Text and the environment; nil where Err says why not.
+	// Effective is what comes of Text and the environment; nil where that may not be read,
+	// or Err says why not. With Err it may be but a part.
 	Effective blnk.Effective
 	Err       error
-	// Known says that the environment could be read.
-	Known bool
 }
 
 // Configurations are those of every Blnk process that is seen, and of each blnk.json
@@ -223,16 +232,21 @@ func (f *Facts) Configurations(ctx context.Context) []Running {
 	all, _ := f.running.get(func() (all []Running, err error) {
 		paths, read := f.configPaths(ctx), map[string]bool{}
 		for _, p := range f.Processes(ctx) {
-			one := Running{Place: placeOf(p), Process: &p, Path: p.Config, Text: p.ReadConfig(), Known: p.Env != nil}
-			if one.Known {
-				one.Effective, one.Err = blnk.Resolve(one.Text, p.Env)
+			one := Running{Place: placeOf(p), Process: &p, Path: p.Config}
+			var unread, failed error
+			if one.Text, unread = readConfig(p.Config); errors.Is(unread, fs.ErrNotExist) {
+				unread = nil
 			}
+			if p.Env != nil {
+				one.Effective, failed = blnk.Resolve(one.Text, p.Env)
+			}
+			one.Err = cmp.Or(unread, failed)
 			read[p.Config] = true
 			all = append(all, one)
 		}
 		for _, path := range paths {
-			text, err := readSmall(path)
-			if read[path] || errors.Is(err, os.ErrNotExist) {
+			text, err := readConfig(path)
+			if read[path] || errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
 			read[path] = true
@@ -304,7 +318,7 @@ func (f *Facts) ours(ctx context.Context, p restart.Process) bool {
 		return false
 	}
 	return slices.ContainsFunc(f.Keys(ctx), e.SecretKey().Equal) || slices.ContainsFunc(f.configPaths(ctx), func(path string) bool {
-		text, _ := readSmall(path)
+		text, _ := readConfig(path)
 		here, err := blnk.Resolve(text, nil)
 		database := here.Value(blnk.Database).Text
 		at, ok := blnk.PostgresAddress(database, nil)
@@ -325,13 +339,14 @@ func (f *Facts) Docked(ctx context.Context) ([]*docker.Container, error) {
 	})
 }
 
-// readSmall reads a regular file of a likely size.
-func readSmall(path string) ([]byte, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, err
+// readConfig reads a blnk.json; what has no text, is an error. "" is no path, and none.
+func readConfig(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
 	}
-	if text := (&restart.Process{Config: path}).ReadConfig(); text != nil {
-		return text, nil
+	text, err := textfile.Glance(path, textfile.MaxSize)
+	if err == nil && text == nil {
+		err = errors.New(path + " is no file, or empty, or much too long")
 	}
-	return nil, errors.New(path + " cannot be read")
+	return text, err
 }

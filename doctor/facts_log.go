@@ -105,9 +105,10 @@ func (f *Facts) Access(ctx context.Context) (*Access, error) {
 			failed = errors.Join(failed, err)
 		}
 		if servers == 0 {
-			failed = f.unseen(ctx)
+			return a, f.unseen(ctx)
 		}
-		return a, failed
+		_, unseen := f.View(ctx)
+		return a, errors.Join(failed, unseen)
 	})
 }
 
@@ -196,10 +197,10 @@ func (f *Facts) stream(ctx context.Context, a *Access, name, see string, args ..
 	a.lastLine = ""
 	whole := a.read(from)
 	_ = from.Close()
+	a.Places, a.See = append(a.Places, name), append(a.See, see) // of what it printed, whatever comes
 	if err := <-ended; err != nil && whole {
 		return fmt.Errorf("%s cannot be read: %w: %s", name, err, run.Mask(a.lastLine, f.Keys(ctx)...))
 	}
-	a.Places, a.See = append(a.Places, name), append(a.See, see)
 	if !whole {
 		return Unchecked("%s is longer than %d MB: the rest of it was not read", name, mostLog>>20)
 	}

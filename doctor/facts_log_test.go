@@ -119,7 +119,7 @@ func TestWorkerFromBefore(t *testing.T) {
 		if err := os.Chtimes(config, c.changed, c.changed); err != nil {
 			t.Fatal(err)
 		}
-		worker := Running{Place: "unit w", Process: &restart.Process{PID: os.Getpid(), Workers: true}, Path: config, Text: text, Effective: effective, Known: true}
+		worker := Running{Place: "unit w", Process: &restart.Process{PID: os.Getpid(), Workers: true}, Path: config, Text: text, Effective: effective}
 		f := seeded(now, []Store{{Ref: "s", Key: secret.New("k")}}, []Running{worker}, state.History{ProvedAt: c.proved})
 		found, err := sameKey(context.Background(), f)
 		if err != nil != c.unsure || len(found) != c.found {

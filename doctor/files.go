@@ -1,10 +1,12 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,12 +46,15 @@ func (f *Facts) mending(rule string, file keyFile) string {
 	return "blnkctl doctor --fix --rule " + rule + " --store " + hint.Quote(scheme+":"+file.Path)
 }
 
-// keyFiles are those files, each once.
-func (f *Facts) keyFiles(ctx context.Context) []keyFile {
-	all, _ := f.files.get(func() (all []keyFile, err error) {
+// keyFiles are those files, each once. The error says which cannot be reached.
+func (f *Facts) keyFiles(ctx context.Context) ([]keyFile, error) {
+	return f.files.get(func() (all []keyFile, err error) {
 		add := func(file keyFile) {
-			real, err := filepath.EvalSymlinks(file.Path)
-			if file.Path == "" || err != nil || slices.ContainsFunc(all, func(o keyFile) bool { return o.Real == real }) {
+			real, failed := filepath.EvalSymlinks(file.Path)
+			if failed != nil && file.Path != "" && !errors.Is(failed, fs.ErrNotExist) {
+				err = errors.Join(err, failed)
+			}
+			if file.Path == "" || failed != nil || slices.ContainsFunc(all, func(o keyFile) bool { return o.Real == real }) {
 				return // none there, or one that is known
 			}
 			file.Real, file.Ours = real, file.Ours || strings.HasPrefix(file.Path, f.Dir+"/")
@@ -78,15 +83,26 @@ func (f *Facts) keyFiles(ctx context.Context) []keyFile {
 				add(keyFile{spill: l, Holds: true, Copy: l.Kind == "", Ours: true})
 			}
 		}
-		return all, nil
+		return all, err
 	})
-	return all
+}
+
+// secretFiles are those of them that are not written to be shared; ErrNothing where there
+// is none.
+func (f *Facts) secretFiles(ctx context.Context) ([]keyFile, error) {
+	all, err := f.keyFiles(ctx)
+	all = slices.DeleteFunc(slices.Clone(all), func(file keyFile) bool { return file.Kind != "" })
+	if len(all) == 0 {
+		err = cmp.Or(err, ErrNothing)
+	}
+	return all, err
 }
 
 // inGit asks git about each of the files that a rule is about.
 func (f *Facts) inGit(ctx context.Context, about func(keyFile) bool, each func(keyFile, exposure.Standing)) (err error) {
 	asked := 0
-	for _, file := range f.keyFiles(ctx) {
+	all, err := f.keyFiles(ctx)
+	for _, file := range all {
 		if !about(file) {
 			continue
 		}
@@ -135,7 +151,7 @@ func ignored(ctx context.Context, f *Facts) (found []Finding, err error) {
 			bad = append(bad, file)
 		}
 	})
-	fixes, notes := f.ignoring(ctx, bad)
+	fixes, notes := f.ignoring(bad, func(files []string) ([]exposure.Edit, []string) { return exposure.GitIgnores(ctx, files) })
 	for _, file := range bad {
 		list := filepath.Join(filepath.Dir(file.Real), ".gitignore")
 		found = append(found, Finding{
@@ -148,15 +164,15 @@ func ignored(ctx context.Context, f *Facts) (found []Finding, err error) {
 
 // baked: what an image is built of is in the image.
 func baked(ctx context.Context, f *Facts) (found []Finding, err error) {
-	files := slices.DeleteFunc(slices.Clone(f.keyFiles(ctx)), func(file keyFile) bool { return file.Kind != "" })
-	if len(files) == 0 {
-		return nil, ErrNothing
+	files, err := f.secretFiles(ctx)
+	fixes, notes := f.ignoring(files, exposure.DockerIgnores)
+	for _, note := range notes {
+		err = errors.Join(err, errors.New(note))
 	}
-	fixes, _ := f.ignoring(ctx, files)
 	for _, file := range files {
-		for path, list := range fixes {
-			name, below := strings.CutPrefix(file.Real, filepath.Dir(path)+"/")
-			if below && filepath.Base(path) != ".gitignore" && slices.Contains(list.names, name) {
+		for _, path := range slices.Sorted(maps.Keys(fixes)) {
+			list := fixes[path]
+			if name, below := strings.CutPrefix(file.Real, filepath.Dir(path)+"/"); below && slices.Contains(list.names, name) {
 				found = append(found, Finding{
 					Place: file.Path, Text: "gets into every image that is built in " + filepath.Dir(path) + ": " + filepath.Base(path) + " does not leave it out",
 					Remedy: f.mending("BLNK-2.21", file), Fix: list.fix,
@@ -164,7 +180,7 @@ func baked(ctx context.Context, f *Facts) (found []Finding, err error) {
 			}
 		}
 	}
-	return found, nil
+	return found, err
 }
 
 // An ignoring is the edit of one ignore list.
@@ -174,12 +190,12 @@ type ignoring struct {
 }
 
 // ignoring are the edits after which files are ignored, by the path of the list.
-func (f *Facts) ignoring(ctx context.Context, files []keyFile) (map[string]ignoring, []string) {
+func (f *Facts) ignoring(files []keyFile, ignores func(files []string) ([]exposure.Edit, []string)) (map[string]ignoring, []string) {
 	var paths []string
 	for _, file := range files {
 		paths = append(paths, file.Real)
 	}
-	edits, notes := exposure.Ignores(ctx, paths)
+	edits, notes := ignores(paths)
 	lists := map[string]ignoring{}
 	for _, e := range edits {
 		one := ignoring{nil, e.Names}
@@ -218,10 +234,7 @@ func fixOf(e exposure.Edit) *Fix {
 // modes: who else can read or write a file with the key, or a blnk.json, which has other
 // passwords, too.
 func modes(ctx context.Context, f *Facts) (found []Finding, err error) {
-	files := slices.DeleteFunc(slices.Clone(f.keyFiles(ctx)), func(file keyFile) bool { return file.Kind != "" })
-	if len(files) == 0 {
-		return nil, ErrNothing
-	}
+	files, err := f.secretFiles(ctx)
 	groups := readAccounts()
 	for _, file := range files {
 		one, failed := f.mode(ctx, file, groups)
@@ -350,9 +363,16 @@ func (f *Facts) readers(ctx context.Context, file keyFile, owner int) (all []exp
 
 // folders: who can rename in a folder can put another file in the place of one.
 func folders(ctx context.Context, f *Facts) (found []Finding, err error) {
-	who, seen := readAccounts(), map[string]bool{}
-	for _, file := range f.keyFiles(ctx) {
-		for dir := filepath.Dir(file.Real); !file.Copy && !seen[dir]; dir = filepath.Dir(dir) {
+	who, seen, files := readAccounts(), map[string]bool{}, []keyFile(nil)
+	all, err := f.keyFiles(ctx)
+	for _, file := range all {
+		if link := file; !file.Copy {
+			link.Real = file.Path // who replaces a link replaces what it leads to
+			files = append(files, link, file)
+		}
+	}
+	for _, file := range files {
+		for dir := filepath.Dir(file.Real); !seen[dir]; dir = filepath.Dir(dir) {
 			seen[dir] = true
 			info, failed := os.Stat(dir)
 			if failed != nil {
@@ -376,7 +396,7 @@ func folders(ctx context.Context, f *Facts) (found []Finding, err error) {
 		}
 	}
 	if len(seen) == 0 {
-		return nil, ErrNothing
+		err = cmp.Or(err, ErrNothing)
 	}
 	return found, err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,7 +24,8 @@ const GitRule = "BLNK-1.9"
 // gitClean: no key stands in a git repository, now or once; with Staged, in what the
 // next commit brings.
 func gitClean(ctx context.Context, f *Facts) (found []Finding, err error) {
-	m := leak.New(f.atHand(ctx)...)
+	keys, unread := f.atHand(ctx)
+	m := leak.New(keys...)
 	var leaks []leak.Finding
 	if f.Staged {
 		leaks, err = leak.Staged(ctx, m, f.Dir)
@@ -39,14 +41,14 @@ func gitClean(ctx context.Context, f *Facts) (found []Finding, err error) {
 			return nil, ErrNothing
 		}
 		for _, name := range m.Weak() {
-			err = errors.Join(err, Unchecked("%s is too weak to be searched for: it may stand anywhere by chance", name))
+			err = errors.Join(err, fmt.Errorf("%s is too weak to be searched for: it may stand anywhere by chance", name))
 		}
 	}
 	verdict, askErr := f.alive(ctx, leaks)
 	for _, l := range leaks {
 		found = append(found, f.leaked(l, verdict(l.Key)))
 	}
-	return found, errors.Join(err, askErr)
+	return found, errors.Join(err, unread, askErr)
 }
 
 // leaked is the finding for a key in a repository.
@@ -104,10 +106,13 @@ const dead = "none is needed, but where another server has this key; to see it n
 func of(l leak.Finding, name blnk.Name) bool { return strings.HasPrefix(l.Name, string(name)+" of ") }
 
 // atHand are the keys that can be known without asking a server; with Staged, without
-// asking for processes either.
-func (f *Facts) atHand(ctx context.Context) (keys []leak.Known) {
+// asking for processes either. The error says what could not be read: with Staged, of
+// what is a file here.
+func (f *Facts) atHand(ctx context.Context) (keys []leak.Known, err error) {
 	for _, s := range f.Stores(ctx) {
-		keys = append(keys, leak.Known{Name: "the live key", Key: s.Key})
+		if !s.Key.IsZero() {
+			keys = append(keys, leak.Known{Name: "the live key", Key: s.Key})
+		}
 	}
 	for _, r := range f.Rotations {
 		for _, key := range r.Keys {
@@ -116,23 +121,30 @@ func (f *Facts) atHand(ctx context.Context) (keys []leak.Known) {
 	}
 	add := func(place string, e blnk.Effective) {
 		for _, name := range []blnk.Name{blnk.SecretKey, blnk.TokenizationSecret, blnk.MetricsToken} {
-			keys = append(keys, leak.Known{Name: string(name) + " of " + place, Key: e.Value(name).Text})
+			if v := e.Value(name); !v.Text.IsZero() {
+				keys = append(keys, leak.Known{Name: string(name) + " of " + place, Key: v.Text})
+			}
 		}
 	}
 	if !f.Staged {
 		for _, c := range f.Configurations(ctx) {
 			add(c.Place, c.Effective)
+			err = errors.Join(err, c.Err)
 		}
-		return keys
+		return keys, errors.Join(f.unread(ctx, len(keys)), err)
 	}
 	for _, path := range f.configPaths(ctx) {
-		if text, err := readSmall(path); err == nil {
-			if e, err := blnk.Resolve(text, nil); err == nil {
-				add(path, e)
-			}
+		text, failed := readConfig(path)
+		if failed == nil {
+			var e blnk.Effective
+			e, failed = blnk.Resolve(text, nil)
+			add(path, e)
+		}
+		if !errors.Is(failed, fs.ErrNotExist) {
+			err = errors.Join(err, failed)
 		}
 	}
-	return keys
+	return keys, err
 }
 
 // alive asks the servers for the keys that were found, where that is wanted, and

@@ -23,13 +23,13 @@ import (
 
 // secureMode: what each configuration says of it.
 func secureMode(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachConfig(ctx, blnk.Secure, func(c Running) (found []Finding) {
+	return f.eachConfig(ctx, settings{blnk.Secure}, func(c Running) (found []Finding) {
 		if v := c.Effective.Value(blnk.Secure); !c.Effective.Secure() {
 			text := "server.secure is not true: every request passes, without a key"
 			remedy := "blnkctl init" + f.named()
 			if v.Shadowed() {
 				text = v.Source + " turns secure mode off: every request passes, without a key"
-				remedy = "take " + v.Source + " out of the environment of " + c.Place + ", and restart it"
+				remedy = takeOut(c, v.Source)
 			}
 			found = append(found, Finding{Place: c.of(v), Text: text, Evidence: []string{"read from " + v.Source}, Remedy: remedy})
 		}
@@ -37,37 +37,35 @@ func secureMode(ctx context.Context, f *Facts) (found []Finding, err error) {
 	})
 }
 
-// eachConfig asks of every configuration of which a setting is known, or, with "", the
-// environment; the error says of which it is not.
-func (f *Facts) eachConfig(ctx context.Context, name blnk.Name, ask func(Running) []Finding) (found []Finding, err error) {
+// settings are the names of those that a rule is about; none is the environment.
+type settings []blnk.Name
+
+// eachConfig asks of every configuration of which the settings are known. The error says
+// of which they are not, and what may be there and is not seen.
+func (f *Facts) eachConfig(ctx context.Context, about settings, ask func(Running) []Finding) (found []Finding, err error) {
 	all := f.Configurations(ctx)
+	_, err = f.View(ctx)
 	for _, c := range all {
+		unknown := func(name blnk.Name) bool { return c.Path == "" && !c.Effective.Value(name).Shadowed() }
 		switch {
 		case c.Err != nil && strings.Contains(c.Err.Error(), c.Place):
 			err = errors.Join(err, c.Err)
 		case c.Err != nil:
 			err = errors.Join(err, fmt.Errorf("%s: %w", c.Place, c.Err))
 		case c.Effective == nil:
-			err = errors.Join(err, Unchecked("the environment of %s may not be read by this user", c.Place))
-		case name != "" && !c.knows(name):
-			err = errors.Join(err, Unchecked("which blnk.json %s reads is not known", c.Place))
+			err = errors.Join(err, fmt.Errorf("the environment of %s may not be read by this user", c.Place))
+		case slices.ContainsFunc(about, unknown):
+			err = errors.Join(err, fmt.Errorf("which blnk.json %s reads is not known", c.Place))
 		default:
 			for _, one := range ask(c) {
-				if !slices.ContainsFunc(found, func(o Finding) bool { return o.Place == one.Place && o.Text == one.Text }) {
-					found = append(found, one) // server and workers read the same file
-				}
+				found = appendPlace(found, one) // server and workers read the same file
 			}
 		}
 	}
 	if len(all) == 0 {
-		return nil, Unchecked("no configuration of a Blnk is seen")
+		err = cmp.Or(err, errors.New("no configuration of a Blnk is seen"))
 	}
 	return found, err
-}
-
-// knows says whether a setting is known: by its file, or where a variable decides.
-func (c Running) knows(name blnk.Name) bool {
-	return c.Path != "" || c.Effective.Value(name).Shadowed()
 }
 
 // of is the place of a setting: the file where that decides, else who has the variable.
@@ -84,7 +82,7 @@ func randomRefused(ctx context.Context, f *Facts) (found []Finding, err error) {
 	for _, s := range live.Servers {
 		switch {
 		case s.RandomRefused == nil:
-			err = errors.Join(err, errors.New(s.Error))
+			err = errors.Join(err, unsaid(s))
 		case !*s.RandomRefused:
 			found = append(found, Finding{
 				Place: s.URL, Text: "a random key is let in: the ledger is open to anybody who reaches it",
@@ -94,6 +92,11 @@ func randomRefused(ctx context.Context, f *Facts) (found []Finding, err error) {
 		}
 	}
 	return found, err
+}
+
+// unsaid is the error of a server that gives no verdict.
+func unsaid(s proof.ServerSays) error {
+	return errors.New(cmp.Or(s.Error, s.URL+" answers the same question in different ways"))
 }
 
 // keyThere: a store without a key, or one that cannot be read.
@@ -210,7 +213,7 @@ func keyWhole(ctx context.Context, f *Facts) (found []Finding, err error) {
 
 // keyAlone: the master key is no other secret.
 func keyAlone(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachConfig(ctx, blnk.SecretKey, func(c Running) (found []Finding) {
+	return f.eachConfig(ctx, settings{blnk.SecretKey}, func(c Running) (found []Finding) {
 		key := c.Effective.SecretKey()
 		for _, name := range []blnk.Name{blnk.MetricsToken, blnk.TokenizationSecret} {
 			if v := c.Effective.Value(name); !key.IsZero() && v.Text.Equal(key) {
@@ -289,7 +292,7 @@ func liveKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 		case s.RandomRefused != nil && !*s.RandomRefused:
 			err = errors.Join(err, Unchecked("%s lets a random key in: its answers say nothing about another", s.URL))
 		case s.Keys[0] == proof.Unknown:
-			err = errors.Join(err, errors.New(s.Error))
+			err = errors.Join(err, unsaid(s))
 		case !s.Keys[0].Proves():
 			found = append(found, f.notLive(ctx, live.Keys, s))
 		}
@@ -333,7 +336,7 @@ func nameOf(key secret.Key) string {
 
 // tokenization: the secret that encrypts identities.
 func tokenization(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachConfig(ctx, blnk.TokenizationSecret, func(c Running) []Finding {
+	return f.eachConfig(ctx, settings{blnk.TokenizationSecret}, func(c Running) []Finding {
 		v := c.Effective.Value(blnk.TokenizationSecret)
 		flaw, why := keygen.Tokenization.Judge(v.Text)
 		one := Finding{Place: c.of(v), Evidence: []string{"read from " + v.Source}}
@@ -356,7 +359,7 @@ func tokenization(ctx context.Context, f *Facts) (found []Finding, err error) {
 
 // metricsToken: what opens /metrics and the workers' /monitoring.
 func metricsToken(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachConfig(ctx, blnk.MetricsToken, func(c Running) []Finding {
+	return f.eachConfig(ctx, settings{blnk.MetricsToken}, func(c Running) []Finding {
 		v := c.Effective.Value(blnk.MetricsToken)
 		flaw, why := keygen.MetricsToken.Judge(v.Text)
 		one := Finding{Place: c.of(v), Text: "the metrics token " + why, Evidence: []string{"read from " + v.Source}, Remedy: f.makeSecret(c, keygen.MetricsToken)}

@@ -78,7 +78,8 @@ func (f *Facts) openHere(ctx context.Context) (found []Finding, err error) {
 			}
 		}
 	}
-	for _, c := range f.Configurations(ctx) {
+	about := append(stored(), blnk.MonitoringPort)
+	_, unknown := f.eachConfig(ctx, about, func(c Running) []Finding {
 		for _, l := range c.links() {
 			if !l.known || !isHere(l.Host) || c.Process != nil && c.Process.Isolated {
 				continue
@@ -97,17 +98,15 @@ func (f *Facts) openHere(ctx context.Context) (found []Finding, err error) {
 			}
 			open(port, func(l listener.Process) bool { return l.PID == p.PID }, f.monitoring(c))
 		}
-	}
-	return found, err
+		return nil
+	})
+	return found, errors.Join(err, unknown)
 }
 
 // monitoring: a worker listens on all addresses, and can do no other. With secure mode
 // on, or a token, it lets nobody in who has none (Blnk 0.15.2, seen).
 func (f *Facts) monitoring(c Running) Finding {
 	const closed = "let a firewall keep others from it: Blnk listens on all addresses"
-	if c.Effective == nil {
-		return Finding{Text: "the workers' monitoring listens for other machines too", Remedy: closed}
-	}
 	if !c.Effective.Secure() && c.Effective.Value(blnk.MetricsToken).Text.IsZero() {
 		return Finding{Severity: Error, Text: "the workers' monitoring lets everybody see and delete what is queued", Remedy: "blnkctl init" + f.named() + ", and " + closed}
 	}
@@ -137,12 +136,11 @@ func noStockPassword(ctx context.Context, f *Facts) (found []Finding, err error)
 		}
 		found = appendPlace(found, one)
 	}
-	for _, c := range f.Configurations(ctx) {
-		err = errors.Join(err, c.Err)
+	more, failed := f.eachConfig(ctx, append(stored(), blnk.TypesenseKey), func(c Running) (found []Finding) {
 		stock := func(name blnk.Name, remedy string) {
 			v := c.Effective.Value(name)
-			found = appendPlace(found, Finding{
-				Place: c.placeOf(v), Text: string(name) + " has the password of the stock files",
+			found = append(found, Finding{
+				Place: c.of(v), Text: string(name) + " has the password of the stock files",
 				Evidence: []string{"read from " + v.Source}, Remedy: remedy,
 			})
 		}
@@ -154,9 +152,7 @@ func noStockPassword(ctx context.Context, f *Facts) (found []Finding, err error)
 		if key := c.Effective.Value(blnk.TypesenseKey).Text.Reveal(); key == blnk.StockTypesenseKey || key == "" && !c.Effective.Value(blnk.Typesense).Text.IsZero() {
 			stock(blnk.TypesenseKey, "another one in Typesense's --api-key, and the same in type_sense_key of blnk.json")
 		}
-	}
-	if len(all) == 0 && len(f.Configurations(ctx)) == 0 && err == nil {
-		err = ErrNothing
-	}
-	return found, err
+		return found
+	})
+	return append(found, more...), errors.Join(err, failed)
 }

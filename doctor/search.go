@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,16 +50,27 @@ func (f *Facts) keyIn(ctx context.Context, text string) (secret.Key, bool) {
 	return secret.Key{}, false
 }
 
-// searchable says why a key cannot be looked for in texts.
+// unread says which stores cannot be read, or that of all places no key is known.
+func (f *Facts) unread(ctx context.Context, known int) (err error) {
+	for _, s := range f.Stores(ctx) {
+		if !errors.Is(s.Err, errWriteOnly) {
+			err = errors.Join(err, s.Err)
+		}
+	}
+	if known == 0 {
+		err = cmp.Or(err, errors.New("no key is known"))
+	}
+	return err
+}
+
+// searchable says why a key cannot be looked for in texts that may hold a weak one, too.
 func (f *Facts) searchable(ctx context.Context) error {
 	keys := f.secrets(ctx)
-	switch {
-	case len(keys) == 0:
-		return Unchecked("no key is known")
-	case !slices.ContainsFunc(keys, func(k secret.Key) bool { return k.Bits() >= leak.SearchBits }):
-		return Unchecked("the key is so weak that other texts may hold it, too")
+	err := f.unread(ctx, len(keys))
+	if len(keys) > 0 && !slices.ContainsFunc(keys, func(k secret.Key) bool { return k.Bits() >= leak.SearchBits }) {
+		err = errors.Join(err, errors.New("the key is so weak that other texts may hold it, too"))
 	}
-	return nil
+	return err
 }
 
 // A sighting is a key in a text.

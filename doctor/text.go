@@ -133,7 +133,7 @@ func (r Report) checklist(b *strings.Builder, look screen.Look) {
 				skipped++
 			case one.State == NoSubject:
 				nothing++
-			case one.State == NotChecked, one.Why != "":
+			case one.Why != "":
 				other++
 			default:
 				passed++
@@ -174,7 +174,7 @@ func (r Report) Failure() string {
 				n++
 			}
 		}
-		if one.State == NotChecked {
+		if one.Why != "" {
 			blind++
 		}
 	}

@@ -21,7 +21,7 @@ type release struct{ Place, Oldest, Newest, From string }
 
 // releases are those of every Blnk that is seen.
 func (f *Facts) releases(ctx context.Context) (all []release) {
-	images, _ := f.Containers(ctx) // rules that need them say why not
+	images, _ := f.Containers(ctx)
 	add := func(r release) {
 		if !slices.ContainsFunc(all, func(o release) bool { return o.Place == r.Place }) {
 			all = append(all, r)
@@ -214,6 +214,8 @@ func dockerMaintained(ctx context.Context, f *Facts) (found []Finding, err error
 			continue // nothing here needs it
 		case failed != nil:
 			err = errors.Join(err, failed)
+		case !regexp.MustCompile(`^[0-9]`).MatchString(version):
+			err = errors.Join(err, fmt.Errorf("%s names no version", name))
 		case !lives(version, maintained()[name]):
 			one.Text = version + " gets no fixes any more: those of " + strings.Join(maintained()[name], " and ") + " do"
 			one.Evidence = []string{"as of " + dockerSeen().Format(time.DateOnly)}

@@ -18,7 +18,6 @@ import (
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
-	"github.com/blnkctl/blnkctl/target"
 )
 
 // noDrift: all stores hold one key.
@@ -41,9 +40,9 @@ func noDrift(ctx context.Context, f *Facts) (found []Finding, err error) {
 }
 
 // eachProcess is eachConfig for those of processes.
-func (f *Facts) eachProcess(ctx context.Context, name blnk.Name, ask func(Running) []Finding) (found []Finding, err error) {
+func (f *Facts) eachProcess(ctx context.Context, about settings, ask func(Running) []Finding) (found []Finding, err error) {
 	seen := false
-	found, err = f.eachConfig(ctx, name, func(c Running) []Finding {
+	found, err = f.eachConfig(ctx, about, func(c Running) []Finding {
 		if c.Process == nil {
 			return nil
 		}
@@ -59,13 +58,10 @@ func (f *Facts) eachProcess(ctx context.Context, name blnk.Name, ask func(Runnin
 // unseen says why no process is known.
 func (f *Facts) unseen(ctx context.Context) error {
 	v, err := f.View(ctx)
-	switch {
-	case err != nil && !errors.Is(err, target.ErrNoServer):
-		return err
-	case len(v.Unknown) > 0:
-		return errors.New(v.Unknown[0])
+	if err == nil && len(v.Unknown) > 0 {
+		err = errors.New(v.Unknown[0])
 	}
-	return Unchecked("no Blnk process is seen on this host")
+	return cmp.Or(err, errors.New("no Blnk process is seen on this host"))
 }
 
 // sameKey: every process runs with the key of the stores.
@@ -76,7 +72,7 @@ func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 	}
 	history, _ := f.History(ctx) // a look less
 	var unsure error
-	found, err = f.eachProcess(ctx, blnk.SecretKey, func(c Running) []Finding {
+	found, err = f.eachProcess(ctx, settings{blnk.SecretKey}, func(c Running) []Finding {
 		v, text := c.Effective.Value(blnk.SecretKey), ""
 		switch of := slices.ContainsFunc(keys, v.Text.Equal); {
 		case v.Text.IsZero():
@@ -123,7 +119,7 @@ func noShadow(ctx context.Context, f *Facts) (found []Finding, err error) {
 		return nil, f.noKeys(ctx, 0)
 	}
 	stores := reach.Of(ctx, t.Set, len(t.Set) < len(f.Spec.Stores))
-	return f.eachProcess(ctx, "", func(c Running) []Finding {
+	return f.eachProcess(ctx, nil, func(c Running) []Finding {
 		shadow := stores.Shadowed(*c.Process)
 		if shadow == nil {
 			return nil
@@ -142,7 +138,7 @@ func from(p *restart.Process) []string {
 
 // noneEmpty: a variable that is set but empty wipes what blnk.json has.
 func noneEmpty(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachProcess(ctx, "", func(c Running) (found []Finding) {
+	return f.eachProcess(ctx, nil, func(c Running) (found []Finding) {
 		file, _ := blnk.Resolve(c.Text, nil)
 		for _, s := range blnk.Settings() {
 			v := c.Effective.Value(s.Name)
@@ -165,7 +161,7 @@ func takeOut(c Running, variable string) string {
 
 // noTwin: the doubled name of a variable wins, and nobody looks for it.
 func noTwin(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachProcess(ctx, "", func(c Running) (found []Finding) {
+	return f.eachProcess(ctx, nil, func(c Running) (found []Finding) {
 		for _, s := range blnk.Settings() {
 			if _, ok := c.Process.Env[s.Twin]; ok {
 				found = append(found, Finding{
@@ -183,6 +179,9 @@ func noTwin(ctx context.Context, f *Facts) (found []Finding, err error) {
 func readAsMeant(ctx context.Context, f *Facts) (found []Finding, err error) {
 	seen := map[string]bool{}
 	for _, c := range f.Configurations(ctx) {
+		if c.Text == nil {
+			err = errors.Join(err, c.Err)
+		}
 		if c.Text == nil || seen[c.Path] {
 			continue
 		}
@@ -197,10 +196,10 @@ func readAsMeant(ctx context.Context, f *Facts) (found []Finding, err error) {
 			})
 		}
 	}
-	if len(seen) == 0 {
-		return nil, ErrNothing
+	if len(seen) == 0 && err == nil {
+		err = ErrNothing
 	}
-	return found, nil
+	return found, err
 }
 
 type double struct {

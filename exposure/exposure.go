@@ -105,8 +105,14 @@ func Edits(ctx context.Context, paths []string, readers func(ctx context.Context
 			notes = append(notes, note)
 		}
 	}
-	ignores, more := Ignores(ctx, paths)
+	ignores, more := ignores(ctx, paths)
 	return append(edits, ignores...), append(notes, more...)
+}
+
+func ignores(ctx context.Context, files []string) ([]Edit, []string) {
+	git, notes := GitIgnores(ctx, files)
+	docker, unseen := DockerIgnores(files)
+	return append(git, docker...), append(notes, unseen...)
 }
 
 // Mode is the edit after which only its owner and the readers can read a file, and only
@@ -188,21 +194,12 @@ func read(path string) ([]byte, error) {
 	return append([]byte{}, text...), err
 }
 
-// Ignores are the edits after which git and Docker leave out the files, and those of
-// their names that Blnk's documentation uses, in the folders of the files: where there
-// is a repository, and where an image may be built. git itself is the judge of what it
-// ignores. notes are about what an ignore list does not end.
-func Ignores(ctx context.Context, files []string) (edits []Edit, notes []string) {
-	names := map[string][]string{}
-	var folders []string
-	for _, path := range files {
-		dir := filepath.Dir(path)
-		if names[dir] == nil {
-			folders = append(folders, dir)
-			names[dir] = []string{"blnk.json", ".env", "blnk.env"}
-		}
-		names[dir] = appendOnce(names[dir], filepath.Base(path))
-	}
+// GitIgnores are the edits after which git leaves out the files, and those of their names
+// that Blnk's documentation uses, in the folders of the files that are in a repository.
+// git itself is the judge of what it ignores. notes are about what an ignore list does
+// not end, and what git does not tell.
+func GitIgnores(ctx context.Context, files []string) (edits []Edit, notes []string) {
+	folders, names := byFolder(files)
 	for _, dir := range folders {
 		repo, why := openRepository(ctx, dir)
 		if repo != nil {
@@ -213,20 +210,38 @@ func Ignores(ctx context.Context, files []string) (edits []Edit, notes []string)
 			notes = append(notes, why.Error())
 		}
 	}
-	contexts := slices.Clone(folders) // of images: they are built in a folder above, too
+	return edits, notes
+}
+
+// DockerIgnores are GitIgnores for images that may be built in the folders of the files,
+// or in a folder above, up to that of the repository. notes are about what could not be
+// looked at.
+func DockerIgnores(files []string) (edits []Edit, notes []string) {
+	folders, names := byFolder(files)
 	for _, file := range files {
 		for _, top := range above(filepath.Dir(file)) {
-			if !slices.Contains(contexts, top) {
-				contexts = append(contexts, top)
-			}
+			folders = appendOnce(folders, top)
 			names[top] = appendOnce(names[top], strings.TrimPrefix(file, top+"/"))
 		}
 	}
-	for _, dir := range contexts {
+	for _, dir := range folders {
 		found, said := dockerIgnore(dir, names[dir])
 		edits, notes = append(edits, found...), append(notes, said...)
 	}
 	return edits, notes
+}
+
+// byFolder are the names of files by their folders, in order, and the usual names.
+func byFolder(files []string) (folders []string, names map[string][]string) {
+	names = map[string][]string{}
+	for _, path := range files {
+		dir := filepath.Dir(path)
+		if names[dir] == nil {
+			folders, names[dir] = append(folders, dir), []string{"blnk.json", ".env", "blnk.env"}
+		}
+		names[dir] = appendOnce(names[dir], filepath.Base(path))
+	}
+	return folders, names
 }
 
 func appendOnce(list []string, name string) []string {

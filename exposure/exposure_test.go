@@ -78,12 +78,12 @@ func TestIgnores(t *testing.T) {
 		if before != "" {
 			write(t, file, before, 0o644)
 		}
-		edits, notes := Ignores(t.Context(), []string{filepath.Join(dir, "blnk.json")})
+		edits, notes := ignores(t.Context(), []string{filepath.Join(dir, "blnk.json")})
 		applied(t, edits)
 		if got := text(t, file); got != want || len(notes) > 0 {
 			t.Errorf("%q became %q, want %q; %q", before, got, want, notes)
 		}
-		if again, _ := Ignores(t.Context(), []string{filepath.Join(dir, "blnk.json")}); len(again) > 0 {
+		if again, _ := ignores(t.Context(), []string{filepath.Join(dir, "blnk.json")}); len(again) > 0 {
 			t.Errorf("%q: a second time %v", before, again)
 		}
 		for _, name := range []string{"blnk.json", ".env", "blnk.env"} {
@@ -94,7 +94,7 @@ func TestIgnores(t *testing.T) {
 
 func TestIgnoresOddNames(t *testing.T) {
 	dir := repo(t)
-	edits, _ := Ignores(t.Context(), []string{filepath.Join(dir, "!a [1]*? ")})
+	edits, _ := ignores(t.Context(), []string{filepath.Join(dir, "!a [1]*? ")})
 	applied(t, edits)
 	git(t, dir, "check-ignore", "-q", "--", "!a [1]*? ")
 	if cmd := exec.Command("git", "-C", dir, "check-ignore", "-q", "--", "!a 1xx "); cmd.Run() == nil {
@@ -107,7 +107,7 @@ func TestIgnoresTracked(t *testing.T) {
 	dir := repo(t)
 	path := write(t, filepath.Join(dir, "blnk.json"), "{}", 0o600)
 	git(t, dir, "add", "blnk.json")
-	edits, notes := Ignores(t.Context(), []string{path})
+	edits, notes := ignores(t.Context(), []string{path})
 	if len(edits) != 1 || len(notes) != 1 || !strings.Contains(notes[0], "rm --cached -- blnk.json") {
 		t.Errorf("%v, %q", edits, notes)
 	}
@@ -116,16 +116,16 @@ func TestIgnoresTracked(t *testing.T) {
 func TestIgnoresElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	path := write(t, filepath.Join(dir, "blnk.json"), "{}", 0o600)
-	if edits, notes := Ignores(t.Context(), []string{path}); len(edits)+len(notes) > 0 {
+	if edits, notes := ignores(t.Context(), []string{path}); len(edits)+len(notes) > 0 {
 		t.Errorf("no repository and nothing to build: %v, %q", edits, notes)
 	}
 	write(t, filepath.Join(dir, "compose.yaml"), "services:\n  server:\n    image: blnk\n", 0o644)
-	if edits, notes := Ignores(t.Context(), []string{path}); len(edits)+len(notes) > 0 {
+	if edits, notes := ignores(t.Context(), []string{path}); len(edits)+len(notes) > 0 {
 		t.Errorf("an image of another: %v, %q", edits, notes)
 	}
 	write(t, filepath.Join(dir, "compose.yaml"), "services:\n  server:\n    build: .\n", 0o644)
 	write(t, filepath.Join(dir, "Dockerfile.dockerignore"), "*\n!blnk.json\n", 0o644)
-	edits, _ := Ignores(t.Context(), []string{path})
+	edits, _ := ignores(t.Context(), []string{path})
 	applied(t, edits)
 	if got, want := text(t, filepath.Join(dir, ".dockerignore")), Heading+"\nblnk.json\n.env\nblnk.env\n"; got != want {
 		t.Errorf("%q", got)
@@ -133,14 +133,14 @@ func TestIgnoresElsewhere(t *testing.T) {
 	if got, want := text(t, filepath.Join(dir, "Dockerfile.dockerignore")), "*\n!blnk.json\n\n"+Heading+"\nblnk.json\n"; got != want {
 		t.Errorf("%q", got)
 	}
-	if edits, _ := Ignores(t.Context(), []string{path}); len(edits) > 0 {
+	if edits, _ := ignores(t.Context(), []string{path}); len(edits) > 0 {
 		t.Errorf("a second time %v", edits)
 	}
 	// A .git that is none: git does not answer, so the list of the folder decides.
 	if err := os.Mkdir(filepath.Join(dir, ".git"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	edits, notes := Ignores(t.Context(), []string{path})
+	edits, notes := ignores(t.Context(), []string{path})
 	if len(edits) != 1 || len(notes) != 1 || !strings.Contains(notes[0], "git was not asked") {
 		t.Errorf("%v, %q", edits, notes)
 	}
@@ -262,12 +262,12 @@ func TestIgnoresAbove(t *testing.T) {
 	}
 	write(t, filepath.Join(top, "Dockerfile"), "FROM scratch\nCOPY . .\n", 0o644)
 	files := []string{write(t, filepath.Join(dir, "blnk.json"), "{}", 0o600), write(t, filepath.Join(other, "x.env"), "", 0o600)}
-	edits, _ := Ignores(t.Context(), files)
+	edits, _ := ignores(t.Context(), files)
 	applied(t, edits)
 	if got, want := text(t, filepath.Join(top, ".dockerignore")), Heading+"\ndeploy/a \\[b]/blnk.json\nconf/x.env\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if edits, _ := Ignores(t.Context(), files); len(edits) > 0 {
+	if edits, _ := ignores(t.Context(), files); len(edits) > 0 {
 		t.Errorf("a second time %v", edits)
 	}
 }
