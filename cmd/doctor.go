@@ -210,9 +210,7 @@ func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) 
 
 // named are the flags of a run, for one that is typed again.
 func (o *doctorOptions) named() string {
-	s := o.spec
-	return hint.Flags("--store", s.Stores) + hint.Flags("--restart", s.Restart) + hint.Flags("--server", s.Servers) +
-		hint.Flags("--rule", o.choice.Only) + hint.Flags("--skip", o.choice.Skip)
+	return o.spec.Args() + hint.Flags("--rule", o.choice.Only) + hint.Flags("--skip", o.choice.Skip)
 }
 
 func (a *app) listRules(rules []doctor.Rule) error {

@@ -155,6 +155,13 @@ func TestLogOfFailingTool(t *testing.T) {
 	}
 }
 
+// Where Docker cannot tell of all containers, there may be an older Blnk.
+func TestUnseenContainers(t *testing.T) {
+	f := known(t, nil, nil, nil)
+	give(&f.containers, []Container{{Place: "container a", Image: "jerryenebeli/blnk:" + blnk.Newest, Role: restart.Role{Server: true}}}, errors.New("compose.yaml cannot be read"))
+	blind(t, f, rulesOf{"noRisks": noRisks, "hooksNeedMaster": hooksNeedMaster})
+}
+
 // What names no version is none that is too old.
 func TestNoVersion(t *testing.T) {
 	f := known(t, nil, nil, nil)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,7 +74,7 @@ func typed(ctx context.Context, f *Facts) (found []Finding, err error) {
 				err = errors.Join(err, failed)
 			}
 			if l != nil {
-				remedy := hint.Command("sed", "-i", strings.Trim(strings.ReplaceAll(fmt.Sprint(l.Lines), " ", "d;"), "[]")+"d", l.Path)
+				remedy := hint.Command("sed", "-i", l.lines("d;")+"d", l.Path)
 				found = append(found, l.finding("this shell history holds", remedy, "looked at "+strings.Join(histories, ", ")+" of each home"))
 			}
 		}
@@ -91,10 +92,9 @@ func (f *Facts) homes() (all []string) {
 			all = []string{home}
 		}
 	}
-	text, _ := os.ReadFile("/etc/passwd")
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Split(line, ":"); len(fields) > 5 && len(fields[5]) > 1 && !slices.Contains(all, fields[5]) {
-			all = append(all, fields[5])
+	for _, user := range accountsOf(passwd, 7) {
+		if home := user[5]; len(home) > 1 && !slices.Contains(all, home) {
+			all = append(all, home)
 		}
 	}
 	return all
@@ -172,7 +172,7 @@ func arguments(ctx context.Context, f *Facts) (found []Finding, err error) {
 		return found, err
 	}
 	if _, hidden := os.Stat("/proc/1"); hidden != nil || closed > 0 {
-		err = Unchecked("processes of other users are not seen here (hidepid, or no /proc)")
+		err = errors.New("processes of other users are not seen here (hidepid, or no /proc)")
 	}
 	return found, err
 }
@@ -186,8 +186,9 @@ func inspected(ctx context.Context, f *Facts) (found []Finding, err error) {
 	}
 	var with []string
 	for _, c := range all {
-		for what, text := range c.Process("", "", false).Texts {
-			if key, holds := f.keyIn(ctx, text); holds {
+		texts := c.Process("", "", false).Texts
+		for _, what := range slices.Sorted(maps.Keys(texts)) {
+			if key, holds := f.keyIn(ctx, texts[what]); holds {
 				found = append(found, Finding{
 					Place: "container " + c.Called(), Text: "has the key in " + what + ", which is no place for it", Evidence: []string{key.Name()}, Severity: Error,
 					Remedy: "recreate it with the key in an env file or in blnk.json, and then: blnkctl rotate --compromised" + f.restarting(),
@@ -245,11 +246,11 @@ func (f *Facts) socket(ctx context.Context, holds string) (found []Finding) {
 // environs: a process can read the environment of another of its own user.
 func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 	looked := 0
-	passwd, _ := os.ReadFile("/etc/passwd")
+	users := accountsOf(passwd, 7)
 	for _, pid := range listener.AllBlnk() {
 		p, _ := listener.Look(pid)
 		rights, ok := listener.RightsOf(pid)
-		if !ok || rights.UID == 0 || isPerson(string(passwd), rights.UID) { // whose programs are all that person's
+		if !ok || rights.UID == 0 || isPerson(users, rights.UID) { // whose programs are all that person's
 			continue
 		}
 		if p.Env == nil {
@@ -263,7 +264,7 @@ func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 				continue
 			}
 			if others := besides(pid, rights); len(others) > 0 {
-				found = append(found, Finding{
+				found = appendPlace(found, Finding{
 					Place: fmt.Sprintf("user %d", rights.UID), Text: "other services run as the user of Blnk, and can read the key in /proc/PID/environ: " + strings.Join(others, ", "),
 					Evidence: []string{fmt.Sprintf("%s has it in %s", p, name)}, Remedy: "let Blnk run as a user of its own (User= of its unit, user: of its service)",
 				})
@@ -273,17 +274,15 @@ func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 	if looked == 0 && err == nil {
 		return nil, ErrNothing
 	}
-	err = errors.Join(err, f.searchable(ctx))
-	return slices.CompactFunc(found, func(a, b Finding) bool { return a.Place == b.Place }), err
+	return found, errors.Join(err, f.searchable(ctx))
 }
 
 // isPerson says whether passwd(5) has a shell for a user that is none of the system's.
-func isPerson(passwd string, uid int) bool {
+func isPerson(users [][]string, uid int) bool {
 	const firstPerson = 1000 // as everywhere (login.defs(5))
-	for line := range strings.Lines(passwd) {
-		fields := strings.Split(strings.TrimSpace(line), ":")
-		if len(fields) == 7 && fields[2] == strconv.Itoa(uid) {
-			shell := filepath.Base(fields[6])
+	for _, user := range users {
+		if user[2] == strconv.Itoa(uid) {
+			shell := filepath.Base(user[6])
 			return uid >= firstPerson && uid != nobody && shell != "nologin" && shell != "false"
 		}
 	}

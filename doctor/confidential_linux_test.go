@@ -197,10 +197,14 @@ func TestEnvirons(t *testing.T) {
 }
 
 func TestIsPerson(t *testing.T) {
-	const passwd = "root:x:0:0:root:/root:/bin/bash\npostgres:x:105:105::/var/lib/postgresql:/bin/bash\nann:x:1000:1000::/home/ann:/bin/zsh\n" +
+	path := filepath.Join(t.TempDir(), "passwd")
+	const text = "root:x:0:0:root:/root:/bin/bash\npostgres:x:105:105::/var/lib/postgresql:/bin/bash\nann:x:1000:1000::/home/ann:/bin/zsh\n" +
 		"blnk:x:1001:1001::/srv:/usr/sbin/nologin\nnobody:x:65534:65534::/:/bin/sh\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for uid, want := range map[int]bool{0: false, 105: false, 1000: true, 1001: false, 65534: false, 4404: false} {
-		if got := isPerson(passwd, uid); got != want {
+		if got := isPerson(accountsOf(path, 7), uid); got != want {
 			t.Errorf("%d: %v", uid, got)
 		}
 	}

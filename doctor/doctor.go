@@ -15,7 +15,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -51,9 +50,6 @@ type Rule struct {
 
 // ErrNothing: what a rule is about does not exist here. It neither passed nor failed.
 var ErrNothing = errors.New("nothing of the kind is here")
-
-// Unchecked is the error of a rule that cannot look.
-func Unchecked(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // A Finding is one place where a rule does not hold. Its texts may quote what others
 // wrote, but for keys, and are not yet fit for a terminal.

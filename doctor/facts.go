@@ -48,9 +48,9 @@ type Sources struct {
 	// Flags are those that another run needs, too; Scheduled those that one by cron
 	// does, which has other variables.
 	Flags, Scheduled string
-	Now       func() time.Time
-	Env       []string // of this process, for the tools that are asked
-	UID       int
+	Now              func() time.Time
+	Env              []string // of this process, for the tools that are asked
+	UID              int
 	// Owners are those whose scoped keys are looked at: Blnk lists them by owner only.
 	Owners []string
 }
@@ -68,10 +68,11 @@ type Facts struct {
 	stores fact[[]Store]
 	target fact[*target.Target]
 	// unopened is of target: which drivers and servers, were there any, it lacks.
-	unopened error
-	view     fact[reach.View]
-	live     fact[proof.Result]
-	running  fact[[]Running]
+	unopened  error
+	view      fact[reach.View]
+	live      fact[proof.Result]
+	running   fact[[]Running]
+	processes fact[[]restart.Process]
 
 	containers fact[[]Container]
 	docked     fact[[]*docker.Container]
@@ -285,7 +286,15 @@ func (f *Facts) configPaths(ctx context.Context) []string {
 
 // Processes are the Blnk processes that are seen, each once: those of the drivers, those
 // at the ports, and those of this host that have to do with the same Blnk (ours).
-func (f *Facts) Processes(ctx context.Context) (all []restart.Process) {
+func (f *Facts) Processes(ctx context.Context) []restart.Process {
+	all, _ := f.processes.get(func() ([]restart.Process, error) { return f.look(ctx), nil })
+	return all
+}
+
+func (f *Facts) look(ctx context.Context) (all []restart.Process) {
+	if f.Staged {
+		return nil
+	}
 	add := func(p restart.Process) {
 		if p.PID == 0 || !slices.ContainsFunc(all, func(o restart.Process) bool { return o.PID == p.PID }) {
 			all = append(all, p)

@@ -100,7 +100,7 @@ func (f *Facts) Access(ctx context.Context) (*Access, error) {
 			before := a.Requests
 			err := f.readLog(ctx, a, p)
 			if err == nil && a.Requests == before && len(a.Places) == servers {
-				err = Unchecked("%s: no line of Blnk's access log of the last day", a.Places[len(a.Places)-1])
+				err = fmt.Errorf("%s: no line of Blnk's access log of the last day", a.Places[len(a.Places)-1])
 			}
 			failed = errors.Join(failed, err)
 		}
@@ -134,7 +134,7 @@ func (f *Facts) readLog(ctx context.Context, a *Access, p restart.Process) error
 	if strings.HasSuffix(p.Name, ".service") {
 		unit = strings.TrimPrefix(p.Name, "unit ")
 	} else if !strings.HasPrefix(goesTo, "socket:") || !strings.HasSuffix(unit, ".service") {
-		return Unchecked("the log of %s is not read: %s", placeOf(p), cmp.Or(errorText(err), "its standard error goes to "+goesTo))
+		return fmt.Errorf("the log of %s is not read: %w", placeOf(p), cmp.Or(err, errors.New("its standard error goes to "+goesTo)))
 	}
 	args := []string{"journalctl", "--unit=" + unit}
 	if isUsers || strings.Contains(p.Reference, "user=true") {
@@ -142,13 +142,6 @@ func (f *Facts) readLog(ctx context.Context, a *Access, p restart.Process) error
 	}
 	args = append(args, "--output=cat", "--since=-24h")
 	return f.stream(ctx, a, "the journal of "+unit, hint.Command(args...), append(args, "--quiet", "--no-pager", fmt.Sprint("--lines=", mostLines))...)
-}
-
-func errorText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
 }
 
 func (f *Facts) container(ctx context.Context, a *Access, name string) error {
@@ -202,7 +195,7 @@ func (f *Facts) stream(ctx context.Context, a *Access, name, see string, args ..
 		return fmt.Errorf("%s cannot be read: %w: %s", name, err, run.Mask(a.lastLine, f.Keys(ctx)...))
 	}
 	if !whole {
-		return Unchecked("%s is longer than %d MB: the rest of it was not read", name, mostLog>>20)
+		return fmt.Errorf("%s is longer than %d MB: the rest of it was not read", name, mostLog>>20)
 	}
 	return nil
 }

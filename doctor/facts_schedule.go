@@ -18,46 +18,36 @@ import (
 // Schedules are the places on this host from which blnkctl rotates again and again. The
 // error says where could not be looked.
 func (f *Facts) Schedules(ctx context.Context) (places []string, err error) {
+	look := func(path string) {
+		text, failed := readShort(path)
+		if runsBlnkctl(text) {
+			places = append(places, path)
+		}
+		err = errors.Join(err, failed)
+	}
 	for _, pattern := range []string{
 		"/etc/crontab", "/etc/anacrontab", "/etc/cron.d/*", "/etc/cron.hourly/*", "/etc/cron.daily/*", "/etc/cron.weekly/*", "/etc/cron.monthly/*",
 		"/etc/crontabs/*", "/etc/periodic/*/*", // Alpine
 	} {
 		files, _ := filepath.Glob(pattern)
 		for _, path := range files {
-			text, failed := readShort(path)
-			if runsBlnkctl(text) {
-				places = append(places, path)
-			}
+			look(path)
+		}
+	}
+	for _, dir := range []string{"/var/spool/cron/crontabs", "/var/spool/cron", "/var/cron/tabs", "/usr/lib/cron/tabs"} { // of users
+		names, failed := os.ReadDir(dir)
+		if !errors.Is(failed, fs.ErrNotExist) {
 			err = errors.Join(err, failed)
 		}
-	}
-	for _, part := range []func(context.Context) ([]string, error){f.crontabs, f.timers} {
-		found, failed := part(ctx)
-		places, err = append(places, found...), errors.Join(err, failed)
-	}
-	return places, err
-}
-
-// crontabs are those of users: all where they may be read, else that of this one.
-func (f *Facts) crontabs(ctx context.Context) (places []string, err error) {
-	for _, dir := range []string{"/var/spool/cron/crontabs", "/var/spool/cron", "/var/cron/tabs", "/usr/lib/cron/tabs"} {
-		names, failed := os.ReadDir(dir)
-		if errors.Is(failed, fs.ErrNotExist) {
-			continue
-		}
 		for _, name := range names {
-			text, unread := readShort(filepath.Join(dir, name.Name()))
-			if runsBlnkctl(text) {
-				places = append(places, filepath.Join(dir, name.Name()))
-			}
-			failed = errors.Join(failed, unread)
+			look(filepath.Join(dir, name.Name()))
 		}
-		err = errors.Join(err, failed)
 	}
 	if text, ok := f.ask(ctx, "crontab", "-l"); ok && runsBlnkctl(text) {
 		places = append(places, "crontab -l")
 	}
-	return places, err
+	timers, failed := f.timers(ctx)
+	return append(places, timers...), errors.Join(err, failed)
 }
 
 // timers are those of systemd, of the system and of this user, whose service runs

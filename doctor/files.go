@@ -408,21 +408,29 @@ type accounts map[int][]string
 func readAccounts() accounts {
 	all := accounts{}
 	for _, file := range []struct {
-		path        string
-		group, name int
-	}{{"/etc/passwd", 3, 0}, {"/etc/group", 2, 3}} {
-		text, _ := os.ReadFile(file.path)
-		for line := range strings.Lines(string(text)) {
-			fields := strings.Split(strings.TrimSpace(line), ":")
-			if len(fields) < 4 {
-				continue
-			}
+		path                string
+		fields, group, name int
+	}{{passwd, 7, 3, 0}, {"/etc/group", 4, 2, 3}} {
+		for _, fields := range accountsOf(file.path, file.fields) {
 			gid, _ := strconv.Atoi(fields[file.group])
 			for name := range strings.SplitSeq(fields[file.name], ",") {
 				if name != "" && !slices.Contains(all[gid], name) {
 					all[gid] = append(all[gid], name)
 				}
 			}
+		}
+	}
+	return all
+}
+
+const passwd = "/etc/passwd" // of seven fields
+
+// accountsOf are the lines of a file that have so many fields.
+func accountsOf(path string, n int) (all [][]string) {
+	text, _ := os.ReadFile(path)
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) == n {
+			all = append(all, fields)
 		}
 	}
 	return all

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -126,23 +125,12 @@ func (f *Facts) atHand(ctx context.Context) (keys []leak.Known, err error) {
 			}
 		}
 	}
-	if !f.Staged {
-		for _, c := range f.Configurations(ctx) {
-			add(c.Place, c.Effective)
-			err = errors.Join(err, c.Err)
-		}
-		return keys, errors.Join(f.unread(ctx, len(keys)), err)
+	for _, c := range f.Configurations(ctx) {
+		add(c.Place, c.Effective)
+		err = errors.Join(err, c.Err)
 	}
-	for _, path := range f.configPaths(ctx) {
-		text, failed := readConfig(path)
-		if failed == nil {
-			var e blnk.Effective
-			e, failed = blnk.Resolve(text, nil)
-			add(path, e)
-		}
-		if !errors.Is(failed, fs.ErrNotExist) {
-			err = errors.Join(err, failed)
-		}
+	if !f.Staged {
+		err = errors.Join(f.unread(ctx, len(keys)), err)
 	}
 	return keys, err
 }
@@ -162,7 +150,7 @@ func (f *Facts) alive(ctx context.Context, leaks []leak.Finding) (func(secret.Ke
 	}
 	t, err := f.Target(ctx)
 	if len(t.Servers) == 0 {
-		err = cmp.Or(err, Unchecked("no server is known to ask whether a key is alive"))
+		err = cmp.Or(err, errors.New("no server is known to ask whether a key is alive"))
 	}
 	says := proof.Verify(ctx, t.Servers, q, proof.Refused).Servers
 	for _, s := range says {

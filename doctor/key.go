@@ -19,6 +19,7 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // secureMode: what each configuration says of it.
@@ -111,7 +112,7 @@ func keyThere(ctx context.Context, f *Facts) (found []Finding, err error) {
 		}
 	}
 	if len(stores) == 0 {
-		return nil, Unchecked("no store is named, and there is no blnk.json here: name it with --store")
+		return nil, errors.New("no store is named, and there is no blnk.json here: name it with --store")
 	}
 	return found, err
 }
@@ -256,10 +257,10 @@ func keyYoung(ctx context.Context, f *Facts) (found []Finding, err error) {
 	}
 	switch age := f.Now().Sub(since); {
 	case since.IsZero() && err == nil:
-		err = Unchecked("the age of the key is not known: blnkctl has not rotated it, and has not seen it before")
+		err = errors.New("the age of the key is not known: blnkctl has not rotated it, and has not seen it before")
 	case since.IsZero():
 	case age < 0:
-		err = Unchecked("the age of the key is not known: a clock was wrong")
+		err = errors.New("the age of the key is not known: a clock was wrong")
 	case age > usualAge:
 		found = append(found, Finding{
 			Place: s.Ref, Text: fmt.Sprintf("the key was %s %d days ago, and should not be older than %d", how, age/(24*time.Hour), usualAge/(24*time.Hour)),
@@ -290,7 +291,7 @@ func liveKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 	for _, s := range live.Servers {
 		switch {
 		case s.RandomRefused != nil && !*s.RandomRefused:
-			err = errors.Join(err, Unchecked("%s lets a random key in: its answers say nothing about another", s.URL))
+			err = errors.Join(err, fmt.Errorf("%s lets a random key in: its answers say nothing about another", s.URL))
 		case s.Keys[0] == proof.Unknown:
 			err = errors.Join(err, unsaid(s))
 		case !s.Keys[0].Proves():
@@ -309,7 +310,7 @@ func (f *Facts) notLive(ctx context.Context, keys proof.Questions, s proof.Serve
 		Place: s.URL, Text: cmp.Or(text, "refuses the key of the stores"),
 		Evidence: []string{keys[0].Key.Name() + " of " + strings.Join(keys[0].From, ", ") + ": " + string(s.Keys[0])},
 		// Who changes a key needs no proof of one that no server takes.
-		Remedy: "restart it, so that it reads its configuration, and ask again: blnkctl verify" + f.unrestarted(),
+		Remedy: "restart it, so that it reads its configuration, and ask again: blnkctl verify" + target.Spec{Stores: f.Spec.Stores, Servers: f.Spec.Servers}.Args() + f.Flags,
 	}
 	for i, verdict := range s.Keys {
 		if i > 0 && verdict.Proves() {
@@ -393,16 +394,7 @@ func (f *Facts) makeSecret(c Running, use keygen.Use) string {
 }
 
 // named are the flags that name what this is about, for a remedy.
-func (f *Facts) named() string { return f.places() + f.Flags }
-
-func (f *Facts) places() string {
-	return hint.Flags("--store", f.Spec.Stores) + hint.Flags("--restart", f.Spec.Restart) + hint.Flags("--server", f.Spec.Servers)
-}
-
-// unrestarted is named for a command that restarts nothing.
-func (f *Facts) unrestarted() string {
-	return hint.Flags("--store", f.Spec.Stores) + hint.Flags("--server", f.Spec.Servers) + f.Flags
-}
+func (f *Facts) named() string { return f.Spec.Args() + f.Flags }
 
 // restarting is named for a command that restarts; where nothing says how, a person
 // does.

@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,12 +22,12 @@ func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
 	}
 	history, _ := f.History(ctx)
 	if len(f.Processes(ctx)) == 0 && history.Rotation == "" {
-		return nil, Unchecked("this host has neither a Blnk that is seen nor a rotation: what runs them may be elsewhere")
+		return nil, errors.New("this host has neither a Blnk that is seen nor a rotation: what runs them may be elsewhere")
 	}
 	if err != nil {
 		return nil, err
 	}
-	command := "cd " + hint.Command(f.Dir) + " && " + hint.Command(f.Program) + " rotate -q --if-older-than 90d" + f.places() + f.Scheduled
+	command := "cd " + hint.Command(f.Dir) + " && " + hint.Command(f.Program) + " rotate -q --if-older-than 90d" + f.Spec.Args() + f.Scheduled
 	line := "17 4 * * 1 " + strings.ReplaceAll(command, "%", `\%`) // crontab(5)
 	one := Finding{
 		Place: "crontab", Text: "no cron line and no systemd timer of this host runs blnkctl rotate: nothing rotates the key by itself",

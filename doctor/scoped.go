@@ -17,6 +17,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // Scoped are the scoped API keys that a server lists.
@@ -68,9 +69,8 @@ func (k ScopedKey) finding(text, remedy string) Finding {
 
 // end is the command that revokes it.
 func (k ScopedKey) end(f *Facts) string {
-	first := func(refs []string) []string { return refs[:min(1, len(refs))] }
-	return hint.Command("blnkctl", "api", "DELETE", "/api-keys/"+url.PathEscape(k.ID)+"?owner="+url.QueryEscape(k.Owner)) +
-		hint.Flags("--store", first(f.Spec.Stores)) + hint.Flags("--server", first(f.Spec.Servers))
+	one := target.Spec{Stores: f.Spec.Stores[:min(1, len(f.Spec.Stores))], Servers: f.Spec.Servers[:min(1, len(f.Spec.Servers))]}
+	return hint.Command("blnkctl", "api", "DELETE", "/api-keys/"+url.PathEscape(k.ID)+"?owner="+url.QueryEscape(k.Owner)) + one.Args()
 }
 
 // asking is the first server that answers, and the key that is live there.

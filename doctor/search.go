@@ -86,7 +86,11 @@ func (s sighting) evidence() string {
 	if len(s.Lines) > 1 {
 		word = "lines "
 	}
-	return word + strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Lines), " ", ", "), "[]") + ": " + s.Name
+	return word + s.lines(", ") + ": " + s.Name
+}
+
+func (s sighting) lines(between string) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Lines), " ", between), "[]")
 }
 
 // sight looks for a key at hand in a text. In one that is no place of a key (public) also

@@ -95,6 +95,7 @@ func releaseOf(info *buildinfo.BuildInfo) release {
 // eachRelease looks at those that are known; the others could not be looked at.
 func eachRelease(ctx context.Context, f *Facts, look func(release) *Finding) (found []Finding, err error) {
 	all := f.releases(ctx)
+	_, err = f.Containers(ctx)
 	for _, r := range all {
 		if r.Newest == "" {
 			err = errors.Join(err, fmt.Errorf("%s: its version is not known: %s", r.Place, r.From))
@@ -104,7 +105,7 @@ func eachRelease(ctx context.Context, f *Facts, look func(release) *Finding) (fo
 		}
 	}
 	if len(all) == 0 {
-		err = Unchecked("this user sees no Blnk on this host: its version is that of its image, or of its binary")
+		err = errors.Join(err, errors.New("this user sees no Blnk on this host: its version is that of its image, or of its binary"))
 	}
 	return found, err
 }

@@ -83,7 +83,7 @@ func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 			if older, certain := f.older(c, history.ProvedAt); certain {
 				text = "runs since before the last rotation, and signs webhooks with the key of then"
 			} else if older {
-				unsure = errors.Join(unsure, Unchecked("%s: %s was changed since it was started: a restart makes sure that it has this key", c.Place, c.Path))
+				unsure = errors.Join(unsure, fmt.Errorf("%s: %s was changed since it was started: a restart makes sure that it has this key", c.Place, c.Path))
 			}
 		}
 		if text == "" {
