@@ -14,30 +14,19 @@ import (
 	"github.com/blnkctl/blnkctl/probe"
 )
 
-// serverURLs are those that were named, and those that were found.
-func (f *Facts) serverURLs(ctx context.Context) (urls []string, err error) {
+// noPlaintext: over http to another machine the key is there for the network to read.
+func noPlaintext(ctx context.Context, f *Facts) (found []Finding, err error) {
 	t, err := f.Target(ctx)
-	urls = slices.Clone(f.Spec.Servers)
-	for _, url := range t.Spec.Servers {
-		if !slices.Contains(urls, url) {
-			urls = append(urls, url)
-		}
-	}
+	urls := slices.Concat(f.Spec.Servers, t.Spec.Servers) // named, and found, in part the same
 	if len(urls) == 0 {
 		err = cmp.Or(err, errors.New("no server is known"))
 	}
-	return urls, err
-}
-
-// noPlaintext: over http to another machine the key is there for the network to read.
-func noPlaintext(ctx context.Context, f *Facts) (found []Finding, err error) {
-	urls, err := f.serverURLs(ctx)
 	for _, raw := range urls {
 		u, wrong := https.ParseURL(raw)
 		if wrong != nil {
 			err = errors.Join(err, wrong)
 		} else if u.Scheme == "http" && !https.Loopback(u) {
-			found = append(found, Finding{
+			found = appendPlace(found, Finding{
 				Place: u.String(), Text: "plain http to another machine: the network sees the key with each request",
 				Remedy: "let a proxy end TLS before the server (https://docs.blnkfinance.com/advanced/enable-https), and name that: --server https://" + u.Host,
 			})

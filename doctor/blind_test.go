@@ -14,6 +14,7 @@ import (
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/target"
 )
 
@@ -160,6 +161,24 @@ func TestUnseenContainers(t *testing.T) {
 	f := known(t, nil, nil, nil)
 	give(&f.containers, []Container{{Place: "container a", Image: "jerryenebeli/blnk:" + blnk.Newest, Role: restart.Role{Server: true}}}, errors.New("compose.yaml cannot be read"))
 	blind(t, f, rulesOf{"noRisks": noRisks, "hooksNeedMaster": hooksNeedMaster})
+}
+
+// A log that is gone was not there before it was needed.
+func TestAuditGone(t *testing.T) {
+	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := known(t, []Store{{Ref: "s"}}, nil, nil)
+	f.State = dir
+	give(&f.history, state.History{Rotation: "rot_1"}, nil)
+	if found, err := auditWhole(t.Context(), f); err != nil || len(found) != 1 {
+		t.Errorf("%v, %v", found, err)
+	}
+	give(&f.history, state.History{}, nil)
+	if found, err := auditWhole(t.Context(), f); !errors.Is(err, ErrNothing) {
+		t.Errorf("%v, %v", found, err)
+	}
 }
 
 // What names no version is none that is too old.

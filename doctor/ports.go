@@ -73,7 +73,7 @@ func (f *Facts) openHere(ctx context.Context) (found []Finding, err error) {
 		for _, p := range listening {
 			if is(p) {
 				one.Place = path.Base(p.Exe) + " on port " + port
-				one.Evidence = append(one.Evidence, p.String())
+				one.Evidence = []string{p.String()}
 				found = appendPlace(found, one)
 			}
 		}

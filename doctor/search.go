@@ -110,7 +110,12 @@ func (f *Facts) sight(ctx context.Context, text string, public bool) *sighting {
 	}
 	var own *sighting
 	for _, m := range matches {
-		lines := linesOf(text, func(line string) bool { return restart.Holds(line, m.Key) })
+		var lines []int // none where it is spread
+		for i, line := range strings.Split(text, "\n") {
+			if restart.Holds(strings.TrimRight(line, "\r"), m.Key) {
+				lines = append(lines, 1+i)
+			}
+		}
 		if !m.Own {
 			return &sighting{Name: m.Key.Name(), Lines: lines}
 		}
@@ -120,17 +125,6 @@ func (f *Facts) sight(ctx context.Context, text string, public bool) *sighting {
 		return nil
 	}
 	return own
-}
-
-// linesOf are the numbers of the lines that hold something; none where it is spread.
-func linesOf(text string, holds func(string) bool) (numbers []int) {
-	n := 0
-	for line := range strings.Lines(text) {
-		if n++; holds(strings.TrimRight(line, "\r\n")) {
-			numbers = append(numbers, n)
-		}
-	}
-	return numbers
 }
 
 // A spill is a file of the project with a key in it.

@@ -269,7 +269,7 @@ func noneOpen(_ context.Context, f *Facts) (found []Finding, err error) {
 }
 
 // auditWhole: the record of what was done is as it was written.
-func auditWhole(_ context.Context, f *Facts) (found []Finding, err error) {
+func auditWhole(ctx context.Context, f *Facts) (found []Finding, err error) {
 	if f.State == nil {
 		return nil, f.StateErr
 	}
@@ -280,8 +280,11 @@ func auditWhole(_ context.Context, f *Facts) (found []Finding, err error) {
 		return nil, err
 	case report.Problem != nil:
 		return []Finding{{Place: log.Path(), Text: log.Err(report).Error(), Remedy: "find out who changed it; then move it away, so that a new one begins: blnkctl audit verify"}}, nil
-	case report.Records == 0:
-		return nil, ErrNothing
+	case report.Records > 0:
+		return nil, nil
 	}
-	return nil, nil
+	if history, _ := f.History(ctx); history.Rotation != "" {
+		return []Finding{{Place: log.Path(), Severity: Note, Text: "there is none, although blnkctl has rotated this key", Remedy: "see who moved it away; the next rotation begins another one"}}, nil
+	}
+	return nil, ErrNothing
 }

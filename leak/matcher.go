@@ -181,14 +181,7 @@ func (m *Matcher) look(data []byte, end int, hit func(p *pattern, at int)) int {
 	return 1
 }
 
-// Scan reads a text to its end and returns the keys in it, each once, where it stands
-// first. With an error it returns what it found before.
-func (m *Matcher) Scan(r io.Reader) ([]Match, error) {
-	found, err := m.scan(bufio.NewReaderSize(r, m.buffer()), -1, true)
-	return found, err
-}
-
-// In is Scan of a text that is at hand.
+// In returns the keys in a text, each once, where it stands first.
 func (m *Matcher) In(text []byte) (found []Match) {
 	m.collect(text, &found, true, 0)
 	return found

@@ -1,6 +1,7 @@
 package leak
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
@@ -189,4 +190,9 @@ func BenchmarkScan(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// Scan reads a text to its end; with an error it returns what it found before.
+func (m *Matcher) Scan(r io.Reader) ([]Match, error) {
+	return m.scan(bufio.NewReaderSize(r, m.buffer()), -1, true)
 }
