@@ -110,8 +110,8 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	case err != nil:
 	case a.json():
 		err = a.printJSON(report)
-	case a.global.quiet:
-	case o.staged:
+	case a.global.quiet && (o.staged || report.Outcome == "passed"):
+	case o.staged, a.global.quiet: // cron mails it
 		err = a.print(a.env.Look.Fold(report.Brief(a.env.Look, o.verbose)))
 	default:
 		err = a.print(a.env.Look.Fold(report.Text(a.env.Look, o.verbose)))

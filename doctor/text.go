@@ -167,10 +167,14 @@ func (r Report) partly() bool {
 
 // Failure says how many findings fail the run, for an error.
 func (r Report) Failure() string {
-	n, blind := 0, 0
+	n, notes, blind := 0, 0, 0
 	for _, one := range r.Rules {
 		for _, f := range one.Findings {
-			if f.Accepted == "" && f.Severity != Note {
+			switch {
+			case f.Accepted != "":
+			case f.Severity == Note:
+				notes++
+			default:
 				n++
 			}
 		}
@@ -180,6 +184,9 @@ func (r Report) Failure() string {
 	}
 	if n == 0 {
 		return fmt.Sprintf("%d rules could not be checked", blind)
+	}
+	if notes > 0 {
+		return fmt.Sprintf("%d findings besides %d notes", n, notes)
 	}
 	return fmt.Sprintf("%d findings", n)
 }
