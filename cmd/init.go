@@ -98,7 +98,7 @@ func (w *work) openSettings(ctx context.Context, spec *target.Spec, set store.Se
 	})
 	switch nowhere := errors.Is(err, reach.ErrNowhere); {
 	case w.intent.KeyOnly && (err == nil || nowhere):
-		w.intent.Values = nil
+		spec.Settings, w.intent.Values = slices.Sorted(maps.Keys(w.intent.Values)), nil // for the port that stands there
 		return nil
 	case nowhere:
 		return fail(exitUsage, err, "")

@@ -243,6 +243,9 @@ func (w *work) openTarget(ctx context.Context) error {
 	if err := w.target.Locate(ctx, open, mend); err != nil && (len(spec.Restart) > 0 || !errors.Is(err, target.ErrNoServer) && !errors.Is(err, store.ErrNotFound)) {
 		return err // where nothing is restarted, nobody has to be asked
 	}
+	if w.intent.KeyOnly {
+		w.target.Settings, w.target.Spec.Settings = nil, nil
+	}
 	w.look = reach.Look{
 		Set: w.target.Set, Others: len(w.target.Copies) > 0, Servers: probes(w.target.Servers), Keys: w.keys.All,
 		Settings: w.target.Settings, Secure: len(w.target.Settings) > 0,
