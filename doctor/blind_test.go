@@ -181,6 +181,14 @@ func TestAuditGone(t *testing.T) {
 	}
 }
 
+// A first store without a key hides no difference between the others.
+func TestDriftBehindNone(t *testing.T) {
+	f := known(t, []Store{{Ref: "none"}, {Ref: "a", Key: secret.New("a-key-that-is-long")}, {Ref: "b", Key: secret.New("another-key-as-long")}}, nil, nil)
+	if found, err := noDrift(t.Context(), f); err != nil || len(found) != 1 || found[0].Place != "b" {
+		t.Errorf("%v, %v", found, err)
+	}
+}
+
 // What names no version is none that is too old.
 func TestNoVersion(t *testing.T) {
 	f := known(t, nil, nil, nil)

@@ -26,12 +26,15 @@ func noDrift(ctx context.Context, f *Facts) (found []Finding, err error) {
 	if len(stores) < 2 {
 		return nil, ErrNothing
 	}
+	var first Store // that holds a key
 	for _, s := range stores {
-		err = errors.Join(err, s.Err)
-		if !s.Key.IsZero() && !stores[0].Key.IsZero() && !s.Key.Equal(stores[0].Key) {
+		if err = errors.Join(err, s.Err); first.Key.IsZero() {
+			first = s
+		}
+		if !s.Key.IsZero() && !s.Key.Equal(first.Key) {
 			found = append(found, Finding{
-				Place: s.Ref, Text: "holds another key than " + stores[0].Ref,
-				Evidence: []string{s.Ref + ": " + s.Key.Name(), stores[0].Ref + ": " + stores[0].Key.Name()},
+				Place: s.Ref, Text: "holds another key than " + first.Ref,
+				Evidence: []string{s.Ref + ": " + s.Key.Name(), first.Ref + ": " + first.Key.Name()},
 				Remedy:   "blnkctl sync" + f.restarting(),
 			})
 		}
