@@ -81,6 +81,9 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	if unknown := o.choice.Known(rules); unknown != "" {
 		return usage("blnkctl doctor --list names them", "no rule has the ID %s", unknown)
 	}
+	if err := refuseTogether(o.cmd, "list", "hook", "staged", "fix"); err != nil {
+		return err
+	}
 	switch {
 	case o.choice.None(rules):
 		return usage("blnkctl doctor --list names them", "--rule and --skip leave no rule")

@@ -19,7 +19,7 @@ func Guide() []Sentence {
 		{Number: "0.2", Text: "requests carry a key that the server knows", Person: "clients send it as X-Blnk-Key; blnkctl api does"},
 		{Number: "1.1", Text: "the master key is strong and random"},
 		{Number: "1.2", Text: "it is shared with nobody and in no version control"},
-		{Number: "1.3", Text: "it stands in the environment or in a secret manager"},
+		{Number: "1.3", Text: "it stands where Blnk reads it or in a secret manager, and nowhere else"},
 		{Number: "1.4", Text: "it is rotated on a schedule"},
 		{Number: "2.1", Text: "blnk.json is ignored by version control"},
 		{Number: "2.2", Text: "what is secret in the configuration is kept from others"},

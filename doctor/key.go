@@ -286,7 +286,10 @@ func (f *Facts) History(ctx context.Context) (state.History, error) {
 func liveKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 	live, err := f.Live(ctx)
 	if len(live.Keys) == 0 {
-		return nil, cmp.Or(err, f.noKeys(ctx, 0))
+		if err = cmp.Or(err, f.noKeys(ctx, 0)); errors.Is(err, ErrNothing) {
+			err = errors.New("no store holds a key")
+		}
+		return nil, err
 	}
 	for _, s := range live.Servers {
 		switch {

@@ -550,6 +550,11 @@ func (s Stores) Instead(v View) string {
 			return p.Name + " reads its key from " + p.Config + "; rotate that: --store " + named(blnkjson.Scheme, p.Config, "")
 		}
 	}
+	for _, p := range v.Processes {
+		if name, value := s.deciding(p, p.Env); p.Server && !value.IsZero() {
+			return p.Name + " has its key from " + name + " in its environment; name the file that sets it: --store dotenv:FILE"
+		}
+	}
 	return ""
 }
 

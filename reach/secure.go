@@ -47,7 +47,7 @@ func Settings(ctx context.Context, set store.Set, dir string, token secret.Key, 
 		}
 	}
 	if len(files)+len(envs) == 0 {
-		return nil, false, hint.Add(ErrNowhere, "cd to the folder that Blnk runs in; or name its env file, too: --store dotenv:./.env")
+		return nil, false, hint.Add(ErrNowhere, "cd to the folder that Blnk runs in; where only its environment configures it: --store dotenv:./.env")
 	}
 	values, right = map[string]secret.Key{}, true
 	found, tokens := false, ""
