@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -70,7 +71,7 @@ func short(id string) string { return id[:min(len(id), 12)] }
 
 // History searches every object of the repositories that folders belong to, and of their
 // submodules: reachable or not, of all work trees, borrowed from other repositories.
-// What a shallow or partial clone does not have is not searched. Findings are one for
+// What a partial clone does not have is not searched; a shallow one is ErrUnchecked. Findings are one for
 // each key and place. An error is ErrUnchecked, and then there may be more;
 // ErrNoRepository where no folder is in one.
 func History(ctx context.Context, m *Matcher, dirs ...string) (all []Finding, err error) {
@@ -101,7 +102,12 @@ func (r repository) history(ctx context.Context, m *Matcher) ([]Finding, error) 
 	if len(hits) > 0 {
 		err = errors.Join(err, r.locate(ctx, m, hits))
 	}
-	return hits.findings(m, r), err
+	cut := r.stream(ctx, nil, lines(func(answer string) {
+		if answer == "true" {
+			err = errors.Join(err, hint.As(ErrUnchecked, "%s is a shallow clone, and what came before is not here: git fetch --unshallow gets it", r.top))
+		}
+	}), "rev-parse", "--is-shallow-repository")
+	return hits.findings(m, r), errors.Join(err, cut)
 }
 
 // Staged searches what the next commit adds or changes, in a folder of its repository.
