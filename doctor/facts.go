@@ -71,6 +71,7 @@ type Facts struct {
 	unopened  error
 	view      fact[reach.View]
 	live      fact[proof.Result]
+	schedules fact[[]Schedule]
 	running   fact[[]Running]
 	processes fact[[]restart.Process]
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,13 +16,23 @@ import (
 	"github.com/blnkctl/blnkctl/internal/textfile"
 )
 
-// Schedules are the places on this host from which blnkctl rotates again and again. The
-// error says where could not be looked.
-func (f *Facts) Schedules(ctx context.Context) (places []string, err error) {
+// A Schedule is a place on this host from which blnkctl rotates again and again.
+type Schedule struct {
+	Place  string
+	Silent string // why nobody hears of a rotation that failed; "" where somebody does, or that is not seen
+	Timer  bool   // of systemd, which keeps what failed
+}
+
+// Schedules are those of cron and of systemd. The error says where could not be looked.
+func (f *Facts) Schedules(ctx context.Context) ([]Schedule, error) {
+	return f.schedules.get(func() ([]Schedule, error) { return f.findSchedules(ctx) })
+}
+
+func (f *Facts) findSchedules(ctx context.Context) (places []Schedule, err error) {
 	look := func(path string) {
 		text, failed := readShort(path)
 		if runsBlnkctl(text) {
-			places = append(places, path)
+			places = append(places, Schedule{Place: path, Silent: silence(text)})
 		}
 		err = errors.Join(err, failed)
 	}
@@ -44,7 +55,7 @@ func (f *Facts) Schedules(ctx context.Context) (places []string, err error) {
 		}
 	}
 	if text, ok := f.ask(ctx, "crontab", "-l"); ok && runsBlnkctl(text) {
-		places = append(places, "crontab -l")
+		places = append(places, Schedule{Place: "crontab -l", Silent: silence(text)})
 	}
 	timers, failed := f.timers(ctx)
 	return append(places, timers...), errors.Join(err, failed)
@@ -52,7 +63,7 @@ func (f *Facts) Schedules(ctx context.Context) (places []string, err error) {
 
 // timers are those of systemd, of the system and of this user, whose service runs
 // blnkctl.
-func (f *Facts) timers(ctx context.Context) (places []string, err error) {
+func (f *Facts) timers(ctx context.Context) (places []Schedule, err error) {
 	for _, of := range [][]string{{"systemctl", "--no-ask-password"}, {"systemctl", "--no-ask-password", "--user"}} {
 		list, ok := f.ask(ctx, append(slices.Clone(of), "list-timers", "--all", "--no-legend", "--no-pager")...)
 		if !ok {
@@ -64,16 +75,53 @@ func (f *Facts) timers(ctx context.Context) (places []string, err error) {
 				continue
 			}
 			service := words[len(words)-1] // behind its timer
-			shown, ok := f.ask(ctx, append(slices.Clone(of), "show", "--property=ExecStart", service)...)
+			shown, ok := f.ask(ctx, append(slices.Clone(of), "show", "--property=ExecStart,OnFailure", service)...)
 			switch {
 			case !ok:
 				err = errors.Join(err, fmt.Errorf("systemctl show %s fails", service))
 			case runsBlnkctl(shown):
-				places = append(places, words[len(words)-2])
+				one := Schedule{Place: words[len(words)-2], Timer: true}
+				if !onFailure.MatchString(shown) {
+					one.Silent = service + " has no OnFailure="
+				}
+				places = append(places, one)
 			}
 		}
 	}
 	return places, err
+}
+
+var (
+	onFailure = regexp.MustCompile(`(?m)^OnFailure=\S`)
+	mailTo    = regexp.MustCompile(`^MAILTO\s*=\s*["']?([^"'\s]*)`)
+	discarded = regexp.MustCompile(`>\s*/dev/null\s+2>&1|&>\s*/dev/null|2>\s*/dev/null`)
+)
+
+// silence says why cron tells nobody what blnkctl wrote: it mails what a line prints
+// (crontab(5)). A line that goes on after a failure (||) may tell somebody itself.
+func silence(text string) string {
+	off := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if found := mailTo.FindStringSubmatch(line); found != nil {
+			off = found[1] == ""
+		}
+		switch {
+		case !runsBlnkctl(line):
+		case strings.Contains(line, "||"):
+			return ""
+		case discarded.MatchString(line):
+			return "what blnkctl says of a failure goes to /dev/null"
+		case off:
+			return "MAILTO is empty: cron mails nothing"
+		}
+	}
+	for _, program := range []string{"/usr/sbin/sendmail", "/usr/lib/sendmail"} { // where crons look
+		if _, err := os.Stat(program); !errors.Is(err, fs.ErrNotExist) {
+			return ""
+		}
+	}
+	return "cron finds no sendmail here to mail it with"
 }
 
 // ask is what a command prints; false where it cannot be run, or fails.

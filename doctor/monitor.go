@@ -39,6 +39,27 @@ func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
 	return []Finding{one}, nil
 }
 
+// failureTold: somebody hears of a scheduled rotation that failed.
+func failureTold(ctx context.Context, f *Facts) (found []Finding, err error) {
+	places, err := f.Schedules(ctx)
+	if len(places) == 0 {
+		return nil, cmp.Or(err, ErrNothing)
+	}
+	for _, s := range places {
+		one := Finding{
+			Place: s.Place, Text: "nobody is told when a rotation fails: " + s.Silent,
+			Remedy: "crontab -e: a line MAILTO=ADDRESS above it, nothing to /dev/null, and a program that sends mail",
+		}
+		if s.Timer { // systemctl --failed shows it, and who watches that
+			one.Severity, one.Remedy = Note, "name a unit that tells somebody: OnFailure= in its section [Unit] (systemd.unit(5))"
+		}
+		if s.Silent != "" {
+			found = append(found, one)
+		}
+	}
+	return found, err
+}
+
 // lastSucceeded: the last rotation was not put back, and none is refused again and
 // again since the last one that was proved.
 func lastSucceeded(ctx context.Context, f *Facts) (found []Finding, err error) {

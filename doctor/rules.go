@@ -55,6 +55,7 @@ func Rules() []Rule {
 		{"BLNK-4.1", "no client was refused in the last day", Note, "4.1", refused},
 		{"BLNK-4.2", "no client still uses the old key", Warning, "4.4", oldKey},
 		{"BLNK-4.3", "nobody tries keys", Warning, "4.3", noBurst},
+		{"BLNK-4.4", "somebody is told when a rotation fails", Warning, "4.3", failureTold},
 		{"BLNK-5.1", "Blnk is a release without known risks", Warning, "5.1", noRisks},
 		{"BLNK-5.2", "the image of Blnk is pinned to a release", Warning, "5.1", imagePinned},
 		{"BLNK-5.3", "Docker and Compose are maintained", Warning, "5.1", dockerMaintained},
