@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path"
 	"regexp"
@@ -286,9 +287,11 @@ func (a *Access) count(at time.Time, r request) {
 	}
 	after := at.After(a.proved)
 	hooks := r.path == blnk.OraclePath
+	here, _ := netip.ParseAddr(r.client)
+	told := !hooks || !here.IsLoopback() // blnkctl asks from here, too, with keys of all ages
 	if !refused {
-		c.After = c.After || after
-		c.Before = c.Before || !after
+		c.After = c.After || after && told
+		c.Before = c.Before || !after && told
 		if hooks {
 			c.hooksPassed++
 		}
@@ -298,7 +301,7 @@ func (a *Access) count(at time.Time, r request) {
 	if at.After(c.Last) {
 		c.Last = at
 	}
-	if after {
+	if after && told {
 		c.RefusedAfter++
 	}
 	minute := at.Unix() / 60
