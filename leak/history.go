@@ -71,7 +71,7 @@ func short(id string) string { return id[:min(len(id), 12)] }
 
 // History searches every object of the repositories that folders belong to, and of their
 // submodules: reachable or not, of all work trees, borrowed from other repositories.
-// What a partial clone does not have is not searched; a shallow one is ErrUnchecked. Findings are one for
+// A shallow or partial clone is ErrUnchecked, since it lacks some. Findings are one for
 // each key and place. An error is ErrUnchecked, and then there may be more;
 // ErrNoRepository where no folder is in one.
 func History(ctx context.Context, m *Matcher, dirs ...string) (all []Finding, err error) {
@@ -107,7 +107,12 @@ func (r repository) history(ctx context.Context, m *Matcher) ([]Finding, error) 
 			err = errors.Join(err, hint.As(ErrUnchecked, "%s is a shallow clone, and what came before is not here: git fetch --unshallow gets it", r.top))
 		}
 	}), "rev-parse", "--is-shallow-repository")
-	return hits.findings(m, r), errors.Join(err, cut)
+	partly := r.stream(ctx, nil, lines(func(line string) {
+		if strings.HasPrefix(line, "remote.") && strings.HasSuffix(line, ".promisor=true") {
+			err = errors.Join(err, hint.As(ErrUnchecked, "%s is a partial clone, and what it has not fetched is not looked at: a clone without --filter has all", r.top))
+		}
+	}), "config", "--list")
+	return hits.findings(m, r), errors.Join(err, cut, partly)
 }
 
 // Staged searches what the next commit adds or changes, in a folder of its repository.
