@@ -81,7 +81,7 @@ func (f *Facts) timers(ctx context.Context) (places []Schedule, err error) {
 				err = errors.Join(err, fmt.Errorf("systemctl show %s fails", service))
 			case runsBlnkctl(shown):
 				one := Schedule{Place: words[len(words)-2], Timer: true}
-				if !onFailure.MatchString(shown) {
+				if !strings.Contains("\n"+shown, "\nOnFailure=") || strings.Contains("\n"+shown+"\n", "\nOnFailure=\n") {
 					one.Silent = service + " has no OnFailure="
 				}
 				places = append(places, one)
@@ -91,15 +91,11 @@ func (f *Facts) timers(ctx context.Context) (places []Schedule, err error) {
 	return places, err
 }
 
-var (
-	onFailure = regexp.MustCompile(`(?m)^OnFailure=\S`)
-	mailTo    = regexp.MustCompile(`^MAILTO\s*=\s*["']?([^"'\s]*)`)
-	discarded = regexp.MustCompile(`>\s*/dev/null\s+2>&1|&>\s*/dev/null|2>\s*/dev/null`)
-)
-
 // silence says why cron tells nobody what blnkctl wrote: it mails what a line prints
 // (crontab(5)). A line that goes on after a failure (||) may tell somebody itself.
 func silence(text string) string {
+	mailTo := regexp.MustCompile(`^MAILTO\s*=\s*["']?([^"'\s]*)`) // here: each costs a start its time
+	discarded := regexp.MustCompile(`>\s*/dev/null\s+2>&1|&>\s*/dev/null|2>\s*/dev/null`)
 	off := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)

@@ -154,15 +154,12 @@ func Foreign(ctx context.Context, set store.Set, driver restart.Driver) (foreign
 func Resets(dir string) (notes []string) {
 	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err == nil && writesConfig.Match(text) {
+		if err == nil && regexp.MustCompile(`(?m)^\s+init:\s*$|blnk-init`).Match(text) { // Blnk's docker-compose.yaml
 			notes = append(notes, filepath.Join(dir, name)+": its service init writes a blnk.json without secure mode wherever that file is missing: never remove it, and do not run that service elsewhere")
 		}
 	}
 	return notes
 }
-
-// writesConfig knows the service of Blnk's docker-compose.yaml.
-var writesConfig = regexp.MustCompile(`(?m)^\s+init:\s*$|blnk-init`)
 
 // secures refuses a process that a variable keeps from secure mode, where no store sets
 // that.
