@@ -22,7 +22,7 @@ func write(t *testing.T, path, text string, mode fs.FileMode) string {
 	return path
 }
 
-func git(t *testing.T, dir string, args ...string) {
+func inGit(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = dir
@@ -37,7 +37,7 @@ func repo(t *testing.T) string {
 		t.Skip(err)
 	}
 	dir := t.TempDir()
-	git(t, dir, "init", "-q")
+	inGit(t, dir, "init", "-q")
 	return dir
 }
 
@@ -87,7 +87,7 @@ func TestIgnores(t *testing.T) {
 			t.Errorf("%q: a second time %v", before, again)
 		}
 		for _, name := range []string{"blnk.json", ".env", "blnk.env"} {
-			git(t, dir, "check-ignore", "-q", name)
+			inGit(t, dir, "check-ignore", "-q", name)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestIgnoresOddNames(t *testing.T) {
 	dir := repo(t)
 	edits, _ := ignores(t.Context(), []string{filepath.Join(dir, "!a [1]*? ")})
 	applied(t, edits)
-	git(t, dir, "check-ignore", "-q", "--", "!a [1]*? ")
+	inGit(t, dir, "check-ignore", "-q", "--", "!a [1]*? ")
 	if cmd := exec.Command("git", "-C", dir, "check-ignore", "-q", "--", "!a 1xx "); cmd.Run() == nil {
 		t.Errorf("another name is ignored too: %q", text(t, filepath.Join(dir, ".gitignore")))
 	}
@@ -106,7 +106,7 @@ func TestIgnoresOddNames(t *testing.T) {
 func TestIgnoresTracked(t *testing.T) {
 	dir := repo(t)
 	path := write(t, filepath.Join(dir, "blnk.json"), "{}", 0o600)
-	git(t, dir, "add", "blnk.json")
+	inGit(t, dir, "add", "blnk.json")
 	edits, notes := ignores(t.Context(), []string{path})
 	if len(edits) != 1 || len(notes) != 1 || !strings.Contains(notes[0], "rm --cached -- blnk.json") {
 		t.Errorf("%v, %q", edits, notes)
@@ -233,7 +233,7 @@ func TestInGit(t *testing.T) {
 	write(t, filepath.Join(dir, ".gitignore"), "*.json\n", 0o644)
 	want("ignored", Standing{Ignored: true})
 	t.Setenv("GIT_DIR", filepath.Join(dir, ".git"))
-	git(t, dir, "add", "-f", "blnk.json")
+	inGit(t, dir, "add", "-f", "blnk.json")
 	want("both", Standing{Tracked: true, Ignored: true})
 	outside := write(t, filepath.Join(t.TempDir(), "blnk.json"), "{}", 0o600)
 	if got, err := InGit(t.Context(), outside); got != nil || err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/git"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
 )
@@ -70,13 +71,10 @@ func above(dir string) (all []string) {
 	return all
 }
 
-// git asks, and lets no configuration of the repository run a program (a partial clone
-// fetches what it lacks, by a command that its configuration names), nor a variable of
-// the caller name another repository.
 func (r *repository) git(ctx context.Context, args ...string) (run.Result, error) {
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") && !strings.HasPrefix(v, "GIT_CONFIG") })
-	env = append(env, "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "GIT_OPTIONAL_LOCKS=0")
-	return run.Cmd{Args: append([]string{"git", "-c", "core.fsmonitor=false"}, args...), Dir: r.dir, Env: env, Timeout: gitTimeout}.Run(ctx)
+	cmd := git.Command(r.dir, git.Environ(false), args...)
+	cmd.Timeout = gitTimeout
+	return cmd.Run(ctx)
 }
 
 // A Standing is what git says of a file. It may be both.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/git"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
 )
@@ -26,15 +27,6 @@ var (
 	ErrNoRepository = hint.As(ErrUnchecked, "not in a git repository")
 )
 
-// options make git read, and nothing else: no hook, no monitor, no pager, nothing of the
-// configuration that runs a program. It takes little memory: large blobs are streamed,
-// and of a pack a window is mapped; neither costs time.
-var options = []string{
-	"--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",
-	"-c", "core.bigFileThreshold=8m", "-c", "core.packedGitWindowSize=16m", "-c", "core.packedGitLimit=32m", "-c", "core.deltaBaseCacheLimit=32m",
-	"-c", "diff.ignoreSubmodules=all", "-c", "protocol.allow=never",
-}
-
 // A repository is one that git is asked about.
 type repository struct {
 	dir  string   // where git runs
@@ -44,23 +36,9 @@ type repository struct {
 	env  []string
 }
 
-// open makes the repository that dir is in. Of the caller's variables, those that
-// configure git count (which folders are safe); those that say which repository it is
-// only in a hook: there git has set them.
+// open makes the repository that dir is in.
 func open(dir string, inHook bool) repository {
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		place := slices.Contains([]string{
-			"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
-			"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH",
-		}, name)
-		keep := strings.HasPrefix(name, "GIT_CONFIG") || name == "GIT_CEILING_DIRECTORIES" || name == "GIT_DISCOVERY_ACROSS_FILESYSTEM"
-		return strings.HasPrefix(name, "BLNKCTL_") || strings.HasPrefix(name, "GIT_") && !keep && !(inHook && place)
-	})
-	// Objects as they are, those that are here (an older git knows GIT_NO_LAZY_FETCH not,
-	// and the repository's protocol.NAME.allow wins over ours), and no lock on the way.
-	env = append(env, "LC_ALL=C", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0")
-	return repository{dir: dir, env: env}
+	return repository{dir: dir, env: git.Environ(inHook)}
 }
 
 // stream runs git; it gets what write writes (nil: nothing), and read reads what it
@@ -68,7 +46,7 @@ func open(dir string, inHook bool) repository {
 func (r repository) stream(ctx context.Context, write func(io.Writer), read func(io.Reader) error, args ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	cmd := run.Cmd{Args: slices.Concat([]string{"git"}, options, r.at, args), Dir: r.dir, Env: r.env}
+	cmd := git.Command(r.dir, r.env, slices.Concat(r.at, args)...)
 	from, out, err := os.Pipe()
 	if err != nil {
 		return err
