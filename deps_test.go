@@ -33,7 +33,7 @@ var floors = [][]string{
 		"probe", "audit", "apikey",
 	},
 	{"restart/compose"}, // compose's containers are docker's
-	{"reach", "proof"},
+	{"reach", "proof", "accesslog"},
 	{"target"},
 	{"rotate", "doctor", "supervise"},
 	{"cmd"},

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
@@ -147,9 +148,8 @@ func TestLogOfFailingTool(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+":/bin:/usr/bin")
-	a := &Access{Clients: map[string]*Client{}, since: now.Add(-time.Hour)}
-	err := f.container(t.Context(), a, "blnk")
-	give(&f.access, a, err)
+	log, err := accesslog.Read(t.Context(), accesslog.Look{Processes: []restart.Process{{Name: "container blnk", Server: true}}, Now: now, Env: os.Environ()})
+	give(&f.access, log, err)
 	found, err := refused(t.Context(), f)
 	if err == nil || len(found) != 1 {
 		t.Errorf("%v, %v", found, err)

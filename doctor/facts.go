@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
@@ -83,7 +84,7 @@ type Facts struct {
 	files    fact[[]keyFile]
 	matcher  fact[*leak.Matcher]
 	history  fact[state.History]
-	access   fact[*Access]
+	access   fact[*accesslog.Log]
 }
 
 // A fact is gathered once.
@@ -234,7 +235,7 @@ func (f *Facts) Configurations(ctx context.Context) []Running {
 	all, _ := f.running.get(func() (all []Running, err error) {
 		paths, read := f.configPaths(ctx), map[string]bool{}
 		for _, p := range f.Processes(ctx) {
-			one := Running{Place: placeOf(p), Process: &p, Path: p.Config}
+			one := Running{Place: p.Place(), Process: &p, Path: p.Config}
 			var unread, failed error
 			if one.Text, unread = readConfig(p.Config); errors.Is(unread, fs.ErrNotExist) {
 				unread = nil
@@ -261,15 +262,6 @@ func (f *Facts) Configurations(ctx context.Context) []Running {
 		return all, nil
 	})
 	return all
-}
-
-// placeOf names a process so that its successor is named the same.
-func placeOf(p restart.Process) string {
-	role := map[bool]string{true: "blnk workers", false: "blnk start"}[p.Workers]
-	if strings.HasPrefix(p.Name, "PID ") && p.Config != "" {
-		return role + " in " + filepath.Dir(p.Config)
-	}
-	return p.Name
 }
 
 // configPaths are the blnk.json that this is about, whether they are there or not.

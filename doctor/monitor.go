@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/internal/hint"
 )
@@ -106,35 +106,36 @@ const (
 	crowd     = 20 // clients refused in a day: who hides in many addresses
 )
 
-// clients are those that something holds of, who was refused most first.
-func (a *Access) clients(is func(*Client) bool) (names []string) {
-	for name, c := range a.Clients {
-		if is(c) {
-			names = append(names, name)
+// Access is what the servers' logs of the last day tell.
+func (f *Facts) Access(ctx context.Context) (*accesslog.Log, error) {
+	return f.access.get(func() (*accesslog.Log, error) {
+		_, _ = f.Live(ctx) // so that these questions are in the logs, too: each with its answer
+		history, _ := f.History(ctx)
+		log, err := accesslog.Read(ctx, accesslog.Look{
+			Processes: f.Processes(ctx), Proved: history.ProvedAt, Now: f.Now(), Dir: f.Dir, Env: f.Env, Keys: f.Keys(ctx),
+		})
+		if log.Servers == 0 {
+			return log, f.unseen(ctx)
 		}
-	}
-	slices.SortFunc(names, func(x, y string) int {
-		return cmp.Or(a.Clients[y].Refused-a.Clients[x].Refused, strings.Compare(x, y))
+		_, unseen := f.View(ctx)
+		return log, errors.Join(err, unseen)
 	})
-	return names
 }
 
-// findings are one for each client, and one for those that are too many.
-func (a *Access) findings(is func(*Client) bool, text func(*Client) string, remedy string) (found []Finding) {
-	names := a.clients(is)
+// ofClients are a finding for each client, and one for those that are too many.
+func ofClients(log *accesslog.Log, names []string, text func(string) string, remedy string) (found []Finding) {
 	for _, name := range names[:min(len(names), mostShown)] {
-		c := a.Clients[name]
 		found = append(found, Finding{
-			Place: "client " + name, Text: text(c),
+			Place: "client " + name, Text: text(name),
 			Evidence: []string{
-				"last at " + c.Last.UTC().Format(time.RFC3339) + ", in " + strings.Join(a.Places, ", "),
+				"last at " + log.Clients[name].Last.UTC().Format(time.RFC3339) + ", in " + strings.Join(log.Places, ", "),
 				"the address is what X-Forwarded-For says where a request has that: anybody can write it",
 			},
-			Remedy: remedy + a.See[0] + " | grep " + hint.Quote("client_ip="+name+" .*status=401"),
+			Remedy: remedy + log.See[0] + " | grep " + hint.Quote("client_ip="+name+" .*status=401"),
 		})
 	}
-	if more := len(names) - mostShown; more > 0 || a.Uncounted > 0 && len(names) > 0 {
-		found = append(found, Finding{Place: "more clients", Text: fmt.Sprintf("%d more clients, as above (and %d refusals of addresses that are not counted)", max(more, 0), a.Uncounted), Remedy: remedy + a.See[0]})
+	if more := len(names) - mostShown; more > 0 || log.Uncounted > 0 && len(names) > 0 {
+		found = append(found, Finding{Place: "more clients", Text: fmt.Sprintf("%d more clients, as above (and %d refusals of addresses that are not counted)", max(more, 0), log.Uncounted), Remedy: remedy + log.See[0]})
 	}
 	return found
 }
@@ -148,31 +149,31 @@ func times(n int) string {
 
 // refused: who was not let in.
 func refused(ctx context.Context, f *Facts) ([]Finding, error) {
-	a, err := f.Access(ctx)
-	return a.findings(func(c *Client) bool { return c.Counted() > 0 }, func(c *Client) string {
-		return fmt.Sprintf("was refused %s in the last day (401)", times(c.Counted()))
+	log, err := f.Access(ctx)
+	return ofClients(log, log.Those(func(c *accesslog.Client) bool { return c.Counted() > 0 }), func(name string) string {
+		return fmt.Sprintf("was refused %s in the last day (401)", times(log.Clients[name].Counted()))
 	}, "see what it asked for: "), err
 }
 
 // oldKey: who was let in until the last rotation, and is refused since.
 func oldKey(ctx context.Context, f *Facts) ([]Finding, error) {
-	a, err := f.Access(ctx)
+	log, err := f.Access(ctx)
 	switch {
-	case err != nil && a.Requests == 0:
+	case err != nil && log.Requests == 0:
 		return nil, err
-	case a.proved.IsZero():
+	case log.Proved.IsZero():
 		return nil, cmp.Or(err, ErrNothing)
 	}
-	whole := a.First.Before(a.proved) // else who came before is not known
-	found := a.findings(func(c *Client) bool { return c.RefusedAfter > 0 && !c.After && (c.Before || !whole && c.Counted() > 0) }, func(c *Client) string {
-		since := fmt.Sprintf("was refused %s since the rotation of %s", times(c.RefusedAfter), a.proved.UTC().Format("2006-01-02 15:04 MST"))
-		if c.Before {
-			return since + ", and let in before: it still uses the old key"
-		}
-		return since + ", and never let in: it may still use the old key"
-	}, "give it the new key; what it asks for: ")
+	var names []string
+	texts := map[string]string{}
+	for _, old := range log.StillOld() {
+		names = append(names, old.Client)
+		texts[old.Client] = fmt.Sprintf("was refused %s since the rotation of %s, and ", times(old.Refused), log.Proved.UTC().Format("2006-01-02 15:04 MST")) +
+			map[bool]string{true: "let in before: it still uses the old key", false: "never let in: it may still use the old key"}[old.Before]
+	}
+	found := ofClients(log, names, func(name string) string { return texts[name] }, "give it the new key; what it asks for: ")
 	for i := range found {
-		if !whole {
+		if !log.Whole() {
 			found[i].Severity = Note
 		}
 	}
@@ -181,19 +182,19 @@ func oldKey(ctx context.Context, f *Facts) ([]Finding, error) {
 
 // noBurst: nobody tries keys.
 func noBurst(ctx context.Context, f *Facts) ([]Finding, error) {
-	a, err := f.Access(ctx)
-	found := a.findings(func(c *Client) bool { return c.Burst() >= burst }, func(c *Client) string {
-		return fmt.Sprintf("was refused %d times within a minute: does somebody try keys?", c.Burst())
+	log, err := f.Access(ctx)
+	found := ofClients(log, log.Those(func(c *accesslog.Client) bool { return c.Burst() >= burst }), func(name string) string {
+		return fmt.Sprintf("was refused %d times within a minute: does somebody try keys?", log.Clients[name].Burst())
 	}, "if it is none of yours, keep it out (firewall, proxy); what it asks for: ")
-	strangers := a.clients(func(c *Client) bool { return c.Counted() > 0 && !c.Before && !c.After })
-	if len(strangers)+a.Uncounted >= crowd {
-		all := a.Uncounted
-		for c := range maps.Values(a.Clients) {
+	strangers := log.Those(func(c *accesslog.Client) bool { return c.Counted() > 0 && !c.Before && !c.After })
+	if len(strangers)+log.Uncounted >= crowd {
+		all := log.Uncounted
+		for c := range maps.Values(log.Clients) {
 			all += c.Counted()
 		}
 		found = append(found, Finding{
-			Place: a.Places[0], Text: fmt.Sprintf("%d clients that were never let in were refused in the last day: does somebody try keys from many addresses?", len(strangers)),
-			Evidence: []string{fmt.Sprintf("%d refusals", all)}, Remedy: "see who that is: " + a.See[0] + " | grep status=401",
+			Place: log.Places[0], Text: fmt.Sprintf("%d clients that were never let in were refused in the last day: does somebody try keys from many addresses?", len(strangers)),
+			Evidence: []string{fmt.Sprintf("%d refusals", all)}, Remedy: "see who that is: " + log.See[0] + " | grep status=401",
 		})
 	}
 	return found, err

@@ -39,7 +39,7 @@ func (f *Facts) releases(ctx context.Context) (all []release) {
 	}
 	for _, p := range f.Processes(ctx) {
 		if p.PID > 0 && (p.Server || p.Workers) && !p.Isolated {
-			add(built(placeOf(p), p.PID))
+			add(built(p.Place(), p.PID))
 		}
 	}
 	return all

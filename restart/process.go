@@ -94,6 +94,16 @@ func (p *Process) Coming() map[string]string {
 // Format writes the name, whatever the verb.
 func (p Process) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.Name) }
 
+// Place names a process as its successor will be named, too: without its PID, where its
+// folder is known.
+func (p Process) Place() string {
+	if !strings.HasPrefix(p.Name, "PID ") || p.Config == "" {
+		return p.Name
+	}
+	role := map[bool]string{true: "blnk workers", false: "blnk start"}[p.Workers]
+	return role + " in " + filepath.Dir(p.Config)
+}
+
 // Look fills in what /proc tells of the Blnk that runs as pid, or that was
 // started by it: where none is found, of pid itself.
 func (p *Process) Look(pid int) {

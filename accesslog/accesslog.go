@@ -1,4 +1,12 @@
-package doctor
+// Package accesslog reads the access log of the Blnk servers of this host, where their
+// standard error goes (the journal, docker logs, a file), and counts by client address
+// who was let in and who was refused: who goes on with a key that was rotated away shows
+// nowhere else, since that log names no key.
+//
+// It does not promise to see every request: what was rotated away, or went with a
+// container, is not read, and of a server that logs elsewhere (a terminal, a pipe)
+// nothing is known, which is an error.
+package accesslog
 
 import (
 	"bufio"
@@ -21,6 +29,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/restart"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 const (
@@ -30,22 +39,37 @@ const (
 	mostClients = 10_000 // addresses: a client may make them up
 )
 
-// An Access is what the servers' access logs of this host tell of the last day, as far
-// as they are there: what was rotated away, or went with a container, is not read.
+// A Look says what is read, and how.
+type Look struct {
+	// Processes are those of one Blnk, also others than servers, which have no such log.
+	Processes []restart.Process
+	// Proved is when the last rotation was proved; zero where there was none.
+	Proved time.Time
+	Now    time.Time // the day before it is read
+	// Dir and Env are those of the commands that print a log; Keys are masked in what
+	// they say of a failure.
+	Dir  string
+	Env  []string
+	Keys []secret.Key
+}
+
+// A Log is what the access logs tell.
 //
 // A client is the address that Blnk writes there, and Blnk believes the header
 // X-Forwarded-For of anybody: behind no proxy of one's own, a client chooses what
 // stands there, and may hide in many addresses or behind somebody else's.
-type Access struct {
+type Log struct {
 	Places    []string // where they were read
 	See       []string // a command each that shows what was read
 	First     time.Time
 	Requests  int
 	Clients   map[string]*Client
-	Uncounted int // refusals of clients beyond mostClients
+	Uncounted int       // refusals of clients beyond mostClients
+	Servers   int       // processes whose log was looked for
+	Proved    time.Time // of Look
 
-	since, proved time.Time
-	lastLine      string
+	since    time.Time
+	lastLine string
 }
 
 // A Client is one address, and what became of its requests for what needs a key.
@@ -85,75 +109,109 @@ func (c *Client) Burst() (most int) {
 	return most
 }
 
-// Access reads the logs.
-func (f *Facts) Access(ctx context.Context) (*Access, error) {
-	return f.access.get(func() (*Access, error) {
-		_, _ = f.Live(ctx) // so that these questions are in the logs, too: each with its answer
-		history, _ := f.History(ctx)
-		a := &Access{Clients: map[string]*Client{}, since: f.Now().Add(-aDay), proved: history.ProvedAt}
-		var failed error
-		servers := 0
-		for _, p := range f.Processes(ctx) {
-			if !p.Server {
-				continue
-			}
-			servers++
-			before := a.Requests
-			err := f.readLog(ctx, a, p)
-			if err == nil && a.Requests == before && len(a.Places) == servers {
-				err = fmt.Errorf("%s: no line of Blnk's access log of the last day", a.Places[len(a.Places)-1])
-			}
-			failed = errors.Join(failed, err)
+// Read reads the logs of the servers among the processes. The error says which of them
+// could not be read, or hold no request of that day; the Log is never nil, and has what
+// the others tell.
+func Read(ctx context.Context, look Look) (*Log, error) {
+	l := &Log{Clients: map[string]*Client{}, since: look.Now.Add(-aDay), Proved: look.Proved}
+	var failed error
+	for _, p := range look.Processes {
+		if !p.Server {
+			continue
 		}
-		if servers == 0 {
-			return a, f.unseen(ctx)
+		l.Servers++
+		before := l.Requests
+		err := l.readLog(ctx, look, p)
+		if err == nil && l.Requests == before && len(l.Places) == l.Servers {
+			err = fmt.Errorf("%s: no line of Blnk's access log of the last day", l.Places[len(l.Places)-1])
 		}
-		_, unseen := f.View(ctx)
-		return a, errors.Join(failed, unseen)
+		failed = errors.Join(failed, err)
+	}
+	return l, failed
+}
+
+// An Old client goes on with the key of before the last proved rotation, or may.
+type Old struct {
+	Client  string // its address, as Log says
+	Refused int    // since the rotation
+	Last    time.Time
+	Before  bool // it was let in before: else it may be somebody who never had a key
+}
+
+// Whole says that the log goes back to before the last proved rotation: else who came
+// before is not known.
+func (l *Log) Whole() bool { return l.First.Before(l.Proved) }
+
+// StillOld are the clients that were refused since the last proved rotation and never
+// let in since, who was refused most first; none where no rotation was proved.
+func (l *Log) StillOld() (all []Old) {
+	if l.Proved.IsZero() {
+		return nil
+	}
+	for _, name := range l.Those(func(c *Client) bool {
+		return c.RefusedAfter > 0 && !c.After && (c.Before || !l.Whole() && c.Counted() > 0)
+	}) {
+		c := l.Clients[name]
+		all = append(all, Old{name, c.RefusedAfter, c.Last, c.Before})
+	}
+	return all
+}
+
+// Those are the addresses of the clients that something holds of, who was refused most
+// first.
+func (l *Log) Those(is func(*Client) bool) (names []string) {
+	for name, c := range l.Clients {
+		if is(c) {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(x, y string) int {
+		return cmp.Or(l.Clients[y].Refused-l.Clients[x].Refused, strings.Compare(x, y))
 	})
+	return names
 }
 
 // readLog finds where a server's standard error goes, which is its log, and reads it.
-func (f *Facts) readLog(ctx context.Context, a *Access, p restart.Process) error {
+func (l *Log) readLog(ctx context.Context, look Look, p restart.Process) error {
 	standard := fmt.Sprintf("/proc/%d/fd/2", p.PID)
 	if info, err := os.Stat(standard); err == nil && info.Mode().IsRegular() {
 		name, _ := os.Readlink(standard)
-		return a.readFile(standard, name)
+		return l.readFile(standard, name)
 	}
 	goesTo, err := os.Readlink(standard)
 	group, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.PID))
 	for _, name := range append(slices.Clone(p.Aliases), p.Name) {
 		if container, ok := strings.CutPrefix(name, "container "); ok {
-			return f.container(ctx, a, container)
+			return l.container(ctx, look, container)
 		}
 	}
 	if id := regexp.MustCompile(`docker[-/]([0-9a-f]{64})`).FindSubmatch(group); id != nil {
-		return f.container(ctx, a, string(id[1]))
+		return l.container(ctx, look, string(id[1]))
 	}
 	unit, _, _ := strings.Cut(string(group[strings.LastIndexByte(string(group), ':')+1:]), "\n")
 	isUsers, unit := strings.Contains(unit, "/user@"), path.Base(unit)
 	if strings.HasSuffix(p.Name, ".service") {
 		unit = strings.TrimPrefix(p.Name, "unit ")
 	} else if !strings.HasPrefix(goesTo, "socket:") || !strings.HasSuffix(unit, ".service") {
-		return fmt.Errorf("the log of %s is not read: %w", placeOf(p), cmp.Or(err, errors.New("its standard error goes to "+goesTo)))
+		return fmt.Errorf("the log of %s is not read: %w", p.Place(), cmp.Or(err, errors.New("its standard error goes to "+goesTo)))
 	}
 	args := []string{"journalctl", "--unit=" + unit}
 	if isUsers || strings.Contains(p.Reference, "user=true") {
 		args = []string{"journalctl", "--user", "--unit=" + unit}
 	}
 	args = append(args, "--output=cat", "--since=-24h")
-	return f.stream(ctx, a, "the journal of "+unit, hint.Command(args...), append(args, "--quiet", "--no-pager", fmt.Sprint("--lines=", mostLines))...)
+	return l.stream(ctx, look, "the journal of "+unit, hint.Command(args...), append(args, "--quiet", "--no-pager", fmt.Sprint("--lines=", mostLines))...)
 }
 
-func (f *Facts) container(ctx context.Context, a *Access, name string) error {
+func (l *Log) container(ctx context.Context, look Look, name string) error {
 	args := []string{"docker", "logs", "--since=24h"}
 	see := hint.Command(append(args, name)...) + " 2>&1"
-	return f.stream(ctx, a, "the log of container "+name, see, append(args, fmt.Sprint("--tail=", mostLines), "--", name)...)
+	return l.stream(ctx, look, "the log of container "+name, see, append(args, fmt.Sprint("--tail=", mostLines), "--", name)...)
 }
 
 // readFile reads the end of a file. path is opened, name is what it is called.
-func (a *Access) readFile(path, name string) error {
-	if slices.Contains(a.Places, name) {
+func (l *Log) readFile(path, name string) error {
+	if slices.Contains(l.Places, name) {
 		return nil
 	}
 	file, err := os.Open(path)
@@ -168,14 +226,14 @@ func (a *Access) readFile(path, name string) error {
 	if err != nil {
 		return err
 	}
-	a.read(file)
-	a.Places, a.See = append(a.Places, name), append(a.See, hint.Command("cat", name))
+	l.read(file)
+	l.Places, l.See = append(l.Places, name), append(l.See, hint.Command("cat", name))
 	return nil
 }
 
 // stream reads what a command prints, and ends it where that is too much.
-func (f *Facts) stream(ctx context.Context, a *Access, name, see string, args ...string) error {
-	if slices.Contains(a.Places, name) {
+func (l *Log) stream(ctx context.Context, look Look, name, see string, args ...string) error {
+	if slices.Contains(l.Places, name) {
 		return nil
 	}
 	from, to, err := os.Pipe()
@@ -184,16 +242,16 @@ func (f *Facts) stream(ctx context.Context, a *Access, name, see string, args ..
 	}
 	ended := make(chan error, 1)
 	go func() {
-		_, err := run.Cmd{Args: args, Dir: f.Dir, Env: f.Env, Out: to, Err: to, Timeout: time.Minute}.Run(ctx)
+		_, err := run.Cmd{Args: args, Dir: look.Dir, Env: look.Env, Out: to, Err: to, Timeout: time.Minute}.Run(ctx)
 		_ = to.Close()
 		ended <- err
 	}()
-	a.lastLine = ""
-	whole := a.read(from)
+	l.lastLine = ""
+	whole := l.read(from)
 	_ = from.Close()
-	a.Places, a.See = append(a.Places, name), append(a.See, see) // of what it printed, whatever comes
+	l.Places, l.See = append(l.Places, name), append(l.See, see) // of what it printed, whatever comes
 	if err := <-ended; err != nil && whole {
-		return fmt.Errorf("%s cannot be read: %w: %s", name, err, run.Mask(a.lastLine, f.Keys(ctx)...))
+		return fmt.Errorf("%s cannot be read: %w: %s", name, err, run.Mask(l.lastLine, look.Keys...))
 	}
 	if !whole {
 		return fmt.Errorf("%s is longer than %d MB: the rest of it was not read", name, mostLog>>20)
@@ -202,7 +260,7 @@ func (f *Facts) stream(ctx context.Context, a *Access, name, see string, args ..
 }
 
 // read takes lines in; false where there was more than mostLog of them.
-func (a *Access) read(from io.Reader) (whole bool) {
+func (l *Log) read(from io.Reader) (whole bool) {
 	limited := &io.LimitedReader{R: from, N: mostLog}
 	lines := bufio.NewReaderSize(limited, 2<<20) // twice what Go's server takes for a path
 	for {
@@ -212,9 +270,9 @@ func (a *Access) read(from io.Reader) (whole bool) {
 			_, err = lines.ReadSlice('\n')
 		}
 		if at, r, ok := parse(line); ok {
-			a.count(at, r)
+			l.count(at, r)
 		} else if text := bytes.TrimSpace(line); len(text) > 0 {
-			a.lastLine = string(text[:min(len(text), 200)])
+			l.lastLine = string(text[:min(len(text), 200)])
 		}
 		if err != nil {
 			return limited.N > 0
@@ -262,30 +320,30 @@ func parse(line []byte) (at time.Time, r request, ok bool) {
 }
 
 // count adds a request.
-func (a *Access) count(at time.Time, r request) {
-	if at.Before(a.since) {
+func (l *Log) count(at time.Time, r request) {
+	if at.Before(l.since) {
 		return
 	}
-	a.Requests++
-	if a.First.IsZero() || at.Before(a.First) {
-		a.First = at
+	l.Requests++
+	if l.First.IsZero() || at.Before(l.First) {
+		l.First = at
 	}
 	refused := r.status == "401"
 	if slices.Contains([]string{"/", "/health", "/metrics"}, r.path) || r.status == "429" {
 		return // they say nothing about the key
 	}
-	c := a.Clients[r.client]
+	c := l.Clients[r.client]
 	switch {
-	case c == nil && len(a.Clients) >= mostClients:
+	case c == nil && len(l.Clients) >= mostClients:
 		if refused {
-			a.Uncounted++
+			l.Uncounted++
 		}
 		return
 	case c == nil:
 		c = &Client{minutes: map[int64]*[2]int{}}
-		a.Clients[r.client] = c
+		l.Clients[r.client] = c
 	}
-	after := at.After(a.proved)
+	after := at.After(l.Proved)
 	hooks := r.path == blnk.OraclePath
 	here, _ := netip.ParseAddr(r.client)
 	told := !hooks || !here.IsLoopback() // blnkctl asks from here, too, with keys of all ages
