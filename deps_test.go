@@ -23,7 +23,7 @@ const module = "github.com/blnkctl/blnkctl"
 var floors = [][]string{
 	{"secret", "internal/hint"},
 	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/build", "internal/coredump"},
-	{"internal/textfile", "internal/screen", "internal/ref", "internal/git"},
+	{"internal/textfile", "internal/screen", "internal/ref", "internal/git", "policy"},
 	{"keygen", "blnk", "state", "config", "exposure", "leak"},
 	{"store", "restart"},
 	{"store/filestore"}, // what the stores in files share

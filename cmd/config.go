@@ -17,7 +17,7 @@ func newConfigCmd(a *app) *cobra.Command {
 
 func newConfigShowCmd(a *app) *cobra.Command {
 	var p places
-	cmd := newCmd("config", "show [flags]", func(cmd *cobra.Command) error { return runConfigShow(cmd, a) })
+	cmd := newCmd("config", "show [TARGET] [flags]", func(cmd *cobra.Command) error { return runConfigShow(cmd, a) })
 	p.addStores(cmd, "`REF`: where the key is")
 	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF`: what restarts server and workers")
 	cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, "`URL`: each server")

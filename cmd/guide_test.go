@@ -41,7 +41,7 @@ func TestGuide(t *testing.T) {
 			t.Errorf("%s: %s", line[1], fault)
 		}
 	}
-	for _, wrong := range []string{"blnkctl lock", "blnkctl doctor --nothing", "blnkctl doctor --rule BLNK-9.9", "blnkctl audit lst", "blnkctl verify here", "blnkctl init --stage off", "blnkctl rotate --if-older-than soon"} {
+	for _, wrong := range []string{"blnkctl lock", "blnkctl doctor --nothing", "blnkctl doctor --rule BLNK-9.9", "blnkctl audit lst", "blnkctl verify a here", "blnkctl init --stage off", "blnkctl rotate --if-older-than soon"} {
 		if typedWrong(t, wrong) == "" {
 			t.Errorf("%s is taken for right", wrong)
 		}

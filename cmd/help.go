@@ -35,8 +35,8 @@ func pageOf(path string) page {
 	return p
 }
 
-// newCmd makes a command that takes flags only; parent is the path of the group that
-// it belongs to.
+// newCmd makes a command that takes flags only, and where its use says so the name of a
+// target; parent is the path of the group that it belongs to.
 func newCmd(parent, use string, run func(*cobra.Command) error) *cobra.Command {
 	name, _, _ := strings.Cut(use, " ")
 	cmd := &cobra.Command{
@@ -149,12 +149,20 @@ func writeFlags(b *strings.Builder, flags *pflag.FlagSet) {
 // noArgs is for commands that take flags only. What was typed is not repeated where
 // somebody may have taken a key for an argument.
 func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 && takesTarget(cmd) {
+		args = args[1:]
+	}
 	if len(args) == 0 {
 		return nil
 	}
-	help, word := helpHint(cmd), secret.Shown(args[0])
+	return refuseArg(cmd, args[0])
+}
+
+// refuseArg is the error of an argument too many.
+func refuseArg(cmd *cobra.Command, arg string) error {
+	help, word := helpHint(cmd), secret.Shown(arg)
 	if word != "" {
-		help, word = cmp.Or(unquoted(cmd, args[0]), help), ":"+word+" is one"
+		help, word = cmp.Or(unquoted(cmd, arg), help), ":"+word+" is one"
 	}
 	return usage(help, "%s takes no arguments, only flags%s", cmd.CommandPath(), word)
 }
@@ -205,7 +213,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	e, ok := errors.AsType[*pflag.NotExistError](err)
 	if stray := cmd.Flags().Args(); ok && len(stray) > 0 && strings.Contains(unquoted(cmd, stray[0]), "'sh:") {
-		return noArgs(cmd, stray)
+		return refuseArg(cmd, stray[0])
 	}
 	switch {
 	case !ok:

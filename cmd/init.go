@@ -161,7 +161,7 @@ func (w *work) writeConfig() {
 	if err != nil {
 		return
 	}
-	said := config.File{Stores: w.spec.Stores, Restart: w.spec.Restart, Servers: w.spec.Servers}
+	said := config.Target{Stores: w.spec.Stores, Restart: w.spec.Restart, Servers: w.spec.Servers}
 	if len(said.Servers) == 0 && w.target.Published { // the port in blnk.json may be another one
 		said.Servers = w.target.Spec.Servers
 	}

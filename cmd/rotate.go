@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
-	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
@@ -43,7 +43,7 @@ type rotateOptions struct {
 
 func newRotateCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate}}
-	cmd := newCmd("", "rotate --restart REF [flags]", func(cmd *cobra.Command) error {
+	cmd := newCmd("", "rotate [TARGET] [flags]", func(cmd *cobra.Command) error {
 		if err := o.check(a); err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func newRotateCmd(a *app) *cobra.Command {
 	o.addPlaces(cmd)
 	f := cmd.Flags()
 	f.Func("if-older-than", "`AGE`: do nothing before the last rotation is that old: 90d", func(text string) (err error) {
-		o.intent.IfOlderThan, err = config.ParseAge(text)
+		o.intent.IfOlderThan, err = policy.ParseAge(text)
 		return err
 	})
 	o.addUsual(cmd)
@@ -70,7 +70,7 @@ func newRotateCmd(a *app) *cobra.Command {
 
 func newSyncCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Sync}}
-	cmd := newCmd("", "sync --store REF --store REF… --restart REF [flags]", func(cmd *cobra.Command) error {
+	cmd := newCmd("", "sync [TARGET] [flags]", func(cmd *cobra.Command) error {
 		if err := o.checkTimes(); err != nil {
 			return err
 		}
@@ -279,6 +279,9 @@ func (w *work) absoluteSpec() (spec target.Spec, err error) {
 
 // named is what names the target on a command line: its first store.
 func (w *work) named() string {
+	if name := targetName(w.cmd); name != "" {
+		return " " + name
+	}
 	if w.spec.Stores[0] == defaultStore || fromFile(w.cmd, "store") {
 		return ""
 	}

@@ -44,7 +44,42 @@ func actions(cmd *cobra.Command, names ...string) {
 // configured names the flags of a command that blnkctl.yaml can give besides the
 // state folder. A command that is not configured does not read the file.
 func configured(cmd *cobra.Command, flags ...string) {
+	if !takesTarget(cmd) && len(flags) > 0 {
+		cmd.Flags().String("target", "", "`NAME`: of blnkctl.yaml's targets")
+	}
 	cmd.Annotations = map[string]string{fileMark: strings.Join(append(flags, "state-dir"), " ")}
+}
+
+// takesTarget says whether a command takes the name of a target as an argument; others
+// that blnkctl.yaml serves have --target.
+func takesTarget(cmd *cobra.Command) bool { return strings.Contains(cmd.Use, "[TARGET]") }
+
+// targetName is the name of the target that was given, "" for none.
+func targetName(cmd *cobra.Command) string {
+	if takesTarget(cmd) {
+		return cmd.Flags().Arg(0)
+	}
+	if f := cmd.Flags().Lookup("target"); f != nil {
+		return f.Value.String()
+	}
+	return ""
+}
+
+// selectTarget finds the target of blnkctl.yaml that a run is for. Stores that were
+// given need none, and go with no name.
+func selectTarget(cmd *cobra.Command, file config.File) (config.Target, error) {
+	name, from := targetName(cmd), origin(cmd, "store")
+	switch {
+	case name != "" && from != "":
+		return config.Target{}, usage("leave one of them away", "%s names stores, and so does the target %s", strings.Replace(from, fromFlag, "--store", 1), name)
+	case from != "" || !slices.Contains(strings.Fields(cmd.Annotations[fileMark]), "store"):
+		return file.Target, nil
+	}
+	t, err := file.Select(name)
+	if err != nil {
+		err = fail(exitUsage, err, unquoted(cmd, name))
+	}
+	return t, err
 }
 
 // applySettings gives the flags that were not typed the values of their variables,
@@ -68,9 +103,13 @@ func (a *app) applySettings(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	t, err := selectTarget(cmd, file)
+	if err != nil {
+		return err
+	}
 	err = fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
 		if slices.Contains(flags, f.Name) {
-			values = file.Setting(f.Name)
+			values = file.Setting(t, f.Name)
 		}
 		return values, file.Path
 	})

@@ -31,7 +31,7 @@ type verifyOptions struct {
 
 func newVerifyCmd(a *app) *cobra.Command {
 	opt := &verifyOptions{}
-	cmd := newCmd("", "verify [flags]", func(cmd *cobra.Command) error { return runVerify(cmd.Context(), a, opt) })
+	cmd := newCmd("", "verify [TARGET] [flags]", func(cmd *cobra.Command) error { return runVerify(cmd.Context(), a, opt) })
 	flags := cmd.Flags()
 	opt.addStores(cmd, "`REF`: where a key is (default "+defaultStore+")")
 	opt.addServers("`URL`: each server (default: the port in blnk.json)")

@@ -14,16 +14,18 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/internal/ref"
+	"github.com/blnkctl/blnkctl/policy"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // Name is what the file is called; SystemFile is where it is looked for last.
@@ -32,21 +34,64 @@ const (
 	SystemFile = "/etc/blnkctl/" + Name
 )
 
-// Errors that a caller takes a decision on. All mean that the file is not used.
+// Errors that a caller takes a decision on. All but ErrTarget mean that the file is not used.
 var (
 	ErrUnsafe  = errors.New("the configuration file is not safe")
 	ErrInvalid = errors.New("the configuration file is not valid")
 	ErrUnread  = errors.New("read the configuration file")
+	ErrTarget  = errors.New("which target is meant is not clear") // not of the file
 )
 
 // A File is what blnkctl.yaml says. The zero File is that there is none.
 type File struct {
-	Path, Dir                string             // absolute; relative paths in it start in Dir
-	Stores, Restart, Servers []string           // references and URLs, as on the command line
-	StateDir                 string             // absolute, or ""
-	Commands                 map[string]Command // what command:NAME stands for
-	Owners                   []string           // of scoped keys that doctor looks at
-	Baseline                 []Exception        // findings of doctor to live with
+	Path, Dir string             // absolute; relative paths in it start in Dir
+	Target                       // the one without a name
+	Targets   map[string]Target  // those with one
+	StateDir  string             // absolute, or ""
+	Commands  map[string]Command // what command:NAME stands for
+	Owners    []string           // of scoped keys that doctor looks at
+	Baseline  []Exception        // findings of doctor to live with
+	Syslog    bool               // audit records go there, too
+}
+
+// A Target is what one target works on: references and URLs, as on the command line,
+// and what holds for its rotations. What a named one leaves unsaid of Policy and
+// Notify is that of the file.
+type Target struct {
+	Stores, Restart, Servers []string
+	Policy                   policy.Policy
+	Notify                   []Notice
+}
+
+// A Notice says who is told of what.
+type Notice struct {
+	To string   // a reference: webhook:env:NAME, slack:file:PATH, command:NAME
+	On []string // kinds of events; none: all
+}
+
+// Names are the targets that have one, sorted.
+func (f File) Names() []string { return slices.Sorted(maps.Keys(f.Targets)) }
+
+// Select returns the target that a command means: the named one; with no name that of
+// the file itself, or its only one. It is an ErrTarget where that is not decided.
+func (f File) Select(name string) (Target, error) {
+	names := f.Names()
+	if name == "" && len(f.Stores) == 0 && len(names) == 1 {
+		name = names[0]
+	}
+	t, ok := f.Targets[name]
+	switch {
+	case ok:
+		return t, nil
+	case name == "" && (len(f.Stores) > 0 || len(names) == 0):
+		return f.Target, nil
+	case name == "":
+		return t, hint.Add(fmt.Errorf("%w: %s has %s", ErrTarget, f.Path, strings.Join(names, ", ")), "name one")
+	case len(names) == 0:
+		return t, hint.Add(fmt.Errorf("%w:%s is not the name of one", ErrTarget, secret.Shown(name)), "targets: of %s name them; a store is given with --store", Name)
+	default:
+		return t, hint.Add(fmt.Errorf("%w: %s has none of the name%s", ErrTarget, f.Path, secret.Shown(name)), "it has %s", strings.Join(names, ", "))
+	}
 }
 
 // An Exception is a finding of doctor that somebody decided to live with, until the
@@ -72,13 +117,16 @@ func (c Command) Parts() []string {
 	return parts
 }
 
-// Setting is what the file says of a flag of the command line: none, one value, or
-// a list.
-func (f File) Setting(flag string) []string {
-	if flag == "state-dir" && f.StateDir != "" {
+// Setting is what the file says of a flag of the command line, for one of its targets:
+// none, one value, or a list.
+func (f File) Setting(t Target, flag string) []string {
+	switch {
+	case flag == "state-dir" && f.StateDir != "":
 		return []string{f.StateDir}
+	case flag == "splay" && t.Policy.Splay > 0:
+		return []string{t.Policy.Splay.String()}
 	}
-	return map[string][]string{"store": f.Stores, "restart": f.Restart, "server": f.Servers, "owner": f.Owners}[flag]
+	return map[string][]string{"store": t.Stores, "restart": t.Restart, "server": t.Servers, "owner": f.Owners}[flag]
 }
 
 // Command returns a command of the file.
@@ -165,24 +213,4 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: others may write %s (mode %04o)", ErrUnsafe, path, info.Mode().Perm())
 	}
 	return io.ReadAll(io.LimitReader(f, most))
-}
-
-// ParseAge reads a duration as people count the age of a key: in days (90d) or
-// weeks (12w), or as Go writes it (36h).
-func ParseAge(text string) (time.Duration, error) {
-	age, err := time.ParseDuration(text)
-	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		if number, ok := strings.CutSuffix(text, unit); ok {
-			const most = 36500 // a hundred years: far from where a Duration overflows
-			var n int
-			if n, err = strconv.Atoi(number); n > most {
-				n = 0
-			}
-			age = time.Duration(n) * length
-		}
-	}
-	if err != nil || age <= 0 {
-		return 0, errors.New("want an age such as 90d, 12w or 36h")
-	}
-	return age, nil
 }

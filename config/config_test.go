@@ -45,9 +45,11 @@ commands:
 	dir := filepath.Dir(path)
 	want := File{
 		Path: path, Dir: dir,
-		Stores:   []string{"vault:secret/blnk", "blnkjson:./blnk.json"},
-		Restart:  []string{"sh:systemctl restart blnk blnk-worker"},
-		Servers:  []string{"http://127.0.0.1:5001", "https://ledger.example"},
+		Target: Target{
+			Stores:  []string{"vault:secret/blnk", "blnkjson:./blnk.json"},
+			Restart: []string{"sh:systemctl restart blnk blnk-worker"},
+			Servers: []string{"http://127.0.0.1:5001", "https://ledger.example"},
+		},
 		StateDir: filepath.Join(dir, "state"),
 		Baseline: []Exception{{"BLNK-0.1", "http://127.0.0.1:5001", "a test server", time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)}},
 		Commands: map[string]Command{
@@ -79,7 +81,7 @@ func TestInvalid(t *testing.T) {
 	for text, want := range map[string]string{
 		"storez:\n  - a\n":                                           `line 1: unknown name "storez" (did you mean "stores"?)`,
 		"stores: [a]\nserver: b\n":                                   `line 2: unknown name "server" (did you mean "servers"?)`,
-		"xyz: 1\n":                                                   `line 1: unknown name "xyz" (known: baseline, commands, owners, restart, servers, state_dir, stores)`,
+		"xyz: 1\n":                                                   `line 1: unknown name "xyz" (known: audit, baseline, commands, notify, owners, policy, restart, servers, state_dir, stores, targets)`,
 		"stores: [a]\nstores: [b]\n":                                 "", // yaml itself may tell
 		"stores:\n  - {a: b}\n":                                      "line 2: stores: want a text",
 		"stores: [a, ~]\n":                                           "line 1: stores: want a text",
@@ -203,12 +205,12 @@ func TestFind(t *testing.T) {
 }
 
 func TestSettings(t *testing.T) {
-	f := File{Path: "/x.yaml", Stores: []string{"a", "b"}, Commands: map[string]Command{"x": {Run: []string{"y"}}}}
-	if got := f.Setting("store"); len(got) != 2 {
+	f := File{Path: "/x.yaml", Target: Target{Stores: []string{"a", "b"}}, Commands: map[string]Command{"x": {Run: []string{"y"}}}}
+	if got := f.Setting(f.Target, "store"); len(got) != 2 {
 		t.Errorf("store: %q", got)
 	}
 	for _, flag := range []string{"restart", "state-dir", "yes"} {
-		if got := f.Setting(flag); got != nil {
+		if got := f.Setting(f.Target, flag); got != nil {
 			t.Errorf("%s: %q", flag, got)
 		}
 	}
@@ -218,18 +220,6 @@ func TestSettings(t *testing.T) {
 	for _, none := range []File{f, {}} {
 		if _, err := none.Command("z"); err == nil {
 			t.Errorf("%q has a command z", none.Path)
-		}
-	}
-}
-
-func TestParseAge(t *testing.T) {
-	const day = 24 * time.Hour
-	for text, want := range map[string]time.Duration{
-		"90d": 90 * day, "12w": 84 * day, "36h": 36 * time.Hour, "1h30m": 90 * time.Minute, "36500d": 36500 * day,
-		"": 0, "d": 0, "90": 0, "0d": 0, "-1d": 0, "1.5d": 0, "dd": 0, "9dw": 0, "36501d": 0, "99999999999999999999w": 0, "-3h": 0,
-	} {
-		if got, err := ParseAge(text); got != want || (err == nil) != (want > 0) {
-			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
 }

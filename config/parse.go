@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -31,15 +32,23 @@ func parse(data []byte) (File, error) {
 	if err != nil || doc == nil {
 		return f, err // nil: empty, or comments only
 	}
-	err = fields("", doc, map[string]reader{
-		"stores":    list(&f.Stores),
-		"restart":   list(&f.Restart),
-		"servers":   list(&f.Servers),
+	known := f.Target.readers()
+	maps.Copy(known, map[string]reader{
+		"targets":   f.targets,
 		"owners":    list(&f.Owners),
 		"state_dir": text(&f.StateDir),
 		"commands":  f.commands,
 		"baseline":  f.baseline,
+		"audit":     within(map[string]reader{"syslog": yes(&f.Syslog)}),
 	})
+	err = fields("", doc, known)
+	for name, t := range f.Targets {
+		t.Policy = t.Policy.Over(f.Policy)
+		if t.Notify == nil {
+			t.Notify = f.Notify
+		}
+		f.Targets[name] = t
+	}
 	return f, err
 }
 
@@ -65,6 +74,124 @@ func document(data []byte) (*yaml.Node, error) {
 
 // A reader takes the value of a name.
 type reader func(name string, value *yaml.Node) error
+
+// readers are those of a target's names.
+func (t *Target) readers() map[string]reader {
+	return map[string]reader{
+		"stores":  list(&t.Stores),
+		"restart": list(&t.Restart),
+		"servers": list(&t.Servers),
+		"policy": within(map[string]reader{
+			"max_age":       age(func(d time.Duration) { t.Policy.MaxAge = d }),
+			"min_interval":  age(func(d time.Duration) { t.Policy.MinInterval = d }),
+			"splay":         age(func(d time.Duration) { t.Policy.Splay = d }),
+			"window":        t.windows,
+			"keep_previous": age(func(d time.Duration) { t.Policy.KeepPrevious = &d }),
+		}),
+		"notify": t.notices,
+	}
+}
+
+func (f *File) targets(key string, n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return at(n, key+": want names with their settings")
+	}
+	f.Targets = map[string]Target{}
+	for i := 0; i < len(n.Content); i += 2 {
+		name := n.Content[i].Value
+		if _, twice := f.Targets[name]; twice || !plainName(name) {
+			return at(n.Content[i], fmt.Sprintf("%s: %q is given twice, or is no name of letters, digits, - and _", key, name))
+		}
+		var t Target
+		if err := fields(name, n.Content[i+1], t.readers()); err != nil {
+			return err
+		}
+		if len(t.Stores) == 0 {
+			return at(n.Content[i], fmt.Sprintf("%s: %q names no stores", key, name))
+		}
+		f.Targets[name] = t
+	}
+	return nil
+}
+
+// plainName says whether a text can be the name of a target: it is typed as an argument.
+func plainName(name string) bool {
+	letters := strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-_")
+	return name != "" && letters == "" && name[0] != '-'
+}
+
+// windows reads when a rotation may run.
+func (t *Target) windows(key string, n *yaml.Node) error {
+	var texts []string
+	if err := list(&texts)(key, n); err != nil {
+		return err
+	}
+	for _, text := range texts {
+		w, err := policy.ParseWindow(text)
+		if err != nil {
+			return at(n, key+": "+err.Error())
+		}
+		t.Policy.Windows = append(t.Policy.Windows, w)
+	}
+	return nil
+}
+
+// notices reads who is told of what: a list of references, or of {to, on}.
+func (t *Target) notices(key string, n *yaml.Node) error {
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	t.Notify = []Notice{}
+	for _, item := range items {
+		var one Notice
+		read := func() error { return text(&one.To)(key, item) }
+		if item.Kind == yaml.MappingNode {
+			read = func() error { return fields(key, item, map[string]reader{"to": text(&one.To), "on": list(&one.On)}) }
+		}
+		if err := read(); err != nil {
+			return err
+		}
+		if one.To == "" {
+			return at(item, key+": want to")
+		}
+		t.Notify = append(t.Notify, one)
+	}
+	return nil
+}
+
+// within reads names with values below a name.
+func within(known map[string]reader) reader {
+	return func(name string, n *yaml.Node) error { return fields(name, n, known) }
+}
+
+// age reads a duration as people write it; 0 is one, too.
+func age(set func(time.Duration)) reader {
+	return func(name string, n *yaml.Node) error {
+		var s string
+		err := text(&s)(name, n)
+		if err != nil || s == "0" {
+			set(0)
+			return err
+		}
+		d, err := policy.ParseAge(s)
+		if err != nil {
+			return at(n, name+": "+err.Error())
+		}
+		set(d)
+		return nil
+	}
+}
+
+// yes reads true or false.
+func yes(into *bool) reader {
+	return func(name string, n *yaml.Node) error {
+		if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(into) != nil {
+			return at(n, name+": want true or false")
+		}
+		return nil
+	}
+}
 
 func (f *File) commands(key string, n *yaml.Node) error {
 	if n.Kind != yaml.MappingNode {

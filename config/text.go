@@ -7,7 +7,7 @@ import (
 
 // Text is a blnkctl.yaml that says what was given on a command line, with a comment for
 // a person at each.
-func Text(f File) []byte {
+func Text(f Target) []byte {
 	var b strings.Builder
 	b.WriteString("# What blnkctl works on here, so that `blnkctl rotate` needs no flags. Relative paths\n" +
 		"# start in this folder. Keys do not belong in here: it names their places.\n")

@@ -1,0 +1,188 @@
+// Package policy says when a key is due: how old it may become, how soon after a
+// rotation the next may run, and in which hours of the week. It is pure: times and
+// lengths in, a decision out; what is known of a key's age comes from its caller.
+//
+// It does not promise that a machine is awake in a window.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Policy is what a target of blnkctl.yaml says of the age of its key. The zero
+// Policy knows no age at which a key is due, and lets a rotation run at any time.
+type Policy struct {
+	// MaxAge is the age at which a key is due; 0: none was said.
+	MaxAge time.Duration
+	// MinInterval is how long after a proved rotation the next one waits, unless it is
+	// forced.
+	MinInterval time.Duration
+	// Windows are when a rotation may run; none: always.
+	Windows []Window
+	// Splay is the most that a run waits before it begins.
+	Splay time.Duration
+	// KeepPrevious is how long the previous key is kept, so that it can come back; 0
+	// keeps none, nil is UsualKeep.
+	KeepPrevious *time.Duration
+}
+
+// UsualKeep is Policy.KeepPrevious where nothing was said.
+const UsualKeep = 24 * time.Hour
+
+// Keep is how long the previous key is kept.
+func (p Policy) Keep() time.Duration {
+	if p.KeepPrevious == nil {
+		return UsualKeep
+	}
+	return *p.KeepPrevious
+}
+
+// Over is the policy with what it leaves unsaid taken from another one.
+func (p Policy) Over(other Policy) Policy {
+	for _, one := range []struct{ mine, others *time.Duration }{
+		{&p.MaxAge, &other.MaxAge}, {&p.MinInterval, &other.MinInterval}, {&p.Splay, &other.Splay},
+	} {
+		if *one.mine == 0 {
+			*one.mine = *one.others
+		}
+	}
+	if p.Windows == nil {
+		p.Windows = other.Windows
+	}
+	if p.KeepPrevious == nil {
+		p.KeepPrevious = other.KeepPrevious
+	}
+	return p
+}
+
+// Next is when a key is due whose clock started at since: at its MaxAge, and inside a
+// window. It is the zero time where the policy knows no age.
+func (p Policy) Next(since time.Time) time.Time {
+	if p.MaxAge == 0 || since.IsZero() {
+		return time.Time{}
+	}
+	return p.Opens(since.Add(p.MaxAge))
+}
+
+// Opens is the first time from t on at which a rotation may run.
+func (p Policy) Opens(t time.Time) time.Time {
+	var first time.Time
+	for _, w := range p.Windows {
+		if at := w.opens(t); first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	if first.IsZero() {
+		return t
+	}
+	return first
+}
+
+// A Window is a time of the week, on the clock of a place.
+type Window struct {
+	Days     []time.Weekday // the days on which it opens
+	From, To int            // minutes of the day; a To that is not after From is on the next day
+	Zone     *time.Location
+}
+
+var days = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// ParseWindow reads a window: days, hours and a time zone, as in "Sat,Sun 02:00-05:00
+// Europe/Berlin", "Mon-Fri 22:00-02:00 UTC" or "daily 03:00-04:00 UTC".
+func ParseWindow(text string) (w Window, err error) {
+	word := strings.Fields(text)
+	if len(word) != 3 {
+		return w, errors.New(`want days, hours and a time zone, as in "Sun 02:00-05:00 Europe/Berlin"`)
+	}
+	if w.Days, err = parseDays(strings.ToLower(word[0])); err != nil {
+		return w, err
+	}
+	from, to, ok := strings.Cut(word[1], "-")
+	w.From, err = parseMinute(from)
+	if err == nil {
+		w.To, err = parseMinute(to)
+	}
+	if !ok || err != nil || w.From == w.To {
+		return w, fmt.Errorf("hours %q: want such as 02:00-05:00", word[1])
+	}
+	if w.Zone, err = time.LoadLocation(word[2]); err != nil || word[2] == "Local" {
+		return w, fmt.Errorf("time zone %q is not known here", word[2])
+	}
+	return w, nil
+}
+
+func parseDays(text string) (all []time.Weekday, err error) {
+	if text == "daily" {
+		text = "sun-sat"
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		from, to := slices.Index(days, first), slices.Index(days, last)
+		if from < 0 || to < 0 {
+			return nil, fmt.Errorf("days %q: want such as Sun, Sat,Sun, Mon-Fri or daily", text)
+		}
+		for d := from; ; d = (d + 1) % len(days) {
+			if !slices.Contains(all, time.Weekday(d)) {
+				all = append(all, time.Weekday(d))
+			}
+			if d == to {
+				break
+			}
+		}
+	}
+	return all, nil
+}
+
+func parseMinute(text string) (int, error) {
+	at, err := time.Parse("15:04", text)
+	return at.Hour()*60 + at.Minute(), err
+}
+
+// opens is the first time from t on that lies in the window.
+func (w Window) opens(t time.Time) time.Time {
+	local := t.In(w.Zone)
+	for day := -1; ; day++ { // yesterday's may go on past midnight
+		y, m, d := local.Date()
+		if !slices.Contains(w.Days, time.Date(y, m, d+day, 12, 0, 0, 0, w.Zone).Weekday()) {
+			continue
+		}
+		from, to := time.Date(y, m, d+day, 0, w.From, 0, 0, w.Zone), time.Date(y, m, d+day, 0, w.To, 0, 0, w.Zone)
+		if w.To <= w.From {
+			to = time.Date(y, m, d+day+1, 0, w.To, 0, 0, w.Zone)
+		}
+		switch {
+		case t.Before(from):
+			return from
+		case t.Before(to):
+			return t
+		}
+	}
+}
+
+// ParseAge reads a duration as people count the age of a key: in days (90d) or
+// weeks (12w), or as Go writes it (36h).
+func ParseAge(text string) (time.Duration, error) {
+	age, err := time.ParseDuration(text)
+	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if number, ok := strings.CutSuffix(text, unit); ok {
+			const most = 36500 // a hundred years: far from where a Duration overflows
+			var n int
+			if n, err = strconv.Atoi(number); n > most {
+				n = 0
+			}
+			age = time.Duration(n) * length
+		}
+	}
+	if err != nil || age <= 0 {
+		return 0, errors.New("want an age such as 90d, 12w or 36h")
+	}
+	return age, nil
+}

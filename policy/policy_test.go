@@ -1,0 +1,46 @@
+package policy
+
+import (
+	"testing"
+	"time"
+)
+
+func TestParseAge(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"90d": 90 * day, "12w": 84 * day, "36h": 36 * time.Hour, "1h30m": 90 * time.Minute, "36500d": 36500 * day,
+		"": 0, "d": 0, "90": 0, "0d": 0, "-1d": 0, "1.5d": 0, "dd": 0, "9dw": 0, "36501d": 0, "99999999999999999999w": 0, "-3h": 0,
+	} {
+		if got, err := ParseAge(text); got != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
+
+func TestWindow(t *testing.T) {
+	for _, c := range []struct{ window, at, want string }{
+		{"Sun 02:00-05:00 UTC", "2026-11-28 12:00", "2026-11-29 02:00"},
+		{"Sun 02:00-05:00 UTC", "2026-11-29 03:30", "2026-11-29 03:30"},
+		{"Sun 02:00-05:00 UTC", "2026-11-29 05:00", "2026-12-06 02:00"},
+		{"Fri-Sat 22:00-02:00 UTC", "2026-11-29 01:59", "2026-11-29 01:59"},
+		{"Fri-Sat 22:00-02:00 UTC", "2026-11-29 02:00", "2026-12-04 22:00"},
+		{"daily 01:00-02:00 Asia/Tokyo", "2026-11-28 12:00", "2026-11-28 16:00"},
+		{"Sat-Mon 02:00-03:00 UTC", "2026-11-30 02:30", "2026-11-30 02:30"},
+		{"Sun 02:15-02:45 Europe/Berlin", "2027-03-28 00:00", "2027-03-28 01:15"}, // the hour that does not exist
+	} {
+		w, err := ParseWindow(c.window)
+		at, _ := time.Parse("2006-01-02 15:04", c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (Policy{Windows: []Window{w}}).Opens(at).UTC().Format("2006-01-02 15:04"); got != c.want {
+			t.Errorf("%s at %s opens %s, want %s", c.window, c.at, got, c.want)
+		}
+	}
+	for _, text := range []string{"", "Sun", "Sun 02:00-05:00", "Son 02:00-05:00 UTC", "Sun 02:00 UTC", "Sun 02:00-25:00 UTC",
+		"Sun 02:00-02:00 UTC", "Sun 02:00-05:00 Local", "Sun 02:00-05:00 Berlin", "Sun, 02:00-05:00 UTC", "Sun 2-5 UTC"} {
+		if w, err := ParseWindow(text); err == nil {
+			t.Errorf("%q was taken: %+v", text, w)
+		}
+	}
+}
