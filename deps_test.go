@@ -36,6 +36,7 @@ var floors = [][]string{
 	{"reach", "proof", "accesslog"},
 	{"target"},
 	{"rotate", "doctor", "supervise"},
+	{"rotate/site"}, // rotate, with all that it needs of this host
 	{"cmd"},
 	{""}, // main
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/rotate/site"
 )
 
 type apiOptions struct {
@@ -65,7 +66,7 @@ func runAPI(ctx context.Context, a *app, opt *apiOptions) error {
 	if err != nil {
 		return err
 	}
-	key, server := questions[0].Key, probes(t.Servers)[0]
+	key, server := questions[0].Key, site.Probes(t.Servers)[0]
 	if opt.Writes() {
 		private, err := a.openState()
 		if err == nil {

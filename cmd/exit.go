@@ -18,6 +18,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -122,6 +123,7 @@ func exitCodes() []struct {
 		{context.Canceled, exitInterrupted}, // also while it waited for a lock
 		{flock.ErrHeld, exitHeld},
 		{target.ErrSpec, exitUsage},
+		{reach.ErrNowhere, exitUsage},
 		{https.ErrPlaintext, exitUsage},
 		{state.ErrUnsafe, exitUsage},
 		{state.ErrNowhere, exitUsage},

@@ -15,6 +15,7 @@ import (
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 type keygenOptions struct {
@@ -115,6 +116,7 @@ func (opt *keygenOptions) newKey() (secret.Key, error) {
 func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 	use := keygen.Use(opt.use)
 	opt.stores.field = use.Field
+	open := target.Openers{Store: a.storeOpener(&opt.stores)}
 	set, err := a.openStores(&opt.stores)
 	if err != nil {
 		return err
@@ -125,7 +127,7 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 	}
 	key, done, err := rotate.Fill(ctx, set, store.Fill{
 		IfAbsent: opt.ifAbsent, Force: opt.force, Weak: use.Weakness, New: opt.newKey,
-		Before: func() error { return a.refuseOverlap(&opt.stores, private, nil, set) },
+		Before: func() error { return rotate.RefuseOverlap(private, nil, set, opt.stores.spec, open) },
 	}, rotate.Env{Recorder: audit.Open(private.Path(), a.env.Now), Who: a.actor(), Compromised: private.Compromised()})
 	switch {
 	case err == nil:

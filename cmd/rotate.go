@@ -3,26 +3,18 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/ref"
-	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/policy"
-	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/rotate/site"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
-	"github.com/blnkctl/blnkctl/store"
-	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/target"
 )
 
@@ -34,7 +26,7 @@ type rotateOptions struct {
 	from   string       // of sync
 	init   *initOptions // nil: another command
 
-	unknown, format        string
+	format                 string
 	bits                   int
 	lockTimeout            time.Duration
 	dryRun, abort, abandon bool
@@ -42,7 +34,8 @@ type rotateOptions struct {
 }
 
 func newRotateCmd(a *app) *cobra.Command {
-	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate}}
+	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate, Weak: keygen.SecretKey.Weakness}}
+	o.intent.NewKey = o.newKey
 	cmd := newCmd("", "rotate [TARGET] [flags]", func(cmd *cobra.Command) error {
 		if err := o.check(a); err != nil {
 			return err
@@ -60,7 +53,7 @@ func newRotateCmd(a *app) *cobra.Command {
 	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation: a person mended it")
 	f.BoolVar(&o.intent.Compromised, "compromised", false, "others know the old key: there is no way back to it")
 	f.BoolVar(&o.intent.ServerDown, "server-down", false, "ask for no proof of the old key: servers are stopped")
-	choice(cmd, f, &o.unknown, "if-unknown", "", "key of unknown age", "adopt", "rotate", "fail")
+	choice(cmd, f, (*string)(&o.intent.IfUnknown), "if-unknown", "", "key of unknown age", "adopt", "rotate", "fail")
 	choice(cmd, f, &o.format, "format", "", "form", "prefixed", "base62", "base64url", "hex")
 	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
 	o.addRare()
@@ -148,133 +141,73 @@ func (o *rotateOptions) checkTimes() error {
 	return nil
 }
 
-// A work is what a run of rotate or sync works on, and with.
+// A work is a run of rotate or sync.
 type work struct {
 	*app
 	*rotateOptions
-	look   reach.Look // at the processes of the target
-	state  *state.Dir
-	folder *state.Target // of this target
-	target *target.Target
-	open   *rotate.Open // the rotation that the journal says is open, or nil
-	keys   *run.Keys
+	*site.Site
 
+	state    *state.Dir
 	shown    []string // warnings that the person has read in the plan
 	declined bool     // the person answered no
 }
 
-// runRotation is rotate and sync: what the flags name is opened, the engine runs,
+// runRotation is rotate, sync and init: what the flags name is opened, the engine runs,
 // and its report is rendered.
 func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
-	w := &work{app: a, rotateOptions: o, keys: &run.Keys{}}
+	w := &work{app: a, rotateOptions: o}
 	if err := w.openTarget(ctx); err != nil {
 		return w.renderUnopened(err)
 	}
-	intent, env := w.surroundings()
-	var report rotate.Report
-	var err error
-	switch {
-	case o.dryRun:
-		var plan rotate.Plan
-		if plan, err = rotate.Check(ctx, w.target, intent, env); err == nil {
+	if o.dryRun {
+		plan, err := w.Check(ctx)
+		if err == nil {
 			return w.renderPlan(plan)
 		}
-		report = rotate.Report{Outcome: rotate.Refused, Rotation: plan.OpenID(), Old: plan.Old}
-	case o.abort:
-		report, err = rotate.Abort(ctx, w.target, intent, env)
-	case o.abandon:
-		report, err = rotate.Abandon(ctx, w.target, intent, env, w.confirmAbandon(ctx))
-	default:
-		report, err = rotate.Run(ctx, w.target, intent, env)
+		return w.renderReport(rotate.Report{Outcome: rotate.Refused, Rotation: plan.OpenID(), Old: plan.Old}, err)
 	}
-	if w.init != nil && err == nil && !o.dryRun {
-		w.complete(ctx, report)
-	}
+	report, err := w.Run(ctx, w.confirmAbandon(ctx))
 	return w.renderReport(report, err)
 }
 
-// openTarget opens everything that the flags name, and where a rotation is open,
-// what its journal names.
-func (w *work) openTarget(ctx context.Context) error {
-	spec, err := w.absoluteSpec()
-	if err != nil {
-		return err
-	}
-	open := target.Openers{Store: w.openMaster, Restart: w.openRestart, Server: w.openServer}
-	set, _, err := target.OpenStores(&spec, open)
-	if err != nil {
-		return err
-	}
-	if w.state, err = w.openState(); err != nil {
-		return err
-	}
-	w.folder = w.state.Target(ref.Verbatim(set[0].String()))
-	if w.open, err = rotate.Load(ctx, w.folder, set, w.named()); err != nil && !w.abandon {
-		return err
-	}
-	switch {
-	case w.open != nil:
-		w.keys.Add(w.open.Keys...)
-		spec = spec.Over(w.open.Target, func(flag string) bool { return given(w.cmd, flag) })
-		if o := w.open; o.Event == rotate.Init && len(o.Target.Restart)+len(o.Target.Settings) == 0 {
-			spec.Restart = nil // only a key is being written
-		}
-	case (w.abort || w.abandon) && !given(w.cmd, "store"):
-		if err := rotate.RefuseOtherEnd(w.state, w.folder, set[0], w.abandon); err != nil {
-			return err
-		}
-	}
-	if w.init != nil {
-		if err := w.openSettings(ctx, &spec, set); err != nil {
-			return err
-		}
-	}
-	if len(spec.Restart) == 0 && !w.abandon && !w.abort && w.init == nil && w.open == nil {
-		return usage("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
-	}
-	if w.target, err = target.Open(spec, open); err != nil {
-		return err
-	}
-	w.target.State = w.folder
-	mend := func() error { return w.target.Mend(ctx, w.lockTimeout) }
-	if w.dryRun {
-		mend = nil
-	}
-	if err := w.target.Locate(ctx, open, mend); err != nil && (len(spec.Restart) > 0 || !errors.Is(err, target.ErrNoServer) && !errors.Is(err, store.ErrNotFound)) {
-		return err // where nothing is restarted, nobody has to be asked
-	}
-	if w.intent.KeyOnly {
-		w.target.Settings, w.target.Spec.Settings = nil, nil
-	}
-	w.look = reach.Look{
-		Set: w.target.Set, Others: len(w.target.Copies) > 0, Servers: probes(w.target.Servers), Keys: w.keys.All,
-		Settings: w.target.Settings, Secure: len(w.target.Settings) > 0,
-	}
-	for _, d := range w.target.Drivers {
-		w.look.Drivers = append(w.look.Drivers, d.Restarter)
-	}
-	return nil
-}
-
-// absoluteSpec is what the flags say, so that another process can open it.
-func (w *work) absoluteSpec() (spec target.Spec, err error) {
+// openTarget opens everything that the flags name.
+func (w *work) openTarget(ctx context.Context) (err error) {
 	if len(w.spec.Stores) == 0 { // what is there or not, a rotation of it may be open
 		w.spec.Stores = []string{defaultStore}
 	}
-	spec = w.spec
-	if w.init != nil && w.init.stage == "key" {
-		spec.Restart = nil // secure mode stays off: there is nothing to prove
+	opt := site.Options{
+		Spec: w.spec, Given: func(flag string) bool { return given(w.cmd, flag) }, Intent: w.intent,
+		Abort: w.abort, Abandon: w.abandon, DryRun: w.dryRun, LockTimeout: w.lockTimeout,
+		Env:   rotate.Env{Now: w.env.Now, Who: w.actor(), Named: w.named(), Progress: w.progress},
+		Store: w.storeOpener(&w.places), Server: w.openServer, Driver: w.openDriver,
+		Restart: restart.Options{Say: w.instruct}, Say: w.say, Warn: w.warn,
 	}
-	if !given(w.cmd, "timeout") {
-		spec.Timeout = 0 // the target's to choose
+	if !fromFile(w.cmd, "store") { // else they start elsewhere
+		opt.Env.Stores = hint.Flags("--store", w.spec.Stores)
 	}
-	if spec.CACert != "" {
-		spec.CACert, err = w.abs(spec.CACert)
+	if w.canAsk() && !w.yes {
+		opt.Env.Confirm = w.confirmPlan
+	}
+	if w.verbose {
+		opt.Restart.Show = w.env.Stderr.Detail
+	}
+	if w.spec.CACert != "" {
+		opt.Spec.CACert, err = w.abs(w.spec.CACert)
 	}
 	if err == nil {
-		spec.Dir, err = w.dirOf(w.cmd, "restart")
+		opt.Spec.Dir, err = w.dirOf(w.cmd, "restart")
 	}
-	return spec, err
+	if err == nil && w.init != nil {
+		opt.Secure, err = w.securing()
+	}
+	if err != nil {
+		return err
+	}
+	if w.state, err = w.openState(); err == nil {
+		opt.State = w.state
+		w.Site, err = site.Open(ctx, opt)
+	}
+	return err
 }
 
 // named is what names the target on a command line: its first store.
@@ -288,89 +221,8 @@ func (w *work) named() string {
 	return hint.Flags("--store", w.spec.Stores[:1])
 }
 
-// openMaster opens a store of the master key. Every other secret of blnk.json needs
-// more than a restart to be replaced.
-func (w *work) openMaster(ref string, spec target.Spec) (store.Store, store.Copy, error) {
-	one, writeOnly, err := w.storeOpener(&w.places)(ref, spec)
-	if slices.Contains(spec.Settings, ref) {
-		return one, writeOnly, err
-	}
-	if _, ok := one.(*blnkjson.Store); ok && err == nil {
-		_, field, _ := strings.Cut(one.String(), "#")
-		if !strings.EqualFold(field, w.field(blnkjson.Scheme)) {
-			err = usage("", "%s: rotate replaces the master key only, server.secret_key", one)
-		}
-	}
-	return one, writeOnly, err
-}
-
-func (w *work) openRestart(ref string, spec target.Spec) (target.Driver, error) {
-	var show func(string)
-	if w.verbose {
-		show = w.env.Stderr.Detail
-	}
-	return w.openDriver(ref, restart.Options{
-		Dir: spec.Dir, Mask: w.keys.All, Say: w.instruct, Show: show, Work: restart.Work(w.folder.RestartFile()),
-	})
-}
-
-// surroundings are what the engine needs besides the target.
-func (w *work) surroundings() (rotate.Intent, rotate.Env) {
-	stores := w.spec.Stores
-	if fromFile(w.cmd, "store") { // they start elsewhere
-		stores = w.target.Spec.Stores
-	}
-	left := restart.Work(w.folder.RestartFile())
-	env := rotate.Env{
-		Lock: w.lock, Recorder: audit.Open(w.state.Path(), w.env.Now), Now: w.env.Now, Who: w.actor(), Compromised: w.state.Compromised(),
-		Named: w.named(), Stores: hint.Flags("--store", stores),
-		Settle: left.Settle, AtWork: left.AtWork,
-		Before: func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
-			found, err := w.look.Before(ctx, current)
-			return rotate.Findings(found), err
-		},
-		Instead: w.look.Instead, Receivers: w.look.Receivers, LeftBehind: w.look.LeftBehind,
-		Holders: w.look.Holders, Listening: w.look.Listening,
-		Observe: w.look.Restart, Why: w.look.Why, Keys: w.keys.Add, Progress: w.progress,
-	}
-	intent := w.intent
-	if intent.Event == rotate.Rotate {
-		intent.NewKey, intent.Weak, intent.IfUnknown = w.newKey, keygen.SecretKey.Weakness, rotate.IfUnknown(w.unknown)
-	}
-	if w.init != nil {
-		w.securing(&intent, &env)
-	}
-	if w.canAsk() && !w.yes {
-		env.Confirm = w.confirmPlan
-	}
-	return intent, env
-}
-
-// lock keeps everybody else away. Under it, no other target's rotation can begin
-// that has one of the stores.
-func (w *work) lock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = rotate.Lock(ctx, w.folder, w.target.Places(), w.lockTimeout, w.dryRun)
-	if err == nil && w.open == nil && !w.abandon {
-		if err = w.refuseOverlap(&w.places, w.state, w.folder, w.target.Set); err != nil {
-			unlock()
-		}
-	}
-	return unlock, err
-}
-
-// refuseOverlap refuses stores that belong to the open rotation of another target.
-func (a *app) refuseOverlap(p *places, dir *state.Dir, own *state.Target, set store.Set) error {
-	open := a.storeOpener(p)
-	return rotate.RefuseOverlap(dir, own, set, func(ref string) (store.Store, error) {
-		one, _, err := open(ref, p.spec)
-		return one, err
-	})
-}
-
-func (w *work) newKey() (secret.Key, error) {
-	key, err := keygen.ForUse(keygen.SecretKey, keygen.Format(w.format), w.bits)
-	w.keys.Add(key)
-	return key, err
+func (o *rotateOptions) newKey() (secret.Key, error) {
+	return keygen.ForUse(keygen.SecretKey, keygen.Format(o.format), o.bits)
 }
 
 // confirmAbandon lets a person at the terminal decide what the servers cannot

@@ -18,6 +18,7 @@ import (
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/rotate/site"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
@@ -78,7 +79,7 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	}
 	r.Open = a.tellState(ctx, set, questions)
 	help := ""
-	for i, server := range probes(t.Servers) {
+	for i, server := range site.Probes(t.Servers) {
 		help = cmp.Or(help, r.Servers[i].Hint)
 		if len(set) > 0 && r.Expect == proof.Accepted && r.Servers[i].Keys[0] == proof.Rejected {
 			faults, helps := (reach.Look{Set: set}).Refused(ctx, server)

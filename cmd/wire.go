@@ -149,13 +149,3 @@ func (a *app) openServer(url string, spec target.Spec) (*proof.Server, error) {
 	server.Waiting = func(line string) { a.say("%s", line) }
 	return proof.NewServer(server, !server.Loopback()), nil
 }
-
-// probes are servers that openServer opened, as what they are.
-func probes(servers []*proof.Server) (all []*probe.Server) {
-	for _, s := range servers {
-		if p, ok := s.Asker.(*probe.Server); ok {
-			all = append(all, p)
-		}
-	}
-	return all
-}

@@ -307,7 +307,7 @@ var ErrOverlap = errors.New("part of an open rotation")
 // target than own: of two journals, one would end with a key that the other knows
 // nothing of. A target is named after its first store as it is spelled, and a place
 // can be named in other ways, or second: open tells by the place, where it can.
-func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, open func(ref string) (store.Store, error)) error {
+func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, spec target.Spec, open target.Openers) error {
 	if own == nil { // one of these may name a target
 		for _, name := range set.Names() {
 			if _, err := dir.Target(ref.Verbatim(name)).LoadJournal(); err != nil {
@@ -319,7 +319,7 @@ func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, open func(r
 	for _, o := range others {
 		for _, name := range o.Target.Stores {
 			id := name
-			if s, err := open(name); err == nil && s != nil {
+			if s, _, err := open.Store(name, spec); err == nil && s != nil {
 				id = store.Identity(s)
 			}
 			for _, s := range set {
