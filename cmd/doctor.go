@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,11 +10,9 @@ import (
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/leak"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
-	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/target"
 )
 
@@ -107,7 +104,10 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 		return err
 	}
 	if o.report != "" {
-		err = a.writeReport(report, o.report, o.file)
+		var path string
+		if path, err = a.abs(o.file); err == nil {
+			err = report.Write(path, o.report, thisBuild().Version)
+		}
 	}
 	switch {
 	case err != nil:
@@ -225,24 +225,4 @@ func (a *app) listRules(rules []doctor.Rule) error {
 		table = append(table, []string{r.ID, string(r.Severity), r.Sentence, r.Title})
 	}
 	return a.print(a.env.Look.Table(table, nil))
-}
-
-// writeReport writes a report for another program.
-func (a *app) writeReport(report doctor.Report, format, file string) error {
-	path, err := a.abs(file)
-	if err != nil {
-		return err
-	}
-	var text []byte
-	if format == "junit" {
-		text, err = report.JUnit()
-	} else {
-		var doc string
-		doc, err = screen.JSON(report.SARIF(thisBuild().Version, filepath.Dir(path)))
-		text = []byte(doc)
-	}
-	if err == nil {
-		err = doctor.WriteReport(path, []byte(secret.MaskOwn(string(text))))
-	}
-	return err
 }

@@ -41,7 +41,7 @@ func waits(due rotate.Due) error {
 func (w *work) confirmPlan(ctx context.Context, p rotate.Plan) error {
 	w.env.Stderr.Pause()
 	_, _ = io.WriteString(w.env.Stderr, w.env.Stderr.Look.Fold(p.Text(w.state.Path())))
-	w.shown = p.Cautions
+	w.shown = slices.Concat(p.Cautions, p.Remarks)
 	err := w.env.Stderr.Confirm(ctx, w.env.Stdin, p.Question())
 	w.declined = err != nil
 	return err
@@ -56,6 +56,8 @@ func (w *work) progress(e rotate.Progress) {
 	switch {
 	case e.Kind == rotate.Urgent:
 		talk.Say(e.Text)
+	case e.Kind == rotate.Idle:
+		talk.Pause()
 	case e.Kind == rotate.Stopped:
 		talk.Pause()
 		talk.Say(e.Text)

@@ -13,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 // reporter is the program that reports name, by which they are known again.
@@ -54,9 +55,23 @@ func (r Report) SARIF(version, dir string) any {
 	}
 }
 
-// WriteReport writes a report for another program, maybe of another user. Only a report
-// is replaced by it, and no link of somebody else leads it to what is not his.
-func WriteReport(path string, text []byte) error {
+// Write writes the report, as sarif or junit, for another program, maybe of another
+// user. Only a report is replaced by it, and no link of somebody else leads it to what is
+// not his. path is absolute; version is that of blnkctl.
+func (r Report) Write(path, format, version string) error {
+	text, err := r.JUnit()
+	if format == "sarif" {
+		var doc string
+		doc, err = screen.JSON(r.SARIF(version, filepath.Dir(path)))
+		text = []byte(doc)
+	}
+	if err != nil {
+		return err
+	}
+	return writeReport(path, []byte(secret.MaskOwn(string(text))))
+}
+
+func writeReport(path string, text []byte) error {
 	if strings.HasPrefix(path, "/dev/") {
 		return os.WriteFile(path, text, 0o644)
 	}

@@ -83,9 +83,39 @@ type Reader struct {
 	listener.Rights
 }
 
+// An Around is what is to be done to the files around a key.
+type Around struct {
+	Edits []Edit
+	Last  *Edit    // once the key is in force; nil: nothing
+	Notes []string // what no edit does
+}
+
+// Lines are all of it in words, before it is done.
+func (a *Around) Lines() (lines []string) {
+	for _, e := range a.Edits {
+		lines = append(lines, e.String())
+	}
+	if a.Last != nil {
+		lines = append(lines, a.Last.String())
+	}
+	return append(lines, a.Notes...)
+}
+
+// Apply makes the edits, the last one too where it is time, and tells of each how it
+// went. What is done is not done again.
+func (a *Around) Apply(last bool, tell func(Edit, error)) {
+	if last && a.Last != nil {
+		a.Edits, a.Last = append(a.Edits, *a.Last), nil
+	}
+	for _, e := range a.Edits {
+		tell(e, e.Apply())
+	}
+	a.Edits = nil
+}
+
 // Edits are all that keep files with a key from others than their readers, which readers
-// tells, and notes what no edit does. A file that is not there yet has no mode.
-func Edits(ctx context.Context, paths []string, readers func(ctx context.Context, path string) []Reader) (edits []Edit, notes []string) {
+// tells. A file that is not there yet has no mode.
+func Edits(ctx context.Context, paths []string, readers func(ctx context.Context, path string) []Reader) (a Around) {
 	for i, path := range paths {
 		if slices.Contains(paths[:i], path) {
 			continue
@@ -95,18 +125,19 @@ func Edits(ctx context.Context, paths []string, readers func(ctx context.Context
 		switch {
 		case edit != nil && len(its) == 0:
 			edit.What += fmt.Sprintf(" (nothing that runs reads it: Blnk has to run as user %d, or root)", edit.Was.UID)
-			edits = append(edits, *edit)
+			a.Edits = append(a.Edits, *edit)
 		case edit != nil:
-			edits = append(edits, *edit)
+			a.Edits = append(a.Edits, *edit)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			note = err.Error()
 		}
 		if note != "" {
-			notes = append(notes, note)
+			a.Notes = append(a.Notes, note)
 		}
 	}
 	ignores, more := ignores(ctx, paths)
-	return append(edits, ignores...), append(notes, more...)
+	a.Edits, a.Notes = append(a.Edits, ignores...), append(a.Notes, more...)
+	return a
 }
 
 func ignores(ctx context.Context, files []string) ([]Edit, []string) {

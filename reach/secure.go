@@ -155,7 +155,7 @@ func Resets(dir string) (notes []string) {
 	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err == nil && regexp.MustCompile(`(?m)^\s+init:\s*$|blnk-init`).Match(text) { // Blnk's docker-compose.yaml
-			notes = append(notes, filepath.Join(dir, name)+": its service init writes a blnk.json without secure mode wherever that file is missing: never remove it, and do not run that service elsewhere")
+			notes = append(notes, filepath.Join(dir, name)+": its service init "+restart.WritesOpen+": never remove it, and do not run that service elsewhere")
 		}
 	}
 	return notes

@@ -75,6 +75,10 @@ type Process struct {
 // read again at each start.
 const ExecMark = "BLNKCTL_EXEC"
 
+// WritesOpen is what a service does that brings the stock blnk.json: of all that may be
+// said of it, the same words.
+const WritesOpen = "writes a blnk.json that lets everybody in where the file is missing"
+
 // ExecVariable is the variable that ExecMark names; "" where exec did not start
 // the process.
 func (p *Process) ExecVariable() string {

@@ -346,4 +346,5 @@ const (
 	Note
 	Urgent  // a line that a person who sent a signal waits for
 	Stopped // such a line, and no step goes on behind it
+	Idle    // a step that found nothing to do
 )

@@ -128,7 +128,11 @@ func (r *run) begin(ctx context.Context) error {
 	if act {
 		err = r.create(ctx, p)
 	}
-	r.ended(rowCreate, started, err)
+	if act || err != nil {
+		r.ended(rowCreate, started, err)
+	} else {
+		r.progress(Progress{Step: rowCreate, Kind: Idle})
+	}
 	switch {
 	case err != nil:
 		return r.refuse(ctx, err)

@@ -22,7 +22,7 @@ func (r *run) findInsecure(ctx context.Context, p *Plan) error {
 	if err != nil {
 		return err
 	}
-	secured, err := r.areSecured(ctx, keys)
+	secured, each, err := r.areSecured(ctx, keys)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (r *run) findInsecure(ctx context.Context, p *Plan) error {
 	}
 	switch {
 	case len(p.Differs) == 0 && (!p.WasOpen || !r.proves()):
-		return r.alreadySecure(ctx, p, secured)
+		return r.alreadySecure(ctx, p, secured, each)
 	case !r.proves() && secured == proof.Live && !p.Current.Equal(p.next):
 		return hint.Add(errors.New("secure mode is on already, and the servers take another key: they have to be restarted with the new one"),
 			"name what restarts them: blnkctl init%s --restart REF", r.env.Stores)
@@ -53,8 +53,9 @@ func (r *run) findInsecure(ctx context.Context, p *Plan) error {
 }
 
 // areSecured says whether all servers let any key in (proof.Open), or none of them
-// (proof.Live). Where nothing is restarted, what does not answer is proof.Unknown.
-func (r *run) areSecured(ctx context.Context, keys []secret.Key) (proof.Verdict, error) {
+// (proof.Live), and what each does. Where nothing is restarted, what does not answer is
+// proof.Unknown.
+func (r *run) areSecured(ctx context.Context, keys []secret.Key) (all proof.Verdict, each []proof.Verdict, err error) {
 	candidate := secret.New(rand.Text() + rand.Text())
 	for _, key := range keys {
 		if blnk.Sendable(key) {
@@ -68,11 +69,11 @@ func (r *run) areSecured(ctx context.Context, keys []secret.Key) (proof.Verdict,
 		}
 	}
 	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) { return ask(ctx, s, candidate, secret.Key{}) })
-	all := proof.Unknown
+	all = proof.Unknown
 	for i, v := range verdicts {
 		switch {
 		case v == proof.Unknown && r.proves():
-			return v, r.unasked(r.Servers[i], reasons[i])
+			return v, nil, r.unasked(r.Servers[i], reasons[i])
 		case v == proof.Unknown:
 			r.note("%s was not asked: %v", r.Servers[i], reasons[i])
 			continue
@@ -80,12 +81,12 @@ func (r *run) areSecured(ctx context.Context, keys []secret.Key) (proof.Verdict,
 			v = proof.Live
 		}
 		if all != proof.Unknown && v != all {
-			return v, hint.Add(errors.New("secure mode is on at one of the servers and off at another"),
+			return v, nil, hint.Add(errors.New("secure mode is on at one of the servers and off at another"),
 				"restart both, and run this again; or name those that are open, each with --server")
 		}
 		all = v
 	}
-	return all, nil
+	return all, verdicts, nil
 }
 
 // findKey decides which key is to be in force; none, where it is still to be made.
@@ -169,11 +170,13 @@ func (r *run) findChanges(ctx context.Context, p *Plan, keys []secret.Key) error
 
 // alreadySecure ends a run that finds nothing to write. What the servers take is asked
 // all the same.
-func (r *run) alreadySecure(ctx context.Context, p *Plan, secured proof.Verdict) error {
+func (r *run) alreadySecure(ctx context.Context, p *Plan, secured proof.Verdict, each []proof.Verdict) error {
+	r.found(each)
 	r.report.open, r.report.keyOnly = secured == proof.Open, r.in.KeyOnly
 	switch secured {
 	case proof.Live:
 		p.Due.Why = "secure mode is on, and " + p.next.Name() + " is the live key"
+		r.found(slices.Repeat([]proof.Verdict{secured}, len(r.Servers))) // which is what is proved
 		return r.proveLive(ctx, p.next)
 	case proof.Open:
 		p.Due.Why = p.next.Name() + " stands in every place, and the servers let any key in"

@@ -78,6 +78,7 @@ func (r *run) stillLive(ctx context.Context, key secret.Key) error {
 	ctx, cancel := r.limited(ctx)
 	defer cancel()
 	verdicts, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return s.Once(ctx, key) })
+	r.found(verdicts)
 	for i, err := range lacks {
 		if verdicts[i] != proof.Unknown && err != nil {
 			return hint.As(ErrNotLive, "%w", err)
@@ -90,6 +91,15 @@ func (r *run) stillLive(ctx context.Context, key secret.Key) error {
 		}
 	}
 	return nil
+}
+
+// found keeps for the report what servers do with a key that stays.
+func (r *run) found(verdicts []proof.Verdict) {
+	words := map[proof.Verdict]string{proof.Live: "old", proof.Mixed: "mixed", proof.Open: "open", proof.Unknown: "down"}
+	r.report.Servers = nil
+	for i, v := range verdicts {
+		r.report.Servers = append(r.report.Servers, ServerState{URL: r.Servers[i].String(), Live: cmp.Or(words[v], "other")})
+	}
 }
 
 // notOpen asks servers that may be down: what one says of the key is of no matter then,

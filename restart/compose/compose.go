@@ -212,7 +212,7 @@ func (d *driver) Processes(ctx context.Context) (all []restart.Process, err erro
 	}
 	for _, c := range p.others {
 		if argv := strings.Join(c.Args, " "); !c.Role().Blnk() && (strings.Contains(argv, "blnk-init") || strings.Contains(argv, "blnk.json")) {
-			all[0].Remarks = append(all[0].Remarks, "service "+label(c, docker.LabelService)+` writes a blnk.json that lets everybody in where the file is missing, at each "up" that starts it too; this restart does not`)
+			all[0].Remarks = append(all[0].Remarks, "service "+label(c, docker.LabelService)+" "+restart.WritesOpen+`, at each "up" that starts it too; this restart does not`)
 		}
 	}
 	return append(all, d.Beside(ctx, p.containers(), p.name, local)...), nil

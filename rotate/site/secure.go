@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -85,54 +86,27 @@ func (s *Site) chooseRestart(ctx context.Context, spec target.Spec, set store.Se
 	return []string{answer}, nil
 }
 
-// findAround finds what is to be done to the files around the key, and says it.
-func (s *Site) findAround(ctx context.Context) (remarks []string) {
+// findAround finds what is to be done to the files around the key.
+func (s *Site) findAround(ctx context.Context) {
 	var paths []string
 	for _, one := range s.Places() {
 		if file, ok := one.(interface{ Path() string }); ok {
 			paths = append(paths, file.Path())
 		}
 	}
-	s.edits, s.notes = exposure.Edits(ctx, paths, s.look.Readers)
-	s.notes = append(s.notes, reach.Resets(s.Dir)...)
-	for _, e := range s.edits {
-		remarks = append(remarks, e.String())
+	s.around = exposure.Edits(ctx, paths, s.look.Readers)
+	s.around.Notes = append(s.around.Notes, reach.Resets(s.Dir)...)
+	var err error
+	if s.around.Last, err = s.newConfig(); err != nil {
+		s.around.Notes = append(s.around.Notes, fmt.Sprintf("%s: not made: %v", config.Name, err))
 	}
-	return append(remarks, s.notes...)
 }
 
-// mendAround makes the edits. What cannot be made is a warning: it is no reason to leave
-// a server open.
-func (s *Site) mendAround() {
-	for _, e := range s.edits {
-		if err := e.Apply(); err != nil {
-			s.opt.Warn("%s: not done: %v", e, err)
-		} else {
-			s.opt.Say("  %s", e)
-		}
+// newConfig is a blnkctl.yaml of what was given; nil where there is one.
+func (s *Site) newConfig() (*exposure.Edit, error) {
+	if s.opt.Secure.ConfigDir == "" {
+		return nil, nil
 	}
-	s.edits = nil
-}
-
-// complete does around the key what is still missing where a run ended well.
-func (s *Site) complete(ctx context.Context, r rotate.Report) {
-	switch {
-	case r.Outcome == rotate.InPlace, r.Outcome == rotate.Resumed: // it was not done in this run, or not to its end
-		s.findAround(ctx)
-	case r.Outcome != rotate.Secured && r.Outcome != rotate.Written:
-		return
-	}
-	if s.opt.Secure.ConfigDir != "" {
-		s.writeConfig()
-	}
-	for _, note := range s.notes {
-		s.opt.Warn("%s", note)
-	}
-	s.mendAround()
-}
-
-// writeConfig makes a blnkctl.yaml of what was given.
-func (s *Site) writeConfig() {
 	said := config.Target{Stores: s.opt.Spec.Stores, Restart: s.opt.Spec.Restart, Servers: s.opt.Spec.Servers}
 	if len(said.Servers) == 0 && s.Published { // the port in blnk.json may be another one
 		said.Servers = s.Spec.Servers
@@ -140,11 +114,29 @@ func (s *Site) writeConfig() {
 	if len(said.Restart) == 0 {
 		said.Restart = s.Spec.Restart // of the journal
 	}
-	edit, err := exposure.File(filepath.Join(s.opt.Secure.ConfigDir, config.Name), config.Text(said), "made, with what was given here")
+	return exposure.File(filepath.Join(s.opt.Secure.ConfigDir, config.Name), config.Text(said), "made, with what was given here")
+}
+
+// mendAround makes the edits, the last one too where it is time. What cannot be made is a
+// warning: it is no reason to leave a server open.
+func (s *Site) mendAround(last bool) {
+	s.around.Apply(last, func(e exposure.Edit, err error) {
+		if err != nil {
+			s.opt.Warn("%s: not done: %v", e, err)
+		} else {
+			s.opt.Say("  %s", e)
+		}
+	})
+}
+
+// complete does around the key what is still missing where a run ended well.
+func (s *Site) complete(ctx context.Context, r *rotate.Report) {
 	switch {
-	case err != nil:
-		s.opt.Warn("%s: not made: %v", config.Name, err)
-	case edit != nil:
-		s.edits = append(s.edits, *edit)
+	case r.Outcome == rotate.InPlace, r.Outcome == rotate.Resumed: // it was not done in this run, or not to its end
+		s.findAround(ctx)
+	case r.Outcome != rotate.Secured && r.Outcome != rotate.Written:
+		return
 	}
+	r.Warnings = append(r.Warnings, s.around.Notes...)
+	s.mendAround(true)
 }

@@ -67,11 +67,10 @@ type Site struct {
 	Folder *state.Target // of this target
 	Open   *rotate.Open  // the rotation that the journal says is open, or nil
 
-	opt   Options
-	look  reach.Look // at the processes of the target
-	keys  run.Keys
-	edits []exposure.Edit // to be made around the key
-	notes []string        // of what stands there
+	opt    Options
+	look   reach.Look // at the processes of the target
+	keys   run.Keys
+	around exposure.Around
 }
 
 // Open opens everything that was named, and where a rotation is open, what its journal
@@ -175,7 +174,12 @@ func Probes(servers []*proof.Server) (all []*probe.Server) {
 // Check is rotate.Check.
 func (s *Site) Check(ctx context.Context) (rotate.Plan, error) {
 	intent, env := s.surround()
-	return rotate.Check(ctx, s.Target, intent, env)
+	plan, err := rotate.Check(ctx, s.Target, intent, env)
+	if err == nil && s.opt.Secure != nil && !plan.Due.Yes { // what is missing around it is done all the same
+		s.findAround(ctx)
+		plan.Remarks = s.around.Lines()
+	}
+	return plan, err
 }
 
 // Run runs the engine: rotate.Run, or Abort, or Abandon with confirm. What secure mode
@@ -191,7 +195,7 @@ func (s *Site) Run(ctx context.Context, confirm func(why error) error) (report r
 		report, err = rotate.Run(ctx, s.Target, intent, env)
 	}
 	if s.opt.Secure != nil && err == nil {
-		s.complete(ctx, report)
+		s.complete(ctx, &report)
 	}
 	return report, err
 }
@@ -214,14 +218,19 @@ func (s *Site) surround() (rotate.Intent, rotate.Env) {
 	env.Before = func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
 		found, err := s.look.Before(ctx, current)
 		if err == nil && s.opt.Secure != nil {
-			found.Remarks = append(found.Remarks, s.findAround(ctx)...)
+			s.findAround(ctx)
+			opens := func(text string) bool { return strings.Contains(text, restart.WritesOpen) }
+			if slices.ContainsFunc(s.around.Notes, opens) { // a driver may know of it, too
+				found.Remarks = slices.DeleteFunc(found.Remarks, opens)
+			}
+			found.Remarks = append(found.Remarks, s.around.Lines()...)
 		}
 		return rotate.Findings(found), err
 	}
 	env.Observe, env.Holders, env.Listening = s.look.Restart, s.look.Holders, s.look.Listening
 	env.Instead, env.Why, env.Receivers, env.LeftBehind = s.look.Instead, s.look.Why, s.look.Receivers, s.look.LeftBehind
 	env.Prepare = func(context.Context) error {
-		s.mendAround()
+		s.mendAround(false)
 		return nil
 	}
 	return intent, env
