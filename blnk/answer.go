@@ -129,3 +129,6 @@ func Sendable(key secret.Key) bool {
 	control := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 	return value != "" && value == strings.Trim(value, " \t") && !strings.ContainsFunc(value, control)
 }
+
+// ErrUnsendable: a key is not Sendable, so no client could ever use it.
+var ErrUnsendable = errors.New("an HTTP header cannot carry this key (white space at an end, or a control character)")

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/supervise"
 )
@@ -94,9 +95,9 @@ func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error
 	if err != nil {
 		return err
 	}
-	if dir, err := a.openState(); err == nil {
-		a.warnOfCompromised(dir, key, stores[0].String())
-	}
+	var held proof.Questions
+	held.Add(key, stores[0].String())
+	a.warnOfKnown(ctx, nil, held)
 	job := supervise.Options{
 		Args: args, Environ: a.env.Environ, Variable: opt.variable,
 		Source: stores[0], Interval: opt.interval, KillTimeout: opt.kill,

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/probe"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
@@ -39,12 +39,11 @@ const (
 )
 
 // An exitError attaches to an error what only the command line knows: an exit
-// code, details worth a line each, and what to do next.
+// code, and what to do next.
 type exitError struct {
-	code    int // 0: exitCodes decide by err
-	err     error
-	details []string
-	hint    string // "": the error's own
+	code int // 0: exitCodes decide by err
+	err  error
+	hint string // "": the error's own
 }
 
 // Error is the error's own text.
@@ -52,24 +51,6 @@ func (e *exitError) Error() string { return e.err.Error() }
 
 // Unwrap returns the error itself.
 func (e *exitError) Unwrap() error { return e.err }
-
-// Lines adds the details to those that the error has itself.
-func (e *exitError) Lines() (head string, more []string) {
-	head, more = linesOf(e.err)
-	return head, append(slices.Clone(e.details), more...)
-}
-
-// linesOf is an error for a person: a text, and below it further ones.
-func linesOf(err error) (head string, more []string) {
-	type liner interface {
-		error
-		Lines() (head string, more []string)
-	}
-	if l, ok := errors.AsType[liner](err); ok {
-		return l.Lines()
-	}
-	return err.Error(), nil
-}
 
 // fail is an error with an exit code and a hint; code 0 leaves the code to
 // exitCodes, help "" the hint to the error.
@@ -117,7 +98,11 @@ func exitCodes() []struct {
 		{audit.ErrAltered, exitCheck},
 		{rotate.ErrNotLive, exitCheck},
 		{rotate.ErrSourceNotLive, exitCheck},
+		{rotate.ErrWaiting, exitCheck},
+		{rotate.ErrIncomplete, exitIncomplete},
 		{probe.ErrAnswer, exitCheck},
+		{proof.ErrUnexpected, exitCheck},
+		{proof.ErrNoKey, exitCheck},
 		{rotate.ErrInterrupted, exitInterrupted},
 		{interrupt.ErrInterrupted, exitInterrupted},
 		{context.Canceled, exitInterrupted}, // also while it waited for a lock
@@ -167,7 +152,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	if help == sudoHint && a.env.UID == 0 {
 		help = ""
 	}
-	text, details := linesOf(err)
+	text, details := hint.Lines(err)
 	if stop, ok := errors.AsType[*interrupt.Error](context.Cause(ctx)); ok && code == exitInterrupted {
 		text = stop.Error() // what it was in the middle of is beside the point
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/secret"
-	"github.com/blnkctl/blnkctl/state"
 )
 
 // say prints a line of talk to stderr; -q silences it.
@@ -42,11 +41,4 @@ func (a *app) printJSON(v any) error {
 // canAsk says whether there is a person to ask.
 func (a *app) canAsk() bool {
 	return a.env.Terminal != nil && a.env.Stderr.Look.Terminal() && !a.global.noInput
-}
-
-// warnOfCompromised warns of a key that others are known to have.
-func (a *app) warnOfCompromised(dir *state.Dir, key secret.Key, from string) {
-	if known, err := dir.Compromised().Has(key); known && err == nil {
-		a.warn("the key in %s is known to be compromised; blnkctl rotate --compromised replaces it", from)
-	}
 }

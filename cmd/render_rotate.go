@@ -3,7 +3,6 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/rotate"
 )
@@ -23,18 +21,9 @@ import (
 // renderPlan is the end of a dry run.
 func (w *work) renderPlan(p rotate.Plan) error {
 	if w.json() {
-		return cmp.Or(w.printJSON(p.Document()), waits(p.Due))
+		return cmp.Or(w.printJSON(p.Document()), p.Due.Err())
 	}
-	return cmp.Or(w.print(w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path()))+"Dry run: nothing was changed.\n")), waits(p.Due))
-}
-
-// waits is the error of a rotation that waits for its next try: whoever runs it from
-// cron is to hear of it until it is mended.
-func waits(due rotate.Due) error {
-	if !due.Waiting {
-		return nil
-	}
-	return fail(exitCheck, errors.New(due.Why), "")
+	return cmp.Or(w.print(w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path()))+"Dry run: nothing was changed.\n")), p.Due.Err())
 }
 
 // confirmPlan shows the plan to the person at the terminal and asks.
@@ -94,30 +83,22 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	case !w.global.quiet && !r.Due.Waiting:
 		_ = w.print(w.env.Look.Fold(r.Text(w.env.Look)))
 	}
+	printed := r.Printed(err)
+	if err == nil {
+		r.Warnings = slices.Concat(r.Warnings, printed)
+	}
 	for _, text := range r.Warnings {
 		if !slices.Contains(w.shown, text) {
 			w.warn("%s", text)
 		}
 	}
-	if exit, ok := errors.AsType[*run.ExitError](err); ok && len(r.Outputs) == 0 && exit.Tail() != "" {
-		r.Outputs = []string{exit.Tail()} // of a check
-	}
-	for i, text := range r.Outputs {
-		r.Outputs[i] = "the output of the restart:\n  " + strings.ReplaceAll(text, "\n", "\n  ")
-		if err == nil {
-			w.warn("%s", r.Outputs[i])
-		}
-	}
 	if w.global.quiet && r.Outcome == rotate.RolledBack {
-		r.Outputs = append(r.Outputs, strings.TrimSpace(r.Text(screen.Look{})))
+		printed = append(printed, strings.TrimSpace(r.Text(screen.Look{})))
 	}
-	switch {
-	case err != nil:
-		return &exitError{err: err, details: r.Outputs}
-	case r.Due.Waiting:
-		return waits(r.Due)
-	case r.Incomplete:
-		return fail(exitIncomplete, errors.New("rotated and proved, but something around it needs you: see the warnings"), r.Help)
+	if err != nil {
+		return hint.Detail(err, printed...)
+	} else if err := r.Err(); err != nil {
+		return err
 	}
 	restart := ""
 	if len(w.spec.Restart) == 0 {

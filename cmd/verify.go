@@ -5,18 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
-	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
-	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
-	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/rotate/site"
 	"github.com/blnkctl/blnkctl/secret"
@@ -72,49 +67,31 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	set := t.Set
-	r := proof.Verify(ctx, t.Servers, questions, opt.expect)
+	r := site.Verify(ctx, t, questions, opt.expect)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	r.Open = a.tellState(ctx, set, questions)
-	help := ""
-	for i, server := range site.Probes(t.Servers) {
-		help = cmp.Or(help, r.Servers[i].Hint)
-		if len(set) > 0 && r.Expect == proof.Accepted && r.Servers[i].Keys[0] == proof.Rejected {
-			faults, helps := (reach.Look{Set: set}).Refused(ctx, server)
-			r.Faults, help = append(r.Faults, faults...), cmp.Or(helps, help)
-		}
+	if len(t.Set) > 0 {
+		r.Open = a.warnOfKnown(ctx, t.Set, questions)
 	}
 	switch {
 	case a.json():
 		err = a.printJSON(r)
 	case !a.global.quiet:
-		err = a.print(verifyText(r, a.env.Look))
+		err = a.print(r.Text(a.env.Look))
 	}
-	if err != nil || r.Failed == 0 {
-		return err
-	}
-	err = fmt.Errorf("%d of %d servers did not answer as expected (keys %s)", r.Failed, len(r.Servers), r.Expect)
-	return &exitError{code: exitCheck, err: err, details: r.Faults, hint: help}
+	return cmp.Or(err, r.Err())
 }
 
-// tellState warns of what the state folder knows of the stores and keys, and returns
-// the ID of their open rotation.
-func (a *app) tellState(ctx context.Context, set store.Set, questions proof.Questions) (open string) {
-	dir, err := a.openState()
-	if err != nil || len(set) == 0 {
-		return ""
-	}
-	for _, q := range questions {
-		a.warnOfCompromised(dir, q.Key, q.From[0])
-	}
-	switch o, err := rotate.OpenOf(ctx, dir, set); {
-	case err != nil:
-		a.warn("%s", strings.TrimSuffix(fmt.Sprintf("%v; %s", err, hint.Of(err)), "; "))
-	case o != nil:
-		open = o.Rotation
-		a.warn("rotation %s is %s, %s: %s; %s", o.Rotation, o.Is(), o.Begun(), o.Where(), o.Help())
+// warnOfKnown warns of what the state folder knows of stores and keys, and returns the
+// ID of an open rotation of theirs.
+func (a *app) warnOfKnown(ctx context.Context, set store.Set, keys proof.Questions) (open string) {
+	if dir, err := a.openState(); err == nil {
+		var warnings []string
+		open, warnings = rotate.Known(ctx, dir, set, keys)
+		for _, text := range warnings {
+			a.warn("%s", text)
+		}
 	}
 	return open
 }
@@ -125,17 +102,8 @@ func readKeys(ctx context.Context, a *app, opt *verifyOptions, stores store.Set)
 	if opt.keyFile != "" && (fromFile(opt.cmd, "store") || !given(opt.cmd, "store")) {
 		stores = nil
 	}
-	for _, s := range stores {
-		key, _, err := s.Get(ctx)
-		if err == nil && !blnk.Sendable(key) {
-			err = fail(exitCheck, fmt.Errorf("key in %s: %w", s, probe.ErrUnsendable), "")
-		} else if errors.Is(err, store.ErrNotFound) && hint.Of(err) == "" { // the place is there
-			err = fail(exitCheck, err, "make one: blnkctl keygen"+hint.Flags("--store", opt.spec.Stores))
-		}
-		if err != nil {
-			return nil, err
-		}
-		q.Add(key, s.String())
+	if err := q.Read(ctx, stores); err != nil {
+		return nil, err
 	}
 	if opt.keyFile == "" && len(stores) > 0 {
 		return q, nil
@@ -178,18 +146,4 @@ func (a *app) readKey(ctx context.Context, file string) (key secret.Key, from st
 	}
 	key, err = interrupt.Await(ctx, func() (secret.Key, error) { return keygen.ReadFile(path) }) // opening a FIFO waits for who writes into it
 	return key, file, err
-}
-
-// verifyText is a result as two tables.
-func verifyText(r proof.Result, look screen.Look) string {
-	servers, keys := r.Rows()
-	return look.Table(servers, func(cell string) screen.Colour {
-		switch want := r.Wants(); cell {
-		case string(want):
-			return screen.Green
-		case string(proof.Live), string(proof.Rejected), "off", "let in":
-			return screen.Red
-		}
-		return screen.Plain
-	}) + "\n" + look.Table(keys, nil)
 }

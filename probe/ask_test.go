@@ -133,7 +133,7 @@ func TestAskRefusesKeyThatNoHeaderCarries(t *testing.T) {
 	server := newServer(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	s := open(t, server.URL, Options{})
 	for _, key := range []string{"canary ", " canary", "canary\t", "canary\n", "can\nary", "can\x00ary", "canary\r", "can\x7fary"} {
-		if err := wantNothing(t, s, secret.New(key), "header cannot carry"); !errors.Is(err, ErrUnsendable) {
+		if err := wantNothing(t, s, secret.New(key), "header cannot carry"); !errors.Is(err, blnk.ErrUnsendable) {
 			t.Errorf("%v is not ErrUnsendable", err)
 		}
 	}

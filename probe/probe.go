@@ -37,10 +37,6 @@ const DefaultTimeout = 10 * time.Second
 // maxBody bounds an answer, in bytes. A hook is some hundred.
 const maxBody = 1 << 20
 
-// ErrUnsendable: no HTTP header can carry the key as it is, so no client could
-// ever use it. The server was not asked.
-var ErrUnsendable = errors.New("an HTTP header cannot carry this key (white space at an end, or a control character)")
-
 // Options is how a server may be reached; a Timeout of 0 is DefaultTimeout.
 type Options = https.Options
 
@@ -132,7 +128,7 @@ func (s *Server) Ask(ctx context.Context, key secret.Key) (blnk.Answer, error) {
 
 func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (blnk.Answer, []byte, error) {
 	if !key.IsZero() && !blnk.Sendable(key) {
-		return blnk.Nothing, nil, hint.Add(fmt.Errorf("ask %s: %w", s, ErrUnsendable),
+		return blnk.Nothing, nil, hint.Add(fmt.Errorf("ask %s: %w", s, blnk.ErrUnsendable),
 			"no client can use this key; rotate --server-down replaces it without asking for it")
 	}
 	if err := s.wait(ctx); err != nil {

@@ -11,7 +11,9 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/store"
 )
 
 // What is expected of keys.
@@ -40,6 +42,26 @@ func (q *Questions) Add(key secret.Key, from string) {
 	*q = append(*q, Question{key, key.Fingerprint(), []string{from}})
 }
 
+// ErrNoKey: a place holds no key that servers could be asked for.
+var ErrNoKey = errors.New("")
+
+// Read adds the keys of stores.
+func (q *Questions) Read(ctx context.Context, set store.Set) error {
+	for _, s := range set {
+		key, _, err := s.Get(ctx)
+		switch {
+		case err == nil && !blnk.Sendable(key):
+			return hint.As(ErrNoKey, "key in %s: %w", s, blnk.ErrUnsendable)
+		case errors.Is(err, store.ErrNotFound) && hint.Of(err) == "": // the place is there
+			return hint.Add(hint.As(ErrNoKey, "%w", err), "make one: blnkctl keygen%s", hint.Flags("--store", set.Names()))
+		case err != nil:
+			return err
+		}
+		q.Add(key, s.String())
+	}
+	return nil
+}
+
 // A Result is what servers do with keys, and whether that is as expected. It is a
 // document as it stands.
 type Result struct {
@@ -48,9 +70,11 @@ type Result struct {
 	Keys    Questions    `json:"keys"`
 	Servers []ServerSays `json:"servers"`
 	Open    string       `json:"open,omitempty"` // ID of the open rotation of these stores
-	// Failed is the number of servers that did not do what was expected, Faults why.
+	// Failed is the number of servers that did not do what was expected, Faults why, and
+	// Help what helps.
 	Failed int      `json:"-"`
 	Faults []string `json:"-"`
+	Help   string   `json:"-"`
 }
 
 // A ServerSays is what is proved about one server.
@@ -71,6 +95,7 @@ func Verify(ctx context.Context, servers []*Server, questions Questions, expect 
 	r := Result{Result: "passed", Expect: expect, Keys: questions, Servers: make([]ServerSays, len(servers))}
 	_, _ = Each(servers, func(i int, s *Server) (Verdict, error) { r.Servers[i] = s.askAll(ctx, questions); return "", nil })
 	for _, one := range r.Servers {
+		r.Help = cmp.Or(r.Help, one.Hint)
 		if faults := one.faults(r.Keys, r.Wants()); len(faults) > 0 {
 			r.Result, r.Failed, r.Faults = "failed", r.Failed+1, append(r.Faults, faults...)
 		}
@@ -134,11 +159,10 @@ func (r Result) Wants() Verdict {
 	return Live
 }
 
-// Rows are the result as two tables, of the servers and of the keys; the first row
-// of each is its head.
-func (r Result) Rows() (servers, keys [][]string) {
+// Text is the result as two tables, of the servers and of the keys.
+func (r Result) Text(look screen.Look) string {
 	head := []string{"SERVER", "SECURE MODE", "RANDOM KEY", "CONNECTIONS"}
-	keys = [][]string{{"KEY", "FINGERPRINT", "FROM"}}
+	keys := [][]string{{"KEY", "FINGERPRINT", "FROM"}}
 	for i, k := range r.Keys {
 		number, name := strconv.Itoa(i+1), cmp.Or(k.Fingerprint, "a weak key")
 		if len(r.Keys) == 1 {
@@ -151,7 +175,7 @@ func (r Result) Rows() (servers, keys [][]string) {
 			number, name = "", ""
 		}
 	}
-	servers = [][]string{head}
+	servers := [][]string{head}
 	for _, s := range r.Servers {
 		row := []string{s.URL, "unknown", "unknown", strconv.Itoa(s.Connections)}
 		switch {
@@ -169,7 +193,27 @@ func (r Result) Rows() (servers, keys [][]string) {
 		}
 		servers = append(servers, row)
 	}
-	return servers, keys
+	return look.Table(servers, func(cell string) screen.Colour {
+		switch cell {
+		case string(r.Wants()):
+			return screen.Green
+		case string(Live), string(Rejected), "off", "let in":
+			return screen.Red
+		}
+		return screen.Plain
+	}) + "\n" + look.Table(keys, nil)
+}
+
+// ErrUnexpected: servers did not do what was expected.
+var ErrUnexpected = errors.New("did not answer as expected")
+
+// Err is nil where all servers did what was expected; else ErrUnexpected, with why.
+func (r Result) Err() error {
+	if r.Failed == 0 {
+		return nil
+	}
+	err := fmt.Errorf("%d of %d servers %w (keys %s)", r.Failed, len(r.Servers), ErrUnexpected, r.Expect)
+	return hint.Add(hint.Detail(err, r.Faults...), "%s", r.Help)
 }
 
 // faults says what keeps a server's answers from being what is expected.

@@ -114,18 +114,6 @@ func folder(s target.State) string {
 	return "the state folder"
 }
 
-// A detailed error says more in lines of their own: its cause, say, that was seen in
-// the environment of a process.
-type detailed struct {
-	error
-	lines []string
-	help  string
-}
-
-func (e *detailed) Lines() (string, []string) { return e.Error(), e.lines }
-func (e *detailed) Hint() string              { return e.help }
-func (e *detailed) Unwrap() error             { return e.error }
-
 // advised adds to an error before the first effect what helps.
 func (r *run) advised(ctx context.Context, err error) error {
 	if help, _, down := strings.Cut(hint.Of(err), "; or have the restart start it"); down && r.in.Event == Sync {
@@ -134,7 +122,7 @@ func (r *run) advised(ctx context.Context, err error) error {
 	switch {
 	case r.env.Why != nil && (errors.Is(err, ErrNotLive) || errors.Is(err, ErrOpen)):
 		if why := r.env.Why(ctx); why != nil {
-			return &detailed{err, []string{why.Error()}, hint.Of(why)}
+			return hint.Add(hint.Detail(err, why.Error()), "%s", hint.Of(why))
 		}
 	case hint.Of(err) != "" && !errors.Is(err, store.ErrNotFound):
 	case errors.Is(err, store.ErrConflict):
@@ -208,7 +196,7 @@ func Load(ctx context.Context, s target.State, set store.Set, named string) (*Op
 		return o, nil
 	}
 	if errors.Is(err, ErrJournal) {
-		err = &detailed{err, (&store.Change{Set: set}).Holds(ctx), hint.Of(err)}
+		err = hint.Detail(err, (&store.Change{Set: set}).Holds(ctx)...)
 	}
 	return nil, err
 }

@@ -1,10 +1,16 @@
 package rotate
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
 )
 
 // ErrCompromised: the key is one that others are known to have, and would be put in
@@ -28,6 +34,28 @@ func (e *Env) known(keys ...secret.Key) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Known is what a state folder knows of stores, and of keys and where they were found:
+// the ID of an open rotation of theirs, "" for none, and what a person has to be warned
+// of. Without stores only the keys are looked up.
+func Known(ctx context.Context, dir *state.Dir, set store.Set, keys proof.Questions) (open string, warnings []string) {
+	for _, q := range keys {
+		if known, err := dir.Compromised().Has(q.Key); known && err == nil {
+			warnings = append(warnings, fmt.Sprintf("the key in %s is known to be compromised; blnkctl rotate --compromised replaces it", q.From[0]))
+		}
+	}
+	if len(set) == 0 {
+		return "", warnings
+	}
+	switch o, err := OpenOf(ctx, dir, set); {
+	case err != nil:
+		warnings = append(warnings, strings.TrimSuffix(fmt.Sprintf("%v; %s", err, hint.Of(err)), "; "))
+	case o != nil:
+		open = o.Rotation
+		warnings = append(warnings, fmt.Sprintf("rotation %s is %s, %s: %s; %s", o.Rotation, o.Is(), o.Begun(), o.Where(), o.Help()))
+	}
+	return open, warnings
 }
 
 // beware: where one of the keys that would be replaced is known to others, there is

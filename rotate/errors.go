@@ -40,6 +40,12 @@ var (
 	// record, which it has now.
 	ErrTooLate = errors.New("too late to undo: the new key was live and proved already")
 
+	// ErrWaiting: a rotation that was put back waits for its next try. Whoever runs it
+	// from cron is to hear of it until it is mended.
+	ErrWaiting = errors.New("")
+	// ErrIncomplete: it is no reason to put anything back.
+	ErrIncomplete = errors.New("rotated and proved, but something around it needs you: see the warnings")
+
 	// States of an *EndError: put back, and the old key was proved; a person is
 	// needed, and the journal is kept; or the key is live and proved, and the next
 	// run only has to record it.

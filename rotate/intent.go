@@ -3,10 +3,13 @@ package rotate
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -235,6 +238,14 @@ type Due struct {
 	Waiting bool
 }
 
+// Err is ErrWaiting where that is so.
+func (d Due) Err() error {
+	if !d.Waiting {
+		return nil
+	}
+	return hint.As(ErrWaiting, "%s", d.Why)
+}
+
 // Outcome is how a run ended.
 type Outcome string
 
@@ -285,6 +296,25 @@ type Report struct {
 	open      bool   // the servers let any key in, and nothing was written
 	planned   bool   // a person saw the plan, with the receivers
 	receivers []blnk.Receiver
+}
+
+// Err is what is wrong after a run that had no error: ErrWaiting or ErrIncomplete.
+func (r Report) Err() error {
+	if r.Incomplete {
+		return hint.Add(ErrIncomplete, "%s", r.Help)
+	}
+	return r.Due.Err()
+}
+
+// Printed is what commands printed that failed, err among them, for a person.
+func (r Report) Printed(err error) (texts []string) {
+	if p, ok := errors.AsType[printer](err); ok && len(r.Outputs) == 0 && p.Tail() != "" {
+		r.Outputs = []string{p.Tail()} // of a check
+	}
+	for _, text := range r.Outputs {
+		texts = append(texts, "the output of the restart:\n  "+strings.ReplaceAll(text, "\n", "\n  "))
+	}
+	return texts
 }
 
 // Document is the report as JSON, with the error of the run.

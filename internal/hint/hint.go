@@ -40,6 +40,38 @@ func Of(err error) string {
 	return ""
 }
 
+// Detail gives an error lines of its own, shown below it; none change nothing.
+func Detail(err error, lines ...string) error {
+	if err == nil || len(lines) == 0 {
+		return err
+	}
+	return &detailed{err, lines}
+}
+
+type detailed struct {
+	error
+	lines []string
+}
+
+func (e *detailed) Unwrap() error { return e.error }
+
+func (e *detailed) Lines() (head string, more []string) {
+	head, more = Lines(e.error)
+	return head, slices.Concat(e.lines, more)
+}
+
+// Lines is an error for a person: a text, and below it those of Detail, or of an error
+// that has this method.
+func Lines(err error) (head string, more []string) {
+	if l, ok := errors.AsType[interface {
+		error
+		Lines() (head string, more []string)
+	}](err); ok {
+		return l.Lines()
+	}
+	return err.Error(), nil
+}
+
 type kindred struct {
 	error
 	kind error
