@@ -16,7 +16,7 @@ TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print
 
 FUZZTIME ?= 30s
 
-.PHONY: help build test race vault compose systemd demo bench lint lines tidy cross fuzz clean need-go need-cc
+.PHONY: help build test race vault compose systemd demo docs bench lint lines tidy cross fuzz clean need-go need-cc
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ lint: need-go ## gofmt, go vet, golangci-lint
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
 	$(GO) vet ./...
 	$(LINT) run ./...
+
+docs: need-go ## run the commands of README and docs (root), and write what they print into them
+	$(GO) test ./cmd -count=1 -run '^TestDocs$$' -update
 
 lines: need-go ## show how many lines of Go ship, by package
 	@$(GO) test -count=1 -v -run '^TestLines$$' .

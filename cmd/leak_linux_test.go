@@ -185,7 +185,8 @@ func tracesDone(folder string) error {
 // scriptPrograms are the programs of scripts that only Linux has.
 func scriptPrograms() map[string]func() {
 	return map[string]func(){
-		"traced": func() { os.Exit(traced()) },
-		"leaker": func() { noteStart("leaker"); os.Exit(leaker()) },
+		"docs-page": func() { os.Exit(docsHost()) },
+		"traced":    func() { os.Exit(traced()) },
+		"leaker":    func() { noteStart("leaker"); os.Exit(leaker()) },
 	}
 }

@@ -121,7 +121,7 @@ func (u *fakeUnit) standin(verb string) error {
 			args = append(args, "--env-file", file)
 		}
 	}
-	c := exec.Command("blnk-standin", append(args, u.Role)...)
+	c := exec.Command("blnk", append(args, u.Role)...)
 	c.Stdout, c.Stderr = os.Stderr, os.Stderr
 	return c.Run()
 }
