@@ -45,7 +45,8 @@ func newRotateCmd(a *app) *cobra.Command {
 	o.addPlaces(cmd)
 	f := cmd.Flags()
 	f.Func("if-older-than", "`AGE`: do nothing before the last rotation is that old: 90d", func(text string) (err error) {
-		o.intent.IfOlderThan, err = policy.ParseAge(text)
+		o.intent.IfDue = true
+		o.intent.Policy.MaxAge, err = policy.ParseAge(text)
 		return err
 	})
 	o.addUsual(cmd)
@@ -122,7 +123,7 @@ func (o *rotateOptions) check(a *app) error {
 	if err != nil {
 		return err
 	}
-	if o.intent.IfOlderThan > 0 && a.env.Getenv("CI") != "" && !given(o.cmd, "if-unknown") && !given(o.cmd, "state-dir") {
+	if o.intent.IfDue && a.env.Getenv("CI") != "" && !given(o.cmd, "if-unknown") && !given(o.cmd, "state-dir") {
 		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",
 			"--if-older-than: in CI the age of the key is forgotten from one job to the next")
 	}

@@ -1,66 +1,177 @@
 package rotate
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/target"
 )
 
-// An age is all that decides whether a key is due.
-type age struct {
-	now, since time.Time // since is zero where the key was never seen before
-	how        string    // what happened then
-	wait       time.Time // the next try after rotations that were put back; zero for at once
-	weak       string    // why it is due whatever its age
+// ErrNotNow: the target's policy lets no rotation run now, and nobody forces it.
+var ErrNotNow = errors.New("the policy lets no rotation run now")
+
+// A Due says whether something has to be done now, and why.
+type Due struct {
+	Yes bool
+	Why string // for people
+	// Adopt: the key was never seen before, and its clock starts now.
+	Adopt bool
+	// Waiting: a rotation that was put back waits for its next try.
+	Waiting bool
+
+	// Since is when the clock of the key started; zero where that is not known. It may
+	// lie in the future, where a clock was wrong: then it proves no age.
+	Since time.Time
+	// At is when the key is, or was, due by its age, in a window of its policy; zero
+	// where no age is known.
+	At time.Time
+	// Next is when a rotation may run at the earliest: not before the policy's window
+	// opens, nor before its interval and the wait after a failure are over. It is now
+	// where one may run now.
+	Next time.Time
 }
 
-// ageOf is what the history of a target says. refs is its digest: a wait is for
-// the same references only.
-func ageOf(h state.History, key secret.Key, now time.Time, refs string) age {
-	a := age{now: now, since: h.ProvedAt, how: "rotated"}
-	if a.since.IsZero() {
-		a.since, a.how = h.SeenAt, "first seen"
+// Err is ErrWaiting where that is so.
+func (d Due) Err() error {
+	if !d.Waiting {
+		return nil
 	}
-	if h.Key == "" || h.Key != key.Fingerprint() {
-		a.since = time.Time{}
+	return hint.As(ErrWaiting, "%s", d.Why)
+}
+
+// A Clock is what is known of the age of a key.
+type Clock struct {
+	History state.History
+	Key     secret.Key
+	// Target is what it is the key of: one with other references does not wait after a
+	// failure.
+	Target target.Spec
+	Now    time.Time
+	// Written is since when its store has held the key, asked only where the history does
+	// not know it; nil, or zero: nobody knows.
+	Written func() time.Time
+}
+
+// Ask says whether a key is due by the Policy, Weak and IfUnknown of an intent, whatever
+// IfDue says. It is an ErrUnknownAge where that is not known and IfUnknown wants no guess.
+func (c Clock) Ask(in Intent) (d Due, err error) {
+	how := c.clock(&d)
+	d.At = in.Policy.Next(d.Since)
+	wait, weak := c.wait(), ""
+	if in.Weak != nil {
+		weak = in.Weak(c.Key)
 	}
-	if h.Failures > 0 && h.FailedRefs == refs && !h.FailedAt.After(now) {
-		// 1 h, 2 h, … 24 h, so that cron does not restart production twice a night.
-		wait := min(time.Hour<<min(h.Failures-1, 5), 24*time.Hour)
-		if next := h.FailedAt.Add(wait); now.Before(next) {
-			a.wait = next
+	d.Next = in.Policy.Opens(latest(c.Now, wait, c.soonest(in.Policy)))
+	if d.Since.IsZero() && weak == "" && wait.IsZero() && c.Written != nil {
+		if d.Since = c.Written(); !d.Since.IsZero() {
+			how, d.At = "written", in.Policy.Next(d.Since)
 		}
 	}
-	return a
-}
-
-// fromFuture: a clock was wrong, so that the time proves nothing.
-func (a age) fromFuture() bool { return a.wait.IsZero() && a.weak == "" && a.since.After(a.now) }
-
-// due are the rules. name is what the key is called.
-func (a age) due(name string, in Intent) (Due, error) {
+	name := c.Key.Name()
 	switch {
-	case !a.wait.IsZero():
-		return Due{Waiting: true, Why: "the last rotation was rolled back; the next try is due at " + a.wait.Format("2006-01-02 15:04:05 MST")}, nil
-	case a.weak != "":
-		return Due{Yes: true, Why: "the key is weak: " + a.weak}, nil
-	case a.fromFuture():
-		return Due{Yes: true, Why: "the age of the key is not known: a clock was wrong"}, nil
-	case !a.since.IsZero():
-		old := a.now.Sub(a.since)
-		shown := old.Round(time.Second).String()
-		if days := int(old / (24 * time.Hour)); days >= 2 { // as people count
-			shown = fmt.Sprintf("%d days", days)
-		}
-		return Due{Yes: old > in.IfOlderThan, Why: fmt.Sprintf("%s was %s %s ago", name, a.how, shown)}, nil
+	case !wait.IsZero():
+		return c.waiting(d), nil
+	case weak != "":
+		d.Yes, d.Why = true, "the key is weak: "+weak
+	case d.Since.After(c.Now):
+		d.Yes, d.Why, d.At = true, "the age of the key is not known: a clock was wrong", time.Time{}
+	case !d.Since.IsZero():
+		d.Yes = in.Policy.MaxAge > 0 && c.Now.Sub(d.Since) > in.Policy.MaxAge
+		d.Why = fmt.Sprintf("%s was %s %s ago", name, how, aged(c.Now.Sub(d.Since)))
 	case in.IfUnknown == RotateUnknown:
-		return Due{Yes: true, Why: "the key was never seen before"}, nil
+		d.Yes, d.Why = true, "the key was never seen before"
 	case in.IfUnknown == AdoptUnknown:
-		return Due{Adopt: true, Why: name + " was never seen before: its clock starts now"}, nil
+		d.Adopt, d.Why = true, name+" was never seen before: its clock starts now"
 	default:
-		return Due{}, hint.Add(fmt.Errorf("%w: %s was never seen before", ErrUnknownAge, name), "say --if-unknown adopt or --if-unknown rotate")
+		return d, hint.Add(fmt.Errorf("%w: %s was never seen before", ErrUnknownAge, name), "say --if-unknown adopt or --if-unknown rotate")
 	}
+	switch held := d.Yes && d.Next.After(c.Now); {
+	case held && c.failed(): // it goes on waiting where the window closed meanwhile
+		return c.waiting(d), nil
+	case held:
+		d.Yes, d.Why = false, d.Why+"; the policy lets a rotation run from "+moment(d.Next)+" on"
+	}
+	return d, nil
+}
+
+func (c Clock) waiting(d Due) Due {
+	d.Yes, d.Waiting, d.Why = false, true, "the last rotation was rolled back; the next try is due at "+moment(d.Next)
+	return d
+}
+
+// failed says whether the last rotation of the same references was put back.
+func (c Clock) failed() bool {
+	h := c.History
+	return h.Failures > 0 && h.FailedRefs == digest(c.Target) && !h.FailedAt.After(c.Now)
+}
+
+// clock finds when the clock of the key started, and says what happened then.
+func (c Clock) clock(d *Due) (how string) {
+	d.Since, how = c.History.ProvedAt, "rotated"
+	if d.Since.IsZero() {
+		d.Since, how = c.History.SeenAt, "first seen"
+	}
+	if c.History.Key == "" || c.History.Key != c.Key.Fingerprint() {
+		d.Since = time.Time{}
+	}
+	return how
+}
+
+// wait is when a failed rotation is tried again, by itself; zero for at once.
+func (c Clock) wait() time.Time {
+	h := c.History
+	if !c.failed() {
+		return time.Time{}
+	}
+	// 1 h, 2 h, … 24 h, so that cron does not restart production twice a night.
+	if next := h.FailedAt.Add(min(time.Hour<<min(h.Failures-1, 5), 24*time.Hour)); c.Now.Before(next) {
+		return next
+	}
+	return time.Time{}
+}
+
+// soonest is when the interval after the last proved rotation is over, whichever key it
+// was; a time from the future proves none.
+func (c Clock) soonest(p policy.Policy) time.Time {
+	if c.History.ProvedAt.IsZero() || c.History.ProvedAt.After(c.Now) {
+		return time.Time{}
+	}
+	return c.History.ProvedAt.Add(p.MinInterval)
+}
+
+// refuse is an error where the policy lets no rotation run now that a person asked for.
+func (c Clock) refuse(in Intent, named string) (err error) {
+	p := in.Policy
+	if at := c.soonest(p); at.After(c.Now) {
+		err = fmt.Errorf("%w: the last one was proved %s ago, and min_interval is %s", ErrNotNow, aged(c.Now.Sub(c.History.ProvedAt)), aged(p.MinInterval))
+	} else if at := p.Opens(c.Now); at.After(c.Now) {
+		err = fmt.Errorf("%w: its window opens %s", ErrNotNow, moment(at))
+	}
+	return hint.Add(err, "--force rotates all the same: blnkctl rotate --force%s", named)
+}
+
+// latest is the latest of some times.
+func latest(first time.Time, others ...time.Time) time.Time {
+	for _, t := range others {
+		if t.After(first) {
+			first = t
+		}
+	}
+	return first
+}
+
+// moment is a time as people read it.
+func moment(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
+
+// aged is a length as people count an age.
+func aged(d time.Duration) string {
+	if days := int(d / (24 * time.Hour)); days >= 2 {
+		return fmt.Sprintf("%d days", days)
+	}
+	return d.Round(time.Second).String()
 }

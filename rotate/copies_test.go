@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -162,7 +163,6 @@ func TestPurge(t *testing.T) {
 
 // The creation time of a version counts as a sighting of its key.
 func TestDatedStore(t *testing.T) {
-	const day = 24 * time.Hour
 	for name, c := range map[string]struct {
 		age  time.Duration
 		fail error
@@ -175,7 +175,7 @@ func TestDatedStore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world, _ *process) {
-				r := w.process(Intent{IfOlderThan: 90 * day, IfUnknown: AdoptUnknown})
+				r := w.process(Intent{IfDue: true, Policy: policy.Policy{MaxAge: 90 * day}, IfUnknown: AdoptUnknown})
 				v := &vault{cell: cell{w, 0}, fail: c.fail}
 				if c.age != 0 {
 					v.created = time.Now().Add(-c.age)

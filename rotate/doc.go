@@ -22,7 +22,7 @@
 // [Run] rotates or syncs, [Check] is its dry run, [Abort] undoes an open rotation,
 // [Abandon] forgets it. A new kind of rotation is another Intent, and no other code:
 //
-//	in := rotate.Intent{Event: rotate.Rotate, NewKey: makeKey, IfOlderThan: age}
+//	in := rotate.Intent{Event: rotate.Rotate, NewKey: makeKey, IfDue: true, Policy: p}
 //	in := rotate.Intent{Event: rotate.Sync, Source: 0} // its key to all others
 //	report, err := rotate.Run(ctx, t, in, rotate.Env{Lock: lock, Recorder: log, Now: time.Now})
 //

@@ -133,7 +133,9 @@ func TestRefusedBeforehand(t *testing.T) {
 		{"preflight", func(_ *world, r *process) {
 			r.Before = func(context.Context, secret.Key) (Findings, error) { return Findings{}, errFault }
 		}, errFault},
-		{"unknown age", func(_ *world, r *process) { r.Intent.IfOlderThan, r.Intent.IfUnknown = time.Hour, FailUnknown }, ErrUnknownAge},
+		{"unknown age", func(_ *world, r *process) {
+			r.Intent.IfDue, r.Intent.Policy.MaxAge, r.Intent.IfUnknown = true, time.Hour, FailUnknown
+		}, ErrUnknownAge},
 		{"replicas differ", func(_ *world, r *process) {
 			r.Servers = []*proof.Server{{Asker: &address{turns: []func(secret.Key) blnk.Answer{
 				answers(blnk.Rejected, blnk.Live, blnk.Rejected), answers(blnk.Rejected, blnk.Rejected, blnk.Rejected)}}}}
@@ -401,7 +403,6 @@ func TestSwappersAreWrittenFirst(t *testing.T) {
 func TestDue(t *testing.T) {
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
-	const day = 24 * time.Hour
 	fp := oldKey.Fingerprint()
 	refs := digest(newWorld().process(Intent{}).Spec)
 	for name, c := range map[string]struct {
@@ -430,7 +431,7 @@ func TestDue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world, _ *process) {
-				c.opt.IfOlderThan = 90 * day
+				c.opt.IfDue, c.opt.Policy.MaxAge = true, 90*day
 				w.history = c.history
 				r := w.process(c.opt)
 				r.Now = func() time.Time { return now }

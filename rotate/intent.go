@@ -11,6 +11,7 @@ import (
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -40,10 +41,12 @@ type Intent struct {
 	// Values are what the target's settings are to have, by their references.
 	Values map[string]secret.Key
 
-	// IfOlderThan: nothing is done unless the last proved rotation is older.
-	// 0: whatever the age.
-	IfOlderThan time.Duration
-	IfUnknown   IfUnknown
+	// Policy is that of the target. IfDue: nothing is done unless the key is due by it,
+	// and else it only says when a rotation is refused, which Force lets pass.
+	Policy    policy.Policy
+	IfDue     bool
+	Force     bool
+	IfUnknown IfUnknown
 	// Weak says why the current key is due whatever its age; "" where it is not.
 	// nil knows no weak key.
 	Weak func(secret.Key) string
@@ -75,7 +78,7 @@ const (
 	Init   = "init"   // secure mode, with a strong key
 )
 
-// IfUnknown says what Intent.IfOlderThan does with a key that was never seen
+// IfUnknown says what Intent.IfDue does with a key that was never seen
 // before.
 type IfUnknown string
 
@@ -226,24 +229,6 @@ func (p Plan) Document() Document {
 		true, event, p.Due.Why, p.Old, p.OpenID(), p.Stores, p.Restart, p.Servers,
 		holders, list(p.Remarks), list(p.Cautions),
 	}
-}
-
-// A Due says whether something has to be done now, and why.
-type Due struct {
-	Yes bool
-	Why string // for people
-	// Adopt: the key was never seen before, and its clock starts now.
-	Adopt bool
-	// Waiting: a rotation that was put back waits for its next try.
-	Waiting bool
-}
-
-// Err is ErrWaiting where that is so.
-func (d Due) Err() error {
-	if !d.Waiting {
-		return nil
-	}
-	return hint.As(ErrWaiting, "%s", d.Why)
 }
 
 // Outcome is how a run ended.

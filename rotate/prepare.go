@@ -194,25 +194,25 @@ func (r *run) check(ctx context.Context, current secret.Key) (found Findings, er
 }
 
 // due says whether the current key is to be replaced now.
-func (r *run) due(ctx context.Context, current secret.Key) (Due, error) {
-	if r.in.IfOlderThan == 0 || r.in.Compromised {
-		return Due{Yes: true, Why: "asked for"}, nil
+func (r *run) due(ctx context.Context, current secret.Key) (d Due, err error) {
+	asked := Due{Yes: true, Why: "asked for"}
+	if r.in.Compromised || r.in.Force {
+		return asked, nil
 	}
-	history, err := r.State.LoadHistory()
-	if err != nil {
-		return Due{}, err
+	known := Clock{Key: current, Target: r.Spec, Now: r.env.Now(), Written: func() time.Time { return r.created(ctx) }}
+	if r.in.IfDue || r.in.Policy.MinInterval > 0 {
+		if known.History, err = r.State.LoadHistory(); err != nil {
+			return d, err
+		}
 	}
-	a := ageOf(history, current, r.env.Now(), digest(r.Spec))
-	if r.in.Weak != nil {
-		a.weak = r.in.Weak(current)
+	if !r.in.IfDue {
+		return asked, known.refuse(r.in, r.env.Named)
 	}
-	if a.since.IsZero() && a.weak == "" && a.wait.IsZero() {
-		a.since, a.how = r.created(ctx), "written"
+	d, err = known.Ask(r.in)
+	if d.Since.After(known.Now) && !d.Waiting {
+		r.warn("the clock of %s started at %s, which is in the future: that proves no age", current.Name(), moment(d.Since))
 	}
-	if a.fromFuture() {
-		r.warn("%s was %s at %s, which is in the future: that proves no age", current.Name(), a.how, a.since.Format(time.DateTime+" MST"))
-	}
-	return a.due(current.Name(), r.in)
+	return d, err
 }
 
 // created is since when the source of truth has held its key, where it knows.

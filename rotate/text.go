@@ -63,7 +63,7 @@ func (p Plan) write(b *strings.Builder, private string) {
 		which = ", which is weak"
 	}
 	b.WriteString("Rotate the master key" + which)
-	if p.in.IfOlderThan > 0 && p.Due.Why != "" {
+	if p.in.IfDue && p.Due.Why != "" {
 		b.WriteString("\n(" + screen.CleanLine(p.Due.Why) + ")")
 	}
 	b.WriteString("\n\n")
