@@ -140,12 +140,12 @@ func runPage(t *testing.T, blocks []docBlock) (ran []docBlock) {
 	if os.Geteuid() != 0 {
 		t.Skip("a host of its own needs root")
 	}
-	todo, err := json.Marshal(blocks)
+	given, err := json.Marshal(blocks)
 	if err != nil {
 		t.Fatal(err)
 	}
 	host := exec.Command("docs-page")
-	host.Stdin = strings.NewReader(string(todo))
+	host.Stdin = strings.NewReader(string(given))
 	host.Stderr = os.Stderr
 	host.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
