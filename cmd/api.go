@@ -5,15 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
-	"github.com/blnkctl/blnkctl/internal/interrupt"
-	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/rotate/site"
 )
@@ -68,13 +65,10 @@ func runAPI(ctx context.Context, a *app, opt *apiOptions) error {
 	}
 	key, server := questions[0].Key, site.Probes(t.Servers)[0]
 	if opt.Writes() {
-		private, err := a.openState()
-		if err == nil {
-			err = audit.Open(private.Path(), a.env.Now).Append(ctx, audit.Record{
-				Event: "api", Outcome: audit.Requested, Request: opt.What(), Old: key.Fingerprint(),
-				Stores: questions[0].From, Servers: []string{server.String()}, Actor: a.actor(),
-			})
-		}
+		err := a.record(ctx, audit.Record{
+			Event: "api", Outcome: audit.Requested, Request: opt.What(), Old: key.Fingerprint(),
+			Stores: questions[0].From, Servers: []string{server.String()},
+		})
 		if err != nil {
 			return fmt.Errorf("%s was not sent: %w", opt.What(), err)
 		}
@@ -102,7 +96,11 @@ func (a *app) checkAPI(ctx context.Context, opt *apiOptions) error {
 		return cmp.Or(err, usage("", "--timeout: want more than 0s"))
 	}
 	if len(opt.data) > 0 {
-		if err := a.openBody(ctx, opt); err != nil {
+		stdin := a.env.Stdin
+		if opt.keyFile == "-" {
+			stdin = nil
+		}
+		if err := opt.Open(ctx, opt.data[0], stdin, a.abs); err != nil {
 			return fail(exitUsage, fmt.Errorf("--data: %w", err), "")
 		}
 		opt.Method = cmp.Or(opt.Method, "POST")
@@ -112,40 +110,4 @@ func (a *app) checkAPI(ctx context.Context, opt *apiOptions) error {
 		return fail(exitUsage, err, "")
 	}
 	return nil
-}
-
-// openBody opens what --data names.
-func (a *app) openBody(ctx context.Context, opt *apiOptions) error {
-	name, isFile := strings.CutPrefix(opt.data[0], "@")
-	switch {
-	case !isFile:
-		opt.Body, opt.Size = strings.NewReader(opt.data[0]), int64(len(opt.data[0]))
-		return nil
-	case name == "-" && opt.keyFile == "-":
-		return errors.New("the body and the key cannot both come from stdin")
-	case name == "-":
-		opt.Body, opt.Size = a.env.Stdin, -1
-		return nil
-	case name == "":
-		return errors.New("no file behind the @")
-	}
-	if err := ref.CheckValue(name); err != nil {
-		return err
-	}
-	path, err := a.abs(name)
-	var file *os.File
-	if err == nil {
-		file, err = interrupt.Await(ctx, func() (*os.File, error) { return os.Open(path) }) // a FIFO waits for who writes
-	}
-	if err != nil {
-		return err
-	}
-	info, err := file.Stat()
-	if err == nil && info.IsDir() {
-		err = fmt.Errorf("%s is a folder", name)
-	}
-	if opt.Body, opt.Size = file, -1; err == nil && info.Size() > 0 && info.Mode().IsRegular() { // in /proc all have 0
-		opt.Size = info.Size()
-	}
-	return err
 }

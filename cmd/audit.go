@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,16 @@ func newAuditCmd(a *app) *cobra.Command {
 // actor is who runs this program.
 func (a *app) actor() audit.Actor { return audit.Who(a.env.UID, a.env.Getenv("SUDO_USER")) }
 
+// record writes into the audit log what the actor did.
+func (a *app) record(ctx context.Context, r audit.Record) error {
+	private, err := a.openState()
+	if err != nil {
+		return err
+	}
+	r.Actor = a.actor()
+	return audit.Open(private.Path(), a.env.Now).Append(ctx, r)
+}
+
 func runAuditLog(a *app, last int) error {
 	if last < 0 {
 		return usage("", "--lines: want 0 or more")
@@ -32,27 +43,15 @@ func runAuditLog(a *app, last int) error {
 	if err != nil {
 		return err
 	}
-	open, err := rotate.Elsewhere(private, nil)
-	if err != nil {
-		return err
-	}
 	list := audit.Listing{JSON: a.json(), Look: a.env.Look, Print: func(text string) error {
 		_ = a.print(text)
 		return a.out.Failed() // where nobody reads on, there is nothing to print
 	}}
 	log := audit.Open(private.Path(), a.env.Now)
-	stands := map[string]string{}
-	for _, o := range open {
-		stands[o.Rotation] = o.Is()
-	}
-	err = log.Records(last, func(r audit.Record) error { return list.Add(r, stands[r.Rotation]) })
-	for _, o := range open { // the log may say nothing of it
-		err = cmp.Or(err, list.Add(o.Record(), o.Is()))
-	}
-	if err = cmp.Or(err, list.End()); a.out.Failed() != nil {
+	open, err := rotate.List(private, log, last, &list)
+	if a.out.Failed() != nil {
 		return a.out.Lost()
-	}
-	if err != nil {
+	} else if err != nil {
 		return err
 	}
 	if list.N == 0 && !a.json() {

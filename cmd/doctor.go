@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/doctor"
-	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/leak"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
@@ -75,17 +75,14 @@ func ruleNames() (all []string) {
 
 func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	rules := doctor.Rules()
-	if unknown := o.choice.Known(rules); unknown != "" {
-		return usage("blnkctl doctor --list names them", "no rule has the ID %s", unknown)
-	}
-	if err := refuseTogether(o.cmd, "list", "hook", "staged", "fix"); err != nil {
+	if err := cmp.Or(o.choice.Check(rules), refuseTogether(o.cmd, "list", "hook", "staged", "fix")); err != nil {
 		return err
 	}
 	switch {
-	case o.choice.None(rules):
-		return usage("blnkctl doctor --list names them", "--rule and --skip leave no rule")
+	case o.list && a.json():
+		return a.printJSON(doctor.Listed(rules))
 	case o.list:
-		return a.listRules(rules)
+		return a.print(doctor.Table(rules, a.env.Look))
 	case o.hook:
 		return a.print(leak.Hook)
 	case o.staged && len(o.choice.Only)+len(o.choice.Skip) > 0:
@@ -119,10 +116,7 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	default:
 		err = a.print(a.env.Look.Fold(report.Text(a.env.Look, o.verbose)))
 	}
-	if err == nil && report.Outcome != "passed" {
-		err = fail(exitCheck, fmt.Errorf("%s", report.Failure()), "")
-	}
-	return err
+	return cmp.Or(err, report.Err())
 }
 
 // examine gathers the facts anew, and holds them against the rules.
@@ -183,46 +177,16 @@ func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) 
 	switch {
 	case o.yes:
 	case !a.canAsk():
-		return false, usage("blnkctl doctor --fix --yes"+o.named(), "--fix: no terminal to ask whether these changes are right")
+		return false, usage("blnkctl doctor --fix --yes"+o.spec.Args()+o.choice.Args(), "--fix: no terminal to ask whether these changes are right")
 	default:
 		if err := a.env.Stderr.Confirm(ctx, a.env.Stdin, "Make these changes?"); err != nil {
 			return false, err
 		}
 	}
-	var mended []string
-	for _, f := range fixes {
-		if err := f.Apply(ctx); err != nil { // the finding stays, and fails the run
-			a.warn("%v", err)
-			continue
+	if done := doctor.Mend(ctx, fixes, a.warn); len(done) > 0 {
+		if err := a.record(ctx, audit.Record{Event: "doctor --fix", Outcome: "fixed", Reason: strings.Join(done, "; ")}); err != nil {
+			a.warn("it is not in the audit log: %v", err)
 		}
-		what, _, _ := strings.Cut(f.Diff, "\n")
-		mended = append(mended, what)
-	}
-	if len(mended) == 0 {
-		return true, nil
-	}
-	private, failed := a.openState()
-	if failed == nil {
-		failed = audit.Open(private.Path(), a.env.Now).Append(ctx, audit.Record{Event: "doctor --fix", Outcome: "fixed", Reason: strings.Join(mended, "; "), Actor: a.actor()})
-	}
-	if failed != nil {
-		a.warn("it is not in the audit log: %v", failed)
 	}
 	return true, nil
-}
-
-// named are the flags of a run, for one that is typed again.
-func (o *doctorOptions) named() string {
-	return o.spec.Args() + hint.Flags("--rule", o.choice.Only) + hint.Flags("--skip", o.choice.Skip)
-}
-
-func (a *app) listRules(rules []doctor.Rule) error {
-	if a.json() {
-		return a.printJSON(doctor.Listed(rules))
-	}
-	table := [][]string{{"RULE", "SEVERITY", "GUIDE", "WHAT HOLDS"}}
-	for _, r := range rules {
-		table = append(table, []string{r.ID, string(r.Severity), r.Sentence, r.Title})
-	}
-	return a.print(a.env.Look.Table(table, nil))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
@@ -102,6 +103,7 @@ func exitCodes() []struct {
 		{rotate.ErrIncomplete, exitIncomplete},
 		{probe.ErrAnswer, exitCheck},
 		{proof.ErrUnexpected, exitCheck},
+		{doctor.ErrFindings, exitCheck},
 		{proof.ErrNoKey, exitCheck},
 		{rotate.ErrInterrupted, exitInterrupted},
 		{interrupt.ErrInterrupted, exitInterrupted},

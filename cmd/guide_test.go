@@ -69,7 +69,7 @@ func typedWrong(t *testing.T, line string) string {
 	if err != nil {
 		return err.Error()
 	}
-	if ids, _ := c.Flags().GetStringArray("rule"); (doctor.Choice{Only: ids}).Known(doctor.Rules()) != "" {
+	if ids, _ := c.Flags().GetStringArray("rule"); (doctor.Choice{Only: ids}).Check(doctor.Rules()) != nil {
 		return "no such rule"
 	}
 	return ""

@@ -27,35 +27,22 @@ import (
 func (a *app) storeSchemes() store.Schemes {
 	return store.Schemes{
 		blnkjson.Scheme: blnkjson.Open,
-		command.Scheme: func(ref store.Ref, opt store.Options) (store.Store, error) {
-			specs, err := a.commandSpecs()
-			if err != nil {
-				return nil, err
-			}
-			return specs.Open(ref, opt)
-		},
-		dotenv.Scheme: dotenv.Open,
-		vault.Scheme:  vault.Open,
+		command.Scheme:  command.Named(a.configFile),
+		dotenv.Scheme:   dotenv.Open,
+		vault.Scheme:    vault.Open,
 	}
 }
 
 // restartSchemes is every way to restart a Blnk server.
 func (a *app) restartSchemes() restart.Schemes {
 	return restart.Schemes{
-		command.Scheme: restartcommand.Named(func(name string) ([]string, error) {
-			file, err := a.configFile()
-			if err != nil {
-				return nil, err
-			}
-			c, err := file.Command(name)
-			return c.Run, err
-		}),
-		"compose": compose.Scheme(),
-		"docker":  docker.Scheme(),
-		"manual":  wait.Manual(),
-		"sh":      restartcommand.Sh(),
-		"systemd": systemd.Scheme(),
-		"wait":    wait.Scheme(),
+		command.Scheme: restartcommand.Named(a.configFile),
+		"compose":      compose.Scheme(),
+		"docker":       docker.Scheme(),
+		"manual":       wait.Manual(),
+		"sh":           restartcommand.Sh(),
+		"systemd":      systemd.Scheme(),
+		"wait":         wait.Scheme(),
 	}
 }
 
@@ -66,18 +53,6 @@ func schemeNames[V any](table map[string]V) []string {
 		names = append(names, name+":")
 	}
 	return names
-}
-
-// commandSpecs are the stores and copies that blnkctl.yaml has commands for.
-func (a *app) commandSpecs() (command.Specs, error) {
-	file, err := a.configFile()
-	specs := command.Specs{}
-	for name, c := range file.Commands {
-		if len(c.Read)+len(c.Write) > 0 { // else it restarts something
-			specs[name] = command.Spec{Read: c.Read, Write: c.Write, Exists: c.Exists, Dir: file.Dir, Env: a.env.Environ}
-		}
-	}
-	return specs, err
 }
 
 // storeOpener opens a store, or a copy that can only be written. What is wrong with

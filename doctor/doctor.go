@@ -21,6 +21,8 @@ import (
 
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // Severity is how much a finding matters, in the words of SARIF.
@@ -113,20 +115,22 @@ type Report struct {
 // A Choice says which rules run.
 type Choice struct{ Only, Skip []string }
 
-// Known returns an ID that is no rule's, "" where there is none.
-func (c Choice) Known(rules []Rule) (unknown string) {
+// Check refuses an ID that is no rule's, and that nothing is left to look at.
+func (c Choice) Check(rules []Rule) error {
+	const help = "blnkctl doctor --list names them"
 	for _, id := range append(slices.Clone(c.Only), c.Skip...) {
 		if !slices.ContainsFunc(rules, func(r Rule) bool { return strings.EqualFold(r.ID, id) }) {
-			return hint.Command(id) // a variable may be empty, and then no rule would run
+			return target.Refuse(help, "no rule has the ID %s", hint.Command(id)) // a variable may be empty, and then no rule would run
 		}
 	}
-	return ""
+	if !slices.ContainsFunc(rules, func(r Rule) bool { return c.has(r.ID) }) {
+		return target.Refuse(help, "--rule and --skip leave no rule")
+	}
+	return nil
 }
 
-// None says that nothing is left to look at.
-func (c Choice) None(rules []Rule) bool {
-	return !slices.ContainsFunc(rules, func(r Rule) bool { return c.has(r.ID) })
-}
+// Args are the flags that say so.
+func (c Choice) Args() string { return hint.Flags("--rule", c.Only) + hint.Flags("--skip", c.Skip) }
 
 func (c Choice) has(id string) bool {
 	in := func(list []string) bool {
@@ -218,6 +222,29 @@ func (r Report) Fixes() (fixes []*Fix) {
 		}
 	}
 	return fixes
+}
+
+// Mend makes fixes, and returns what was done. What fails is told to warn: its finding
+// stays.
+func Mend(ctx context.Context, fixes []*Fix, warn func(format string, args ...any)) (done []string) {
+	for _, f := range fixes {
+		if err := f.Apply(ctx); err != nil {
+			warn("%v", err)
+			continue
+		}
+		what, _, _ := strings.Cut(f.Diff, "\n")
+		done = append(done, what)
+	}
+	return done
+}
+
+// Table lists rules.
+func Table(rules []Rule, look screen.Look) string {
+	table := [][]string{{"RULE", "SEVERITY", "GUIDE", "WHAT HOLDS"}}
+	for _, r := range rules {
+		table = append(table, []string{r.ID, string(r.Severity), r.Sentence, r.Title})
+	}
+	return look.Table(table, nil)
 }
 
 // Listed are rules as a document, as if none had run.

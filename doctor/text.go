@@ -1,10 +1,12 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
@@ -165,8 +167,14 @@ func (r Report) partly() bool {
 	return slices.ContainsFunc(r.Rules, func(one Result) bool { return one.State == Skipped })
 }
 
-// Failure says how many findings fail the run, for an error.
-func (r Report) Failure() string {
+// ErrFindings: a rule does not hold, or could not be checked.
+var ErrFindings = errors.New("")
+
+// Err is ErrFindings where that is so, with how many findings fail the run.
+func (r Report) Err() error {
+	if r.Outcome == "passed" {
+		return nil
+	}
 	n, notes, blind := 0, 0, 0
 	for _, one := range r.Rules {
 		for _, f := range one.Findings {
@@ -183,10 +191,10 @@ func (r Report) Failure() string {
 		}
 	}
 	if n == 0 {
-		return fmt.Sprintf("%d rules could not be checked", blind)
+		return hint.As(ErrFindings, "%d rules could not be checked", blind)
 	}
 	if notes > 0 {
-		return fmt.Sprintf("%d findings besides %d notes", n, notes)
+		return hint.As(ErrFindings, "%d findings besides %d notes", n, notes)
 	}
-	return fmt.Sprintf("%d findings", n)
+	return hint.As(ErrFindings, "%d findings", n)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -80,6 +82,43 @@ func (r *Request) Check() error {
 		r.header[textproto.CanonicalMIMEHeaderKey(name)] = given.Values(name)
 	}
 	return r.checkPaging()
+}
+
+// Open takes a body: text, or @FILE, or @- for stdin, which is nil where it holds the key.
+// abs makes a path absolute.
+func (r *Request) Open(ctx context.Context, body string, stdin io.Reader, abs func(string) (string, error)) error {
+	name, isFile := strings.CutPrefix(body, "@")
+	switch {
+	case !isFile:
+		r.Body, r.Size = strings.NewReader(body), int64(len(body))
+		return nil
+	case name == "-" && stdin == nil:
+		return errors.New("the body and the key cannot both come from stdin")
+	case name == "-":
+		r.Body, r.Size = stdin, -1
+		return nil
+	case name == "":
+		return errors.New("no file behind the @")
+	}
+	if err := ref.CheckValue(name); err != nil {
+		return err
+	}
+	path, err := abs(name)
+	var file *os.File
+	if err == nil {
+		file, err = interrupt.Await(ctx, func() (*os.File, error) { return os.Open(path) }) // a FIFO waits for who writes
+	}
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil && info.IsDir() {
+		err = fmt.Errorf("%s is a folder", name)
+	}
+	if r.Body, r.Size = file, -1; err == nil && info.Size() > 0 && info.Mode().IsRegular() { // in /proc all have 0
+		r.Size = info.Size()
+	}
+	return err
 }
 
 func (r *Request) checkPath() error {

@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/target"
 )
 
@@ -51,6 +53,23 @@ func (o *Open) Record() audit.Record {
 		Compromised: o.Compromised, Stores: o.Target.Stores, Servers: o.Target.Servers, Restart: o.Target.Restart,
 		Actor: audit.Actor{Host: o.Host, User: o.User}, Reason: o.Reason, Error: o.FirstError,
 	}
+}
+
+// List adds to a listing the last records of an audit log, 0 for all, and behind them
+// the rotations that are open, of which the log may say nothing.
+func List(dir *state.Dir, log *audit.Log, last int, list *audit.Listing) (open []*Open, err error) {
+	if open, err = Elsewhere(dir, nil); err != nil {
+		return nil, err
+	}
+	stands := map[string]string{}
+	for _, o := range open {
+		stands[o.Rotation] = o.Is()
+	}
+	err = log.Records(last, func(r audit.Record) error { return list.Add(r, stands[r.Rotation]) })
+	for _, o := range open {
+		err = cmp.Or(err, list.Add(o.Record(), o.Is()))
+	}
+	return open, cmp.Or(err, list.End())
 }
 
 // Help is Ways for who named no store.

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/restart"
 )
@@ -35,18 +36,21 @@ func Sh() restart.Scheme {
 	return restart.Scheme{Open: open, WorkersProved: true}
 }
 
-// Named is "command:". find returns an argument list by its name; nil where
-// there is none.
-func Named(find func(name string) ([]string, error)) restart.Scheme {
+// Named is "command:", what blnkctl.yaml has a run command for.
+func Named(file func() (config.File, error)) restart.Scheme {
 	open := func(name string, opt restart.Options) (restart.Driver, error) {
-		args, err := find(name)
+		var c config.Command
+		f, err := file()
+		if err == nil {
+			c, err = f.Command(name)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("restart reference %q: %w", "command:"+name, err)
 		}
-		if len(args) == 0 {
+		if len(c.Run) == 0 {
 			return nil, fmt.Errorf("restart reference %q: the command %q has no \"run\" in blnkctl.yaml", "command:"+name, name)
 		}
-		return &driver{ref: "command:" + name, args: args, opt: opt}, nil
+		return &driver{ref: "command:" + name, args: c.Run, opt: opt}, nil
 	}
 	return restart.Scheme{Open: open, WorkersProved: true}
 }

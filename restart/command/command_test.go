@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/restart/command"
@@ -152,15 +153,15 @@ func TestEndedContext(t *testing.T) {
 }
 
 // commands are what a configuration would hold.
-var commands = map[string][]string{
-	"deploy":  {"./deploy", "--now", "two words", "$HOME"},
-	"nowhere": {"/nonexistent/program"},
+var commands = config.File{Path: "/blnkctl.yaml", Commands: map[string]config.Command{
+	"deploy":  {Run: []string{"./deploy", "--now", "two words", "$HOME"}},
+	"nowhere": {Run: []string{"/nonexistent/program"}},
 	"empty":   {},
-}
+}}
 
 func openCommand(t *testing.T, name string, opt restart.Options) (restart.Driver, error) {
 	t.Helper()
-	scheme := command.Named(func(name string) ([]string, error) { return commands[name], nil })
+	scheme := command.Named(func() (config.File, error) { return commands, nil })
 	if !scheme.WorkersProved {
 		t.Error("a command that succeeded stands for the workers too")
 	}

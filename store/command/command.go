@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/secret"
@@ -84,6 +85,23 @@ func (s Specs) Open(ref store.Ref, _ store.Options) (store.Store, error) {
 		return nil, errors.New("an exists command, and no read command")
 	}
 	return nil, &WriteOnlyError{&Copy{p}}
+}
+
+// Named is the scheme of what blnkctl.yaml has commands for.
+func Named(file func() (config.File, error)) store.Scheme {
+	return func(ref store.Ref, opt store.Options) (store.Store, error) {
+		f, err := file()
+		if err != nil {
+			return nil, err
+		}
+		specs := Specs{}
+		for name, c := range f.Commands {
+			if len(c.Read)+len(c.Write) > 0 { // else it restarts something
+				specs[name] = Spec{Read: c.Read, Write: c.Write, Exists: c.Exists, Dir: f.Dir, Env: opt.Env}
+			}
+		}
+		return specs.Open(ref, opt)
+	}
 }
 
 func (s Specs) place(ref store.Ref) (place, error) {
