@@ -24,8 +24,8 @@ var floors = [][]string{
 	{"secret", "internal/hint"},
 	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/build", "internal/coredump"},
 	{"internal/textfile", "internal/screen", "internal/ref", "internal/git", "policy"},
-	{"keygen", "blnk", "state", "config", "exposure", "leak"},
-	{"store", "restart"},
+	{"keygen", "blnk", "state", "config", "exposure", "leak", "schedule"},
+	{"store", "restart", "schedule/host"},
 	{"store/filestore"}, // what the stores in files share
 	{
 		"store/blnkjson", "store/dotenv", "store/vault", "store/kubernetes", "store/command",

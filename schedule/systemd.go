@@ -1,0 +1,173 @@
+package schedule
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Timer is the name of the timer of a target, and Service that of what it starts.
+func Timer(target string) string { return Name(target) + ".timer" }
+
+// Service is described at Timer.
+func Service(target string) string { return Name(target) + ".service" }
+
+// Units are the job as systemd has it: a service, its timer, and where a failure is
+// mailed a service for that.
+func (j Job) Units() []File {
+	units := []File{{Service(j.Target), Sealed(j.service())}, {Timer(j.Target), Sealed(j.timer())}}
+	if j.Mail != "" {
+		units = append(units, File{j.failed(), Sealed(j.mailer())})
+	}
+	return units
+}
+
+// failed is the unit that a failure starts.
+func (j Job) failed() string {
+	if j.Mail != "" {
+		return Name(j.Target) + "-failed.service"
+	}
+	return j.OnFailure
+}
+
+func (j Job) service() string {
+	var b strings.Builder
+	line := func(name, value string) { b.WriteString(name + "=" + value + "\n") }
+	b.WriteString("[Unit]\n")
+	line("Description", "Rotate the master key of Blnk where it is due"+j.of())
+	if j.Root { // the manager of a user does not know of it
+		line("Wants", "network-online.target")
+		line("After", "network-online.target")
+	}
+	if unit := j.failed(); unit != "" {
+		line("OnFailure", unit)
+	}
+	b.WriteString("\n[Service]\n")
+	line("Type", "oneshot")
+	if j.Root {
+		line("User", "root") // else there is no HOME, in which docker and vault look
+	}
+	line("WorkingDirectory", strings.ReplaceAll(j.Dir, "%", "%%"))
+	for _, v := range j.Env {
+		line("Environment", quoted(v, false))
+	}
+	line("ExecStart", j.exec())
+	b.WriteString("# On SIGTERM it puts everything back, which takes a restart.\n")
+	line("TimeoutStopSec", "10min")
+	if j.Foreign {
+		b.WriteString("# Commands of yours restart Blnk, or keep its key: what they leave at work goes on,\n# and nothing that they could need is taken from them.\n")
+		line("KillMode", "process")
+	} else {
+		line("KillMode", "mixed")
+		for _, s := range j.shut() {
+			line(s[0], s[1])
+		}
+	}
+	return b.String()
+}
+
+// shut is what the service cannot do, where it starts nothing but docker and systemctl:
+// what is left are the files named, and what it takes to look at processes of other users
+// and to keep the owner of a file.
+func (j Job) shut() [][2]string {
+	all := [][2]string{
+		{"NoNewPrivileges", "yes"},
+		{"LockPersonality", "yes"},
+		{"MemoryDenyWriteExecute", "yes"},
+		{"RestrictRealtime", "yes"},
+		{"RestrictSUIDSGID", "yes"},
+		{"RestrictNamespaces", "yes"},
+		{"RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"},
+		{"SystemCallArchitectures", "native"},
+		{"SystemCallFilter", "@system-service"},
+		{"SystemCallErrorNumber", "EPERM"},
+		{"UMask", "0077"},
+	}
+	if !j.Root { // the rest takes a manager that is root
+		return all
+	}
+	writes := make([]string, 0, len(j.Writes)+1)
+	for _, dir := range j.Writes {
+		writes = append(writes, quoted(dir, false))
+	}
+	if j.StateDir != "" {
+		writes = append(writes, quoted(j.StateDir, false))
+	}
+	all = append(all, [2]string{"ProtectSystem", "strict"}, [2]string{"ProtectHome", "read-only"})
+	if j.StateDir == "" {
+		all = append(all, [2]string{"StateDirectory", "blnkctl"}, [2]string{"StateDirectoryMode", "0700"})
+	}
+	if len(writes) > 0 {
+		all = append(all, [2]string{"ReadWritePaths", strings.Join(writes, " ")})
+	}
+	for _, name := range []string{
+		"PrivateTmp", "PrivateDevices", "ProtectClock", "ProtectControlGroups", "ProtectHostname",
+		"ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables",
+	} {
+		all = append(all, [2]string{name, "yes"})
+	}
+	return append(all, [2]string{"CapabilityBoundingSet", "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_SYS_PTRACE"})
+}
+
+func (j Job) timer() string {
+	splay := ""
+	if j.Splay > 0 {
+		splay = fmt.Sprintf("RandomizedDelaySec=%d\n", int(j.Splay.Round(time.Second).Seconds()))
+	}
+	return "[Unit]\nDescription=Rotate the master key of Blnk where it is due" + j.of() +
+		"\n\n[Timer]\nOnCalendar=" + j.When.calendar() + "\n" + splay +
+		"# A run that was missed is made up for: the policy or the age decides.\nPersistent=true\n" +
+		"\n[Install]\nWantedBy=timers.target\n"
+}
+
+// mailer mails the end of the service's journal.
+func (j Job) mailer() string {
+	manager := ""
+	if !j.Root {
+		manager = "--user "
+	}
+	script := `{ printf 'To: %s\nSubject: blnkctl on %s: the scheduled rotation` + j.of() + ` failed\n\n' ` + j.Mail + ` "$(uname -n)"; ` +
+		"journalctl " + manager + "--unit=" + Service(j.Target) + " --lines=50 --output=cat --no-pager; } | PATH=$PATH:/usr/sbin:/usr/lib sendmail -t"
+	return "[Unit]\nDescription=Mail that the scheduled rotation" + j.of() + " failed\n\n[Service]\nType=oneshot\nExecStart=" +
+		"/bin/sh -c " + quoted(script, true) + "\n"
+}
+
+// of names the target behind a text.
+func (j Job) of() string {
+	if j.Target == "" {
+		return ""
+	}
+	return " (" + j.Target + ")"
+}
+
+// exec is the command of the service.
+func (j Job) exec() string {
+	words := []string{quoted(j.Program, false)} // in which no variable is looked for
+	for _, word := range j.Args {
+		words = append(words, quoted(word, true))
+	}
+	return strings.Join(words, " ")
+}
+
+// quoted writes a word so that systemd reads it as it is (systemd.syntax(7),
+// systemd.service(5)); variables are looked for in the words of commands only.
+func quoted(word string, variables bool) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@+=:,./_-"
+	if word != "" && strings.Trim(word, plain) == "" {
+		return word
+	}
+	var b strings.Builder
+	for i := range len(word) {
+		switch c := word[i]; {
+		case c == '"' || c == '\\':
+			b.WriteString(`\` + string(c))
+		case c == '%' || c == '$' && variables:
+			b.WriteString(string(c) + string(c))
+		case c < ' ' || c == 0x7f:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return `"` + b.String() + `"`
+}
