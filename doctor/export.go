@@ -122,7 +122,7 @@ func (r Report) JUnit() ([]byte, error) {
 					lines = append(lines, screen.Clean(fmt.Sprintf("%s: %s: %s\n%s", f.Severity, f.Place, f.Text, f.Remedy)))
 				}
 			}
-			c.Failure = &message{Message: fmt.Sprintf("%d findings", len(lines)), Text: strings.Join(lines, "\n")}
+			c.Failure = &message{Message: many(len(lines), "finding"), Text: strings.Join(lines, "\n")}
 			suite.Failures++
 		case one.Why != "", one.State == Skipped:
 			c.Skipped = &message{Message: screen.CleanLine(one.Why)}

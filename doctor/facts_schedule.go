@@ -36,13 +36,20 @@ func (f *Facts) findSchedules(ctx context.Context) (places []Schedule, err error
 		}
 		err = errors.Join(err, failed)
 	}
-	for _, pattern := range []string{
-		"/etc/crontab", "/etc/anacrontab", "/etc/cron.d/*", "/etc/cron.hourly/*", "/etc/cron.daily/*", "/etc/cron.weekly/*", "/etc/cron.monthly/*",
-		"/etc/crontabs/*", "/etc/periodic/*/*", // Alpine
-	} {
+	for _, pattern := range []string{"/etc/crontab", "/etc/anacrontab", "/etc/cron.d/*", "/etc/crontabs/*"} {
 		files, _ := filepath.Glob(pattern)
 		for _, path := range files {
-			look(path)
+			if filepath.Base(filepath.Dir(path)) != "cron.d" || cronTakes(filepath.Base(path)) {
+				look(path)
+			}
+		}
+	}
+	for _, pattern := range []string{"/etc/cron.*ly", "/etc/periodic/*"} { // of Alpine
+		dirs, _ := filepath.Glob(pattern)
+		for _, dir := range dirs {
+			for _, path := range f.parts(ctx, dir) {
+				look(path)
+			}
 		}
 	}
 	for _, dir := range []string{"/var/spool/cron/crontabs", "/var/spool/cron", "/var/cron/tabs", "/usr/lib/cron/tabs"} { // of users
@@ -61,17 +68,43 @@ func (f *Facts) findSchedules(ctx context.Context) (places []Schedule, err error
 	return append(places, timers...), errors.Join(err, failed)
 }
 
-// timers are those of systemd, of the system and of this user, whose service runs
-// blnkctl.
+// parts are the files of a folder that cron runs: run-parts itself says which, since one
+// without x bit, or of another name than it takes, is passed over without a word.
+func (f *Facts) parts(ctx context.Context, dir string) (paths []string) {
+	if list, ok := f.ask(ctx, "run-parts", "--test", dir); ok {
+		return strings.Fields(list)
+	}
+	names, _ := os.ReadDir(dir)
+	for _, name := range names {
+		path := filepath.Join(dir, name.Name())
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 && cronTakes(name.Name()) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// cronTakes says whether cron reads a file of cron.d by its name. Debian's takes none
+// with a dot (cron(8)); others only those of editors and packages not, which are no
+// schedule of anybody.
+func cronTakes(name string) bool {
+	if _, err := os.Stat("/etc/debian_version"); err != nil {
+		return !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, "~")
+	}
+	return regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(name)
+}
+
+// timers are those of systemd, of the system and of this user, that will elapse again
+// and whose service runs blnkctl.
 func (f *Facts) timers(ctx context.Context) (places []Schedule, err error) {
 	for _, of := range [][]string{{"systemctl", "--no-ask-password"}, {"systemctl", "--no-ask-password", "--user"}} {
-		list, ok := f.ask(ctx, append(slices.Clone(of), "list-timers", "--all", "--no-legend", "--no-pager")...)
+		list, ok := f.ask(ctx, append(slices.Clone(of), "list-timers", "--no-legend", "--no-pager")...)
 		if !ok {
 			continue // no systemd, or no manager of this user
 		}
 		for line := range strings.Lines(list) {
 			words := strings.Fields(line)
-			if len(words) < 2 {
+			if len(words) < 2 || words[0] == "-" || words[0] == "n/a" { // it elapses no more
 				continue
 			}
 			service := words[len(words)-1] // behind its timer

@@ -38,8 +38,8 @@ func (r Report) Brief(look screen.Look, verbose bool) string {
 	blind := r.blind()
 	for _, one := range r.Rules {
 		switch ids := blind[one.Why]; {
-		case one.Why != "" && len(ids) >= many && !verbose && one.ID != ids[0]: // said with the first
-		case one.Why != "" && len(ids) >= many && !verbose:
+		case one.Why != "" && len(ids) >= together && !verbose && one.ID != ids[0]: // said with the first
+		case one.Why != "" && len(ids) >= together && !verbose:
 			fmt.Fprintf(&b, "%s  not checked: %s: %s\n", look.Paint(screen.Yellow, "?   "), screen.CleanLine(firstLine(one.Why)), strings.Join(ids, ", "))
 		case one.Why != "":
 			fmt.Fprintf(&b, "%s  %s%snot checked: %s: %s\n", look.Paint(screen.Yellow, "?   "), one.ID, gap(look), one.Title, screen.CleanLine(firstLine(one.Why)))
@@ -56,8 +56,8 @@ func (r Report) Brief(look screen.Look, verbose bool) string {
 	return b.String()
 }
 
-// many rules that cannot look for the same reason are one line.
-const many = 3
+// So many rules that cannot look for the same reason are one line.
+const together = 3
 
 // blind are the rules that could not look, by the reason.
 func (r Report) blind() map[string][]string {
@@ -191,10 +191,17 @@ func (r Report) Err() error {
 		}
 	}
 	if n == 0 {
-		return hint.As(ErrFindings, "%d rules could not be checked", blind)
+		return hint.As(ErrFindings, "%s could not be checked", many(blind, "rule"))
 	}
 	if notes > 0 {
-		return hint.As(ErrFindings, "%d findings besides %d notes", n, notes)
+		return hint.As(ErrFindings, "%s besides %s", many(n, "finding"), many(notes, "note"))
 	}
-	return hint.As(ErrFindings, "%d findings", n)
+	return hint.As(ErrFindings, "%s", many(n, "finding"))
+}
+
+func many(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }

@@ -78,3 +78,21 @@ func TestScheduleNamesDevice(t *testing.T) {
 		}
 	}
 }
+
+// What cron passes over in a folder of scripts rotates nothing: a file without x bit, or,
+// where run-parts is Debian's, with a dot in its name.
+func TestParts(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"blnkctl": 0o755, "left": 0o644, "editor~": 0o755} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\nblnkctl rotate -q\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, path := range map[string]string{"asked": os.Getenv("PATH"), "no run-parts": t.TempDir()} {
+		t.Setenv("PATH", path)
+		f := &Facts{Sources: Sources{Dir: dir, Env: []string{"PATH=" + path}}}
+		if got := f.parts(t.Context(), dir); len(got) != 1 || filepath.Base(got[0]) != "blnkctl" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
