@@ -14,12 +14,12 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/exposure"
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/reach"
 )
 
 // A keyFile is a file that holds a key at hand, or is meant to: those of the stores,
@@ -254,10 +254,16 @@ func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding,
 	if err != nil {
 		return nil, err
 	}
-	readers, unseen := f.readers(ctx, file, now.UID)
+	readers, maybe := reach.Readers(f.Processes(ctx), file.Real)
+	unseen := ""
+	for _, r := range maybe {
+		if !r.ReadsAll && r.UID != now.UID {
+			unseen = fmt.Sprintf("%s, which may not be looked at (%s), does not read it", r.Name, r.As())
+		}
+	}
 	found := &Finding{Place: file.Path, Evidence: []string{fmt.Sprintf("mode %04o, user %d, group %d", now.Mode.Perm(), now.UID, now.GID)}}
 	for _, r := range readers {
-		found.Evidence = append(found.Evidence, fmt.Sprintf("%s reads it, as user %d", r.Name, r.UID))
+		found.Evidence = append(found.Evidence, fmt.Sprintf("%s reads it, %s", r.Name, r.As()))
 	}
 	if len(readers) == 0 && unseen == "" {
 		found.Evidence = append(found.Evidence, "no process is seen that reads it: see that the server's user still can")
@@ -329,36 +335,6 @@ func reaches(open fs.FileMode, file keyFile) (text string, severity Severity) {
 		return "every user of this host can " + others, ""
 	}
 	return "its group can " + can[open>>3&0o006] + ", and no process needs that", Warning
-}
-
-// readers are the Blnk processes that read a file. unseen is about one that might.
-func (f *Facts) readers(ctx context.Context, file keyFile, owner int) (all []exposure.Reader, unseen string) {
-	here, err := os.Stat(file.Real)
-	if err != nil {
-		return nil, ""
-	}
-	known := map[int]bool{}
-	for _, p := range f.Processes(ctx) {
-		reads := func(path string) bool { return path != "" && textfile.Same(path, file.Real) }
-		if rights, ok := listener.RightsOf(p.PID); ok && (reads(p.Config) || slices.ContainsFunc(p.Mounts, reads)) {
-			known[p.PID] = true
-			all = append(all, exposure.Reader{Name: p.Name, Rights: rights})
-		}
-	}
-	for _, pid := range listener.AllBlnk() {
-		rights, ok := listener.RightsOf(pid)
-		if !ok || known[pid] || filepath.Base(file.Real) != blnk.FileName {
-			continue
-		}
-		name := "PID " + strconv.Itoa(pid)
-		switch its, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid), "cwd", blnk.FileName)); {
-		case err == nil && os.SameFile(here, its): // through a mount
-			all = append(all, exposure.Reader{Name: name, Rights: rights})
-		case errors.Is(err, fs.ErrPermission) && !rights.ReadsAll && rights.UID != owner:
-			unseen = fmt.Sprintf("%s (blnk, user %d), which may not be looked at, does not read it", name, rights.UID)
-		}
-	}
-	return all, unseen
 }
 
 // folders: who can rename in a folder can put another file in the place of one.

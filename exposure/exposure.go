@@ -83,6 +83,17 @@ type Reader struct {
 	listener.Rights
 }
 
+// Unknown is the UID of a reader whose user is not known.
+const Unknown = -1
+
+// As says in words as which user it reads.
+func (r Reader) As() string {
+	if r.UID == Unknown {
+		return "as a user that is not known here"
+	}
+	return fmt.Sprintf("as user %d", r.UID)
+}
+
 // An Around is what is to be done to the files around a key.
 type Around struct {
 	Edits []Edit
@@ -170,10 +181,10 @@ func Mode(path string, readers []Reader) (edit *Edit, note string, err error) {
 	if len(needy) > 0 {
 		gid, ok := groupOf(was.GID, needy)
 		if !ok {
-			return nil, fmt.Sprintf("%s: the mode %04o stays: %s reads it as user %d, and has no group in common with the others that do", path, was.Mode.Perm(), needy[0].Name, needy[0].UID), nil
+			return nil, fmt.Sprintf("%s: the mode %04o stays: %s reads it %s, and has no group in common with the others that do", path, was.Mode.Perm(), needy[0].Name, needy[0].As()), nil
 		}
 		next.GID, next.Mode = gid, next.Mode|0o040
-		note = fmt.Sprintf("%s: group %d may read it: %s does, as user %d", path, gid, needy[0].Name, needy[0].UID)
+		note = fmt.Sprintf("%s: group %d may read it: %s does, %s", path, gid, needy[0].Name, needy[0].As())
 	}
 	switch {
 	case next.Mode|was.Mode == next.Mode && (next.GID == was.GID || was.Mode&0o077 == 0):

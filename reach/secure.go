@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
-	"github.com/blnkctl/blnkctl/exposure"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
@@ -176,48 +174,4 @@ func (s Stores) secures(p restart.Process) error {
 		return nil
 	}
 	return s.shadow(p, v.Source, secret.Key{}, "")
-}
-
-// Readers are the processes of this host that read a file of the stores, or may: Blnk
-// itself a blnk.json, and what blnkctl exec became the file that it was given.
-func (l Look) Readers(ctx context.Context, path string) (readers []exposure.Reader) {
-	seen, _ := Observe(ctx, l.Drivers, l.Servers) // what cannot be asked is found in /proc
-	for _, pid := range listener.AllBlnk() {
-		var p restart.Process
-		p.Look(pid)
-		seen.Processes = append(seen.Processes, p)
-	}
-	for _, p := range seen.Processes {
-		if p.PID <= 0 || !p.Server && !p.Workers || !readsFile(p, path) {
-			continue
-		}
-		pid := p.PID
-		if inner, ok := listener.Blnk(pid); ok {
-			pid = inner.PID
-		}
-		rights, ok := listener.RightsOf(pid)
-		if known := func(r exposure.Reader) bool { return r.UID == rights.UID }; ok && !slices.ContainsFunc(readers, known) {
-			readers = append(readers, exposure.Reader{Name: "Blnk (PID " + strconv.Itoa(pid) + ")", Rights: rights})
-		}
-	}
-	return readers
-}
-
-// readsFile says whether a process reads a file at its start, as far as is seen: where
-// that is not known, it may.
-func readsFile(p restart.Process, path string) bool {
-	if filepath.Base(path) != blnk.FileName {
-		_, from, _ := strings.Cut(p.Env[restart.ExecMark], "=")
-		return p.ExecStore || strings.Contains(from, path)
-	}
-	its, err := os.Stat(filepath.Join("/proc", strconv.Itoa(p.PID), "cwd", blnk.FileName))
-	here, missing := os.Stat(path)
-	switch {
-	case err == nil && missing == nil:
-		return os.SameFile(its, here)
-	case errors.Is(err, fs.ErrPermission):
-		return true
-	default:
-		return p.Config != "" && textfile.Same(p.Config, path)
-	}
 }

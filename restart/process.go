@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,6 +54,9 @@ type Process struct {
 	// Isolated says that of this host's files it sees only those below Mounts.
 	Isolated bool
 	Mounts   []string
+	// User is as whom it is to be started where it does not run, USER or USER:GROUP, and
+	// Dir in which folder, as its unit or container says; "" where not known, or it runs.
+	User, Dir string
 	// Next is the environment that the tool itself says a restart will give it;
 	// nil where Env stays, or that is not known.
 	Next map[string]string
@@ -106,6 +110,31 @@ func (p Process) Place() string {
 	}
 	role := map[bool]string{true: "blnk workers", false: "blnk start"}[p.Workers]
 	return role + " in " + filepath.Dir(p.Config)
+}
+
+// Rights are by what it is let read a file: those of pid, which runs as it, or of User
+// where that is 0. false where they are not known: a container's names are its image's.
+func (p *Process) Rights(pid int) (r listener.Rights, ok bool) {
+	if pid > 0 {
+		return listener.RightsOf(pid)
+	}
+	name, group, _ := strings.Cut(p.User, ":")
+	groups := []string{group}
+	if of, err := user.Lookup(name); err == nil && !p.Isolated {
+		ids, _ := of.GroupIds()
+		name, groups = of.Uid, append([]string{group, of.Gid}, ids...)
+	}
+	if g, err := user.LookupGroup(group); err == nil && !p.Isolated {
+		groups[0] = g.Gid
+	}
+	uid, err := strconv.Atoi(name)
+	for _, id := range groups {
+		if gid, err := strconv.Atoi(id); err == nil {
+			r.Groups = append(r.Groups, gid)
+		}
+	}
+	r.UID, r.ReadsAll = uid, uid == 0 && err == nil
+	return r, err == nil
 }
 
 // Look fills in what /proc tells of the Blnk that runs as pid, or that was

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -47,6 +48,7 @@ type Container struct {
 		Env         []string
 		Image       string // by the name that it was made from
 		WorkingDir  string
+		User        string
 		StopTimeout *int
 		Labels      map[string]string
 		Healthcheck struct{ Test []string }
@@ -208,7 +210,9 @@ func (c *Container) Process(name, reference string, local bool) restart.Process 
 	if top, file := c.config(dir); !p.Scripted && straight(top, file) {
 		p.Config = file
 	}
-	p.Isolated = true
+	if p.Isolated = true; !c.State.Running {
+		p.User = cmp.Or(c.Config.User, "0")
+	}
 	for _, m := range c.Mounts {
 		if m.Source != "" {
 			// The engine may name a path of another machine: where blnkctl runs in a

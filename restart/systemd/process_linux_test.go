@@ -116,3 +116,20 @@ func TestProcessElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// As whom and where a unit is to be started is told where nothing runs.
+func TestStoppedUnit(t *testing.T) {
+	for lines, want := range map[string]string{
+		"User=nobody\nGroup=\nWorkingDirectory=/srv": "nobody: /srv",
+		"Group=daemon":                               "0:daemon ",
+		"User=blnk\nDynamicUser=yes":                 " ",
+	} {
+		p := state(t, 0, server, lines).process()
+		if got := p.User + " " + p.Dir; got != want {
+			t.Errorf("%q: %q, want %q", lines, got, want)
+		}
+	}
+	if p := state(t, start(t, t.TempDir(), nil, "/usr/bin/blnk", "600"), server, "User=nobody").process(); p.User != "" {
+		t.Errorf("one that runs is to be started as %q", p.User)
+	}
+}

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ type unitState map[string][]string
 // properties are those that are asked for.
 const properties = "Id,LoadState,LoadError,ActiveState,SubState,Result,MainPID,NRestarts," +
 	"ExecMainStartTimestampMonotonic,ExecMainCode,ExecMainStatus,ConditionResult,ConditionTimestampMonotonic," +
-	"RefuseManualStart,RefuseManualStop,NeedDaemonReload,TimeoutStopUSec,ExecStart,ExecStartPre,EnvironmentFiles"
+	"RefuseManualStart,RefuseManualStop,NeedDaemonReload,TimeoutStopUSec,ExecStart,ExecStartPre,EnvironmentFiles,WorkingDirectory,User,Group,DynamicUser"
 
 // show asks how units are doing, in their order.
 func (d *driver) show(ctx context.Context, units []string) (states []unitState, err error) {
@@ -107,6 +108,8 @@ func (st unitState) process() restart.Process {
 	if pid := st.number("MainPID"); pid > 0 {
 		p.Start = fmt.Sprint(pid, " ", st.value(started))
 		p.Look(pid)
+	} else if st.value("DynamicUser") != "yes" { // whose user is made at the start
+		p.User, p.Dir = cmp.Or(st.value("User"), "0")+":"+st.value("Group"), st.value("WorkingDirectory")
 	}
 	role := restart.RoleOf(st["ExecStart"]...)
 	p.Server, p.Workers, p.ExecStore = p.Server || role.Server, p.Workers || role.Workers, p.ExecStore || role.ExecStore
