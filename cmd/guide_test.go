@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,14 +33,37 @@ func TestGuide(t *testing.T) {
 			t.Errorf("%s %s: no command", s.Number, s.Text)
 		}
 	}
-	lines := regexp.MustCompile(`(?m)^    (blnkctl .*)$`).FindAllStringSubmatch(string(page), -1)
-	if len(lines) < len(guide) {
-		t.Errorf("only %d commands", len(lines))
+	if n := len(regexp.MustCompile(`(?m)^    blnkctl .*$`).FindAllString(string(page), -1)); n < len(guide) {
+		t.Errorf("only %d commands", n)
 	}
-	for _, line := range lines {
-		if fault := typedWrong(t, line[1]); fault != "" {
-			t.Errorf("%s: %s", line[1], fault)
+}
+
+// The commands of all pages that are not run (TestDocs) are calls of blnkctl at least.
+func TestDocsTyped(t *testing.T) {
+	pages, _ := filepath.Glob("../docs/*.md")
+	found := 0
+	for _, path := range append(pages, "../README.md") {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
 		}
+		fenced := false
+		for line := range strings.Lines(string(page)) {
+			if strings.HasPrefix(line, "```") {
+				fenced = !fenced
+			}
+			call := regexp.MustCompile(`^(    )?(?:sudo )?(blnkctl [^|>#\n]*)`).FindStringSubmatch(line)
+			if call == nil || !fenced && call[1] == "" {
+				continue
+			}
+			found++
+			if fault := typedWrong(t, strings.TrimSuffix(call[2], "…")); fault != "" {
+				t.Errorf("%s: %s: %s", path, call[2], fault)
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d commands", found)
 	}
 	for _, wrong := range []string{"blnkctl lock", "blnkctl doctor --nothing", "blnkctl doctor --rule BLNK-9.9", "blnkctl audit lst", "blnkctl verify a here", "blnkctl init --stage off", "blnkctl rotate --if-older-than soon"} {
 		if typedWrong(t, wrong) == "" {
