@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // A Policy is what a target of blnkctl.yaml says of the age of its key. The zero
@@ -111,7 +113,7 @@ func ParseWindow(text string) (w Window, err error) {
 		return w, fmt.Errorf("hours %q: want such as 02:00-05:00", word[1])
 	}
 	if w.Zone, err = time.LoadLocation(word[2]); err != nil || word[2] == "Local" {
-		return w, fmt.Errorf("time zone %q is not known here", word[2])
+		return w, hint.Add(fmt.Errorf("time zone %q is not known here", word[2]), "want a name such as UTC or Europe/Berlin; the others are in the package tzdata")
 	}
 	return w, nil
 }
@@ -157,6 +159,9 @@ func (w Window) opens(t time.Time) time.Time {
 		from, to := time.Date(y, m, d+day, 0, w.From, 0, 0, w.Zone), time.Date(y, m, d+day, 0, w.To, 0, 0, w.Zone)
 		if w.To <= w.From {
 			to = time.Date(y, m, d+day+1, 0, w.To, 0, 0, w.Zone)
+		}
+		if !to.After(from) { // it begins in the hour that a clock leaves out
+			to = from.Add(time.Duration(w.To-w.From) * time.Minute)
 		}
 		switch {
 		case t.Before(from):

@@ -44,3 +44,31 @@ func TestWindow(t *testing.T) {
 		}
 	}
 }
+
+// When a window opens it is open, nothing is open before, and it is never far: at every
+// quarter of an hour of a year with its two odd days, on both sides of the world.
+func TestOpensIsOpen(t *testing.T) {
+	for _, text := range []string{
+		"Sun 02:30-03:00 Europe/Berlin", // an hour that is missing in March, and there twice in October
+		"Sun 02:00-03:00 America/New_York", "Sat 23:30-02:30 Europe/Berlin", "Sat-Sun 02:59-02:58 Australia/Lord_Howe",
+		"daily 00:00-00:01 America/Sao_Paulo", "Mon-Fri 22:00-02:00 UTC", "daily 23:59-00:00 Asia/Kathmandu",
+	} {
+		w, err := ParseWindow(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, before := Policy{Windows: []Window{w}}, time.Time{}
+		for at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() == 2027; at = at.Add(15 * time.Minute) {
+			opens := p.Opens(at)
+			switch {
+			case opens.Before(at), opens.Before(before):
+				t.Fatalf("%s at %s: opened %s, and %s before", text, at, opens, before)
+			case !p.Opens(opens).Equal(opens):
+				t.Fatalf("%s at %s: said to open %s, and then %s", text, at, opens, p.Opens(opens))
+			case opens.Sub(at) > 8*24*time.Hour:
+				t.Fatalf("%s at %s: not before %s", text, at, opens)
+			}
+			before = opens
+		}
+	}
+}
