@@ -51,7 +51,8 @@ type app struct {
 	out     *screen.Output // data
 	global  globalFlags
 	version bool
-	config  *config.File // nil: not looked for yet
+	config  *config.File  // nil: not looked for yet
+	target  config.Target // of blnkctl.yaml, that the run is for
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what

@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,15 +30,16 @@ type rotateOptions struct {
 	format                 string
 	bits                   int
 	lockTimeout            time.Duration
+	splay                  time.Duration
 	dryRun, abort, abandon bool
-	yes, verbose           bool
+	ifDue, yes, verbose    bool
 }
 
 func newRotateCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate, Weak: keygen.SecretKey.Weakness}}
 	o.intent.NewKey = o.newKey
 	cmd := newCmd("", "rotate [TARGET] [flags]", func(cmd *cobra.Command) error {
-		if err := o.check(a); err != nil {
+		if err := cmp.Or(o.check(a), o.wait(cmd.Context(), a)); err != nil {
 			return err
 		}
 		return a.runRotation(cmd.Context(), o)
@@ -49,7 +51,10 @@ func newRotateCmd(a *app) *cobra.Command {
 		o.intent.Policy.MaxAge, err = policy.ParseAge(text)
 		return err
 	})
+	f.BoolVar(&o.ifDue, "if-due", false, "do nothing before it is due by the policy in blnkctl.yaml")
 	o.addUsual(cmd)
+	f.BoolVar(&o.intent.Force, "force", false, "whatever the policy forbids")
+	f.DurationVar(&o.splay, "splay", 0, "wait a random while first, at most")
 	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
 	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation: a person mended it")
 	f.BoolVar(&o.intent.Compromised, "compromised", false, "others know the old key: there is no way back to it")
@@ -58,7 +63,8 @@ func newRotateCmd(a *app) *cobra.Command {
 	choice(cmd, f, &o.format, "format", "", "form", "prefixed", "base62", "base64url", "hex")
 	f.IntVar(&o.bits, "bits", keygen.DefaultBits, "strength of the new key")
 	o.addRare()
-	actions(cmd, "compromised", "server-down", "abort", "abandon")
+	configured(cmd, "store", "restart", "server", "splay")
+	actions(cmd, "compromised", "force", "server-down", "abort", "abandon")
 	return cmd
 }
 
@@ -119,15 +125,36 @@ func (o *rotateOptions) addRare() {
 
 // check refuses what can be seen to be wrong in the flags of rotate alone.
 func (o *rotateOptions) check(a *app) error {
-	err := cmp.Or(refuseTogether(o.cmd, "abort", "abandon", "dry-run"), refuseTogether(o.cmd, "abort", "compromised"), checkBits(o.cmd, o.bits))
+	err := cmp.Or(refuseTogether(o.cmd, "if-due", "if-older-than"), refuseTogether(o.cmd, "abort", "abandon", "dry-run"), refuseTogether(o.cmd, "abort", "compromised"), checkBits(o.cmd, o.bits))
 	if err != nil {
 		return err
 	}
+	o.intent.IfDue, o.intent.Policy = o.intent.IfDue || o.ifDue, o.intent.Policy.Over(a.target.Policy)
+	if o.intent.IfDue && o.intent.Policy.MaxAge == 0 {
+		return usage(a.whereToSay(targetName(o.cmd), "policy: {max_age: 90d}"), "--if-due: nothing says at which age a key is due")
+	}
 	if o.intent.IfDue && a.env.Getenv("CI") != "" && !given(o.cmd, "if-unknown") && !given(o.cmd, "state-dir") {
 		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",
-			"--if-older-than: in CI the age of the key is forgotten from one job to the next")
+			"--%s: in CI the age of the key is forgotten from one job to the next", map[bool]string{true: "if-due", false: "if-older-than"}[o.ifDue])
 	}
 	return o.checkTimes()
+}
+
+// wait is the delay of --splay. One that stands in blnkctl.yaml is for cron, and keeps no
+// person waiting.
+func (o *rotateOptions) wait(ctx context.Context, a *app) error {
+	o.intent.Policy.Splay = o.splay
+	pause := o.intent.Policy.Pause(a.env.Now(), rand.N)
+	if pause == 0 || o.dryRun || !o.intent.IfDue && !typed(o.cmd, "splay") {
+		return nil
+	}
+	a.say("waiting %s (--splay %s)", pause, o.splay)
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(pause):
+		return nil
+	}
 }
 
 func (o *rotateOptions) checkTimes() error {
@@ -136,8 +163,10 @@ func (o *rotateOptions) checkTimes() error {
 			return usage("", "--%s: want more than 0s", flag)
 		}
 	}
-	if o.lockTimeout < 0 {
-		return usage("", "--lock-timeout: want 0s or more")
+	for flag, given := range map[string]time.Duration{"lock-timeout": o.lockTimeout, "splay": o.splay} {
+		if given < 0 {
+			return usage("", "--%s: want 0s or more", flag)
+		}
 	}
 	return nil
 }

