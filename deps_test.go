@@ -33,7 +33,7 @@ var floors = [][]string{
 		"probe", "audit", "apikey",
 	},
 	{"restart/compose"}, // compose's containers are docker's
-	{"reach", "proof", "accesslog"},
+	{"reach", "proof", "accesslog", "notify"},
 	{"target"},
 	{"rotate", "doctor", "supervise"},
 	{"rotate/site"}, // rotate, with all that it needs of this host
@@ -58,7 +58,7 @@ var thirdParty = map[string][]string{
 
 // only says which packages may import a package of the standard library.
 var only = map[string][]string{
-	"net/http": {"probe", "store/vault", "internal/https"},
+	"net/http": {"notify", "probe", "store/vault", "internal/https"},
 	"os/exec":  {"internal/run"},
 	"unsafe":   {"internal/textfile", "supervise"}, // system calls that package syscall lacks
 	"C":        {},
@@ -210,7 +210,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{"cmd", "github.com/hashicorp/vault/api", "", "not for it"},
 		{"cmd", "github.com/rogpeppe/go-internal/testscript", "", "not for it"},
 		{"cmd", "example.com/new", "", "not for it"},
-		{"cmd", "net/http", "", "only for: probe"},
+		{"cmd", "net/http", "", "only for: notify"},
 		{"restart", "os/exec", "", "only for: internal/run"},
 		{"rotate", "fmt", "net/http", "must not"},
 		{"rotate", "fmt", module + "/probe", "must not"},

@@ -63,12 +63,6 @@ type Target struct {
 	Notify                   []Notice
 }
 
-// A Notice says who is told of what.
-type Notice struct {
-	To string   // a reference: webhook:env:NAME, slack:file:PATH, command:NAME
-	On []string // kinds of events; none: all
-}
-
 // Names are the targets that have one, sorted.
 func (f File) Names() []string { return slices.Sorted(maps.Keys(f.Targets)) }
 

@@ -49,6 +49,9 @@ func parse(data []byte) (File, error) {
 		}
 		f.Targets[name] = t
 	}
+	if err == nil {
+		err = f.checkNotices()
+	}
 	return f, err
 }
 
@@ -132,30 +135,6 @@ func (t *Target) windows(key string, n *yaml.Node) error {
 			return fmt.Errorf("line %d: %s: %w", n.Line, key, err)
 		}
 		t.Policy.Windows = append(t.Policy.Windows, w)
-	}
-	return nil
-}
-
-// notices reads who is told of what: a list of references, or of {to, on}.
-func (t *Target) notices(key string, n *yaml.Node) error {
-	items := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		items = n.Content
-	}
-	t.Notify = []Notice{}
-	for _, item := range items {
-		var one Notice
-		read := func() error { return text(&one.To)(key, item) }
-		if item.Kind == yaml.MappingNode {
-			read = func() error { return fields(key, item, map[string]reader{"to": text(&one.To), "on": list(&one.On)}) }
-		}
-		if err := read(); err != nil {
-			return err
-		}
-		if one.To == "" {
-			return at(item, key+": want to")
-		}
-		t.Notify = append(t.Notify, one)
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ const (
 	restartName = "restart"
 	journalName = "journal"
 	historyName = "facts" // its name on the disk, which other programs read
+	toldName    = "told"
 
 	// sealVersion is raised when a file of the state can no longer be read by
 	// older versions.
@@ -233,6 +234,13 @@ func (t *Target) SaveHistory(history History) error {
 	}
 	return t.save(historyName, append(body, '\n'))
 }
+
+// LoadTold returns what SaveTold saved; its errors are those of LoadJournal.
+func (t *Target) LoadTold() ([]byte, error) { return t.load(toldName) }
+
+// SaveTold replaces what is remembered of the notices that were given of the target,
+// durably. Who calls it need not hold the lock: of two at a time, one is lost.
+func (t *Target) SaveTold(body []byte) error { return t.save(toldName, body) }
 
 // save writes a sealed file of the target, whole or not at all.
 func (t *Target) save(name string, body []byte) error {

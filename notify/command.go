@@ -1,0 +1,64 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+const (
+	// commandLimit is for a program that hands a mail over.
+	commandLimit = 30 * time.Second
+	// hookLimit is for what somebody wants done after a rotation.
+	hookLimit = 5 * time.Minute
+)
+
+// A command is a program that gets the facts as variables, and Event.Text on its stdin.
+type command struct {
+	args []string
+	dir  string
+	env  []string
+}
+
+// send runs it once: where it failed, nobody knows what it did already.
+func (c command) send(ctx context.Context, e Event) error {
+	return c.run(ctx, e, commandLimit)
+}
+
+func (c command) run(ctx context.Context, e Event, limit time.Duration) error {
+	stdin, text, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer stdin.Close()
+	_, err = text.WriteString(e.Text()) // far less than a pipe holds
+	text.Close()
+	if err != nil {
+		return err
+	}
+	res, err := run.Cmd{
+		Args: c.args, Dir: c.dir, Env: append(without(c.env, HookPrefix), e.Variables()...), Timeout: limit, In: stdin,
+	}.Run(ctx)
+	if said := strings.TrimSpace(secret.MaskOwn(res.Output)); err != nil && said != "" {
+		lines := strings.Split(said, "\n")
+		err = fmt.Errorf("%w: %s", err, lines[len(lines)-1])
+	}
+	return err
+}
+
+// Hook runs a command of a shell with the facts as variables and Event.Text on its stdin,
+// for at most five minutes. What it leaves running is not waited for.
+func Hook(ctx context.Context, text, dir string, env []string, e Event) error {
+	return command{[]string{"sh", "-c", text}, dir, env}.run(ctx, e, hookLimit)
+}
+
+// without is an environment without the variables whose names begin so.
+func without(env []string, prefix string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, prefix) })
+}
