@@ -25,7 +25,7 @@ type Tool struct {
 
 // Tools returns all of them.
 func Tools() []Tool {
-	return []Tool{Git(), Strace(), Vault(), Docker(), Compose(), Systemd()}
+	return []Tool{Git(), Strace(), Vault(), Docker(), Compose(), Systemd(), Dpkg(), Mandoc()}
 }
 
 // Missing says why the tool cannot be used, and what helps; nil where it can.
@@ -154,6 +154,29 @@ func Systemd() Tool {
 
 // SystemdTree is the root of that Debian.
 func SystemdTree() string { return filepath.Join(cache(), "systemd-bookworm") }
+
+// Dpkg installs the .deb of a release.
+func Dpkg() Tool {
+	return Tool{"dpkg", func() error {
+		if _, err := exec.LookPath("dpkg"); err != nil {
+			return errors.New("not here (it is on Debian)")
+		}
+		if os.Geteuid() != 0 {
+			return errors.New("installing takes root")
+		}
+		return nil
+	}}
+}
+
+// Mandoc reads the man pages of a release.
+func Mandoc() Tool {
+	return Tool{"mandoc", func() error {
+		if _, err := exec.LookPath("mandoc"); err != nil {
+			return errors.New("not here (Debian: apt-get install mandoc)")
+		}
+		return nil
+	}}
+}
 
 // cache is where the Makefile puts what it builds for tests.
 func cache() string {
