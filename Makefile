@@ -11,12 +11,13 @@ MODULES = $(patsubst %/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -pa
 # Those that can be tidied: tidy follows the tests of all dependencies too, and
 # Vault's lead to modules that do not exist any more.
 TIDY    = $(filter-out ./internal/vaulttest/vaultserver,$(MODULES))
-# Those of them that have tests.
+# Those of them that have tests; those with something concurrent in them.
 TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print -quit),$(m)))
+RACED   = $(filter-out ./tools/release,$(TESTED))
 
 FUZZTIME ?= 30s
 
-.PHONY: help build test race vault compose systemd demo docs bench lint lines tidy cross fuzz clean need-go need-cc
+.PHONY: help build test race vault compose systemd demo docs bench lint lines tidy cross release fuzz clean need-go need-cc
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +33,7 @@ test: need-go ## run all tests; what is missing for some is named first
 
 race: need-go need-cc ## run all tests with the race detector
 	$(GO) test -race -timeout=20m -skip '^Test(Docker|Compose|Systemd)$$' ./... # they take long, and nothing in a driver is concurrent
-	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test -race ./..."; $(GO) -C $$m test -race ./...; done
+	@set -e; for m in $(RACED); do echo "$(GO) -C $$m test -race ./..."; $(GO) -C $$m test -race ./...; done
 
 # What some tests need and not every machine has. Each takes minutes, once.
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/blnkctl-test
@@ -80,10 +81,13 @@ tidy: need-go ## check that go mod tidy changes nothing
 	$(GO) mod tidy -diff
 	@set -e; for m in $(TIDY); do echo "$(GO) -C $$m mod tidy -diff"; $(GO) -C $$m mod tidy -diff; done
 
-cross: need-go ## build for linux/arm64 and darwin/arm64 into dist/, and vet the latter
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) build -trimpath -ldflags='-s -w' -o dist/blnkctl-linux-arm64 .
-	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -trimpath -ldflags='-s -w' -o dist/blnkctl-darwin-arm64 .
+cross: need-go ## vet what is compiled for darwin/arm64 only; a release builds all
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+
+release: need-go ## build the commit that is checked out, for all platforms, as archives and packages into dist/
+	rm -rf dist
+	@$(GO) -C tools/release run . ../.. ../../dist
+	@cat dist/SHA256SUMS
 
 fuzz: need-go ## run each fuzz test for FUZZTIME (30s)
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
