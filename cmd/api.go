@@ -92,8 +92,8 @@ func (a *app) checkAPI(ctx context.Context, opt *apiOptions) error {
 		}
 	}
 	opt.spec.Servers = opt.spec.Servers[:min(len(opt.spec.Servers), 1)] // blnkctl.yaml names all
-	if err := refuseTogether(opt.cmd, "include", "paginate"); err != nil || opt.Timeout <= 0 {
-		return cmp.Or(err, usage("", "--timeout: want more than 0s"))
+	if err := cmp.Or(refuseTogether(opt.cmd, "include", "paginate"), atLeast(opt.cmd, 1, "timeout")); err != nil {
+		return err
 	}
 	if len(opt.data) > 0 {
 		stdin := a.env.Stdin

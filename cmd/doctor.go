@@ -39,9 +39,7 @@ func newDoctorCmd(a *app) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDoctor(cmd.Context(), a, o) }
 	o.addStores(cmd, "`REF`: where the key is (default: blnk.json, if there)")
 	f := cmd.Flags()
-	drivers := schemeNames(a.restartSchemes())
-	f.StringArrayVar(&o.spec.Restart, "restart", nil, "`REF`: what restarts server and workers: "+oneOf(drivers))
-	complete(cmd, "restart", drivers...)
+	o.addRestart(cmd)
 	o.addServers("`URL`: each server (default: the port in blnk.json)")
 	f.StringArrayVar(&o.owners, "owner", nil, "`OWNER`: look at the scoped keys of this one")
 	f.StringArrayVar(&o.choice.Only, "rule", nil, "`ID`: only this rule")

@@ -20,7 +20,6 @@ import (
 // itself what there was to say.
 type exitStatus int
 
-// Error is never shown.
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 type execOptions struct {
@@ -71,15 +70,13 @@ func checkExec(cmd *cobra.Command, opt *execOptions, args []string) error {
 		return usage("", "--env: BLNKCTL_* variables are blnkctl's own")
 	case opt.interval < supervise.MinInterval:
 		return usage("", "--interval: want %v or more", supervise.MinInterval)
-	case opt.kill <= 0:
-		return usage("", "--kill-timeout: want more than 0s")
 	}
 	for _, name := range []string{"interval", "kill-timeout"} {
 		if typed(cmd, name) && !opt.watch {
 			return usage("add --watch", "--%s without --watch", name)
 		}
 	}
-	return nil
+	return atLeast(cmd, 1, "kill-timeout")
 }
 
 func runExec(ctx context.Context, a *app, opt *execOptions, args []string) error {

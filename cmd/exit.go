@@ -47,10 +47,7 @@ type exitError struct {
 	hint string // "": the error's own
 }
 
-// Error is the error's own text.
 func (e *exitError) Error() string { return e.err.Error() }
-
-// Unwrap returns the error itself.
 func (e *exitError) Unwrap() error { return e.err }
 
 // fail is an error with an exit code and a hint; code 0 leaves the code to
@@ -77,47 +74,42 @@ const sudoHint = "run with sudo, or as the user that owns it"
 
 // exitCodes is the one table from errors to exit codes; the first that matches
 // counts. What matches none is exitFailed.
-func exitCodes() []struct {
+var exitCodes = []struct {
 	err  error
 	code int
-} {
-	return []struct {
-		err  error
-		code int
-	}{
-		// How a rotation ended counts before why.
-		{rotate.ErrUndone, exitPutBack},
-		{rotate.ErrStuck, exitStuck},
-		{rotate.ErrUnrecorded, exitStuck},
-		{rotate.ErrJournal, exitStuck},
-		{rotate.ErrOtherStores, exitUsage},
-		{rotate.ErrOverlap, exitUsage},
-		{store.ErrPartly, exitStuck},
-		{store.ErrDrift, exitCheck},
-		{store.ErrWeak, exitCheck},
-		{rotate.ErrCompromised, exitCheck},
-		{audit.ErrAltered, exitCheck},
-		{rotate.ErrNotLive, exitCheck},
-		{rotate.ErrSourceNotLive, exitCheck},
-		{rotate.ErrWaiting, exitCheck},
-		{rotate.ErrIncomplete, exitIncomplete},
-		{probe.ErrAnswer, exitCheck},
-		{proof.ErrUnexpected, exitCheck},
-		{doctor.ErrFindings, exitCheck},
-		{proof.ErrNoKey, exitCheck},
-		{rotate.ErrInterrupted, exitInterrupted},
-		{interrupt.ErrInterrupted, exitInterrupted},
-		{context.Canceled, exitInterrupted}, // also while it waited for a lock
-		{flock.ErrHeld, exitHeld},
-		{target.ErrSpec, exitUsage},
-		{reach.ErrNowhere, exitUsage},
-		{https.ErrPlaintext, exitUsage},
-		{state.ErrUnsafe, exitUsage},
-		{state.ErrNowhere, exitUsage},
-		{config.ErrUnsafe, exitUsage},
-		{config.ErrInvalid, exitUsage},
-		{config.ErrUnread, exitUsage},
-	}
+}{
+	// How a rotation ended counts before why.
+	{rotate.ErrUndone, exitPutBack},
+	{rotate.ErrStuck, exitStuck},
+	{rotate.ErrUnrecorded, exitStuck},
+	{rotate.ErrJournal, exitStuck},
+	{rotate.ErrOtherStores, exitUsage},
+	{rotate.ErrOverlap, exitUsage},
+	{store.ErrPartly, exitStuck},
+	{store.ErrDrift, exitCheck},
+	{store.ErrWeak, exitCheck},
+	{rotate.ErrCompromised, exitCheck},
+	{audit.ErrAltered, exitCheck},
+	{rotate.ErrNotLive, exitCheck},
+	{rotate.ErrSourceNotLive, exitCheck},
+	{rotate.ErrWaiting, exitCheck},
+	{rotate.ErrIncomplete, exitIncomplete},
+	{probe.ErrAnswer, exitCheck},
+	{proof.ErrUnexpected, exitCheck},
+	{doctor.ErrFindings, exitCheck},
+	{proof.ErrNoKey, exitCheck},
+	{rotate.ErrInterrupted, exitInterrupted},
+	{interrupt.ErrInterrupted, exitInterrupted},
+	{context.Canceled, exitInterrupted}, // also while it waited for a lock
+	{flock.ErrHeld, exitHeld},
+	{target.ErrSpec, exitUsage},
+	{reach.ErrNowhere, exitUsage},
+	{https.ErrPlaintext, exitUsage},
+	{state.ErrUnsafe, exitUsage},
+	{state.ErrNowhere, exitUsage},
+	{config.ErrUnsafe, exitUsage},
+	{config.ErrInvalid, exitUsage},
+	{config.ErrUnread, exitUsage},
 }
 
 // classify finds the code and the hint of an error.
@@ -126,7 +118,7 @@ func classify(err error) (code int, help string) {
 		code, help = e.code, cmp.Or(help, e.hint)
 	}
 	help = cmp.Or(help, hint.Of(err))
-	for _, rule := range exitCodes() {
+	for _, rule := range exitCodes {
 		if code == 0 && errors.Is(err, rule.err) {
 			code = rule.code
 		}

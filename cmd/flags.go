@@ -75,6 +75,12 @@ func (p *places) addStores(cmd *cobra.Command, text string) {
 	complete(cmd, "store", schemeNames((&app{}).storeSchemes())...)
 }
 
+func (p *places) addRestart(cmd *cobra.Command) {
+	drivers := schemeNames((&app{}).restartSchemes())
+	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF`: what restarts server and workers: "+oneOf(drivers))
+	complete(cmd, "restart", drivers...)
+}
+
 func (p *places) addServers(text string) {
 	p.cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, text)
 }
@@ -125,13 +131,8 @@ type word struct {
 	words []string
 }
 
-// String is the word.
 func (w word) String() string { return *w.value }
-
-// Type is what help calls the value.
-func (w word) Type() string { return "WORD" }
-
-// Set takes one of the words.
+func (w word) Type() string   { return "WORD" } // what help calls the value
 func (w word) Set(s string) error {
 	if !slices.Contains(w.words, s) {
 		return errors.New("want " + oneOf(w.words))

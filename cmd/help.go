@@ -185,6 +185,14 @@ func runGroup(cmd *cobra.Command, args []string) error {
 	return unknownCommand(cmd, args[0])
 }
 
+// meant is the hint for a word that is none of the known ones.
+func meant(cmd *cobra.Command, word string, known []string, before, behind string) string {
+	if n := hint.Nearest(word, known); n != "" {
+		return "did you mean " + before + n + behind + "?"
+	}
+	return helpHint(cmd)
+}
+
 func unknownCommand(cmd *cobra.Command, name string) error {
 	var names []string
 	for _, c := range cmd.Commands() {
@@ -192,11 +200,7 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 			names = append(names, c.Name())
 		}
 	}
-	help := helpHint(cmd)
-	if n := hint.Nearest(name, names); n != "" {
-		help = "did you mean `" + cmd.CommandPath() + " " + n + "`?"
-	}
-	return usage(help, "unknown command%s", secret.Shown(name))
+	return usage(meant(cmd, name, names, "`"+cmd.CommandPath()+" ", "`"), "unknown command%s", secret.Shown(name))
 }
 
 // flagError words what pflag found wrong, without values that may be a key.
@@ -227,11 +231,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	help := helpHint(cmd)
-	if n := hint.Nearest(e.GetSpecifiedName(), names); n != "" {
-		help = "did you mean --" + n + "?"
-	}
-	return usage(help, "unknown flag%s", secret.Shown("--"+e.GetSpecifiedName()))
+	return usage(meant(cmd, e.GetSpecifiedName(), names, "--", ""), "unknown flag%s", secret.Shown("--"+e.GetSpecifiedName()))
 }
 
 // valueError words why a value was refused; name is where it came from. The

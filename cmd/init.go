@@ -23,9 +23,6 @@ func newInitCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Init, Secures: true, Weak: keygen.SecretKey.Weakness}, bits: keygen.DefaultBits, init: &initOptions{}}
 	o.intent.NewKey = o.newKey
 	cmd := newCmd("", "init [flags]", func(cmd *cobra.Command) error {
-		if err := o.checkTimes(); err != nil {
-			return err
-		}
 		if err := o.readGiven(cmd.Context(), a); err != nil {
 			return err
 		}

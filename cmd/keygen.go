@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
-	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/rotate"
@@ -126,7 +125,7 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 		return err
 	}
 	key, done, err := rotate.Fill(ctx, set, store.Fill{
-		IfAbsent: opt.ifAbsent, Force: opt.force, Weak: use.Weakness, New: opt.newKey,
+		IfAbsent: opt.ifAbsent, Force: opt.force, NeverForce: use == keygen.Tokenization, Weak: use.Weakness, New: opt.newKey,
 		Before: func() error { return rotate.RefuseOverlap(private, nil, set, opt.stores.spec, open) },
 	}, rotate.Env{Recorder: audit.Open(private.Path(), a.env.Now), Who: a.actor(), Compromised: private.Compromised()})
 	switch {
@@ -134,10 +133,6 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 		return renderFilled(a, opt, key, done)
 	case errors.Is(err, rotate.ErrOverlap): // it has its own keys
 		return fail(exitStuck, err, "")
-	case errors.Is(err, store.ErrPresent) && use == keygen.Tokenization:
-		return hint.Add(err, "--if-absent leaves a good one where it is")
-	case errors.Is(err, store.ErrPresent):
-		return hint.Add(err, "--if-absent leaves a good key where it is; --force replaces it")
 	}
 	return err
 }

@@ -39,7 +39,7 @@ func newRotateCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate, Weak: keygen.SecretKey.Weakness}}
 	o.intent.NewKey = o.newKey
 	cmd := newCmd("", "rotate [TARGET] [flags]", func(cmd *cobra.Command) error {
-		if err := cmp.Or(o.check(a), o.wait(cmd.Context(), a)); err != nil {
+		if err := o.check(a); err != nil {
 			return err
 		}
 		return a.runRotation(cmd.Context(), o)
@@ -71,9 +71,6 @@ func newRotateCmd(a *app) *cobra.Command {
 func newSyncCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Sync}}
 	cmd := newCmd("", "sync [TARGET] [flags]", func(cmd *cobra.Command) error {
-		if err := o.checkTimes(); err != nil {
-			return err
-		}
 		if o.from != "" {
 			o.intent.Trust = true
 			var err error
@@ -98,9 +95,7 @@ func newSyncCmd(a *app) *cobra.Command {
 // order of a help: where the key is, what most people want, and the others.
 func (o *rotateOptions) addPlaces(cmd *cobra.Command) {
 	o.field = keygen.SecretKey.Field
-	drivers := schemeNames((&app{}).restartSchemes())
-	cmd.Flags().StringArrayVar(&o.spec.Restart, "restart", nil, "`REF`: what restarts server and workers: "+oneOf(drivers))
-	complete(cmd, "restart", drivers...)
+	o.addRestart(cmd)
 	o.addStores(cmd, "`REF`: where the key is (default "+defaultStore+")")
 	o.addServers("`URL`: each server (default: the port in blnk.json)")
 	configured(cmd, "store", "restart", "server")
@@ -137,7 +132,7 @@ func (o *rotateOptions) check(a *app) error {
 		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",
 			"--%s: in CI the age of the key is forgotten from one job to the next", map[bool]string{true: "if-due", false: "if-older-than"}[o.ifDue])
 	}
-	return o.checkTimes()
+	return nil
 }
 
 // wait is the delay of --splay. One that stands in blnkctl.yaml is for cron, and keeps no
@@ -157,20 +152,6 @@ func (o *rotateOptions) wait(ctx context.Context, a *app) error {
 	}
 }
 
-func (o *rotateOptions) checkTimes() error {
-	for flag, given := range map[string]time.Duration{"timeout": o.spec.Timeout, "restart-timeout": o.spec.RestartTimeout} {
-		if given <= 0 {
-			return usage("", "--%s: want more than 0s", flag)
-		}
-	}
-	for flag, given := range map[string]time.Duration{"lock-timeout": o.lockTimeout, "splay": o.splay} {
-		if given < 0 {
-			return usage("", "--%s: want 0s or more", flag)
-		}
-	}
-	return nil
-}
-
 // A work is a run of rotate or sync.
 type work struct {
 	*app
@@ -185,6 +166,12 @@ type work struct {
 // runRotation is rotate, sync and init: what the flags name is opened, the engine runs,
 // and its report is rendered.
 func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
+	if err := cmp.Or(atLeast(o.cmd, 1, "timeout", "restart-timeout"), atLeast(o.cmd, 0, "lock-timeout", "splay")); err != nil {
+		return err
+	}
+	if err := o.wait(ctx, a); err != nil {
+		return err
+	}
 	w := &work{app: a, rotateOptions: o}
 	if err := w.openTarget(ctx); err != nil {
 		return w.renderUnopened(err)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -247,6 +248,16 @@ func (a *app) whereToSay(name, what string) string {
 		return "add to " + strings.TrimPrefix(name+" in ", " in ") + file.Path + ": " + what
 	}
 	return "make a " + config.Name + " with `" + what + "`, or say --if-older-than 90d"
+}
+
+// atLeast refuses durations below 0, or below 1 ns.
+func atLeast(cmd *cobra.Command, least time.Duration, names ...string) error {
+	for _, name := range names {
+		if d, _ := cmd.Flags().GetDuration(name); d < least {
+			return usage("", "--%s: want %s", name, []string{"0s or more", "more than 0s"}[least])
+		}
+	}
+	return nil
 }
 
 // configFile returns blnkctl.yaml, read once; the zero File where there is none.

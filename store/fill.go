@@ -23,8 +23,8 @@ var (
 // A Fill puts one new key into all stores of a Set, or into none of them.
 type Fill struct {
 	// IfAbsent: where every store holds the same good key, that is what was wanted.
-	// Force: a key that stands there is replaced.
-	IfAbsent, Force bool
+	// Force: a key that stands there is replaced; NeverForce: no hint says so.
+	IfAbsent, Force, NeverForce bool
 	// Weak says why a key is no good one; "" where it is.
 	Weak func(secret.Key) string
 	// Compromised says of a key that it is not put back.
@@ -113,7 +113,11 @@ func (s Set) filled(old []secret.Key, f Fill) (done bool, err error) {
 	case f.Force || full < 0:
 		return false, nil
 	case !f.IfAbsent:
-		return false, fmt.Errorf("%s %w (%s)", s[full], ErrPresent, old[full].Name())
+		help := "--if-absent leaves a good key where it is; --force replaces it"
+		if f.NeverForce {
+			help = "--if-absent leaves a good one where it is"
+		}
+		return false, hint.Add(fmt.Errorf("%s %w (%s)", s[full], ErrPresent, old[full].Name()), "%s", help)
 	}
 	if empty := slices.IndexFunc(old, secret.Key.IsZero); empty >= 0 {
 		err = fmt.Errorf("%w: %s holds a key and %s does not", ErrDrift, s[full], s[empty])
