@@ -105,29 +105,48 @@ func (s Schemes) Offers(ctx context.Context, opt Options) (refs []string) {
 }
 
 // A Group is what runs Blnk under one tool, by the names that a reference has.
-type Group struct{ servers, workers []string }
+type Group []member
 
-// Add adds one, where it runs Blnk.
-func (g *Group) Add(r Role, name string) {
-	switch {
-	case r.Server:
-		g.servers = append(g.servers, name)
-	case r.Workers:
-		g.workers = append(g.workers, name)
+type member struct {
+	role   Role
+	name   string
+	config string
+}
+
+// Add adds one, where it runs Blnk. config is the blnk.json that it reads, "" where that
+// is not known.
+func (g *Group) Add(r Role, name, config string) {
+	if r.Server || r.Workers {
+		*g = append(*g, member{r, name, config})
 	}
 }
 
-// Offers are its references: one, where one server runs; which workers belong to which
-// of several is not known.
-func (g *Group) Offers(reference func(names ...string) string) (refs []string) {
-	if len(g.servers) < 2 {
-		if all := append(slices.Clone(g.servers), g.workers...); len(all) > 0 {
-			refs = append(refs, reference(all...))
+// Offers are its references: one, where one server runs; of several, one for each
+// blnk.json that is known to be read. To which of them other workers belong is not known.
+func (g Group) Offers(reference func(names ...string) string) (refs []string) {
+	servers, of := 0, map[string]bool{}
+	for _, m := range g {
+		if m.role.Server {
+			servers++
 		}
-		return refs
 	}
-	for _, name := range g.servers {
-		refs = append(refs, reference(name))
+	for _, m := range g {
+		if servers > 1 && (of[m.config] && m.config != "" || m.config == "" && !m.role.Server) {
+			continue
+		}
+		var names, workers []string
+		for _, o := range g {
+			switch together := servers < 2 || o.config == m.config && m.config != "" || o.name == m.name; {
+			case together && o.role.Server:
+				names = append(names, o.name)
+			case together:
+				workers = append(workers, o.name)
+			}
+		}
+		of[m.config], refs = true, append(refs, reference(append(names, workers...)...))
+		if servers < 2 {
+			break
+		}
 	}
 	return refs
 }

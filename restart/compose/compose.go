@@ -66,7 +66,7 @@ func offers(ctx context.Context, opt restart.Options) (refs []string) {
 		if groups[l[docker.LabelProject]] == nil {
 			groups[l[docker.LabelProject]] = &restart.Group{}
 		}
-		groups[l[docker.LabelProject]].Add(c.Role(), l[docker.LabelService])
+		groups[l[docker.LabelProject]].Add(c.Role(), l[docker.LabelService], "")
 	}
 	for _, project := range slices.Sorted(maps.Keys(groups)) {
 		refs = append(refs, groups[project].Offers(func(names ...string) string {

@@ -46,9 +46,10 @@ func open(place string, opt restart.Options) (restart.Driver, error) {
 func offers(ctx context.Context, opt restart.Options) []string {
 	var g restart.Group
 	all, _ := Engine{opt}.List(ctx)
+	local := Engine{opt}.Local(ctx)
 	for _, c := range all {
 		if c.Config.Labels[LabelProject] == "" {
-			g.Add(c.Role(), c.Called())
+			g.Add(c.Role(), c.Called(), c.Process("", "", local).Config)
 		}
 	}
 	return g.Offers(func(names ...string) string { return (&driver{names: names}).String() })

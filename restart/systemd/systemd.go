@@ -216,7 +216,7 @@ func offers(ctx context.Context, opt restart.Options) []string {
 	d := &driver{opt: opt}
 	var g restart.Group
 	for _, st := range d.running(ctx, nil) {
-		g.Add(restart.RoleOf(st["ExecStart"]...), st.id())
+		g.Add(restart.RoleOf(st["ExecStart"]...), st.id(), st.process().Config)
 	}
 	return g.Offers(d.reference)
 }
