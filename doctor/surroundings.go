@@ -174,7 +174,7 @@ func (f *Facts) services(ctx context.Context) (all []Container, err error) {
 	if !isBlnk {
 		return nil, nil
 	}
-	slices.SortFunc(all, func(a, b Container) int { return strings.Compare(a.Place, b.Place) })
+	slices.SortStableFunc(all, func(a, b Container) int { return strings.Compare(a.Place, b.Place) })
 	return all, nil
 }
 

@@ -228,7 +228,7 @@ func dockerMaintained(ctx context.Context, f *Facts) (found []Finding, err error
 			found = append(found, one)
 		}
 	}
-	slices.SortFunc(found, func(a, b Finding) int { return strings.Compare(a.Place, b.Place) })
+	slices.SortStableFunc(found, func(a, b Finding) int { return strings.Compare(a.Place, b.Place) })
 	return found, err
 }
 

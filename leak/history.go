@@ -152,7 +152,7 @@ func Staged(ctx context.Context, m *Matcher, dir string) ([]Finding, error) {
 			}
 		}
 	})
-	slices.SortFunc(all, func(a, b Finding) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortStableFunc(all, func(a, b Finding) int { return strings.Compare(a.Path, b.Path) })
 	return all, err
 }
 
@@ -306,7 +306,7 @@ func (hs hits) findings(m *Matcher, r repository) []Finding {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b Finding) int {
+	slices.SortStableFunc(all, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), a.Date.Compare(b.Date), strings.Compare(a.Path, b.Path), strings.Compare(a.Object, b.Object))
 	})
 	return all

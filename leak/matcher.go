@@ -229,7 +229,7 @@ func (m *Matcher) collect(data []byte, found *[]Match, lines bool, before int) {
 	}
 	var hits []hit
 	m.find(data, func(p *pattern, at int) { hits = append(hits, hit{p, at}) })
-	slices.SortFunc(hits, func(a, b hit) int { return a.at - b.at })
+	slices.SortStableFunc(hits, func(a, b hit) int { return a.at - b.at })
 	for _, h := range hits {
 		match, ok := m.match(h.pattern, data, h.at)
 		if !ok || slices.ContainsFunc(*found, func(f Match) bool { return f.Key.Equal(match.Key) }) {

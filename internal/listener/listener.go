@@ -137,7 +137,7 @@ func find(port int, on func(local string) bool) (found []Process, err error) {
 		})
 	}
 	workers.Wait()
-	slices.SortFunc(found, func(a, b Process) int { return a.PID - b.PID })
+	slices.SortStableFunc(found, func(a, b Process) int { return a.PID - b.PID })
 	if len(seen) == len(sockets) {
 		closed = nil
 	}
