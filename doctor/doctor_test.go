@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"os"
 	"path/filepath"
@@ -93,8 +94,41 @@ func TestBaselineBlind(t *testing.T) {
 	if one := r.Rules[0]; one.State != NotChecked {
 		t.Errorf("state %s", one.State)
 	}
-	if junit, err := r.JUnit(); err != nil || !strings.Contains(string(junit), "<skipped message=\"no permission\"") {
-		t.Errorf("%s, %v", junit, err)
+	if junit := r.JUnit(); !strings.Contains(junit, "<skipped message=\"no permission\"") {
+		t.Error(junit)
+	}
+}
+
+// Whatever stands in a finding, the report for CI servers is XML, and has it.
+func TestJUnit(t *testing.T) {
+	place := "a \"<b>&'c]]>\ufffe\xff\x1b[2Jü"
+	r := runRules(t, Choice{}, nil, rule("BLNK-1.1", []Finding{{Place: place, Remedy: "mend\nit"}}, nil), rule("BLNK-1.2", nil, errors.New("<"+place)))
+	var suite struct {
+		Name     string `xml:"name,attr"`
+		Tests    int    `xml:"tests,attr"`
+		Failures int    `xml:"failures,attr"`
+		Skipped  int    `xml:"skipped,attr"`
+		Cases    []struct {
+			Name    string `xml:"name,attr"`
+			Class   string `xml:"classname,attr"`
+			Failure string `xml:"failure"`
+			Skipped struct {
+				Message string `xml:"message,attr"`
+			} `xml:"skipped"`
+		} `xml:"testcase"`
+	}
+	if err := xml.Unmarshal([]byte(r.JUnit()), &suite); err != nil {
+		t.Fatalf("%v\n%s", err, r.JUnit())
+	}
+	shown := `a "<b>&'c]]>` + "\ufffd" + `\xff\x1b[2Jü`
+	if suite.Name != reporter || suite.Tests != 2 || suite.Failures != 1 || suite.Skipped != 1 || len(suite.Cases) != 2 {
+		t.Fatalf("%+v", suite)
+	}
+	if one := suite.Cases[0]; !strings.HasPrefix(one.Name, "BLNK-1.1 ") || !strings.Contains(one.Failure, shown+": ") || !strings.HasSuffix(one.Failure, "mend\nit") {
+		t.Errorf("%+v", one)
+	}
+	if one := suite.Cases[1]; one.Skipped.Message != "<"+shown {
+		t.Errorf("%+v", one)
 	}
 }
 
