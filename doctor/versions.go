@@ -1,11 +1,14 @@
 package doctor
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"context"
-	"debug/buildinfo"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -67,7 +70,12 @@ func splitImage(image string) (repository, tag string) {
 // built reads what Go wrote into the binary of a process, as "go version -m" does. The
 // official image's names no version: then a library that it was built with bounds it.
 func built(place string, pid int) release {
-	info, err := buildinfo.ReadFile(fmt.Sprintf("/proc/%d/exe", pid))
+	program, err := os.Open(fmt.Sprintf("/proc/%d/exe", pid))
+	if err != nil {
+		return release{Place: place, From: "its binary cannot be read"}
+	}
+	defer program.Close()
+	info, err := buildInfo(program)
 	if err != nil {
 		return release{Place: place, From: "its binary cannot be read"}
 	}
@@ -76,7 +84,33 @@ func built(place string, pid int) release {
 	return r
 }
 
-func releaseOf(info *buildinfo.BuildInfo) release {
+// buildInfo finds the modules in a binary of Go, between the marks that the Go tool puts
+// around them (infoStart and infoEnd in cmd/go/internal/modload). Package debug/buildinfo
+// looks where each format of each system has them, and is 310 KB.
+func buildInfo(program io.Reader) (*debug.BuildInfo, error) {
+	const most = 1 << 20 // bytes of one text
+	start, end := []byte("\x30\x77\xaf\x0c\x92\x74\x08\x02\x41\xe1\xc1\x07\xe6\xd6\x18\xe6"), []byte("\xf9\x32\x43\x31\x86\x18\x20\x72\x00\x82\x42\x10\x41\x16\xd8\xf2")
+	for r := bufio.NewReaderSize(program, most); ; {
+		window, err := r.Peek(most)
+		at := bytes.Index(window, start)
+		if at < 0 && err != nil {
+			return nil, fmt.Errorf("no modules in it: %w", err)
+		}
+		if at < 0 {
+			_, _ = r.Discard(len(window) - len(start) + 1)
+			continue
+		}
+		_, _ = r.Discard(at + len(start))
+		window, _ = r.Peek(most)
+		if text, _, ok := bytes.Cut(window, end); ok {
+			if info, err := debug.ParseBuildInfo(string(text)); err == nil && info.Path != "" {
+				return info, nil
+			}
+		}
+	}
+}
+
+func releaseOf(info *debug.BuildInfo) release {
 	const module, crypto = "github.com/blnkfinance/blnk", "golang.org/x/crypto"
 	if version := blnk.Version(info.Main.Version); info.Main.Path == module && version != "" {
 		return release{Oldest: version, Newest: version, From: "its binary says so (go version -m)"}

@@ -1,8 +1,13 @@
 package doctor
 
 import (
+	"bytes"
 	"debug/buildinfo"
+	"io"
+	"os"
+	"os/exec"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,17 +41,56 @@ func TestReleaseOf(t *testing.T) {
 	const module, crypto = "github.com/blnkfinance/blnk", "golang.org/x/crypto"
 	dep := func(path, version string) *debug.Module { return &debug.Module{Path: path, Version: version} }
 	for name, c := range map[string]struct {
-		info           buildinfo.BuildInfo
+		info           debug.BuildInfo
 		oldest, newest string
 	}{
-		"tag":           {buildinfo.BuildInfo{Main: *dep(module, "v0.15.1")}, "0.15.1", "0.15.1"},
-		"after a tag":   {buildinfo.BuildInfo{Main: *dep(module, "v0.15.2-0.20260801000000-abcdefabcdef")}, "0.15.2", "0.15.2"},
-		"of the image":  {buildinfo.BuildInfo{Path: "command-line-arguments", Deps: []*debug.Module{dep(module, "(devel)"), dep(crypto, "v0.49.0")}}, "0.14.3", "0.15.1"},
-		"another dep":   {buildinfo.BuildInfo{Deps: []*debug.Module{dep(module, "(devel)"), dep(crypto, "v0.99.0")}}, "", ""},
-		"another whole": {buildinfo.BuildInfo{Main: *dep("example.com/x", "v0.1.0"), Deps: []*debug.Module{dep(crypto, "v0.45.0")}}, "", ""},
+		"tag":           {debug.BuildInfo{Main: *dep(module, "v0.15.1")}, "0.15.1", "0.15.1"},
+		"after a tag":   {debug.BuildInfo{Main: *dep(module, "v0.15.2-0.20260801000000-abcdefabcdef")}, "0.15.2", "0.15.2"},
+		"of the image":  {debug.BuildInfo{Path: "command-line-arguments", Deps: []*debug.Module{dep(module, "(devel)"), dep(crypto, "v0.49.0")}}, "0.14.3", "0.15.1"},
+		"another dep":   {debug.BuildInfo{Deps: []*debug.Module{dep(module, "(devel)"), dep(crypto, "v0.99.0")}}, "", ""},
+		"another whole": {debug.BuildInfo{Main: *dep("example.com/x", "v0.1.0"), Deps: []*debug.Module{dep(crypto, "v0.45.0")}}, "", ""},
 	} {
 		if r := releaseOf(&c.info); r.Oldest != c.oldest || r.Newest != c.newest || r.From == "" {
 			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// What is found in a binary is what debug/buildinfo finds, wherever it stands there.
+func TestBuildInfo(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compile, err := exec.Command("go", "tool", "-n", "compile").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{self, strings.TrimSpace(string(compile))} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := buildinfo.Read(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.GoVersion = "" // it stands elsewhere
+		start := bytes.Index(data, []byte("path\t"+want.Path+"\n"))
+		if start < 0 {
+			t.Fatalf("no modules in %s", path)
+		}
+		edge := 1<<20 - start%(1<<20) // then the text begins where a window does
+		for _, before := range []int{0, edge - 1, edge, edge + 1, edge + 8, edge + 16, edge + 17} {
+			got, err := buildInfo(io.MultiReader(strings.NewReader(strings.Repeat("x", before)), bytes.NewReader(data)))
+			if err != nil || got.String() != want.String() {
+				t.Errorf("%s after %d bytes: %v\n%v\nwant\n%v", path, before, err, got, want)
+			}
+		}
+		for _, cut := range []int{0, 3, start, start + 4} {
+			if got, err := buildInfo(bytes.NewReader(data[:cut])); err == nil {
+				t.Errorf("%d bytes of %s: %v", cut, path, got)
+			}
 		}
 	}
 }
