@@ -24,6 +24,7 @@ var floors = [][]string{
 	{"secret", "internal/hint"},
 	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/build", "internal/coredump"},
 	{"internal/textfile", "internal/screen", "internal/ref", "internal/git", "policy"},
+	{"fleet"}, // one command for many targets
 	{"keygen", "blnk", "state", "config", "exposure", "leak", "schedule"},
 	{"store", "restart", "schedule/host"},
 	{"store/filestore"}, // what the stores in files share

@@ -24,6 +24,7 @@ import (
 type rotateOptions struct {
 	places
 	intent rotate.Intent
+	every  allOptions
 	from   string       // of sync
 	init   *initOptions // nil: another command
 
@@ -39,6 +40,9 @@ func newRotateCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate, Weak: keygen.SecretKey.Weakness}}
 	o.intent.NewKey = o.newKey
 	cmd := newCmd("", "rotate [TARGET] [flags]", func(cmd *cobra.Command) error {
+		if o.every.all {
+			return a.runAll(cmd.Context(), o)
+		}
 		if err := o.check(a); err != nil {
 			return err
 		}
@@ -53,6 +57,7 @@ func newRotateCmd(a *app) *cobra.Command {
 	})
 	f.BoolVar(&o.ifDue, "if-due", false, "do nothing before it is due by the policy in blnkctl.yaml")
 	o.addUsual(cmd)
+	o.addAll(cmd)
 	f.BoolVar(&o.intent.Force, "force", false, "whatever the policy forbids")
 	f.DurationVar(&o.splay, "splay", 0, "wait a random while first, at most")
 	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
@@ -71,6 +76,9 @@ func newRotateCmd(a *app) *cobra.Command {
 func newSyncCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Sync}}
 	cmd := newCmd("", "sync [TARGET] [flags]", func(cmd *cobra.Command) error {
+		if o.every.all {
+			return a.runAll(cmd.Context(), o)
+		}
 		if o.from != "" {
 			o.intent.Trust = true
 			var err error
@@ -87,6 +95,7 @@ func newSyncCmd(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&o.from, "from", "", "`REF`: copy this one, whatever key is live (default: the first)")
 	complete(cmd, "from", schemeNames(a.storeSchemes())...)
 	o.addUsual(cmd)
+	o.addAll(cmd)
 	o.addRare()
 	return cmd
 }

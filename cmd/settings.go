@@ -71,6 +71,8 @@ func targetName(cmd *cobra.Command) string {
 func selectTarget(cmd *cobra.Command, file config.File) (config.Target, error) {
 	name, from := targetName(cmd), origin(cmd, "store")
 	switch {
+	case typed(cmd, "all") && cmd.Flags().Lookup("all").Value.String() == "true":
+		return config.Target{}, nil // each has its own
 	case name != "" && from != "":
 		return config.Target{}, usage("leave one of them away", "%s names stores, and so does the target %s", strings.Replace(from, fromFlag, "--store", 1), name)
 	case from != "" || !slices.Contains(strings.Fields(cmd.Annotations[fileMark]), "store"):

@@ -180,11 +180,11 @@ func (u *unit) waitGone(limit time.Duration) error {
 	}
 	gone := make(chan error, 1)
 	go func() {
-		defer f.Close()
 		err := error(syscall.EINTR)
 		for errors.Is(err, syscall.EINTR) {
 			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 		}
+		f.Close() // before anybody goes on, who wants the lock
 		gone <- err
 	}()
 	select {

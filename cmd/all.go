@@ -1,0 +1,110 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/fleet"
+	"github.com/blnkctl/blnkctl/internal/screen"
+)
+
+// allOptions are the flags of a command that can run for every target.
+type allOptions struct {
+	all      bool
+	parallel int
+}
+
+func (o *rotateOptions) addAll(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.every.all, "all", false, "for every target of blnkctl.yaml, with one summary")
+	cmd.Flags().IntVar(&o.every.parallel, "parallel", 1, "so many targets at once, with --all")
+	actions(cmd, "all")
+}
+
+// runAll runs the command once for every target, each as if it had been typed, and
+// prints one summary.
+func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
+	file, err := a.configFile()
+	names := file.Names()
+	if len(file.Stores) > 0 {
+		names = append([]string{""}, names...)
+	}
+	for _, flag := range []string{"store", "restart", "server", "abort", "abandon"} {
+		if err == nil && given(o.cmd, flag) {
+			err = usage("leave one of them away", "--all and --%s exclude each other", flag)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case targetName(o.cmd) != "":
+		return usage("leave one of them away", "--all is every target, and %s is one", targetName(o.cmd))
+	case o.every.parallel < 1:
+		return usage("", "--parallel: want 1 or more")
+	case len(names) == 0:
+		return usage("targets: of "+config.Name+" names them", "--all: there is no target in a "+config.Name)
+	}
+	if a.canAsk() && !o.yes && !o.dryRun {
+		if err := a.confirmAll(ctx, o, names); err != nil {
+			return err
+		}
+	}
+	results := a.fleet(o, names, "--yes", "--output=json").Run(ctx)
+	switch {
+	case a.json():
+		err = a.printJSON(results)
+	case !a.global.quiet:
+		err = a.print(results.Text(a.env.Look))
+	}
+	if worst, who := results.Worst(); worst != 0 {
+		return fail(worst, fmt.Errorf("%d of %d targets did not end well: %s", len(who), len(names), strings.Join(who, ", ")), "what each said stands above, behind its name")
+	}
+	return err
+}
+
+// fleet is the command for each target, with more flags behind those that were typed.
+func (a *app) fleet(o *rotateOptions, names []string, more ...string) fleet.Fleet {
+	args := append(strings.Split(o.cmd.Root().Annotations[typedMark], "\x00"), append([]string{"--all=false", "--no-input"}, more...)...)
+	if !given(o.cmd, "lock-timeout") && o.every.parallel > 1 { // two may have stores in one folder
+		args = append(args, "--lock-timeout=1h")
+	}
+	return fleet.Fleet{Names: names, Parallel: o.every.parallel, Do: func(ctx context.Context, name string, out, talk io.Writer) int {
+		own := *a.env
+		own.Stdin, own.Terminal, own.Stdout, own.Look, own.CatchSignals = strings.NewReader(""), nil, out, screen.Look{}, func() {}
+		own.Stderr = &screen.Talk{W: talk}
+		if name == "" {
+			return Run(ctx, &own, args)
+		}
+		return Run(ctx, &own, append(slices.Clone(args), name))
+	}, Say: func(line string) {
+		if !strings.Contains(line, ": next: ") { // as many times as there are targets
+			_, _ = io.WriteString(a.env.Stderr, a.env.Stderr.Look.Fold(line)+"\n")
+		}
+	}}
+}
+
+// confirmAll shows the plan for each target and asks once.
+func (a *app) confirmAll(ctx context.Context, o *rotateOptions, names []string) error {
+	plans := a.fleet(o, names, "--dry-run", "--output=text")
+	do, n := plans.Do, 0
+	plans.Do = func(ctx context.Context, name string, out, talk io.Writer) int {
+		var plan strings.Builder
+		exit := do(ctx, name, &plan, talk)
+		if text := plan.String(); exit == exitOK && !strings.HasPrefix(text, "Nothing to do") {
+			_, _ = fmt.Fprintf(a.env.Stderr, "%s:\n%s", cmp.Or(name, fleet.Unnamed), a.env.Stderr.Look.Fold(strings.TrimSuffix(text, "Dry run: nothing was changed.\n")))
+			n++
+		}
+		return exit
+	}
+	plans.Parallel = 1
+	if plans.Run(ctx); n == 0 || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return a.env.Stderr.Confirm(ctx, a.env.Stdin, fmt.Sprintf("Go on with %d of %d targets?", n, len(names)))
+}
