@@ -35,12 +35,12 @@ func TestRun(t *testing.T) {
 				fmt.Fprint(talk, "begin\nwork")
 				switch name {
 				case "t3":
-					time.Sleep(time.Hour)
+					<-time.After(time.Hour)
 					fmt.Fprintln(talk)
 					fmt.Fprintln(talk, "error: a person is needed")
 					return 4
 				}
-				time.Sleep(time.Minute)
+				<-time.After(time.Minute)
 				if name == "t7" {
 					return 1
 				}
