@@ -60,6 +60,10 @@ func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
 	if fp := l.Key.Fingerprint(); fp != "" {
 		one.Place += "#" + fp // another key there is another finding
 	}
+	if l.Kind == "file" { // which no clone and no push has
+		one.Severity, one.Evidence[0] = Warning, "a file of git's own, which no clone has: whoever can read this folder has the key"
+		one.Remedy = "take it out of " + one.Place + ", and then: blnkctl rotate" + f.restarting()
+	}
 	if l.Commit != "" {
 		one.Evidence = append(one.Evidence, "commit "+l.Commit+" of "+l.Date.UTC().Format(time.RFC3339))
 	}

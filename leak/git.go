@@ -31,6 +31,7 @@ var (
 type repository struct {
 	dir  string   // where git runs
 	top  string   // its work tree, or its own folder
+	own  string   // the folder that git keeps it in
 	name string   // of a submodule; "" for the one that was asked for
 	at   []string // options that name it, where git would not find it from dir
 	env  []string
@@ -183,7 +184,7 @@ func (r repository) objects(ctx context.Context, m *Matcher, write func(io.Write
 			if err != nil {
 				return err
 			}
-			found, err := m.scan(in, size, write != nil)
+			found, err := m.object(in, size, write != nil)
 			if len(found) > 0 {
 				each(header[0], header[1], found)
 			}
@@ -209,7 +210,7 @@ func (r repository) all(ctx context.Context, seen map[string]bool) ([]repository
 	if err != nil || seen[common] {
 		return nil, err
 	}
-	seen[common] = true
+	seen[common], r.own = true, common
 	if r.top == "" {
 		r.top = cmp.Or(top, common)
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -24,7 +27,7 @@ type Finding struct {
 	Repository string // its work tree, or its own folder where it has none
 	Submodule  string // that it is in; "" for the repository itself
 	Object     string // the first object with the key there
-	Kind       string // of that: blob, commit (its message), tag, tree (a file name)
+	Kind       string // of that: blob, commit (its message), tag, tree (a file name); file: one of git's own, which no clone has
 	Path       string // of a blob; "" where none is known
 	Commit     string // the oldest that has it there; "" where none has
 	Date       time.Time
@@ -71,6 +74,7 @@ func short(id string) string { return id[:min(len(id), 12)] }
 
 // History searches every object of the repositories that folders belong to, and of their
 // submodules: reachable or not, of all work trees, borrowed from other repositories.
+// Git's own text files (the configuration with its URLs, reflogs) are searched too.
 // A shallow or partial clone is ErrUnchecked, since it lacks some. Findings are one for
 // each key and place. An error is ErrUnchecked, and then there may be more;
 // ErrNoRepository where no folder is in one.
@@ -112,7 +116,42 @@ func (r repository) history(ctx context.Context, m *Matcher) ([]Finding, error) 
 			err = errors.Join(err, hint.As(ErrUnchecked, "%s is a partial clone, and what it has not fetched is not looked at: a clone without --filter has all", r.top))
 		}
 	}), "config", "--list")
-	return hits.findings(m, r), errors.Join(err, cut, partly)
+	found, unread := r.files(m, hits.findings(m, r))
+	return found, errors.Join(err, cut, partly, unread)
+}
+
+// mostFile is more than the longest of git's own text files: a reflog of 100,000 lines.
+const mostFile = 32 << 20
+
+// files adds the keys in git's own files to those in objects. What a reflog or the index
+// says again of a commit was found there.
+func (r repository) files(m *Matcher, all []Finding) (_ []Finding, err error) {
+	objects := all
+	walkErr := filepath.WalkDir(r.own, func(path string, d fs.DirEntry, failed error) error {
+		name, _ := filepath.Rel(r.own, path)
+		switch {
+		case failed != nil:
+			err = errors.Join(err, hint.As(ErrUnchecked, "%w", failed))
+			return nil
+		case d.IsDir() && (name == "objects" || name == "modules" || name == "lfs"):
+			return fs.SkipDir // searched, and repositories of their own; what LFS keeps is no text
+		case !d.Type().IsRegular():
+			return nil
+		}
+		text, failed := textfile.Glance(path, mostFile)
+		if failed != nil && !errors.Is(failed, fs.ErrNotExist) {
+			err = errors.Join(err, hint.As(ErrUnchecked, "%w", failed))
+		}
+		repeats := !slices.Contains([]string{"config", "config.worktree", "FETCH_HEAD"}, filepath.Base(name))
+		for _, match := range m.In(text) {
+			if !repeats || !slices.ContainsFunc(objects, func(f Finding) bool { return f.Key.Equal(match.Key) }) {
+				shown, _ := filepath.Rel(r.top, path)
+				all = append(all, Finding{Match: match, Repository: r.top, Kind: "file", Path: m.masked(shown), Objects: 1})
+			}
+		}
+		return nil
+	})
+	return all, errors.Join(err, walkErr)
 }
 
 // Staged searches what the next commit adds or changes, in a folder of its repository.

@@ -1,6 +1,8 @@
 package leak
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -115,6 +117,32 @@ func TestHistory(t *testing.T) {
 		"clean":  {func(r *repo) { r.commit("a", "hello\n") }, ""},
 		"once":   {func(r *repo) { r.leak("a b/ü.yaml") }, "the live key in a b/ü.yaml" + day},
 		"packed": {func(r *repo) { r.leak("a"); r.git("gc", "-q") }, "the live key in a" + day},
+		"in a URL of the configuration": {func(r *repo) {
+			r.git("remote", "add", "origin", "https://x:"+r.key.Reveal()+"@git.example.com/x.git")
+		}, "the live key in .git/config:7"},
+		"in a URL of a submodule": {func(r *repo) {
+			r.commit("a", "hello\n")
+			r.write(".git/modules/x/config", "")
+			r.git("init", "-q", "--bare", ".git/modules/x")
+			r.write(".git/modules/x/FETCH_HEAD", "1 branch 'main' of https://x:"+r.key.Reveal()+"@git.example.com/x.git")
+		}, "the live key in .git/modules/x/FETCH_HEAD:1"},
+		"in a reflog alone": {func(r *repo) {
+			r.commit("a", "hello\n")
+			r.git("update-ref", "-m", "see "+r.key.Reveal(), "HEAD", "HEAD")
+			r.write(".git/logs/HEAD", strings.ReplaceAll("x y a <a> 1 +0000\tsee KEY\n", "KEY", r.key.Reveal()))
+		}, "the live key in .git/logs/HEAD:1"},
+		"in a backup that gzip made": {func(r *repo) {
+			var packed bytes.Buffer
+			to := gzip.NewWriter(&packed)
+			_, err := to.Write([]byte(strings.Repeat("x", 1<<20) + r.key.Reveal()))
+			if err = errors.Join(err, to.Close()); err != nil {
+				r.Fatal(err)
+			}
+			r.commit("b.tar.gz", packed.String())
+			r.commit("damaged.gz", packed.String()[:packed.Len()-12])
+			r.commit("none.gz", "\x1f\x8b\x08\x00and then no such thing")
+			r.commit("short.gz", "\x1f\x8b\x08")
+		}, "the live key in b.tar.gz" + day + ", tracked now; the live key in damaged.gz" + day + ", tracked now"},
 		"now": {func(r *repo) {
 			r.leak("a")
 			r.commit("a", r.key.Reveal())

@@ -3,6 +3,7 @@ package leak
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -50,8 +51,8 @@ const (
 
 // A Matcher finds keys in texts of any size: keys at hand in every shape of
 // secret.Key.Encodings, and those of our own form by their checksum, as
-// they are, in base64, hex and UTF-16. It finds none that is compressed, encrypted,
-// broken over lines or encoded twice. Several goroutines may use it.
+// they are, in base64, hex and UTF-16. It finds none that is encrypted, broken over lines,
+// encoded twice, or compressed: of git's objects those that gzip made are read. Several goroutines may use it.
 //
 // The search is Wu's and Manber's ("A fast algorithm for multi-pattern searching",
 // 1994): the last two bytes of a window say how far it can move without passing a
@@ -217,6 +218,33 @@ func (m *Matcher) scan(in *bufio.Reader, size int64, lines bool) (found []Match,
 		case err != nil:
 			return found, err
 		}
+	}
+	return found, nil
+}
+
+// mostPacked is how far what gzip made is read: a file of a few kilobytes may have no end.
+const mostPacked = 256 << 20
+
+// object is scan for an object of git. What gzip made, a backup of a folder say, is
+// searched as it was before; where it is damaged, up to there.
+func (m *Matcher) object(in *bufio.Reader, size int64, lines bool) ([]Match, error) {
+	const header = "\x1f\x8b\x08" // RFC 1952: it is gzip, and deflate
+	if size < 18 {
+		return m.scan(in, size, lines)
+	}
+	if begin, err := in.Peek(len(header)); err != nil || string(begin) != header {
+		return m.scan(in, size, lines)
+	}
+	packed := &io.LimitedReader{R: in, N: size}
+	var found []Match
+	if plain, err := gzip.NewReader(packed); err == nil {
+		found, _ = m.scan(bufio.NewReaderSize(io.LimitReader(plain, mostPacked), m.buffer()), -1, false)
+	}
+	if _, err := io.Copy(io.Discard, packed); err != nil {
+		return found, err
+	}
+	if packed.N > 0 {
+		return found, io.ErrUnexpectedEOF
 	}
 	return found, nil
 }
