@@ -26,6 +26,14 @@ func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret
 		}
 		return weak(key)
 	}
+	make := f.New
+	f.New = func() (secret.Key, error) {
+		key, err := make()
+		if err == nil && f.Compromised(key) {
+			return secret.Key{}, fmt.Errorf("the key that was given: %w", ErrCompromised)
+		}
+		return key, err
+	}
 	f.Before = func() error {
 		err := before()
 		if c, ok := env.Recorder.(interface{ Check() error }); ok && err == nil {
@@ -36,17 +44,20 @@ func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret
 	}
 	key, done, err = set.Fill(ctx, f)
 	record := audit.Record{Event: "keygen", Stores: set.Names(), Actor: env.Who}
+	for _, c := range f.Copies {
+		record.Stores = append(record.Stores, c.String())
+	}
 	switch {
 	case errors.Is(err, store.ErrPartly):
 		record.Outcome = audit.Stuck
-	case begun && err != nil, errors.Is(err, store.ErrPresent), errors.Is(err, store.ErrWeak), errors.Is(err, store.ErrDrift):
+	case begun && err != nil, errors.Is(err, store.ErrUnwritten), errors.Is(err, store.ErrPresent), errors.Is(err, store.ErrWeak), errors.Is(err, store.ErrDrift):
 		record.Outcome = audit.Refused
 	}
 	if err != nil {
 		record.Error = oneLine(err.Error())
 	}
 	for _, one := range done {
-		if one.Result != store.Unchanged {
+		if one.Result != store.Unchanged && one.Result != store.Failed {
 			record.Outcome, record.New = one.Result, key.Fingerprint()
 		}
 		record.Old = cmp.Or(record.Old, one.Old.Fingerprint())

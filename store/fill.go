@@ -18,10 +18,17 @@ var (
 	ErrWeak = errors.New("a good key was wanted")
 	// ErrPartly: a Fill failed and could not put everything back.
 	ErrPartly = errors.New("not everything could be put back")
+	// ErrUntold: nobody can say whether a write-only copy holds a key.
+	ErrUntold = errors.New("whether it holds a key is not known")
+	// ErrUnwritten: everything else was filled, but a write-only copy was not.
+	ErrUnwritten = errors.New("a write-only copy may have it or not")
 )
 
 // A Fill puts one new key into all stores of a Set, or into none of them.
 type Fill struct {
+	// Copies are written last, and what goes wrong with them takes nothing back. They
+	// can be all that there is: then nobody can read the key again.
+	Copies []Copy
 	// IfAbsent: where every store holds the same good key, that is what was wanted.
 	// Force: a key that stands there is replaced; NeverForce: no hint says so.
 	IfAbsent, Force, NeverForce bool
@@ -37,37 +44,58 @@ type Fill struct {
 // A Filled is what a Fill did to one store.
 type Filled struct {
 	Store  string     `json:"store"`
-	Result string     `json:"result"` // created, replaced, unchanged
+	Result string     `json:"result"` // created, replaced, written, unchanged, failed
 	Old    secret.Key `json:"-"`
 	text   string
 }
 
-// Unchanged is the Result where a good key stood.
-const Unchanged = "unchanged"
+// Results. Written is that of a copy of which nobody knows what it held.
+const (
+	Created   = "created"
+	Replaced  = "replaced"
+	Written   = "written"
+	Unchanged = "unchanged"
+	Failed    = "failed"
+)
 
 // String tells it to a person.
 func (f Filled) String() string { return f.Store + ": " + f.text }
 
 // Fill returns the key that every store holds in the end. Unchanged stores are an
-// end, too.
+// end, too. With an ErrUnwritten there is everything else that was done.
 func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, done []Filled, err error) {
-	key, old, err := s.fill(ctx, f)
+	holds, err := f.holds(ctx)
+	if err != nil {
+		return key, nil, err
+	}
+	key, old, err := s.fill(ctx, f, holds)
 	if err != nil {
 		return key, nil, err
 	}
 	for i, ref := range s.Names() {
-		one := Filled{ref, "replaced", old[i], fmt.Sprintf("new key (%s) in place of %s", key.Name(), old[i].Name())}
+		one := Filled{ref, Replaced, old[i], fmt.Sprintf("new key (%s) in place of %s", key.Name(), old[i].Name())}
 		if old[i].Equal(key) {
 			one = Filled{ref, Unchanged, old[i], fmt.Sprintf("unchanged (%s)", key.Name())}
 		} else if old[i].IsZero() {
-			one = Filled{ref, "created", old[i], fmt.Sprintf("new key (%s)", key.Name())}
+			one = Filled{ref, Created, old[i], fmt.Sprintf("new key (%s)", key.Name())}
 		}
 		done = append(done, one)
 	}
-	return key, done, nil
+	for i, c := range f.Copies {
+		one, failed := f.write(ctx, c, holds[i], key)
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("%w: %w", ErrUnwritten, failed))
+		}
+		done = append(done, one)
+	}
+	// Where nothing was done, there is nothing to tell but why.
+	if err != nil && len(s) == 0 && !slices.ContainsFunc(done, func(one Filled) bool { return one.Result != Failed }) {
+		done = nil
+	}
+	return key, done, err
 }
 
-func (s Set) fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key, err error) {
+func (s Set) fill(ctx context.Context, f Fill, holds []held) (key secret.Key, old []secret.Key, err error) {
 	unlock, err := s.Lock(ctx, 0)
 	if err != nil {
 		return key, nil, err
@@ -79,14 +107,19 @@ func (s Set) fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key
 	if old, err = s.Keys(ctx); err != nil {
 		return key, old, err
 	}
-	if done, err := s.filled(old, f); done || err != nil {
-		return old[0], old, err
+	if key, done, err := s.filled(old, f, holds); done || err != nil {
+		return key, old, err
 	}
 	if err := f.Before(); err != nil {
 		return key, old, err
 	}
 	if err := s.CheckPut(ctx); err != nil {
 		return key, old, err
+	}
+	for _, c := range f.Copies {
+		if err := c.Check(ctx); err != nil {
+			return key, old, err
+		}
 	}
 	if key, err = f.New(); err != nil {
 		return key, old, err
@@ -106,18 +139,20 @@ func (s Set) fill(ctx context.Context, f Fill) (key secret.Key, old []secret.Key
 }
 
 // filled decides by what stands there: whether everything may stay as it is, or why
-// nothing may be written.
-func (s Set) filled(old []secret.Key, f Fill) (done bool, err error) {
+// nothing may be written. Of copies alone it returns no key: nobody can read it.
+func (s Set) filled(old []secret.Key, f Fill, holds []held) (key secret.Key, done bool, err error) {
 	full := slices.IndexFunc(old, func(k secret.Key) bool { return !k.IsZero() })
+	kept := slices.Index(holds, holdsKey)
 	switch {
-	case f.Force || full < 0:
-		return false, nil
-	case !f.IfAbsent:
-		help := "--if-absent leaves a good key where it is; --force replaces it"
-		if f.NeverForce {
-			help = "--if-absent leaves a good one where it is"
-		}
-		return false, hint.Add(fmt.Errorf("%s %w (%s)", s[full], ErrPresent, old[full].Name()), "%s", help)
+	case f.Force:
+		return key, false, nil
+	case full >= 0 && !f.IfAbsent:
+		return key, false, f.present(fmt.Errorf("%s %w (%s)", s[full], ErrPresent, old[full].Name()))
+	case kept >= 0 && !f.IfAbsent:
+		return key, false, f.present(fmt.Errorf("%s %w", f.Copies[kept], ErrPresent))
+	case full < 0:
+		done, err = f.copiesFilled(s, holds)
+		return key, done, err
 	}
 	if empty := slices.IndexFunc(old, secret.Key.IsZero); empty >= 0 {
 		err = fmt.Errorf("%w: %s holds a key and %s does not", ErrDrift, s[full], s[empty])
@@ -125,11 +160,20 @@ func (s Set) filled(old []secret.Key, f Fill) (done bool, err error) {
 		err = fmt.Errorf("%w: %s and %s", ErrDrift, s[0], s[other])
 	}
 	if err != nil { // one of them may be live
-		return false, hint.Add(err, "copy the one that is live to the others: blnkctl sync%s --restart REF", hint.Flags("--store", s.Names()))
+		return key, false, hint.Add(err, "copy the one that is live to the others: blnkctl sync%s --restart REF", hint.Flags("--store", s.Names()))
 	}
 	if why := f.Weak(old[0]); why != "" {
-		return false, hint.Add(fmt.Errorf("%w: the key in %s %s", ErrWeak, s[0], why),
+		return key, false, hint.Add(fmt.Errorf("%w: the key in %s %s", ErrWeak, s[0], why),
 			"replace it with blnkctl rotate where a server runs with it; else with --force")
 	}
-	return true, nil
+	return old[0], true, nil
+}
+
+// present is an ErrPresent with what helps.
+func (f Fill) present(err error) error {
+	help := "--if-absent leaves a good key where it is; --force replaces it"
+	if f.NeverForce {
+		help = "--if-absent leaves a good one where it is"
+	}
+	return hint.Add(err, "%s", help)
 }

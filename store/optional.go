@@ -17,6 +17,12 @@ type Copy interface {
 	String() string
 }
 
+// A Holder is a Copy that may be able to say whether there is a key in it, though not
+// which. known is false where it cannot.
+type Holder interface {
+	Holds(ctx context.Context) (there, known bool, err error)
+}
+
 // A Dated store knows since when it has held the key that it holds now. That
 // counts as a sighting of the key.
 type Dated interface {

@@ -178,15 +178,22 @@ type Target struct {
 // OpenStores opens the stores of a spec, and makes their references canonical. A
 // copy that comes first, or a place that is named twice, is ErrSpec.
 func OpenStores(spec *Spec, open Openers) (set store.Set, copies []store.Copy, err error) {
+	set, copies, err = OpenPlaces(spec, open)
+	if err == nil && len(copies) > 0 && (len(set) == 0 || spec.Stores[0] != set[0].String()) {
+		err = Refuse("name a store that can be read first",
+			"--store: %s can only be written, and the first store is the source of truth", copies[0])
+	}
+	return set, copies, err
+}
+
+// OpenPlaces is OpenStores for what has no source of truth: all may be copies.
+func OpenPlaces(spec *Spec, open Openers) (set store.Set, copies []store.Copy, err error) {
 	var refs []string
 	for _, ref := range spec.Stores {
 		one, writeOnly, err := open.Store(ref, *spec)
 		switch {
 		case err != nil:
 			return nil, nil, err
-		case writeOnly != nil && len(set) == 0:
-			return nil, nil, Refuse("name a store that can be read first",
-				"--store: %s can only be written, and the first store is the source of truth", writeOnly)
 		case writeOnly != nil:
 			copies = append(copies, writeOnly)
 			refs = append(refs, writeOnly.String())

@@ -78,11 +78,8 @@ func (s Specs) Open(ref store.Ref, _ store.Options) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case len(p.spec.Read) > 0:
+	if len(p.spec.Read) > 0 {
 		return &Store{place: p}, nil
-	case len(p.spec.Exists) > 0:
-		return nil, errors.New("an exists command, and no read command")
 	}
 	return nil, &WriteOnlyError{&Copy{p}}
 }
@@ -179,6 +176,19 @@ func (p place) failed(act string, res run.Result, err error) error {
 	return err
 }
 
+// exists asks the exists command; seen must not show in what it prints.
+func (p place) exists(ctx context.Context, seen secret.Key) (bool, error) {
+	res, err := p.cmd(p.spec.Exists, seen).Run(ctx)
+	var exit *run.ExitError
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.As(err, &exit) && exit.Err == nil && !res.TimedOut && res.Exit == 1:
+		return false, nil
+	}
+	return false, p.failed("exists", res, err)
+}
+
 // check says whether the programs can be found and run.
 func (p place) check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -209,6 +219,15 @@ func (c *Copy) Write(ctx context.Context, key secret.Key) error {
 // be found.
 func (c *Copy) Check(ctx context.Context) error { return c.check(ctx) }
 
+// Holds asks the exists command; without one nobody knows.
+func (c *Copy) Holds(ctx context.Context) (there, known bool, err error) {
+	if len(c.spec.Exists) == 0 {
+		return false, false, nil
+	}
+	there, err = c.exists(ctx, secret.Key{})
+	return there, err == nil, err
+}
+
 // A Store reads and writes with commands.
 type Store struct {
 	place
@@ -216,6 +235,8 @@ type Store struct {
 }
 
 var (
+	_ store.Copy     = (*Copy)(nil)
+	_ store.Holder   = (*Copy)(nil)
 	_ store.Store    = (*Store)(nil)
 	_ store.Checker  = (*Store)(nil)
 	_ store.Remarker = (*Store)(nil)
@@ -227,9 +248,12 @@ func (s *Store) Get(ctx context.Context) (secret.Key, store.Version, error) {
 	if err := ctx.Err(); err != nil {
 		return secret.Key{}, "", fmt.Errorf("%s: %w", s, err)
 	}
-	there, err := s.exists(ctx)
-	if err != nil {
-		return secret.Key{}, "", err
+	there := true // without an exists command, only Read can tell
+	if len(s.spec.Exists) > 0 {
+		var err error
+		if there, err = s.exists(ctx, s.seen); err != nil {
+			return secret.Key{}, "", err
+		}
 	}
 	if !there {
 		return secret.Key{}, "", fmt.Errorf("%s: %w", s, store.ErrNotFound)
@@ -247,22 +271,6 @@ func (s *Store) Get(ctx context.Context) (secret.Key, store.Version, error) {
 	}
 	s.seen = key
 	return key, store.VersionOf(key), nil
-}
-
-// exists asks the exists command. Without one, only Read can tell.
-func (s *Store) exists(ctx context.Context) (bool, error) {
-	if len(s.spec.Exists) == 0 {
-		return true, nil
-	}
-	res, err := s.cmd(s.spec.Exists, s.seen).Run(ctx)
-	var exit *run.ExitError
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.As(err, &exit) && exit.Err == nil && !res.TimedOut && res.Exit == 1:
-		return false, nil
-	}
-	return false, s.failed("exists", res, err)
 }
 
 // Put reads again and compares, writes, and reads once more: a write command

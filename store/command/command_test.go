@@ -99,7 +99,7 @@ func TestOpen(t *testing.T) {
 		{"command:copy", "write-only copy"},
 		{"command:read", "no write command"},
 		{"command:nothing", "no write command"},
-		{"command:odd", "no read command"},
+		{"command:odd", "write-only copy"},
 		{"command:empty", "has no program"},
 		{"command:nul", "NUL"},
 		{"command:none", "no such command"},
@@ -115,7 +115,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.ref, err, c.says)
 		}
 		writeOnly, ok := errors.AsType[*command.WriteOnlyError](err)
-		if ok != (c.ref == "command:copy") || ok && writeOnly.Copy.String() != c.ref || ok != errors.Is(err, command.ErrWriteOnly) {
+		if ok != (c.says == "write-only copy") || ok && writeOnly.Copy.String() != c.ref || ok != errors.Is(err, command.ErrWriteOnly) {
 			t.Errorf("%s: %v", c.ref, err)
 		}
 	}

@@ -94,3 +94,22 @@ func TestCopyThatReadsNothing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What cannot be read may still say whether there is something; its failure is no answer.
+func TestCopyHolds(t *testing.T) {
+	for _, c := range []struct {
+		exists       []string
+		there, known bool
+		says         string
+	}{
+		{nil, false, false, ""},
+		{[]string{"sh", "-c", "exit 0"}, true, true, ""},
+		{[]string{"sh", "-c", "exit 1"}, false, true, ""},
+		{[]string{"sh", "-c", "echo not logged in >&2; exit 4"}, false, false, "command:ci: exists: sh: exit status 4: not logged in"},
+	} {
+		there, known, err := openCopy(t, "ci", command.Spec{Write: []string{"true"}, Exists: c.exists}).Holds(t.Context())
+		if there != c.there || known != c.known || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), "not logged in") {
+			t.Errorf("%q: %v, %v, %v", c.exists, there, known, err)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package actions
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// runner is what a runner sets: its files are there, and empty.
+func runner(t *testing.T) (getenv func(string) string, env, output string) {
+	t.Helper()
+	env, output = filepath.Join(t.TempDir(), "set_env"), filepath.Join(t.TempDir(), "set_output")
+	for _, path := range []string{env, output} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func(name string) string { return map[string]string{"GITHUB_ENV": env, "GITHUB_OUTPUT": output}[name] }, env, output
+}
+
+// parsed reads a file as the runner does (FileCommandManager of actions/runner): NAME=VALUE,
+// or NAME<<END, lines, END.
+func parsed(t *testing.T, path string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	for i := 0; i < len(lines); i++ {
+		name, value, equal := strings.Cut(lines[i], "=")
+		if head, end, here := strings.Cut(lines[i], "<<"); here && (!equal || len(head) < len(name)) {
+			value, name = "", head
+			for i++; lines[i] != end; i++ {
+				value += lines[i]
+			}
+		} else if !equal {
+			t.Fatalf("the runner fails on line %d", i)
+		}
+		all[name] = value
+	}
+	return all
+}
+
+func TestWrite(t *testing.T) {
+	getenv, env, output := runner(t)
+	for _, before := range []string{"", "A=1\n", "A=1", "A<<E\n1\nE"} {
+		if err := os.WriteFile(env, []byte(before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"a=b<<c", "with%25 percent", `"quoted"`} {
+			e, err := Open(getenv, "BLNK_KEY", "key-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Write(secret.New(key)); err != nil {
+				t.Fatal(err)
+			}
+			e.Close()
+			got := parsed(t, env)
+			if got["BLNK_KEY"] != key || before != "" && got["A"] != "1" || parsed(t, output)["key-1"] != key {
+				t.Errorf("behind %q the runner reads %q", before, got)
+			}
+		}
+	}
+	e, err := Open(getenv, "X", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	if err := e.Write(secret.New("two\nLD_PRELOAD=x")); err == nil {
+		t.Error("a second line was written")
+	}
+}
+
+func TestMask(t *testing.T) {
+	if got := Mask(secret.New("50%\n")); got != "::add-mask::50%25%0A\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	getenv, env, _ := runner(t)
+	none := func(string) string { return "" }
+	if e, err := Open(none, "", ""); e != nil || err != nil {
+		t.Errorf("%v, %v", e, err)
+	}
+	for _, c := range []struct {
+		getenv      func(string) string
+		env, output string
+	}{
+		{none, "X", ""}, {none, "", "x"}, {getenv, "GITHUB_TOKEN", ""}, {getenv, "RUNNER_OS", ""}, {getenv, "NODE_OPTIONS", ""},
+		{getenv, "1X", ""}, {getenv, "X-Y", ""}, {getenv, "X=Y", ""}, {getenv, "X\nY", ""}, {getenv, "", "x y"},
+	} {
+		if _, err := Open(c.getenv, c.env, c.output); !errors.Is(err, ErrUsage) {
+			t.Errorf("%q, %q: %v", c.env, c.output, err)
+		}
+	}
+	// What somebody put in the place of the runner's file.
+	if err := os.Remove(env); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(getenv, "X", ""); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Symlink("/etc/hostname", env); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(getenv, "X", ""); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("%v", err)
+	}
+	if err := errors.Join(os.Remove(env), syscall.Mkfifo(env, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(getenv, "X", ""); err == nil {
+		t.Error("a FIFO is taken")
+	}
+}
