@@ -13,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/ghactions"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
@@ -86,6 +87,9 @@ var exitCodes = []struct {
 	{rotate.ErrOtherStores, exitUsage},
 	{rotate.ErrOverlap, exitUsage},
 	{store.ErrPartly, exitStuck},
+	{store.ErrUnwritten, exitIncomplete},
+	{store.ErrUntold, exitUsage},
+	{ghactions.ErrUsage, exitUsage},
 	{store.ErrDrift, exitCheck},
 	{store.ErrWeak, exitCheck},
 	{rotate.ErrCompromised, exitCheck},

@@ -11,6 +11,7 @@ import (
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/rotate/site"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
 
@@ -50,15 +51,21 @@ func (o *rotateOptions) readGiven(ctx context.Context, a *app) error {
 	if o.init.stage == "enforce" {
 		return usage(helpHint(o.cmd), "--key-file: --stage enforce takes the key that stands")
 	}
-	key, from, err := a.readKey(ctx, o.init.keyFile)
+	var err error
+	o.intent.Given, err = a.readGiven(ctx, o.init.keyFile, keygen.SecretKey)
+	return err
+}
+
+// readGiven reads a key of --key-file, which has to be a good one.
+func (a *app) readGiven(ctx context.Context, file string, use keygen.Use) (secret.Key, error) {
+	key, from, err := a.readKey(ctx, file)
 	if err != nil {
-		return fail(exitUsage, fmt.Errorf("--key-file: %w", err), "")
+		return key, fail(exitUsage, fmt.Errorf("--key-file: %w", err), "")
 	}
-	if why := keygen.SecretKey.Weakness(key); why != "" {
-		return fail(exitCheck, fmt.Errorf("%w: the key from %s %s", store.ErrWeak, from, why), "make one: blnkctl keygen; or leave --key-file away")
+	if why := use.Weakness(key); why != "" {
+		return key, fail(exitCheck, fmt.Errorf("%w: the key from %s %s", store.ErrWeak, from, why), "make one: blnkctl keygen; or leave --key-file away")
 	}
-	o.intent.Given = key
-	return nil
+	return key, nil
 }
 
 // securing is what init looks for besides a key.

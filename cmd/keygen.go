@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/ghactions"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/rotate"
@@ -22,12 +24,25 @@ type keygenOptions struct {
 	bits            int
 	stores          places
 	ifAbsent, force bool
+	keyFile         string
+	env, output     string // of GitHub Actions
+
+	given  secret.Key
+	masked bool
+	export *ghactions.Export // nil: nobody is given the key
 }
 
 func newKeygenCmd(a *app) *cobra.Command {
 	opt := &keygenOptions{}
 	cmd := newCmd("", "keygen [flags]", func(cmd *cobra.Command) error {
 		if err := checkKeygen(cmd, opt); err != nil {
+			return err
+		}
+		var err error
+		if opt.env+opt.output != "" && a.json() {
+			return usage(helpHint(cmd), "--github-env and --github-output: what masks the key is no JSON")
+		}
+		if opt.export, err = ghactions.Open(a.env.Getenv, opt.env, opt.output); err != nil {
 			return err
 		}
 		if len(opt.stores.spec.Stores) > 0 {
@@ -43,8 +58,12 @@ func newKeygenCmd(a *app) *cobra.Command {
 	choice(cmd, flags, &opt.use, "for", "", "use and field", string(keygen.SecretKey), string(keygen.Tokenization), string(keygen.MetricsToken))
 	choice(cmd, flags, &opt.format, "format", "", "form", "prefixed", "base62", "base64url", "hex")
 	flags.IntVar(&opt.bits, "bits", keygen.DefaultBits, fmt.Sprintf("random bits in the key, from %d to %d", secret.MinBits, keygen.MaxBits))
+	flags.StringVar(&opt.keyFile, "key-file", "", "`FILE`: put this key there, - for stdin (default: make one)")
+	_ = cmd.MarkFlagFilename("key-file")
+	flags.StringVar(&opt.env, "github-env", "", "`NAME`: a variable for later steps of GitHub Actions; the key is masked")
+	flags.StringVar(&opt.output, "github-output", "", "`NAME`: an output of this step; the key is masked")
 	opt.stores.addNetwork()
-	actions(cmd, "force")
+	actions(cmd, "force", "key-file", "github-env", "github-output")
 	return cmd
 }
 
@@ -63,9 +82,14 @@ func checkKeygen(cmd *cobra.Command, opt *keygenOptions) error {
 	if err := checkBits(cmd, opt.bits); err != nil {
 		return err
 	}
-	for _, name := range []string{"if-absent", "force"} {
+	for _, name := range []string{"if-absent", "force", "key-file"} {
 		if typed(cmd, name) && len(opt.stores.spec.Stores) == 0 {
 			return usage("name a place with --store", "--%s without --store", name)
+		}
+	}
+	for _, others := range [][]string{{"key-file", "bits"}, {"key-file", "format"}} {
+		if err := refuseTogether(cmd, others...); err != nil {
+			return err
 		}
 	}
 	return refuseTogether(cmd, "if-absent", "force")
@@ -79,9 +103,15 @@ func checkBits(cmd *cobra.Command, bits int) error {
 }
 
 func printKey(a *app, opt *keygenOptions) error {
-	key, err := opt.newKey()
+	key, err := opt.newKey(a)
 	if err != nil {
 		return err
+	}
+	if opt.export != nil {
+		return a.handOver(opt, key)
+	}
+	if a.env.Getenv("GITHUB_ACTIONS") == "true" {
+		a.warn("nothing masks this key in the log of the job; --github-env NAME does, and gives it to later steps")
 	}
 	if a.out.Shared() {
 		a.warn("the file that the key is written to can be read by others")
@@ -103,12 +133,41 @@ func printKey(a *app, opt *keygenOptions) error {
 	return err
 }
 
-func (opt *keygenOptions) newKey() (secret.Key, error) {
-	use := keygen.Use(opt.use)
-	if use == keygen.Tokenization {
-		return keygen.ForUse(use, "", 0) // it has one form
+// newKey makes the key, or takes the one that was given. What masks it comes before
+// everything that could show it.
+func (opt *keygenOptions) newKey(a *app) (key secret.Key, err error) {
+	switch use := keygen.Use(opt.use); {
+	case !opt.given.IsZero():
+		key = opt.given
+	case use == keygen.Tokenization: // it has one form
+		key, err = keygen.ForUse(use, "", 0)
+	default:
+		key, err = keygen.ForUse(use, keygen.Format(opt.format), opt.bits)
 	}
-	return keygen.ForUse(use, keygen.Format(opt.format), opt.bits)
+	if err == nil && opt.export != nil {
+		opt.masked, err = true, a.print(ghactions.Mask(key))
+	}
+	return key, err
+}
+
+// handOver gives the key to later steps of a job.
+func (a *app) handOver(opt *keygenOptions, key secret.Key) error {
+	switch {
+	case opt.export == nil:
+		return nil
+	case key.IsZero(): // a copy has it, and nobody can read it
+		return errors.New("later steps get no key: no store that can be read holds it")
+	}
+	defer opt.export.Close()
+	if opt.output != "" {
+		a.warn("GitHub drops an output of a job that has a masked value: only later steps of this job have it")
+	}
+	if !opt.masked { // it stood there before
+		if err := a.print(ghactions.Mask(key)); err != nil {
+			return err
+		}
+	}
+	return opt.export.Write(key)
 }
 
 // fillStores is keygen --store.
@@ -116,23 +175,32 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 	use := keygen.Use(opt.use)
 	opt.stores.field = use.Field
 	open := target.Openers{Store: a.storeOpener(&opt.stores)}
-	set, err := a.openStores(&opt.stores)
+	file, err := a.configFile()
+	if err != nil {
+		return err
+	}
+	a.global.stateDir = cmp.Or(a.global.stateDir, file.StateDir)
+	set, copies, err := target.OpenPlaces(&opt.stores.spec, open)
 	if err != nil {
 		return err
 	}
 	private, err := a.openState()
+	if err == nil && opt.keyFile != "" {
+		opt.given, err = a.readGiven(ctx, opt.keyFile, use)
+	}
 	if err != nil {
 		return err
 	}
 	key, done, err := rotate.Fill(ctx, set, store.Fill{
-		IfAbsent: opt.ifAbsent, Force: opt.force, NeverForce: use == keygen.Tokenization, Weak: use.Weakness, New: opt.newKey,
+		Copies: copies, IfAbsent: opt.ifAbsent, Force: opt.force, NeverForce: use == keygen.Tokenization, Weak: use.Weakness,
+		New:    func() (secret.Key, error) { return opt.newKey(a) },
 		Before: func() error { return rotate.RefuseOverlap(private, nil, set, opt.stores.spec, open) },
 	}, rotate.Env{Recorder: audit.Open(private.Path(), a.env.Now), Who: a.actor(), Compromised: private.Compromised()})
-	switch {
-	case err == nil:
-		return renderFilled(a, opt, key, done)
-	case errors.Is(err, rotate.ErrOverlap): // it has its own keys
-		return fail(exitStuck, err, "")
+	if len(done) > 0 {
+		return cmp.Or(err, a.handOver(opt, key), renderFilled(a, opt, key, done))
+	}
+	if errors.Is(err, rotate.ErrOverlap) { // it has its own keys
+		err = fail(exitStuck, err, "")
 	}
 	return err
 }
@@ -146,6 +214,9 @@ func renderFilled(a *app, opt *keygenOptions, key secret.Key, done []store.Fille
 	}
 	if replaced {
 		a.warn("a running server keeps the old %s until it is restarted, and its workers too", strings.ReplaceAll(opt.use, "-", " "))
+	}
+	if !opt.given.IsZero() && !opt.given.Equal(key) {
+		a.warn("another key stands there than the one that was given: --force replaces it")
 	}
 	if !a.json() {
 		return nil

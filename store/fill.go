@@ -81,18 +81,26 @@ func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, done []Filled, e
 		}
 		done = append(done, one)
 	}
+	written := len(s)
 	for i, c := range f.Copies {
 		one, failed := f.write(ctx, c, holds[i], key)
-		if failed != nil {
-			err = errors.Join(err, fmt.Errorf("%w: %w", ErrUnwritten, failed))
+		if failed == nil {
+			written++
 		}
+		err = errors.Join(err, failed)
 		done = append(done, one)
 	}
-	// Where nothing was done, there is nothing to tell but why.
-	if err != nil && len(s) == 0 && !slices.ContainsFunc(done, func(one Filled) bool { return one.Result != Failed }) {
-		done = nil
+	switch {
+	case err == nil:
+		return key, done, nil
+	case written == 0: // there is nothing to tell but why
+		return key, nil, err
 	}
-	return key, done, err
+	help := "once the cause is mended, --force gives all one new key"
+	if len(s) > 0 {
+		help = "once the cause is mended: blnkctl keygen --if-absent" + hint.Flags("--store", f.names(s))
+	}
+	return key, done, hint.Add(fmt.Errorf("%w: %w", ErrUnwritten, err), "%s", help)
 }
 
 func (s Set) fill(ctx context.Context, f Fill, holds []held) (key secret.Key, old []secret.Key, err error) {

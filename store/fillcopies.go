@@ -37,6 +37,15 @@ func (f Fill) holds(ctx context.Context) ([]held, error) {
 	return all, nil
 }
 
+// names are the references of all that is filled.
+func (f Fill) names(s Set) []string {
+	names := s.Names()
+	for _, c := range f.Copies {
+		names = append(names, c.String())
+	}
+	return names
+}
+
 // copiesFilled decides by the copies, where no store holds a key: which one they hold
 // nobody can read.
 func (f Fill) copiesFilled(s Set, holds []held) (done bool, err error) {

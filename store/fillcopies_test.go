@@ -56,7 +56,7 @@ func TestFillCopies(t *testing.T) {
 		{"one that is empty", nil, []func() store.Copy{empty}, false, false, "created", nil, next},
 		{"one that holds a key", nil, []func() store.Copy{full}, false, false, "slot holds a key already", store.ErrPresent, secret.Key{}},
 		{"one that holds a key, by force", nil, []func() store.Copy{full}, false, true, "replaced", nil, next},
-		{"one that cannot be written", nil, []func() store.Copy{deaf}, false, false, "disk", store.ErrUnwritten, secret.Key{}},
+		{"one that cannot be written", nil, []func() store.Copy{deaf}, false, false, "disk", errDisk, secret.Key{}},
 		{"one that fails to say", nil, []func() store.Copy{blind}, false, true, "disk", errDisk, secret.Key{}},
 		{"if absent, dark", nil, []func() store.Copy{dark}, true, false, "not known", store.ErrUntold, secret.Key{}},
 		{"if absent, empty", nil, []func() store.Copy{empty}, true, false, "created", nil, next},

@@ -1,9 +1,9 @@
-// Package actions hands a key to later steps of a job of GitHub Actions, as its runner
+// Package ghactions hands a key to later steps of a job of GitHub Actions, as its runner
 // reads it: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 //
 // A value that was masked shows as *** in the logs of the job from then on. It does not
 // promise that nobody sees it: each later step of the job has it, and may send it away.
-package actions
+package ghactions
 
 import (
 	"errors"
