@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -96,10 +97,31 @@ func guessMount(place string) mount {
 // An entry is one version of a secret.
 type entry struct {
 	mount  mount
-	exists bool                  // a write is an update
-	fields map[string]any        // nil: deleted or destroyed; numbers as they stand in the JSON
-	meta   api.KVVersionMetadata // of KV version 2
+	exists bool           // a write is an update
+	fields map[string]any // nil: deleted or destroyed; numbers as they stand in the JSON
+	meta   metadata       // of KV version 2
 	key    secret.Key
+}
+
+// metadata is what KV version 2 says of a version. Vault's client would decode it too,
+// and takes 100 KB for it (mapstructure).
+type metadata struct {
+	Version      int       `json:"version"`
+	CreatedTime  time.Time `json:"created_time"`
+	DeletionTime time.Time `json:"deletion_time"` // zero: none is planned
+	Destroyed    bool      `json:"destroyed"`
+}
+
+func metadataOf(answer *api.Secret) (m metadata, err error) {
+	said, _ := answer.Data["metadata"].(map[string]any)
+	if said["deletion_time"] == "" {
+		delete(said, "deletion_time")
+	}
+	text, err := json.Marshal(said)
+	if err != nil || json.Unmarshal(text, &m) != nil || m.Version == 0 {
+		return m, ErrOdd
+	}
+	return m, nil
 }
 
 func (e entry) gone() bool { return e.exists && e.fields == nil }
@@ -111,17 +133,14 @@ func (s *Store) read(ctx context.Context, number int) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	var got *api.KVSecret
+	var got *api.Secret
 	r := request{act: "read " + m.data(), path: m.data(), needs: "read"}
 	err = s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) (err error) {
-		switch {
-		case m.version == 1:
-			got, err = v.KVv1(m.path).Get(ctx, m.rest)
-		case number > 0:
-			got, err = v.KVv2(m.path).GetVersion(ctx, m.rest, number)
-		default:
-			got, err = v.KVv2(m.path).Get(ctx, m.rest)
+		var query map[string][]string
+		if number > 0 {
+			query = map[string][]string{"version": {strconv.Itoa(number)}}
 		}
+		got, err = v.Logical().ReadWithDataWithContext(ctx, m.data(), query)
 		return err
 	})
 	e := entry{mount: m}
@@ -133,10 +152,11 @@ func (s *Store) read(ctx context.Context, number int) (entry, error) {
 	}
 	e.exists, e.fields = true, got.Data
 	if m.version == 2 {
-		if got.VersionMetadata == nil || got.VersionMetadata.Version == 0 {
+		data, ok := got.Data["data"]
+		e.fields, _ = data.(map[string]any)
+		if e.meta, err = metadataOf(got); err != nil || !ok || data != nil && e.fields == nil {
 			return entry{}, s.conn.because(r, ErrOdd)
 		}
-		e.meta = *got.VersionMetadata
 	}
 	switch value := e.fields[s.field].(type) {
 	case nil: // missing, or null
@@ -186,9 +206,14 @@ func (s *Store) write(ctx context.Context, e entry, next secret.Key) error {
 	}
 	return s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
 		if m.version == 1 {
-			return v.KVv1(m.path).Put(ctx, m.rest, fields)
+			_, err := v.Logical().WriteWithContext(ctx, m.data(), fields)
+			return err
 		}
-		_, err := v.KVv2(m.path).Put(ctx, m.rest, fields, api.WithCheckAndSet(e.meta.Version))
+		body := map[string]any{"data": fields, "options": map[string]any{"cas": e.meta.Version}}
+		answer, err := v.Logical().WriteWithContext(ctx, m.data(), body)
+		if err == nil && (answer == nil || answer.Data["version"] == nil) {
+			err = api.ErrSecretNotFound // it is not said that it was done
+		}
 		return err
 	})
 }
@@ -272,9 +297,7 @@ func (s *Store) Purge(ctx context.Context, dead secret.Key) error {
 	sort(now)
 	if len(doomed) > 0 {
 		r := request{act: fmt.Sprintf("destroy the versions %v of %s", doomed, s.place), path: now.mount.destroy(), needs: "update"}
-		err = s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
-			return v.KVv2(now.mount.path).Destroy(ctx, now.mount.rest, doomed) // does no harm where it is repeated
-		})
+		err = s.conn.do(ctx, r, logical(r.path, map[string]any{"versions": doomed}, &api.Secret{})) // does no harm where it is repeated
 	}
 	if err != nil || len(hidden) == 0 {
 		return err

@@ -3,6 +3,7 @@ package vault_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/vaulttest"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/vault"
 )
@@ -169,6 +171,38 @@ func TestRedirectElsewhere(t *testing.T) {
 	if leaked.Load() {
 		t.Error("the token followed a redirect to another port")
 	}
+}
+
+// Something that answers, but not as a KV engine of version 2 does, holds neither a key
+// nor an empty place.
+func TestOddAnswer(t *testing.T) {
+	answer := ""
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/internal/ui/mounts/") {
+			_, _ = io.WriteString(w, `{"data": {"path": "secret/", "type": "kv", "options": {"version": "2"}}}`)
+			return
+		}
+		_, _ = io.WriteString(w, answer)
+	}))
+	defer front.Close()
+	u := &user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right", "VAULT_MAX_RETRIES=0"}}
+	meta := `{"version": 3, "created_time": "2026-01-02T03:04:05Z", "deletion_time": "", "destroyed": false}`
+	for _, answer = range []string{
+		`{"data": {"data": {"secret_key": "x"}}}`,
+		`{"data": {"data": {"secret_key": "x"}, "metadata": null}}`,
+		`{"data": {"data": {"secret_key": "x"}, "metadata": {"version": 0}}}`,
+		`{"data": {"data": {"secret_key": "x"}, "metadata": {"version": "three"}}}`,
+		`{"data": {"data": {"secret_key": "x"}, "metadata": {"version": 3, "created_time": "yesterday"}}}`,
+		`{"data": {"data": "x", "metadata": ` + meta + `}}`,
+		`{"data": {"metadata": ` + meta + `}}`,
+	} {
+		refused(t, u.open("vault:secret/blnk"), vault.ErrOdd, "secret/data/blnk", "hvs.right")
+	}
+	answer = `{"data": {"data": {"secret_key": "` + oldKey + `"}, "metadata": ` + meta + `}}`
+	s := u.open("vault:secret/blnk")
+	at := get(t, s, oldKey)
+	_, err := s.Put(t.Context(), secret.New(newKey), at)
+	fails(t, err, vault.ErrOdd, "hvs.right") // no version was made
 }
 
 // An answer without an end is not read to its end.
