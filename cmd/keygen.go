@@ -28,7 +28,6 @@ type keygenOptions struct {
 	env, output     string // of GitHub Actions
 
 	given  secret.Key
-	masked bool
 	export *ghactions.Export // nil: nobody is given the key
 }
 
@@ -42,8 +41,11 @@ func newKeygenCmd(a *app) *cobra.Command {
 		if opt.env+opt.output != "" && a.json() {
 			return usage(helpHint(cmd), "--github-env and --github-output: what masks the key is no JSON")
 		}
-		if opt.export, err = ghactions.Open(a.env.Getenv, opt.env, opt.output); err != nil {
+		if opt.export, err = ghactions.Open(a.env.Getenv, a.print, opt.env, opt.output); err != nil {
 			return err
+		}
+		if opt.output != "" {
+			a.warn("GitHub drops an output of a job that has a masked value: only later steps of this job have it")
 		}
 		if len(opt.stores.spec.Stores) > 0 {
 			a.env.CatchSignals()
@@ -78,8 +80,8 @@ func checkKeygen(cmd *cobra.Command, opt *keygenOptions) error {
 		if opt.force {
 			return usage("", "--force: replacing the tokenization secret would make stored identities unreadable")
 		}
-	}
-	if err := checkBits(cmd, opt.bits); err != nil {
+		opt.format, opt.bits = "", 0 // it has one form
+	} else if err := checkBits(cmd, opt.bits); err != nil {
 		return err
 	}
 	for _, name := range []string{"if-absent", "force", "key-file"} {
@@ -87,12 +89,7 @@ func checkKeygen(cmd *cobra.Command, opt *keygenOptions) error {
 			return usage("name a place with --store", "--%s without --store", name)
 		}
 	}
-	for _, others := range [][]string{{"key-file", "bits"}, {"key-file", "format"}} {
-		if err := refuseTogether(cmd, others...); err != nil {
-			return err
-		}
-	}
-	return refuseTogether(cmd, "if-absent", "force")
+	return cmp.Or(refuseTogether(cmd, "key-file", "bits"), refuseTogether(cmd, "key-file", "format"), refuseTogether(cmd, "if-absent", "force"))
 }
 
 func checkBits(cmd *cobra.Command, bits int) error {
@@ -103,12 +100,12 @@ func checkBits(cmd *cobra.Command, bits int) error {
 }
 
 func printKey(a *app, opt *keygenOptions) error {
-	key, err := opt.newKey(a)
-	if err != nil {
+	key, err := opt.newKey()
+	switch {
+	case err != nil:
 		return err
-	}
-	if opt.export != nil {
-		return a.handOver(opt, key)
+	case opt.export != nil:
+		return opt.export.Give(key)
 	}
 	if a.env.Getenv("GITHUB_ACTIONS") == "true" {
 		a.warn("nothing masks this key in the log of the job; --github-env NAME does, and gives it to later steps")
@@ -135,39 +132,14 @@ func printKey(a *app, opt *keygenOptions) error {
 
 // newKey makes the key, or takes the one that was given. What masks it comes before
 // everything that could show it.
-func (opt *keygenOptions) newKey(a *app) (key secret.Key, err error) {
-	switch use := keygen.Use(opt.use); {
-	case !opt.given.IsZero():
-		key = opt.given
-	case use == keygen.Tokenization: // it has one form
-		key, err = keygen.ForUse(use, "", 0)
-	default:
-		key, err = keygen.ForUse(use, keygen.Format(opt.format), opt.bits)
+func (opt *keygenOptions) newKey() (key secret.Key, err error) {
+	if key = opt.given; key.IsZero() {
+		key, err = keygen.ForUse(keygen.Use(opt.use), keygen.Format(opt.format), opt.bits)
 	}
-	if err == nil && opt.export != nil {
-		opt.masked, err = true, a.print(ghactions.Mask(key))
+	if err == nil {
+		err = opt.export.Mask(key)
 	}
 	return key, err
-}
-
-// handOver gives the key to later steps of a job.
-func (a *app) handOver(opt *keygenOptions, key secret.Key) error {
-	switch {
-	case opt.export == nil:
-		return nil
-	case key.IsZero(): // a copy has it, and nobody can read it
-		return errors.New("later steps get no key: no store that can be read holds it")
-	}
-	defer opt.export.Close()
-	if opt.output != "" {
-		a.warn("GitHub drops an output of a job that has a masked value: only later steps of this job have it")
-	}
-	if !opt.masked { // it stood there before
-		if err := a.print(ghactions.Mask(key)); err != nil {
-			return err
-		}
-	}
-	return opt.export.Write(key)
 }
 
 // fillStores is keygen --store.
@@ -192,12 +164,11 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 		return err
 	}
 	key, done, err := rotate.Fill(ctx, set, store.Fill{
-		Copies: copies, IfAbsent: opt.ifAbsent, Force: opt.force, NeverForce: use == keygen.Tokenization, Weak: use.Weakness,
-		New:    func() (secret.Key, error) { return opt.newKey(a) },
+		Copies: copies, IfAbsent: opt.ifAbsent, Force: opt.force, NeverForce: use == keygen.Tokenization, Weak: use.Weakness, New: opt.newKey,
 		Before: func() error { return rotate.RefuseOverlap(private, nil, set, opt.stores.spec, open) },
 	}, rotate.Env{Recorder: audit.Open(private.Path(), a.env.Now), Who: a.actor(), Compromised: private.Compromised()})
 	if len(done) > 0 {
-		return cmp.Or(err, a.handOver(opt, key), renderFilled(a, opt, key, done))
+		return cmp.Or(err, opt.export.Give(key), renderFilled(a, opt, key, done))
 	}
 	if errors.Is(err, rotate.ErrOverlap) { // it has its own keys
 		err = fail(exitStuck, err, "")

@@ -132,30 +132,22 @@ func (r repository) why(err error) error {
 	return hint.As(ErrUnchecked, "git: %s", said)
 }
 
-// fields reads what git prints with -z.
-func fields(each func(field string)) func(io.Reader) error {
+// fields reads what git prints with -z, and lines what it prints without.
+func fields(each func(field string)) func(io.Reader) error { return pieces(0, each) }
+func lines(each func(line string)) func(io.Reader) error   { return pieces('\n', each) }
+
+func pieces(end byte, each func(piece string)) func(io.Reader) error {
 	return func(r io.Reader) error {
 		in := bufio.NewReader(r)
 		for {
-			field, err := in.ReadString(0)
+			piece, err := in.ReadString(end)
 			if errors.Is(err, io.EOF) {
 				return nil
 			} else if err != nil {
 				return err
 			}
-			each(field[:len(field)-1])
+			each(piece[:len(piece)-1])
 		}
-	}
-}
-
-// lines is fields for what prints lines.
-func lines(each func(line string)) func(io.Reader) error {
-	return func(r io.Reader) error {
-		in := bufio.NewScanner(r)
-		for in.Scan() {
-			each(in.Text())
-		}
-		return in.Err()
 	}
 }
 

@@ -25,7 +25,11 @@ var ErrUsage = errors.New("")
 // An Export gives a key to later steps: as a variable of their environment, as an output
 // of this step, or both. Its files are open from the first: nothing else can be put in
 // their places meanwhile.
-type Export struct{ targets []target }
+type Export struct {
+	print   func(text string) error // on the step's stdout
+	masked  bool
+	targets []target
+}
 
 type target struct {
 	name string
@@ -33,10 +37,10 @@ type target struct {
 }
 
 // Open opens the runner's files for a key that is to be called env in the environment of
-// later steps, and output among the outputs of this one; "" is neither. nil where both
-// are "".
-func Open(getenv func(string) string, env, output string) (*Export, error) {
-	e := &Export{}
+// later steps, and output among the outputs of this one; "" is neither. nil, which gives
+// nothing, where both are "". print prints on the step's stdout.
+func Open(getenv func(string) string, print func(text string) error, env, output string) (*Export, error) {
+	e := &Export{print: print}
 	for _, one := range []struct{ flag, name, variable string }{{"--github-env", env, "GITHUB_ENV"}, {"--github-output", output, "GITHUB_OUTPUT"}} {
 		if one.name == "" {
 			continue
@@ -95,15 +99,30 @@ func open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Mask is the line on the step's stdout that masks a key. It has to be the first thing
-// that is done with one.
-func Mask(key secret.Key) string {
-	return "::add-mask::" + strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(key.Reveal()) + "\n"
+// Mask masks the key, once. It has to be the first thing that is done with one.
+func (e *Export) Mask(key secret.Key) error {
+	if e == nil || e.masked {
+		return nil
+	}
+	err := e.print("::add-mask::" + strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(key.Reveal()) + "\n")
+	e.masked = err == nil
+	return err
 }
 
-// Write adds the key to the files. A key has one line, so that the form NAME=VALUE is
-// enough; what somebody wrote before without a line end gets one.
-func (e *Export) Write(key secret.Key) error {
+// Give adds the key to the files, masked before, and closes them. A key has one line, so
+// that the form NAME=VALUE is enough; what somebody wrote before without a line end gets
+// one.
+func (e *Export) Give(key secret.Key) error {
+	if e == nil {
+		return nil
+	}
+	defer e.Close()
+	if key.IsZero() { // a copy has it, and nobody can read it
+		return errors.New("later steps get no key: no store that can be read holds it")
+	}
+	if err := e.Mask(key); err != nil {
+		return err
+	}
 	if strings.ContainsAny(key.Reveal(), "\r\n") {
 		return errors.New("the key has more than one line")
 	}

@@ -55,40 +55,55 @@ func TestWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, key := range []string{"a=b<<c", "with%25 percent", `"quoted"`} {
-			e, err := Open(getenv, "BLNK_KEY", "key-1")
+			e, err := Open(getenv, silent, "BLNK_KEY", "key-1")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := e.Write(secret.New(key)); err != nil {
+			if err := e.Give(secret.New(key)); err != nil {
 				t.Fatal(err)
 			}
-			e.Close()
 			got := parsed(t, env)
 			if got["BLNK_KEY"] != key || before != "" && got["A"] != "1" || parsed(t, output)["key-1"] != key {
 				t.Errorf("behind %q the runner reads %q", before, got)
 			}
 		}
 	}
-	e, err := Open(getenv, "X", "")
+	e, err := Open(getenv, silent, "X", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer e.Close()
-	if err := e.Write(secret.New("two\nLD_PRELOAD=x")); err == nil {
+	if err := e.Give(secret.New("two\nLD_PRELOAD=x")); err == nil {
 		t.Error("a second line was written")
 	}
 }
 
+// Before anything else the key is masked, once; where that cannot be, nobody gets it.
 func TestMask(t *testing.T) {
-	if got := Mask(secret.New("50%\n")); got != "::add-mask::50%25%0A\n" {
-		t.Errorf("%q", got)
+	getenv, env, _ := runner(t)
+	said, lost := "", errors.New("lost")
+	for _, fails := range []error{lost, nil} {
+		e, err := Open(getenv, func(text string) error { said += text; return fails }, "X", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = errors.Join(e.Mask(secret.New("50%")), e.Give(secret.New("50%")))
+		text, _ := os.ReadFile(env)
+		if !errors.Is(err, fails) || (string(text) == "X=50%\n") != (fails == nil) {
+			t.Errorf("%v: %v, the runner reads %q", fails, err, text)
+		}
+	}
+	const line = "::add-mask::50%25\n"
+	if said != line+line+line { // twice where it was lost
+		t.Errorf("%q", said)
 	}
 }
+
+func silent(string) error { return nil }
 
 func TestOpenRefuses(t *testing.T) {
 	getenv, env, _ := runner(t)
 	none := func(string) string { return "" }
-	if e, err := Open(none, "", ""); e != nil || err != nil {
+	if e, err := Open(none, silent, "", ""); e != nil || err != nil {
 		t.Errorf("%v, %v", e, err)
 	}
 	for _, c := range []struct {
@@ -98,7 +113,7 @@ func TestOpenRefuses(t *testing.T) {
 		{none, "X", ""}, {none, "", "x"}, {getenv, "GITHUB_TOKEN", ""}, {getenv, "RUNNER_OS", ""}, {getenv, "NODE_OPTIONS", ""},
 		{getenv, "1X", ""}, {getenv, "X-Y", ""}, {getenv, "X=Y", ""}, {getenv, "X\nY", ""}, {getenv, "", "x y"},
 	} {
-		if _, err := Open(c.getenv, c.env, c.output); !errors.Is(err, ErrUsage) {
+		if _, err := Open(c.getenv, silent, c.env, c.output); !errors.Is(err, ErrUsage) {
 			t.Errorf("%q, %q: %v", c.env, c.output, err)
 		}
 	}
@@ -106,19 +121,19 @@ func TestOpenRefuses(t *testing.T) {
 	if err := os.Remove(env); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(getenv, "X", ""); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Open(getenv, silent, "X", ""); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 	if err := os.Symlink("/etc/hostname", env); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(getenv, "X", ""); !errors.Is(err, syscall.ELOOP) {
+	if _, err := Open(getenv, silent, "X", ""); !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("%v", err)
 	}
 	if err := errors.Join(os.Remove(env), syscall.Mkfifo(env, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(getenv, "X", ""); err == nil {
+	if _, err := Open(getenv, silent, "X", ""); err == nil {
 		t.Error("a FIFO is taken")
 	}
 }

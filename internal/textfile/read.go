@@ -17,15 +17,11 @@ import (
 // ErrNotSafe where it is nothing to edit; ErrTorn where an earlier write in
 // place was cut short. It changes nothing, not even for a torn file.
 func (f *File) Read() ([]byte, error) {
-	p, err := f.locate()
+	p, now, err := f.open()
 	if err != nil {
 		return nil, err
 	}
 	defer p.Close()
-	now, err := p.look(p.name)
-	if err != nil {
-		return nil, err
-	}
 	now.close()
 	saved, err := f.loadCopy(p.real)
 	if err != nil {
