@@ -52,9 +52,10 @@ func copies(ctx context.Context, f *Facts) (found []Finding, err error) {
 		if !file.Copy {
 			continue
 		}
-		remedy := hint.Command("rm", "--", file.Path)
+		gone := hint.Command("rm", "--", file.Path)
+		remedy := "take the key out of it, or: " + gone
 		if name := filepath.Base(file.Path); strings.HasSuffix(name, ".env") || strings.HasPrefix(name, ".env") {
-			remedy = "name it where a server reads it (--store " + hint.Quote("dotenv:"+file.Path) + "), else: " + remedy
+			remedy = "name it where a server reads it (--store " + hint.Quote("dotenv:"+file.Path) + "), else: " + gone
 		}
 		found = append(found, file.finding("this copy, which no store names, holds", remedy, project.Looked))
 	}

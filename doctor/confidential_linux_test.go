@@ -63,7 +63,7 @@ func TestKindOf(t *testing.T) {
 		"Dockerfile": "Dockerfile", "api.dockerfile": "Dockerfile", "a/b/Dockerfile.prod": "Dockerfile",
 		"docker-compose.prod.yml": "compose file", "x/compose.yaml": "compose file", "compose.txt": "",
 		".github/workflows/a.yml": "CI file", "sub/.github/workflows/a.yaml": "CI file", "workflows/a.yml": "", ".gitlab-ci.yml": "CI file", "Jenkinsfile": "CI file",
-		"values.yaml": "", "blnk.json": "", ".env": "",
+		"settings.yaml": "", "blnk.json": "", ".env": "",
 	} {
 		if got := kindOf(name, ""); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

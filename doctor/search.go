@@ -251,6 +251,9 @@ var kinds = []struct {
 		".gitlab-ci*.y*ml", ".travis.y*ml", ".drone.y*ml", ".woodpecker.y*ml", "azure-pipelines*.y*ml", "bitbucket-pipelines.y*ml",
 		"buildspec*.y*ml", "cloudbuild*.y*ml", "jenkinsfile*",
 	}},
+	{"Kubernetes manifest", []string{"kustomization.y*ml"}}, // others say it in their text
+	{"Helm file", []string{"values*.y*ml"}},
+	{"Terraform file", []string{"*.tf", "*.tfvars", "*.tfstate"}},
 }
 
 // kindOf says what a file is that is written to be shared; "" for others.
