@@ -104,7 +104,7 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	if len(w.spec.Restart) == 0 {
 		restart = " --restart REF"
 	}
-	for _, line := range r.Next(w.cron(r), restart) {
+	for _, line := range r.Next(w.cron(r), targetName(w.cmd), restart) {
 		if !w.global.quiet {
 			w.env.Stderr.Tell(screen.Bold, "next:", line)
 		}
@@ -116,11 +116,17 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 // "" where nobody did.
 func (w *work) cron(r rotate.Report) string {
 	dir, err := w.env.Getwd()
-	by := r.Outcome == rotate.Rotated && w.env.Stderr.Look.Terminal() && !given(w.cmd, "if-older-than")
+	by := r.Outcome == rotate.Rotated && w.env.Stderr.Look.Terminal() && !w.intent.IfDue
 	if err != nil || !by && (w.init == nil || len(w.spec.Restart) == 0) {
 		return ""
 	}
 	args := []string{w.env.Program, "rotate", "-q", "--if-older-than", "90d"}
+	if w.target.Policy.MaxAge > 0 {
+		args = append(args[:3], "--if-due")
+	}
+	if name := targetName(w.cmd); name != "" {
+		args = append(args, name)
+	}
 	w.cmd.Flags().Visit(func(f *pflag.Flag) {
 		_, action := f.Annotations[actionMark]
 		if action || fromFile(w.cmd, f.Name) || typed(w.cmd, f.Name) && slices.Contains(elsewhere, f.Name) || slices.Contains([]string{"no-input", "output", "reason", "stage", "key-file"}, f.Name) {

@@ -233,6 +233,9 @@ func (w *work) openTarget(ctx context.Context) (err error) {
 		opt.State = w.state
 		w.Site, err = site.Open(ctx, opt)
 	}
+	if err == nil && w.Open == nil && fromFile(w.cmd, "store") {
+		err = target.Overlap(w.config.AllStores(), &w.app.target.Name, target.Openers{Store: opt.Store})
+	}
 	return err
 }
 

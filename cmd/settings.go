@@ -45,10 +45,22 @@ func actions(cmd *cobra.Command, names ...string) {
 // configured names the flags of a command that blnkctl.yaml can give besides the
 // state folder. A command that is not configured does not read the file.
 func configured(cmd *cobra.Command, flags ...string) {
-	if !takesTarget(cmd) && len(flags) > 0 {
+	if takesTarget(cmd) {
+		cmd.ValidArgsFunction = completeTarget
+	} else if len(flags) > 0 {
 		cmd.Flags().String("target", "", "`NAME`: of blnkctl.yaml's targets")
+		_ = cmd.RegisterFlagCompletionFunc("target", completeTarget)
 	}
 	cmd.Annotations = map[string]string{fileMark: strings.Join(append(flags, "state-dir"), " ")}
+}
+
+// completeTarget offers the targets of blnkctl.yaml to a shell.
+func completeTarget(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	file, err := config.Find(cmd.Flag("config").Value.String(), getwd)
+	if takesTarget(cmd) && len(args) > 0 || err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return file.Names(), cobra.ShellCompDirectiveNoFileComp
 }
 
 // takesTarget says whether a command takes the name of a target as an argument; others

@@ -58,9 +58,19 @@ type File struct {
 // and what holds for its rotations. What a named one leaves unsaid of Policy and
 // Notify is that of the file.
 type Target struct {
+	Name                     string // "": the file's own
 	Stores, Restart, Servers []string
 	Policy                   policy.Policy
 	Notify                   []Notice
+}
+
+// AllStores are the stores of each target; those of the file itself are at "".
+func (f File) AllStores() map[string][]string {
+	all := map[string][]string{"": f.Stores}
+	for name, t := range f.Targets {
+		all[name] = t.Stores
+	}
+	return all
 }
 
 // Names are the targets that have one, sorted.

@@ -105,7 +105,7 @@ func (f *File) targets(key string, n *yaml.Node) error {
 		if _, twice := f.Targets[name]; twice || !plainName(name) {
 			return at(n.Content[i], fmt.Sprintf("%s: %q is given twice, or is no name of letters, digits, - and _", key, name))
 		}
-		var t Target
+		t := Target{Name: name}
 		if err := fields(name, n.Content[i+1], t.readers()); err != nil {
 			return err
 		}

@@ -94,6 +94,9 @@ func (f Fleet) one(ctx context.Context, name string, talking *sync.Mutex) Result
 	if r.Result = doc.Result; doc.Would != "" {
 		r.Result = "would: " + doc.Would
 	}
+	if r.Exit == 2 { // nothing was begun
+		r.Result = cmp.Or(r.Result, "refused")
+	}
 	r.Result = cmp.Or(r.Result, "failed")
 	return r
 }

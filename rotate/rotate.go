@@ -102,7 +102,7 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 	r.damaged = errors.Is(err, ErrJournal)
 	switch {
 	case rec != nil && in.end != abandoned && !rec.Target.SameStores(t.Spec):
-		err = hint.Add(fmt.Errorf("%w: it was begun with%s", ErrOtherStores, rec.Target.Args()), "blnkctl rotate%s finishes it as it was begun", env.Named)
+		err = hint.Add(fmt.Errorf("%w: it was begun with%s", ErrOtherStores, rec.Target.Args()), "blnkctl rotate%s finishes it as it was begun", hint.Flags("--store", rec.Target.Stores[:1]))
 	case r.damaged && in.end == abandoned:
 		err = nil
 	case rec != nil:

@@ -199,11 +199,12 @@ func (r Report) proofs(good func(string) string, proof string) string {
 
 // Next is what is to be done after a rotation, a line each; cron is a command that does
 // it from now on, "" for none.
-// restart is a flag that a command lacks, " --restart REF" where nothing was named.
-func (r Report) Next(cron, restart string) []string {
+// target is the name of the target, "" for none, and restart a flag that a command lacks,
+// " --restart REF" where nothing was named.
+func (r Report) Next(cron, target, restart string) []string {
 	switch {
 	case slices.Contains([]Outcome{Secured, Written, InPlace}, r.Outcome), r.Outcome == Resumed && r.event == Init:
-		return r.nextOfInit(cron, restart)
+		return r.nextOfInit(cron, target, restart)
 	case r.Outcome != Rotated && r.Outcome != Resumed:
 		return nil
 	}
@@ -221,17 +222,21 @@ func (r Report) Next(cron, restart string) []string {
 }
 
 // nextOfInit is Next of an init.
-func (r Report) nextOfInit(cron, restart string) []string {
-	const send = "clients send the key in the header X-Blnk-Key; they get it from its store, or from `blnkctl exec -- COMMAND` in BLNK_SERVER_SECRET_KEY"
+func (r Report) nextOfInit(cron, target, restart string) []string {
+	flag := ""
+	if target != "" {
+		target, flag = " "+target, " --target "+target
+	}
+	send := "clients send the key in the header X-Blnk-Key; they get it from its store, or from `blnkctl exec" + flag + " -- COMMAND` in BLNK_SERVER_SECRET_KEY"
 	switch {
 	case r.Outcome == InPlace && !r.open:
 		return nil
 	case r.keyOnly:
-		return []string{send, "when the clients send it: blnkctl init --stage enforce" + restart}
+		return []string{send, "when the clients send it: blnkctl init" + target + " --stage enforce" + restart}
 	case r.written || r.open:
-		return []string{send, "restart the server and its workers, or let `blnkctl init" + restart + "` do it and prove it; then blnkctl verify"}
+		return []string{send, "restart the server and its workers, or let `blnkctl init" + target + restart + "` do it and prove it; then blnkctl verify" + target}
 	}
-	lines := []string{send, "blnkctl verify asks the server at any time"}
+	lines := []string{send, "blnkctl verify" + target + " asks the server at any time"}
 	if !r.wasOpen && !r.kept {
 		lines[0] = "give the new key to whatever else uses it (receivers of webhooks, jobs, SDKs, Blnk Cloud)"
 	}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -212,6 +213,42 @@ func OpenPlaces(spec *Spec, open Openers) (set store.Set, copies []store.Copy, e
 	}
 	spec.Stores = refs
 	return set, copies, nil
+}
+
+// Overlap is an ErrSpec where a store belongs to two of several targets, which have their
+// stores by their names: a rotation of the one would take the key from the other. What
+// cannot be opened is its own target's to tell. only is the target that it is asked for,
+// nil for all.
+func Overlap(stores map[string][]string, only *string, open Openers) error {
+	type place struct{ of, ref string }
+	known := map[string]place{}
+	for _, name := range slices.Sorted(maps.Keys(stores)) {
+		for _, ref := range stores[name] {
+			one, writeOnly, err := open.Store(ref, Spec{})
+			id := ""
+			switch {
+			case err != nil:
+				continue
+			case writeOnly != nil:
+				id = writeOnly.String()
+			default:
+				id = store.Identity(one)
+			}
+			first, taken := known[id]
+			if taken && first.of != name && (only == nil || *only == name || *only == first.of) {
+				return Refuse("let one of them name it, and the other one go without", "%s has %s, which is a store of %s, too", called(name), ref, called(first.of))
+			}
+			known[id] = place{name, ref}
+		}
+	}
+	return nil
+}
+
+func called(name string) string {
+	if name == "" {
+		return "the file itself"
+	}
+	return "the target " + name
 }
 
 // Open opens everything that a spec names. Servers that it does not name are
