@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -102,7 +103,7 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 	r.damaged = errors.Is(err, ErrJournal)
 	switch {
 	case rec != nil && in.end != abandoned && !rec.Target.SameStores(t.Spec):
-		err = hint.Add(fmt.Errorf("%w: it was begun with%s", ErrOtherStores, rec.Target.Args()), "blnkctl rotate%s finishes it as it was begun", hint.Flags("--store", rec.Target.Stores[:1]))
+		err = hint.Add(fmt.Errorf("%w: it was begun with%s", ErrOtherStores, rec.Target.Args()), "blnkctl rotate%s finishes it as it was begun", byStore(env.Named, rec.Target))
 	case r.damaged && in.end == abandoned:
 		err = nil
 	case rec != nil:
@@ -114,6 +115,14 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 		return nil, nil, err
 	}
 	return r, unlock, nil
+}
+
+// byStore is what names a target by its first store: its name may stand for other ones.
+func byStore(named string, spec target.Spec) string {
+	if strings.HasPrefix(named, " --store") {
+		return named
+	}
+	return hint.Flags("--store", spec.Stores[:1])
 }
 
 // begin is step "create", and then all the others.
