@@ -28,10 +28,12 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // MinInterval is the shortest time between two looks into the store: less is a
@@ -75,6 +77,7 @@ type Options struct {
 	Environ  []string // of the caller, as NAME=VALUE
 	Variable string   // the name of the variable that gets the key
 	Source   Source   // Get is never called twice at once
+	Again    bool     // Watch, not Become
 	// Interval is the time between two looks of Watch into the source, give or
 	// take a tenth.
 	Interval time.Duration
@@ -84,6 +87,40 @@ type Options struct {
 	// Say tells what happens, Warn what a person should look at. They are called
 	// from several goroutines.
 	Say, Warn func(line string)
+}
+
+// Check refuses what was typed where it does not go together: a target.ErrSpec. typed
+// says whether a flag was.
+func (o Options) Check(typed func(flag string) bool) error {
+	switch {
+	case len(o.Args) == 0 || o.Args[0] == "":
+		return target.Refuse("", "no command to run")
+	case !run.IsVariable(o.Variable):
+		return target.Refuse("", "--env%s: want a name of letters, digits and underscores", secret.Shown(o.Variable))
+	case strings.HasPrefix(o.Variable, "BLNKCTL_"):
+		return target.Refuse("", "--env: BLNKCTL_* variables are blnkctl's own")
+	case o.Interval < MinInterval:
+		return target.Refuse("", "--interval: want %v or more", MinInterval)
+	}
+	for _, name := range []string{"interval", "kill-timeout"} {
+		if typed(name) && !o.Again {
+			return target.Refuse("add --watch", "--%s without --watch", name)
+		}
+	}
+	return nil
+}
+
+// Run is Watch or Become, as Options say. An error of the program names it.
+func Run(ctx context.Context, key secret.Key, opt Options) (status int, err error) {
+	if opt.Again {
+		status, err = Watch(ctx, key, opt)
+	} else {
+		err = Become(ctx, key, opt)
+	}
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotExecutable) {
+		err = fmt.Errorf("run%s: %w", secret.Shown(opt.Args[0]), err)
+	}
+	return status, err
 }
 
 // Read reads the key of a source, weak or not.
