@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +67,7 @@ func TestRelease(t *testing.T) {
 		run(t, "git", "clone", "--quiet", "--branch=v1.2.2", repo, older)
 		checkDeb(t, released(t, older, here), dist)
 	})
+	t.Run("docs/install.md", func(t *testing.T) { checkInstall(t, dist) })
 	t.Run("rpm", func(t *testing.T) {
 		for _, p := range all[:2] {
 			arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[p.arch]
@@ -432,6 +434,44 @@ func checkDeb(t *testing.T, older, newer tree) {
 	dpkg("--purge", "blnkctl")
 	kept("purged")
 	gone("purged", "usr/bin/blnkctl")
+}
+
+// checkInstall types what docs/install.md says in a Debian of its own, from top to
+// bottom, but for what is for Fedora or for Go.
+func checkInstall(t *testing.T, dist tree) {
+	needs.Systemd().For(t)
+	dir := t.TempDir()
+	if err := dist.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, blocks := "sudo() { \"$@\"; }\ncp /dist/* /root\nexport PATH=/usr/local/bin:$PATH\n", 0
+	for _, block := range strings.Split(string(page), "```sh\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		switch {
+		case strings.HasPrefix(block, "sudo rpm "), strings.HasPrefix(block, "go "):
+			continue
+		case strings.HasPrefix(block, "sudo install -D "):
+			script += "cd /root/blnkctl_1.2.3_linux_*/\n" + block
+		case strings.HasPrefix(block, "tar "): // the package's is not to be hidden by it
+			block += "rm /usr/local/bin/blnkctl; hash -r\n"
+			fallthrough
+		default:
+			script += "cd /root\n" + block
+		}
+		blocks++
+	}
+	nspawn := exec.Command("systemd-nspawn", "--quiet", "--console=pipe", "--directory="+needs.SystemdTree(), "--volatile=overlay", "--register=no", "--keep-unit",
+		fmt.Sprintf("--machine=blnkctl-%08x", rand.Uint32()), "--bind-ro="+dir+":/dist", "sh", "-exc", strings.ReplaceAll(script, "amd64", here.arch))
+	var said bytes.Buffer
+	nspawn.Stderr = &said
+	out, err := nspawn.Output()
+	if err != nil || blocks != 5 || strings.Count(string(out), "blnkctl v1.2.3 ") != 2 || !strings.Contains(string(out), ".deb: OK\n") {
+		t.Errorf("%v, %d blocks\n%s\n%s", err, blocks, out, said.Bytes())
+	}
 }
 
 // checkRPM reads a package with another library than the one that wrote it.
