@@ -38,6 +38,8 @@ const (
 type Log struct {
 	dir string
 	now func() time.Time
+	// Syslog gets each new record, too; nil: nothing does.
+	Syslog *Syslog
 }
 
 // Open returns the log in the state folder dir, which may not exist yet.
@@ -77,9 +79,13 @@ func (l *Log) Append(ctx context.Context, r Record) error {
 	if err == nil {
 		unlock, err = flock.Lock(ctx, l.Path(), lockWait)
 	}
+	var line []byte
 	if err == nil {
-		err = l.append(r)
+		line, err = l.append(&r)
 		unlock()
+	}
+	if line != nil && l.Syslog != nil {
+		l.Syslog.add(r, line)
 	}
 	if err != nil {
 		return fmt.Errorf("append to audit log: %w", err)
@@ -87,16 +93,16 @@ func (l *Log) Append(ctx context.Context, r Record) error {
 	return nil
 }
 
-// append does the work of Append, with the lock held.
-func (l *Log) append(r Record) error {
+// append does the work of Append, with the lock held. written is the line that is new.
+func (l *Log) append(r *Record) (written []byte, err error) {
 	file, err := os.OpenFile(l.Path(), os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = file.Close() }()
 	end, err := readEnd(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	last := Record{}
 	for last = range lastFirst(end) {
@@ -104,40 +110,40 @@ func (l *Log) append(r Record) error {
 	}
 	head, err := l.catchUp(last)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	again := find(end, r)
+	again := find(end, *r)
 	switch {
 	case again > 0 && r.isAttempt() && last.Hash == head.Hash: // else records are missing
 		head.count(again, l.now().UTC())
 	case again > 0 && !r.isAttempt():
 		// The one who wrote it may have died before it was durable.
 		if err := file.Sync(); err != nil {
-			return err
+			return nil, err
 		}
 	default:
 		r.Seq, r.Prev, r.Time, r.Repeats = head.Seq+1, head.Hash, l.now().UTC(), head.Repeats
-		line, err := encode(&r)
+		line, err := encode(r)
 		if err == nil && len(line) > maxLine/2 { // nobody could read it
 			r.Reason, r.Error, r.Warnings = "", "", []string{"reason, error and warnings were too long for a record"}
-			line, err = encode(&r)
+			line, err = encode(r)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := writeLine(file, line); err != nil {
-			return err
+			return nil, err
 		}
-		head = anchor{Seq: r.Seq, Hash: r.Hash}
+		written, head = line, anchor{Seq: r.Seq, Hash: r.Hash}
 	}
 	if head.Seq == 1 {
 		// The log is new. Its name has to last too, before the anchor says that
 		// there is something in it.
 		if err := atomicfile.SyncDir(l.dir); err != nil {
-			return err
+			return written, err
 		}
 	}
-	return l.writeAnchor(head)
+	return written, l.writeAnchor(head)
 }
 
 // writeLine adds the line at the end of the file, whole or not at all, as far as
