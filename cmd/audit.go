@@ -32,7 +32,7 @@ func (a *app) record(ctx context.Context, r audit.Record) error {
 		return err
 	}
 	r.Actor = a.actor()
-	return audit.Open(private.Path(), a.env.Now).Append(ctx, r)
+	return a.auditLog(private).Append(ctx, r)
 }
 
 func runAuditLog(a *app, last int) error {

@@ -114,7 +114,7 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	default:
 		err = a.print(a.env.Look.Fold(report.Text(a.env.Look, o.verbose)))
 	}
-	return cmp.Or(err, report.Err())
+	return a.tellFindings(ctx, o, report, cmp.Or(err, report.Err()))
 }
 
 // examine gathers the facts anew, and holds them against the rules.

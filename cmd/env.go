@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type Env struct {
 	Program string                 // the path of this one, for cron, which has another PATH
 	UID     int                    // the effective user
 	Now     func() time.Time
+	Syslog  string // the socket of the system's log
 	// CatchSignals lets signals end the context of Run from now on, where they
 	// would have ended the process.
 	CatchSignals func()
@@ -43,6 +45,10 @@ func processEnv() *Env {
 		CatchSignals: func() {},
 		UID:          os.Geteuid(),
 		Now:          time.Now,
+		Syslog:       "/dev/log",
+	}
+	if runtime.GOOS == "darwin" {
+		env.Syslog = "/var/run/syslog"
 	}
 	var err error
 	if env.Program, err = os.Executable(); err != nil {

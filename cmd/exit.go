@@ -18,6 +18,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
@@ -98,6 +99,7 @@ var exitCodes = []struct {
 	{rotate.ErrSourceNotLive, exitCheck},
 	{rotate.ErrWaiting, exitCheck},
 	{rotate.ErrIncomplete, exitIncomplete},
+	{notify.ErrNotDelivered, exitIncomplete},
 	{probe.ErrAnswer, exitCheck},
 	{proof.ErrUnexpected, exitCheck},
 	{doctor.ErrFindings, exitCheck},

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/internal/ghactions"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
@@ -166,7 +165,7 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 	key, done, err := rotate.Fill(ctx, set, store.Fill{
 		Copies: copies, IfAbsent: opt.ifAbsent, Force: opt.force, NeverForce: use == keygen.Tokenization, Weak: use.Weakness, New: opt.newKey,
 		Before: func() error { return rotate.RefuseOverlap(private, nil, set, opt.stores.spec, open) },
-	}, rotate.Env{Recorder: audit.Open(private.Path(), a.env.Now), Who: a.actor(), Compromised: private.Compromised()})
+	}, rotate.Env{Recorder: a.auditLog(private), Who: a.actor(), Compromised: private.Compromised()})
 	if len(done) > 0 {
 		return cmp.Or(err, opt.export.Give(key), renderFilled(a, opt, key, done))
 	}

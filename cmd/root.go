@@ -37,6 +37,7 @@ func commands() map[string]func(*app) *cobra.Command {
 		"init":       newInitCmd,
 		"exit-codes": func(*app) *cobra.Command { return newTopic("exit-codes") },
 		"keygen":     newKeygenCmd,
+		"notify":     newNotifyCmd,
 		"rotate":     newRotateCmd,
 		"sync":       newSyncCmd,
 		"verify":     newVerifyCmd,
@@ -53,6 +54,8 @@ type app struct {
 	version bool
 	config  *config.File  // nil: not looked for yet
 	target  config.Target // of blnkctl.yaml, that the run is for
+	// addresses are the environment with what blnkctl.yaml conceals from programs.
+	addresses []string
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what

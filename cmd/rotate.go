@@ -10,6 +10,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
@@ -34,6 +35,7 @@ type rotateOptions struct {
 	splay                  time.Duration
 	dryRun, abort, abandon bool
 	ifDue, yes, verbose    bool
+	onSuccess, onFailure   string
 }
 
 func newRotateCmd(a *app) *cobra.Command {
@@ -124,6 +126,8 @@ func (o *rotateOptions) addRare() {
 	f.DurationVar(&o.spec.RestartTimeout, "restart-timeout", 3*time.Minute, "for the restart itself")
 	f.DurationVar(&o.lockTimeout, "lock-timeout", 0, "for another rotation to end")
 	f.StringVar(&o.intent.Reason, "reason", "", "`TEXT`: for the audit log")
+	f.StringVar(&o.onSuccess, "on-success", "", "`COMMAND`: for sh, when a key was replaced; it gets BLNKCTL_HOOK_*")
+	f.StringVar(&o.onFailure, "on-failure", "", "`COMMAND`: for sh, when it failed")
 	o.addConnection()
 }
 
@@ -167,6 +171,7 @@ type work struct {
 	*rotateOptions
 	*site.Site
 
+	teller   *notify.Teller
 	state    *state.Dir
 	shown    []string // warnings that the person has read in the plan
 	declined bool     // the person answered no
@@ -183,7 +188,7 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 	}
 	w := &work{app: a, rotateOptions: o}
 	if err := w.openTarget(ctx); err != nil {
-		return w.renderUnopened(err)
+		return w.tell(ctx, rotate.Report{Outcome: rotate.Refused}, w.renderUnopened(err))
 	}
 	if o.dryRun {
 		plan, err := w.Check(ctx)
@@ -192,8 +197,9 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 		}
 		return w.renderReport(rotate.Report{Outcome: rotate.Refused, Rotation: plan.OpenID(), Old: plan.Old}, err)
 	}
+	_ = w.teller.Begin() // what it cannot remember is told twice
 	report, err := w.Run(ctx, w.confirmAbandon(ctx))
-	return w.renderReport(report, err)
+	return w.tell(ctx, report, w.renderReport(report, err))
 }
 
 // openTarget opens everything that the flags name.
@@ -201,6 +207,7 @@ func (w *work) openTarget(ctx context.Context) (err error) {
 	if len(w.spec.Stores) == 0 { // what is there or not, a rotation of it may be open
 		w.spec.Stores = []string{defaultStore}
 	}
+	w.teller = w.openTeller(&w.places, w.target.Notify)
 	opt := site.Options{
 		Spec: w.spec, Given: func(flag string) bool { return given(w.cmd, flag) }, Intent: w.intent,
 		Abort: w.abort, Abandon: w.abandon, DryRun: w.dryRun, LockTimeout: w.lockTimeout,
@@ -230,7 +237,7 @@ func (w *work) openTarget(ctx context.Context) (err error) {
 		return err
 	}
 	if w.state, err = w.openState(); err == nil {
-		opt.State = w.state
+		opt.State, opt.Log, opt.Mask = w.state, w.auditLog(w.state), w.teller.Secrets()
 		w.Site, err = site.Open(ctx, opt)
 	}
 	if err == nil && w.Open == nil && fromFile(w.cmd, "store") {

@@ -14,6 +14,7 @@ import (
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ref"
+	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -143,7 +144,7 @@ func valuesOf(f *pflag.Flag) []string {
 func checkValues(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		for _, v := range valuesOf(f) {
-			if why := ref.CheckValue(v); err == nil && why != nil && (f.Name != "reason" || secret.Holds(v)) {
+			if why := ref.CheckValue(v); err == nil && why != nil && (!slices.Contains([]string{"reason", "on-success", "on-failure"}, f.Name) || secret.Holds(v)) {
 				from := origin(cmd, f.Name)
 				if from == fromFlag || filepath.IsAbs(from) {
 					from += " --" + f.Name
@@ -281,7 +282,8 @@ func (a *app) configFile() (config.File, error) {
 		if err != nil {
 			return file, err
 		}
-		a.config = &file
+		a.config, a.addresses = &file, a.env.Environ
+		a.env.Environ = notify.Conceal(a.env.Environ, file.Notices())
 	}
 	return *a.config, nil
 }

@@ -22,6 +22,19 @@ type Notice struct {
 // NoticeKinds are what somebody can be told of; package notify says what each is.
 var NoticeKinds = []string{"success", "failure", "stuck", "overdue", "findings", "recovered", "test"}
 
+// Notices are those of all targets.
+func (f File) Notices() []Notice {
+	all := slices.Clone(f.Notify)
+	for _, name := range f.Names() {
+		for _, n := range f.Targets[name].Notify {
+			if !slices.ContainsFunc(all, func(other Notice) bool { return other.To == n.To }) {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
 // noticeForms are the forms of Notice.To.
 const noticeForms = "want webhook:file:PATH, webhook:env:NAME, slack:file:PATH, slack:env:NAME or command:NAME"
 
@@ -143,12 +156,8 @@ func kinds(into *[]string) reader {
 }
 
 // checkNotices refuses a command that is not there, or runs nothing.
-func (f *File) checkNotices() error {
-	all := f.Notify
-	for _, t := range f.Targets {
-		all = append(slices.Clone(all), t.Notify...)
-	}
-	for _, one := range all {
+func (f File) checkNotices() error {
+	for _, one := range f.Notices() {
 		name, is := strings.CutPrefix(one.To, "command:")
 		if c, ok := f.Commands[name]; is && (!ok || len(c.Run) == 0) {
 			return hint.Add(fmt.Errorf("notify: %s: there is no such command, or it has no \"run\"", one.To), "commands: {%s: {run: [PROGRAM, ARGUMENT]}} makes it", name)

@@ -121,15 +121,43 @@ func (e Event) Subject() string {
 		Overdue: "the key is overdue since " + e.Due.Format(day), Findings: fmt.Sprintf("doctor has findings: %d", len(e.Findings)),
 		Recovered: "recovered: " + e.outcome(), Test: "a test, nothing has happened",
 	}[e.Kind]
-	if e.ExitCode == incomplete && e.Kind == Success {
+	if e.ExitCode == Incomplete && e.Kind == Success {
 		what += ", and something around it failed"
 	}
 	return "blnkctl: " + e.Target + ": " + what
 }
 
-// incomplete is the exit status of a rotation that was proved, where something around
-// it failed.
-const incomplete = 8
+// Exit statuses that say what is told; `blnkctl help exit-codes` has all.
+const (
+	// Incomplete is that of a run that did its work, where something around it failed.
+	Incomplete  = 8
+	usage       = 2
+	stuck       = 4
+	held        = 5
+	interrupted = 130
+)
+
+// Settle finds the Kind of a run that could have replaced a key by its exit status, and
+// what it shows the end of. done says that it did something. Of what was interrupted
+// before its first effect, or found another rotation at work, there is nothing to tell;
+// nor of a command that a person typed wrong, who is watching.
+func (e *Event) Settle(watched, done bool) {
+	switch {
+	case e.ExitCode == held, e.ExitCode == interrupted, e.ExitCode == usage && watched:
+		e.Overdue = false
+	case e.ExitCode == stuck:
+		e.Kind = Stuck
+	case e.ExitCode != 0 && e.ExitCode != Incomplete:
+		e.Kind = Failure
+	default:
+		if e.Ends = []string{Failure, Stuck}; !e.Overdue {
+			e.Ends = append(e.Ends, Overdue)
+		}
+		if done {
+			e.Kind = Success
+		}
+	}
+}
 
 // outcome is the outcome in words.
 func (e Event) outcome() string {
@@ -140,6 +168,8 @@ func (e Event) outcome() string {
 		return "put back, the old key is in force"
 	case "refused":
 		return "nothing was changed"
+	case "not_due": // of a failure
+		return "it waits for its next try"
 	}
 	return strings.ReplaceAll(e.Outcome, "_", " ")
 }

@@ -145,6 +145,27 @@ func (t *Teller) Begin() error {
 	return t.save(m)
 }
 
+// Head is the last record of the audit log, nil for none.
+func (t *Teller) Head() *Head {
+	if head := t.head(); head.Seq > 0 {
+		return &head
+	}
+	return nil
+}
+
+// Report is Tell, and returns what went wrong, a line each.
+func (t *Teller) Report(ctx context.Context, e Event) []string {
+	if !t.Any() {
+		return nil
+	}
+	all, err := t.Tell(ctx, e)
+	lines := NotDelivered(all)
+	if err != nil {
+		lines = append(lines, err.Error())
+	}
+	return lines
+}
+
 // A Delivery is what became of the notices of one receiver.
 type Delivery struct {
 	To    string
@@ -156,14 +177,18 @@ type Delivery struct {
 func NotDelivered(all []Delivery) (lines []string) {
 	for _, d := range all {
 		if d.Err != nil {
-			line := fmt.Sprintf("not told: %s: %v", d.To, d.Err)
-			if help := hint.Of(d.Err); help != "" {
-				line += " (" + help + ")"
-			}
-			lines = append(lines, line)
+			lines = append(lines, fmt.Sprintf("not told: %s: %s", d.To, describe(d.Err)))
 		}
 	}
 	return lines
+}
+
+// describe is an error with what helps.
+func describe(err error) string {
+	if help := hint.Of(err); help != "" {
+		return fmt.Sprintf("%v (%s)", err, help)
+	}
+	return err.Error()
 }
 
 // ErrForgotten: what was told cannot be remembered, so that it will be told again.
@@ -174,7 +199,7 @@ var ErrForgotten = errors.New("what was told cannot be remembered")
 func (t *Teller) Tell(ctx context.Context, e Event) ([]Delivery, error) {
 	m, head := t.load(), t.head()
 	before, _ := json.Marshal(m) // neither can fail
-	if e.Audit == nil && head.Seq > 0 {
+	if e.Audit = nil; head.Seq > 0 {
 		e.Audit = &head
 	}
 	if e.Time.IsZero() {
@@ -239,7 +264,7 @@ func (r receiver) within() time.Duration {
 // failed goes to who takes failures, too.
 func (r receiver) wants(e Event) bool {
 	return len(r.On) == 0 || e.Kind == Test || slices.Contains(r.On, e.Kind) ||
-		e.Kind == Success && e.ExitCode == incomplete && slices.Contains(r.On, Failure)
+		e.Kind == Success && e.ExitCode == Incomplete && slices.Contains(r.On, Failure)
 }
 
 // due are the notices of an event that a receiver is to have now.
@@ -326,4 +351,51 @@ func (t *Teller) untold(after int, e Event) (late []Event) {
 		return nil
 	})
 	return late
+}
+
+// Tried is what came of a test.
+type Tried []struct {
+	To        string `json:"to"`
+	Delivered bool   `json:"delivered"`
+	Error     string `json:"error,omitempty"`
+}
+
+// ErrNotDelivered: somebody was not told.
+var ErrNotDelivered = errors.New("not everybody was told")
+
+// Try sends a notice of kind Test to everybody, whatever they take.
+func (t *Teller) Try(ctx context.Context, e Event) Tried {
+	e.Kind = Test
+	all, _ := t.Tell(ctx, e) // nothing is remembered of a test
+	tried := make(Tried, len(all))
+	for i, d := range all {
+		tried[i].To, tried[i].Delivered = d.To, d.Err == nil
+		if d.Err != nil {
+			tried[i].Error = describe(d.Err)
+		}
+	}
+	return tried
+}
+
+// Rows are a table for people.
+func (all Tried) Rows() [][]string {
+	rows := [][]string{{"RECEIVER", "RESULT"}}
+	for _, one := range all {
+		result := "delivered"
+		if !one.Delivered {
+			result = "failed: " + one.Error
+		}
+		rows = append(rows, []string{one.To, result})
+	}
+	return rows
+}
+
+// Err is ErrNotDelivered where that is so.
+func (all Tried) Err() error {
+	for _, one := range all {
+		if !one.Delivered {
+			return ErrNotDelivered
+		}
+	}
+	return nil
 }

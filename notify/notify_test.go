@@ -200,7 +200,7 @@ func TestOn(t *testing.T) {
 	overdue.Overdue = true
 	stuck := Event{Kind: Stuck, ExitCode: 4}
 	warned := done
-	warned.ExitCode = incomplete
+	warned.ExitCode = Incomplete
 	found := Event{Kind: Findings, Findings: []string{"BLNK-1.1 secure mode is on"}, ExitCode: 6}
 	passed := Event{Ends: []string{Findings}}
 	for _, c := range []struct {

@@ -49,6 +49,9 @@ type Options struct {
 	Secure *Secure
 
 	State *state.Dir
+	Log   *audit.Log // in State
+	// Mask must not show in what commands print, nor must the keys.
+	Mask []secret.Key
 	// Env has Now, Who, Confirm, Progress and Named, and Stores where they are to be named
 	// as they were typed; the rest of it is made here.
 	Env    rotate.Env
@@ -157,7 +160,8 @@ func (s *Site) master(ref string, spec target.Spec) (store.Store, store.Copy, er
 
 func (s *Site) driver(ref string, spec target.Spec) (target.Driver, error) {
 	opt := s.opt.Restart
-	opt.Dir, opt.Mask, opt.Work = spec.Dir, s.keys.All, restart.Work(s.Folder.RestartFile())
+	opt.Mask = func() []secret.Key { return append(s.keys.All(), s.opt.Mask...) }
+	opt.Dir, opt.Work = spec.Dir, restart.Work(s.Folder.RestartFile())
 	return s.opt.Driver(ref, opt)
 }
 
@@ -213,7 +217,7 @@ func (s *Site) surround() (rotate.Intent, rotate.Env) {
 	if env.Stores == "" {
 		env.Stores = hint.Flags("--store", s.Spec.Stores)
 	}
-	env.Lock, env.Recorder, env.Compromised, env.Keys = s.lock, audit.Open(s.opt.State.Path(), env.Now), s.opt.State.Compromised(), s.keys.Add
+	env.Lock, env.Recorder, env.Compromised, env.Keys = s.lock, s.opt.Log, s.opt.State.Compromised(), s.keys.Add
 	env.Settle, env.AtWork = left.Settle, left.AtWork
 	env.Before = func(ctx context.Context, current secret.Key) (rotate.Findings, error) {
 		found, err := s.look.Before(ctx, current)

@@ -1,0 +1,135 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/doctor"
+	"github.com/blnkctl/blnkctl/internal/ref"
+	"github.com/blnkctl/blnkctl/notify"
+	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/rotate/site"
+	"github.com/blnkctl/blnkctl/state"
+)
+
+func newNotifyCmd(a *app) *cobra.Command {
+	p, to := &places{}, ""
+	test := newCmd("notify", "test [TARGET] [flags]", func(cmd *cobra.Command) error { return runNotifyTest(cmd.Context(), a, p, to) })
+	p.cmd = test
+	test.Flags().StringVar(&to, "to", "", "`REF`: only this one of notify: in blnkctl.yaml")
+	p.addNetwork()
+	actions(test, "to")
+	configured(test)
+	return newGroup("notify", test)
+}
+
+func runNotifyTest(ctx context.Context, a *app, p *places, to string) error {
+	file, err := a.configFile()
+	if err != nil {
+		return err
+	}
+	notices, name := file.Notices(), targetName(p.cmd)
+	if name != "" {
+		t, err := file.Select(name)
+		if err != nil {
+			return fail(exitUsage, err, "")
+		}
+		notices = t.Notify
+	}
+	if len(notices) == 0 {
+		return usage(a.whereToSay(name, "notify: [slack:file:PATH]"), "nobody is to be told of anything")
+	}
+	teller := a.openTeller(p, notices)
+	if to != "" && !teller.Only(to) {
+		return usage("", "--to: blnkctl.yaml does not name that receiver")
+	}
+	results := teller.Try(ctx, notify.Event{Command: "notify test", Target: cmp.Or(name, "all targets"), Host: a.actor().Host, User: a.actor().User})
+	if a.json() {
+		err = a.printJSON(map[string]any{"receivers": results})
+	} else if !a.global.quiet {
+		err = a.print(a.env.Look.Table(results.Rows(), nil))
+	}
+	return cmp.Or(err, results.Err())
+}
+
+// openTeller opens those who are to be told, and what they were told of the first store.
+func (a *app) openTeller(p *places, notices []config.Notice) *notify.Teller {
+	file, _ := a.configFile() // where it is none, there are no notices
+	opt := notify.Options{Dir: file.Dir, Env: a.addresses, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: func(name string) ([]string, error) {
+		c, err := file.Command(name)
+		return c.Run, err
+	}}
+	if private, err := a.openState(); err == nil {
+		opt.Log = a.auditLog(private)
+		if len(p.spec.Stores) > 0 {
+			if one, _, err := a.storeOpener(p)(p.spec.Stores[0], p.spec); err == nil && one != nil {
+				opt.Store, opt.State = one.String(), private.Target(ref.Verbatim(one.String()))
+			}
+		}
+	}
+	return notify.Open(notices, opt)
+}
+
+// auditLog is the one of a state folder, which blnkctl.yaml may copy to the system's.
+func (a *app) auditLog(private *state.Dir) *audit.Log {
+	log := audit.Open(private.Path(), a.env.Now)
+	if file, err := a.configFile(); err == nil && file.Syslog {
+		log.Syslog = &audit.Syslog{Path: a.env.Syslog, Warn: func(err error) { a.warn("%v", err) }}
+	}
+	return log
+}
+
+// label is what a notice calls the target.
+func (a *app) label(p *places) string {
+	store := ""
+	if len(p.spec.Stores) > 0 {
+		store = p.spec.Stores[0]
+	}
+	return cmp.Or(targetName(p.cmd), store, "blnkctl")
+}
+
+// tell runs the hooks and tells whom the target names, when a run has ended with err.
+func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
+	if w.dryRun || w.declined || !w.teller.Any() && w.onSuccess+w.onFailure == "" {
+		return err
+	}
+	dir, _ := w.env.Getwd() // without one, its command says so
+	after := site.After{
+		Teller: w.teller, OnSuccess: w.onSuccess, OnFailure: w.onFailure, Dir: dir, Env: w.env.Environ, Now: w.env.Now, Who: w.actor(),
+		Command: w.cmd.Name(), Target: w.label(&w.places), Policy: w.intent.Policy.Over(w.target.Policy), Watched: w.env.Stderr.Look.Terminal(),
+	}
+	if w.Site != nil {
+		after.Folder = w.Folder
+	}
+	code, help := exitOK, ""
+	if err != nil {
+		code, help = classify(err)
+	}
+	return w.told(after.Do(ctx, after.Event(r, err, code, asTyped(w.cmd, help))), err)
+}
+
+// tellFindings tells what doctor found where nobody sees it, and that it is gone.
+func (a *app) tellFindings(ctx context.Context, o *doctorOptions, report doctor.Report, err error) error {
+	e := report.Event("doctor", a.label(&o.places), a.actor().Host, a.actor().User, asTyped(o.cmd, "blnkctl doctor"+o.spec.Args()))
+	if len(a.target.Notify) == 0 || e.Kind != "" && a.env.Stderr.Look.Terminal() || len(o.choice.Only)+len(o.choice.Skip) > 0 {
+		return err
+	}
+	return a.told(a.openTeller(&o.places, a.target.Notify).Report(ctx, e), err)
+}
+
+// told warns of what failed behind a run, which is the exit status only of one that had
+// no other.
+func (a *app) told(failed []string, err error) error {
+	for _, line := range failed {
+		a.warn("%s", line)
+	}
+	if err == nil && len(failed) > 0 {
+		err = fail(exitIncomplete, errors.New("done, but a hook failed or somebody was not told: see the warnings"), "")
+	}
+	return err
+}
