@@ -22,6 +22,7 @@ type Env struct {
 	Stderr   *screen.Talk
 
 	Environ []string               // as os.Environ has it: NAME=value
+	Whole   []string               // with the addresses that no program is to have; nil: Environ has all
 	Getwd   func() (string, error) // where relative paths start
 	Program string                 // the path of this one, for cron, which has another PATH
 	UID     int                    // the effective user

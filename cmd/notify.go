@@ -60,7 +60,7 @@ func runNotifyTest(ctx context.Context, a *app, p *places, to string) error {
 // openTeller opens those who are to be told, and what they were told of the first store.
 func (a *app) openTeller(p *places, notices []config.Notice) *notify.Teller {
 	file, _ := a.configFile() // where it is none, there are no notices
-	opt := notify.Options{Dir: file.Dir, Env: a.addresses, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: func(name string) ([]string, error) {
+	opt := notify.Options{Dir: file.Dir, Env: a.env.Whole, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: func(name string) ([]string, error) {
 		c, err := file.Command(name)
 		return c.Run, err
 	}}
@@ -116,8 +116,11 @@ func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
 // tellFindings tells what doctor found where nobody sees it, and that it is gone.
 func (a *app) tellFindings(ctx context.Context, o *doctorOptions, report doctor.Report, err error) error {
 	e := report.Event("doctor", a.label(&o.places), a.actor().Host, a.actor().User, asTyped(o.cmd, "blnkctl doctor"+o.spec.Args()))
-	if len(a.target.Notify) == 0 || e.Kind != "" && a.env.Stderr.Look.Terminal() || len(o.choice.Only)+len(o.choice.Skip) > 0 {
+	if len(a.target.Notify) == 0 || o.staged || e.Kind != "" && a.env.Stderr.Look.Terminal() {
 		return err
+	}
+	if len(o.choice.Only) > 0 { // which says nothing of the others
+		e.Ends = nil
 	}
 	return a.told(a.openTeller(&o.places, a.target.Notify).Report(ctx, e), err)
 }

@@ -54,8 +54,6 @@ type app struct {
 	version bool
 	config  *config.File  // nil: not looked for yet
 	target  config.Target // of blnkctl.yaml, that the run is for
-	// addresses are the environment with what blnkctl.yaml conceals from programs.
-	addresses []string
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what

@@ -126,7 +126,7 @@ func (o *rotateOptions) addRare() {
 	f.DurationVar(&o.spec.RestartTimeout, "restart-timeout", 3*time.Minute, "for the restart itself")
 	f.DurationVar(&o.lockTimeout, "lock-timeout", 0, "for another rotation to end")
 	f.StringVar(&o.intent.Reason, "reason", "", "`TEXT`: for the audit log")
-	f.StringVar(&o.onSuccess, "on-success", "", "`COMMAND`: for sh, when a key was replaced; it gets BLNKCTL_HOOK_*")
+	f.StringVar(&o.onSuccess, "on-success", "", "`COMMAND`: for sh, when it did something (BLNKCTL_HOOK_*)")
 	f.StringVar(&o.onFailure, "on-failure", "", "`COMMAND`: for sh, when it failed")
 	o.addConnection()
 }

@@ -70,6 +70,7 @@ func scriptCmds() map[string]scriptCmd {
 		"oracle":   cmdOracle,
 		"mode":     cmdMode,
 		"hint":     cmdHint,
+		"receiver": cmdReceiver,
 	}
 }
 

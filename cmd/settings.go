@@ -282,8 +282,10 @@ func (a *app) configFile() (config.File, error) {
 		if err != nil {
 			return file, err
 		}
-		a.config, a.addresses = &file, a.env.Environ
-		a.env.Environ = notify.Conceal(a.env.Environ, file.Notices())
+		if a.config = &file; a.env.Whole == nil {
+			a.env.Whole = a.env.Environ
+		}
+		a.env.Environ = notify.Conceal(a.env.Whole, file.Notices())
 	}
 	return *a.config, nil
 }

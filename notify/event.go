@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -118,7 +119,7 @@ func (e Event) Subject() string {
 	e = e.clean()
 	what := map[string]string{
 		Success: e.outcome(), Failure: e.Command + " failed: " + e.outcome(), Stuck: e.Command + " is stuck: a person is needed",
-		Overdue: "the key is overdue since " + e.Due.Format(day), Findings: fmt.Sprintf("doctor has findings: %d", len(e.Findings)),
+		Overdue: "the key is overdue since " + e.Due.Format(day), Findings: "doctor found something",
 		Recovered: "recovered: " + e.outcome(), Test: "a test, nothing has happened",
 	}[e.Kind]
 	if e.ExitCode == Incomplete && e.Kind == Success {
@@ -168,7 +169,8 @@ func (e Event) outcome() string {
 		return "put back, the old key is in force"
 	case "refused":
 		return "nothing was changed"
-	case "not_due": // of a failure
+	}
+	if e.Kind == Failure && e.Outcome == "not_due" {
 		return "it waits for its next try"
 	}
 	return strings.ReplaceAll(e.Outcome, "_", " ")
@@ -186,8 +188,11 @@ func (e Event) Text() string {
 	for _, text := range append(e.Warnings, e.Findings...) {
 		line("- %s", text)
 	}
-	if e.Old != "" || e.New != "" {
-		line("key %s -> %s", orNone(e.Old), orNone(e.New))
+	switch {
+	case e.New != "":
+		line("key %s -> %s", cmp.Or(e.Old, "(none, or a weak one)"), e.New)
+	case e.Old != "":
+		line("key %s", e.Old)
 	}
 	if !e.Since.IsZero() {
 		line("first told %s", e.Since.Format(day))
@@ -198,7 +203,7 @@ func (e Event) Text() string {
 		line("due %s", e.Due.Format(day))
 	}
 	if e.Help != "" {
-		line("%s", e.Help)
+		line("hint: %s", e.Help)
 	}
 	when := e.Time.Format(day)
 	if e.Late {
@@ -212,13 +217,6 @@ func (e Event) Text() string {
 		line("audit log: record %d, %s", e.Audit.Seq, e.Audit.Hash)
 	}
 	return b.String()
-}
-
-func orNone(fingerprint string) string {
-	if fingerprint == "" {
-		return "(none)"
-	}
-	return fingerprint
 }
 
 // HookPrefix is what the names of Variables begin with.

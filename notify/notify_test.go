@@ -201,7 +201,7 @@ func TestOn(t *testing.T) {
 	stuck := Event{Kind: Stuck, ExitCode: 4}
 	warned := done
 	warned.ExitCode = Incomplete
-	found := Event{Kind: Findings, Findings: []string{"BLNK-1.1 secure mode is on"}, ExitCode: 6}
+	found := Event{Kind: Findings, Findings: []string{"BLNK-1.6 /x: 91 days old"}, ExitCode: 6}
 	passed := Event{Ends: []string{Findings}}
 	for _, c := range []struct {
 		on     string

@@ -127,12 +127,16 @@ func (o *told) since(kinds []string) (first time.Time) {
 }
 
 // causeOf tells causes apart. Times, numbers and names of rotations differ each time, so
-// that only words count.
+// that only words count; of findings, of which rule they are and where.
 func causeOf(e Event, kind string) string {
 	words := strings.Fields(e.Error)
 	switch kind {
-	case Findings:
-		words = e.Findings
+	case Findings: // rule and place
+		words = nil
+		for _, f := range e.Findings {
+			where, _, _ := strings.Cut(f, ": ")
+			words = append(words, where)
+		}
 	case Overdue:
 		words = nil
 	default:
