@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"os"
@@ -96,6 +97,25 @@ func TestBaselineBlind(t *testing.T) {
 	}
 	if junit := r.JUnit(); !strings.Contains(junit, "<skipped message=\"no permission\"") {
 		t.Error(junit)
+	}
+}
+
+// A place in a file is a reference that a code host can follow: below the folder of the
+// report relative to it, and with what is not usual in one escaped.
+func TestSARIFPlaces(t *testing.T) {
+	for place, want := range map[string]string{
+		"/srv/blnk.json": "blnk.json", "/srv/a b/50%#1?.json": "a%20b/50%25%231%3F.json", "/srv/c:d": "./c:d",
+		"/srv/x#sha256:0123456789ab": "x", "/etc/x y": "/etc/x%20y", "http://127.0.0.1:5001": "", "container a": "",
+	} {
+		r := runRules(t, Choice{}, nil, rule("BLNK-1.1", []Finding{{Place: place}}, nil))
+		text, err := json.Marshal(r.SARIF("1", "/srv"))
+		uri := ""
+		if _, rest, ok := strings.Cut(string(text), `"artifactLocation":{"uri":"`); ok {
+			uri, _, _ = strings.Cut(rest, `"`)
+		}
+		if err != nil || uri != want {
+			t.Errorf("%s: %q, want %q, %v", place, uri, want, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,7 @@ func (r Report) SARIF(version, dir string) any {
 			}
 			place, _, _ := strings.Cut(f.Place, "#sha256:") // of a key in a file
 			if path, ok := strings.CutPrefix(place, dir+"/"); ok || filepath.IsAbs(f.Place) {
-				result["locations"] = []object{{"physicalLocation": object{"artifactLocation": object{"uri": filepath.ToSlash(path)}}}}
+				result["locations"] = []object{{"physicalLocation": object{"artifactLocation": object{"uri": (&url.URL{Path: path}).String()}}}}
 			}
 			if f.Accepted != "" {
 				result["suppressions"] = []object{{"kind": "external", "justification": f.Accepted}}
@@ -105,7 +106,7 @@ func (r Report) JUnit() string {
 					lines = append(lines, screen.Clean(fmt.Sprintf("%s: %s: %s\n%s", f.Severity, f.Place, f.Text, f.Remedy)))
 				}
 			}
-			fmt.Fprintf(&cases, "<failure message=\"%d findings\">%s</failure>", len(lines), text(strings.Join(lines, "\n")))
+			fmt.Fprintf(&cases, "<failure message=\"%s\">%s</failure>", many(len(lines), "finding"), text(strings.Join(lines, "\n")))
 			failures++
 		case one.Why != "", one.State == Skipped:
 			fmt.Fprintf(&cases, "<skipped message=\"%s\"></skipped>", text(screen.CleanLine(one.Why)))
