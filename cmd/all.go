@@ -56,12 +56,7 @@ func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
 		}
 	}
 	results := a.fleet(o, names, "--yes", "--output=json").Run(ctx)
-	switch {
-	case a.json():
-		err = a.printJSON(results)
-	case !a.global.quiet:
-		err = a.print(results.Text(a.env.Look))
-	}
+	err = a.result(results, results.Text(a.env.Look))
 	if worst, who := results.Worst(); worst != 0 {
 		return fail(worst, fmt.Errorf("%d of %d targets did not end well: %s", len(who), len(names), strings.Join(who, ", ")), "what each said stands above, behind its name")
 	}

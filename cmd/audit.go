@@ -74,11 +74,9 @@ func runAuditVerify(a *app) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case a.json():
-		err = a.printJSON(report)
-	case report.Problem == nil && !a.global.quiet:
-		err = a.print(fmt.Sprintf("%s: %d records, none changed or missing\n", log.Path(), report.Records))
+	text := ""
+	if report.Problem == nil {
+		text = fmt.Sprintf("%s: %d records, none changed or missing\n", log.Path(), report.Records)
 	}
-	return cmp.Or(err, log.Err(report))
+	return cmp.Or(a.result(report, text), log.Err(report))
 }

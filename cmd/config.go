@@ -110,8 +110,5 @@ func runConfigPolicy(ctx context.Context, a *app, p *places) error {
 		return usage("", "%s: this kind of store has no policies", stores[0])
 	}
 	policy := policied.Policy(ctx)
-	if a.json() {
-		return a.printJSON(map[string]any{"store": stores[0].String(), "policy": policy})
-	}
-	return a.print(policy)
+	return a.show(map[string]any{"store": stores[0].String(), "policy": policy}, policy)
 }

@@ -77,10 +77,8 @@ func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 		return err
 	}
 	switch {
-	case o.list && a.json():
-		return a.printJSON(doctor.Listed(rules))
 	case o.list:
-		return a.print(doctor.Table(rules, a.env.Look))
+		return a.show(doctor.Listed(rules), doctor.Table(rules, a.env.Look))
 	case o.hook:
 		return a.print(leak.Hook)
 	case o.staged && len(o.choice.Only)+len(o.choice.Skip) > 0:

@@ -123,10 +123,7 @@ func printKey(a *app, opt *keygenOptions) error {
 	if err == nil {
 		err = a.print(text)
 	}
-	if err == nil {
-		err = a.out.Failed() // a key that nobody read is no key
-	}
-	return err
+	return cmp.Or(err, a.out.Failed()) // a key that nobody read is no key
 }
 
 // newKey makes the key, or takes the one that was given. What masks it comes before

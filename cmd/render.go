@@ -38,6 +38,22 @@ func (a *app) printJSON(v any) error {
 	return a.print(secret.MaskOwn(text))
 }
 
+// show prints what was asked for, as JSON or as text.
+func (a *app) show(doc any, text string) error {
+	if a.json() {
+		return a.printJSON(doc)
+	}
+	return a.print(text)
+}
+
+// result prints what came of something: -q silences the text, not the exit status.
+func (a *app) result(doc any, text string) error {
+	if a.global.quiet && !a.json() {
+		return nil
+	}
+	return a.show(doc, text)
+}
+
 // canAsk says whether there is a person to ask.
 func (a *app) canAsk() bool {
 	return a.env.Terminal != nil && a.env.Stderr.Look.Terminal() && !a.global.noInput

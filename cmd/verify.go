@@ -74,13 +74,7 @@ func runVerify(ctx context.Context, a *app, opt *verifyOptions) error {
 	if len(t.Set) > 0 {
 		r.Open = a.warnOfKnown(ctx, t.Set, questions)
 	}
-	switch {
-	case a.json():
-		err = a.printJSON(r)
-	case !a.global.quiet:
-		err = a.print(r.Text(a.env.Look))
-	}
-	return cmp.Or(err, r.Err())
+	return cmp.Or(a.result(r, r.Text(a.env.Look)), r.Err())
 }
 
 // warnOfKnown warns of what the state folder knows of stores and keys, and returns the

@@ -20,8 +20,5 @@ func thisBuild() build.Info {
 
 func (a *app) printVersion() error {
 	v := thisBuild()
-	if a.json() {
-		return a.printJSON(v)
-	}
-	return a.print(fmt.Sprintf("blnkctl %v %s %s\n", v, v.Go, v.Platform))
+	return a.show(v, fmt.Sprintf("blnkctl %v %s %s\n", v, v.Go, v.Platform))
 }
