@@ -3,26 +3,114 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/exposure"
+	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 func newConfigCmd(a *app) *cobra.Command {
-	return newGroup("config", newConfigShowCmd(a), newConfigPolicyCmd(a))
+	schema := newCmd("config", "schema", func(*cobra.Command) error { return a.print(string(config.Schema())) })
+	return newGroup("config", newConfigShowCmd(a), newConfigInitCmd(a), newConfigCheckCmd(a), newConfigPolicyCmd(a), schema)
 }
 
 func newConfigShowCmd(a *app) *cobra.Command {
 	var p places
-	cmd := newCmd("config", "show [TARGET] [flags]", func(cmd *cobra.Command) error { return runConfigShow(cmd, a) })
+	origins := true
+	cmd := newCmd("config", "show [TARGET] [flags]", func(cmd *cobra.Command) error { return runConfigShow(cmd, a, origins) })
+	p.addAll(cmd)
+	cmd.Flags().BoolVar(&origins, "origin", true, "where each value comes from, in a column")
+	configured(cmd, "store", "restart", "server")
+	return cmd
+}
+
+// addAll adds the flags of what blnkctl.yaml can say of a target's places.
+func (p *places) addAll(cmd *cobra.Command) {
 	p.addStores(cmd, "`REF`: where the key is")
 	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF`: what restarts server and workers")
 	cmd.Flags().StringArrayVar(&p.spec.Servers, "server", nil, "`URL`: each server")
-	configured(cmd, "store", "restart", "server")
+}
+
+func newConfigInitCmd(a *app) *cobra.Command {
+	var p places
+	cmd := newCmd("config", "init [flags]", func(cmd *cobra.Command) error { return runConfigInit(a, &p) })
+	p.addAll(cmd)
 	return cmd
+}
+
+func runConfigInit(a *app, p *places) error {
+	path, err := a.abs(cmp.Or(a.global.config, config.Name))
+	if len(p.spec.Stores) == 0 {
+		p.spec.Stores = []string{defaultStore}
+	}
+	p.dir = filepath.Dir(path)
+	said := config.Target{Stores: p.spec.Stores, Restart: p.spec.Restart, Servers: p.spec.Servers}
+	for flag, refs := range map[string][]string{"store": said.Stores, "restart": said.Restart, "server": said.Servers} {
+		for _, ref := range refs {
+			err = cmp.Or(err, a.checkReference(p)(flag, ref))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	edit, err := exposure.File(path, config.Text(said), "")
+	if err == nil && edit == nil {
+		return fail(exitFailed, fmt.Errorf("%s is there already", path), "blnkctl config show tells what it says; nothing was written")
+	}
+	if err == nil {
+		err = edit.Apply()
+	}
+	if err == nil {
+		a.say("made %s", path)
+	}
+	return err
+}
+
+// checkReference opens what blnkctl.yaml names, which asks nobody and changes nothing.
+func (a *app) checkReference(p *places) func(flag, ref string) error {
+	return func(flag, ref string) (err error) {
+		switch flag {
+		case "store":
+			_, _, err = a.storeOpener(p)(ref, p.spec)
+		case "restart":
+			_, err = a.openDriver(ref, restart.Options{Dir: p.dir})
+		default:
+			_, err = a.openServer(ref, target.Spec{AllowPlaintext: true}) // a flag may allow it
+		}
+		return err
+	}
+}
+
+func newConfigCheckCmd(a *app) *cobra.Command {
+	return newCmd("config", "check", func(cmd *cobra.Command) error {
+		file, err := a.configFile()
+		if err == nil && file.Path == "" {
+			err = usage("make one: blnkctl config init", "there is no %s", config.Name)
+		}
+		if err != nil {
+			return err
+		}
+		p := &places{cmd: cmd, dir: file.Dir, reads: true}
+		if _, err = config.Check(file.Path, a.checkReference(p)); err == nil {
+			err = target.Overlap(file.AllStores(), nil, target.Openers{Store: a.storeOpener(p)})
+		}
+		switch {
+		case err != nil:
+			return fail(exitUsage, err, "")
+		case a.json():
+			return a.printJSON(map[string]any{"file": file.Path, "targets": append([]string{}, file.Names()...)})
+		}
+		return a.print("good: " + strings.Join(append([]string{file.Path}, file.Names()...), ", ") + "\n")
+	})
 }
 
 // A settingRow is one value with its origin.
@@ -32,7 +120,7 @@ type settingRow struct {
 	Origin string   `json:"origin"`
 }
 
-func runConfigShow(cmd *cobra.Command, a *app) error {
+func runConfigShow(cmd *cobra.Command, a *app, origins bool) error {
 	file, err := a.configFile()
 	if err != nil {
 		return err
@@ -44,6 +132,12 @@ func runConfigShow(cmd *cobra.Command, a *app) error {
 			return err
 		}
 		rows = append(rows, row)
+	}
+	if said := a.target.Policy.Lines(); len(said) > 0 {
+		rows = append(rows, settingRow{"policy", said, file.Path})
+	}
+	for _, n := range a.target.Notify {
+		rows = append(rows, settingRow{"notify", []string{strings.TrimSpace(n.To + " " + strings.Join(n.On, ","))}, file.Path})
 	}
 	for _, name := range slices.Sorted(maps.Keys(file.Commands)) {
 		rows = append(rows, settingRow{"command:" + name, file.Commands[name].Parts(), file.Path})
@@ -60,6 +154,11 @@ func runConfigShow(cmd *cobra.Command, a *app) error {
 		}
 		if len(r.Values) == 0 {
 			table = append(table, []string{name, "-", origin})
+		}
+	}
+	for i := range table {
+		if !origins {
+			table[i] = table[i][:2]
 		}
 	}
 	return a.print(a.env.Look.Table(table, nil))

@@ -67,6 +67,8 @@ type places struct {
 	// reads says that nothing is ever written, so that the state folder may be
 	// that of another user: a service reads the key that root rotates.
 	reads bool
+	// dir is where relative references start; "": where a flag's value stands.
+	dir string
 }
 
 func (p *places) addStores(cmd *cobra.Command, text string) {

@@ -79,7 +79,10 @@ func (a *app) storeOpener(p *places) func(string, target.Spec) (store.Store, sto
 
 func (a *app) storeOptions(p *places, spec target.Spec) (opt store.Options, err error) {
 	opt = store.Options{Env: a.env.Environ, Stdin: a.env.Stdin, Proxy: spec.Proxy, AllowPlaintext: spec.AllowPlaintext}
-	if opt.Dir, err = a.dirOf(p.cmd, "store"); err != nil {
+	if opt.Dir = p.dir; p.dir == "" {
+		opt.Dir, err = a.dirOf(p.cmd, "store")
+	}
+	if err != nil {
 		return opt, err
 	}
 	private, err := a.openState()

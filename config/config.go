@@ -170,7 +170,12 @@ func Find(explicit string, getwd func() (string, error)) (File, error) {
 }
 
 // Load reads the file at path, which must be absolute.
-func Load(path string) (File, error) {
+func Load(path string) (File, error) { return Check(path, nil) }
+
+// Check is Load, and asks check of each reference of a store or a restart and of each
+// server, by the flag that it could stand behind. An error has the line of the first that
+// is not good.
+func Check(path string, check func(flag, ref string) error) (File, error) {
 	data, err := read(path)
 	switch {
 	case errors.Is(err, ownfile.ErrForeign):
@@ -186,7 +191,7 @@ func Load(path string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	file, err := parse(data)
+	file, err := parse(data, check)
 	if err == nil {
 		err = ref.CheckValue(file.StateDir)
 	}

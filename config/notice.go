@@ -39,8 +39,8 @@ func (f File) Notices() []Notice {
 const noticeForms = "want webhook:file:PATH, webhook:env:NAME, slack:file:PATH, slack:env:NAME or command:NAME"
 
 // notices reads who is told of what: a list of references, or of {to, on}.
-func (t *Target) notices(key string, n *yaml.Node) error {
-	items := []*yaml.Node{n}
+func (t *Target) notices(key string, n *node) error {
+	items := []*node{n}
 	if n.Kind == yaml.SequenceNode {
 		items = n.Content
 	}
@@ -50,7 +50,7 @@ func (t *Target) notices(key string, n *yaml.Node) error {
 		read := func() error { return receiver(&one.To)(key, item) }
 		if item.Kind == yaml.MappingNode {
 			read = func() error {
-				return fields(key, item, map[string]reader{"to": receiver(&one.To), "on": kinds(&one.On)})
+				return fields(key, item, one.fields())
 			}
 		}
 		if err := read(); err != nil {
@@ -67,9 +67,16 @@ func (t *Target) notices(key string, n *yaml.Node) error {
 	return nil
 }
 
+func (n *Notice) fields() map[string]field {
+	return map[string]field{
+		"to": {receiver(&n.To), aText, "Who: webhook:file:PATH, slack:env:NAME or command:NAME."},
+		"on": {kinds(&n.On), kindy, "Of what; without it of everything."},
+	}
+}
+
 // receiver reads who is told.
 func receiver(into *string) reader {
-	return func(key string, n *yaml.Node) error {
+	return func(key string, n *node) error {
 		err := text(into)(key, n)
 		if err == nil {
 			if _, err = (Notice{To: *into}).Receiver(); err != nil {
@@ -129,8 +136,8 @@ func (n Notice) Receiver() (r Receiver, err error) {
 
 // kinds reads what somebody is told of.
 func kinds(into *[]string) reader {
-	return func(key string, n *yaml.Node) error {
-		items := []*yaml.Node{n}
+	return func(key string, n *node) error {
+		items := []*node{n}
 		if n.Kind == yaml.SequenceNode {
 			items = n.Content
 		}

@@ -20,7 +20,8 @@ import (
 
 // parse reads the text of the file. The document is walked node by node: only
 // so an unknown name can be told with its line and what was probably meant.
-func parse(data []byte) (File, error) {
+// check is asked of each reference, by the flag that it could stand behind; nil takes any.
+func parse(data []byte, check func(flag, ref string) error) (File, error) {
 	var f File
 	number := 0
 	for line := range strings.Lines(string(data)) {
@@ -32,16 +33,7 @@ func parse(data []byte) (File, error) {
 	if err != nil || doc == nil {
 		return f, err // nil: empty, or comments only
 	}
-	known := f.Target.readers()
-	maps.Copy(known, map[string]reader{
-		"targets":   f.targets,
-		"owners":    list(&f.Owners),
-		"state_dir": text(&f.StateDir),
-		"commands":  f.commands,
-		"baseline":  f.baseline,
-		"audit":     within(map[string]reader{"syslog": yes(&f.Syslog)}),
-	})
-	err = fields("", doc, known)
+	err = fields("", doc, f.fields(check))
 	for name, t := range f.Targets {
 		t.Policy = t.Policy.Over(f.Policy)
 		if t.Notify == nil {
@@ -57,7 +49,7 @@ func parse(data []byte) (File, error) {
 
 // document returns the one document of the text; nil where there is none. What
 // a second one says would have no effect, and was meant to have one.
-func document(data []byte) (*yaml.Node, error) {
+func document(data []byte) (*node, error) {
 	var first, second yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	switch err := dec.Decode(&first); {
@@ -75,27 +67,71 @@ func document(data []byte) (*yaml.Node, error) {
 	return nil, at(&second, "a second document begins: want one")
 }
 
-// A reader takes the value of a name.
-type reader func(name string, value *yaml.Node) error
+type node = yaml.Node
 
-// readers are those of a target's names.
-func (t *Target) readers() map[string]reader {
-	return map[string]reader{
-		"stores":  list(&t.Stores),
-		"restart": list(&t.Restart),
-		"servers": list(&t.Servers),
-		"policy": within(map[string]reader{
-			"max_age":       age(func(d time.Duration) { t.Policy.MaxAge = d }),
-			"min_interval":  age(func(d time.Duration) { t.Policy.MinInterval = d }),
-			"splay":         age(func(d time.Duration) { t.Policy.Splay = d }),
-			"window":        t.windows,
-			"keep_previous": age(func(d time.Duration) { t.Policy.KeepPrevious = &d }),
-		}),
-		"notify": t.notices,
+// A reader takes the value of a name.
+type reader func(name string, value *node) error
+
+// fields are the names of the file.
+func (f *File) fields(check func(flag, ref string) error) map[string]field {
+	known := f.Target.fields(check)
+	var one Target
+	var command Command
+	maps.Copy(known, map[string]field{
+		"targets": {func(key string, n *node) error { return f.targets(key, n, check) }, schema{
+			"type": "object", "additionalProperties": object(one.fields(nil)).with(schema{"required": []string{"stores"}}),
+			"propertyNames": schema{"pattern": "^[A-Za-z0-9_][A-Za-z0-9_-]*$"},
+		}, "Targets by name, for `blnkctl rotate NAME` and --all. What one leaves unsaid of policy and notify is that of the file."},
+		"owners":    {list(&f.Owners), texts, "Owners of scoped API keys that doctor looks at."},
+		"state_dir": {text(&f.StateDir), aText, "The private folder of journal, audit log and state."},
+		"commands": {f.commands, schema{"type": "object", "additionalProperties": object(command.fields()).with(schema{"minProperties": 1})},
+			"What command:NAME stands for, each a list of words: read, write and exists of a store, run of a restart."},
+		"baseline": {f.baseline, schema{"type": "array", "items": object((&baseline{}).fields()).with(schema{"required": []string{"id", "place", "reason", "until"}})},
+			"Findings of doctor to live with, until the end of a day."},
+		"audit": within(map[string]field{"syslog": {yes(&f.Syslog), aFlag, "Audit records go to the log of the system, too."}}, "The audit log."),
+	})
+	return known
+}
+
+// fields are the names of a target.
+func (t *Target) fields(check func(flag, ref string) error) map[string]field {
+	notice := object((&Notice{}).fields()).with(schema{"required": []string{"to"}})
+	ages := func(set func(time.Duration), says string) field { return field{age(set), anAge, says} }
+	return map[string]field{
+		"stores":  {checked("store", list(&t.Stores), check), texts, "Where the key is; the first is the source of truth."},
+		"restart": {checked("restart", list(&t.Restart), check), texts, "What restarts the server and its workers, which read the key only at start."},
+		"servers": {checked("server", list(&t.Servers), check), texts, "Each server; without it the port in blnk.json, on this host."},
+		"policy": within(map[string]field{
+			"max_age":       ages(func(d time.Duration) { t.Policy.MaxAge = d }, "The age at which a key is due: 90d, 12w or 36h."),
+			"min_interval":  ages(func(d time.Duration) { t.Policy.MinInterval = d }, "How soon after a rotation the next one needs --force."),
+			"splay":         ages(func(d time.Duration) { t.Policy.Splay = d }, "How long a scheduled run waits at most, by chance, before it begins."),
+			"window":        {t.windows, texts, "When a rotation may run, as in Sun 02:00-05:00 Europe/Berlin."},
+			"keep_previous": ages(func(d time.Duration) { t.Policy.KeepPrevious = &d }, "How long the key before can come back by `blnkctl rollback`; 0 keeps none."),
+		}, "When a key is due, and when a rotation may run."),
+		"notify": {t.notices, schema{"anyOf": []schema{aText, notice, {"type": "array", "items": schema{"anyOf": []schema{aText, notice}}}}},
+			"Who is told of what: webhook:file:PATH, slack:env:NAME or command:NAME."},
 	}
 }
 
-func (f *File) targets(key string, n *yaml.Node) error {
+// checked has each item checked after it was read.
+func checked(flag string, read reader, check func(flag, ref string) error) reader {
+	return func(key string, n *node) error {
+		if err := read(key, n); err != nil || check == nil {
+			return err
+		}
+		for _, item := range append(slices.Clone(n.Content), n) {
+			if item.Kind != yaml.ScalarNode {
+				continue
+			}
+			if err := check(flag, item.Value); err != nil {
+				return fmt.Errorf("line %d: %s: %w", item.Line, key, err)
+			}
+		}
+		return nil
+	}
+}
+
+func (f *File) targets(key string, n *node, check func(flag, ref string) error) error {
 	if n.Kind != yaml.MappingNode {
 		return at(n, key+": want names with their settings")
 	}
@@ -106,7 +142,7 @@ func (f *File) targets(key string, n *yaml.Node) error {
 			return at(n.Content[i], fmt.Sprintf("%s: %q is given twice, or is no name of letters, digits, - and _", key, name))
 		}
 		t := Target{Name: name}
-		if err := fields(name, n.Content[i+1], t.readers()); err != nil {
+		if err := fields(name, n.Content[i+1], t.fields(check)); err != nil {
 			return err
 		}
 		if len(t.Stores) == 0 {
@@ -124,7 +160,7 @@ func plainName(name string) bool {
 }
 
 // windows reads when a rotation may run.
-func (t *Target) windows(key string, n *yaml.Node) error {
+func (t *Target) windows(key string, n *node) error {
 	var texts []string
 	if err := list(&texts)(key, n); err != nil {
 		return err
@@ -139,14 +175,9 @@ func (t *Target) windows(key string, n *yaml.Node) error {
 	return nil
 }
 
-// within reads names with values below a name.
-func within(known map[string]reader) reader {
-	return func(name string, n *yaml.Node) error { return fields(name, n, known) }
-}
-
 // age reads a duration as people write it; 0 is one, too.
 func age(set func(time.Duration)) reader {
-	return func(name string, n *yaml.Node) error {
+	return func(name string, n *node) error {
 		var s string
 		err := text(&s)(name, n)
 		if err != nil || s == "0" {
@@ -164,7 +195,7 @@ func age(set func(time.Duration)) reader {
 
 // yes reads true or false.
 func yes(into *bool) reader {
-	return func(name string, n *yaml.Node) error {
+	return func(name string, n *node) error {
 		if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(into) != nil {
 			return at(n, name+": want true or false")
 		}
@@ -172,7 +203,7 @@ func yes(into *bool) reader {
 	}
 }
 
-func (f *File) commands(key string, n *yaml.Node) error {
+func (f *File) commands(key string, n *node) error {
 	if n.Kind != yaml.MappingNode {
 		return at(n, key+": want names with their programs")
 	}
@@ -183,10 +214,7 @@ func (f *File) commands(key string, n *yaml.Node) error {
 			return at(n.Content[i], fmt.Sprintf("commands: %q is given twice or is empty", name))
 		}
 		var c Command
-		err := fields(name, n.Content[i+1], map[string]reader{
-			"read": words(&c.Read), "write": words(&c.Write), "exists": words(&c.Exists), "run": words(&c.Run),
-		})
-		if err != nil {
+		if err := fields(name, n.Content[i+1], c.fields()); err != nil {
 			return err
 		}
 		if c.Read == nil && c.Write == nil && c.Exists == nil && c.Run == nil {
@@ -197,34 +225,52 @@ func (f *File) commands(key string, n *yaml.Node) error {
 	return nil
 }
 
+func (c *Command) fields() map[string]field {
+	return map[string]field{
+		"read": {words(&c.Read), wordy, "Prints the key."}, "write": {words(&c.Write), wordy, "Takes the key from stdin."},
+		"exists": {words(&c.Exists), wordy, "Exits 0 where there is a key."}, "run": {words(&c.Run), wordy, "Restarts, or tells somebody."},
+	}
+}
+
+// A baseline is an Exception as it stands there.
+type baseline struct {
+	Exception
+	until string
+}
+
+func (b *baseline) fields() map[string]field {
+	return map[string]field{
+		"id": {text(&b.ID), aText, "The rule, as doctor prints it."}, "place": {text(&b.Place), aText, "Where, as doctor prints it."},
+		"reason": {text(&b.Reason), aText, "Why that is good."}, "until": {text(&b.until), aDay, "The last day, such as 2027-01-31."},
+	}
+}
+
 // baseline reads the exceptions. Each says why, and when it ends.
-func (f *File) baseline(key string, n *yaml.Node) error {
+func (f *File) baseline(key string, n *node) error {
 	if n.Kind != yaml.SequenceNode {
 		return at(n, key+": want a list")
 	}
 	for _, item := range n.Content {
-		var e Exception
-		var until string
-		err := fields(key, item, map[string]reader{"id": text(&e.ID), "place": text(&e.Place), "reason": text(&e.Reason), "until": text(&until)})
-		if err != nil {
+		var e baseline
+		if err := fields(key, item, e.fields()); err != nil {
 			return err
 		}
-		day, err := time.Parse(time.DateOnly, until)
+		day, err := time.Parse(time.DateOnly, e.until)
 		switch {
-		case e.ID == "" || e.Place == "" || e.Reason == "" || until == "":
+		case e.ID == "" || e.Place == "" || e.Reason == "" || e.until == "":
 			return at(item, key+": want id, place, reason and until")
 		case err != nil:
 			return at(item, key+": until: want a day such as 2027-01-31")
 		}
 		e.Until = day.AddDate(0, 0, 1)
-		f.Baseline = append(f.Baseline, e)
+		f.Baseline = append(f.Baseline, e.Exception)
 	}
 	return nil
 }
 
 // fields hands the value of each name to what reads it. of is what n is the
 // value of; "" for the document.
-func fields(of string, n *yaml.Node, known map[string]reader) error {
+func fields(of string, n *node, known map[string]field) error {
 	if n.Kind != yaml.MappingNode {
 		if of != "" {
 			of += ": "
@@ -234,7 +280,7 @@ func fields(of string, n *yaml.Node, known map[string]reader) error {
 	var seen []string
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		read, ok := known[key.Value]
+		one, ok := known[key.Value]
 		switch {
 		case !ok:
 			return at(key, unknown(key.Value, known))
@@ -242,7 +288,7 @@ func fields(of string, n *yaml.Node, known map[string]reader) error {
 			return at(key, fmt.Sprintf("%q is given twice", key.Value))
 		}
 		seen = append(seen, key.Value)
-		if err := read(key.Value, value); err != nil {
+		if err := one.read(key.Value, value); err != nil {
 			return err
 		}
 	}
@@ -251,8 +297,8 @@ func fields(of string, n *yaml.Node, known map[string]reader) error {
 
 // list reads a list of texts; a single text is a list of one.
 func list(into *[]string) reader {
-	return func(name string, n *yaml.Node) error {
-		items := []*yaml.Node{n}
+	return func(name string, n *node) error {
+		items := []*node{n}
 		if n.Kind == yaml.SequenceNode {
 			items = n.Content
 		}
@@ -270,7 +316,7 @@ func list(into *[]string) reader {
 // words reads a program with its arguments. A text with white space is no
 // program's name: who wrote it took it for a command line, which nothing splits.
 func words(into *[]string) reader {
-	return func(name string, n *yaml.Node) error {
+	return func(name string, n *node) error {
 		line := n.Kind == yaml.ScalarNode && strings.ContainsFunc(n.Value, unicode.IsSpace)
 		if line || n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
 			return at(n, name+": want a list of words: [PROGRAM, ARGUMENT]")
@@ -280,7 +326,7 @@ func words(into *[]string) reader {
 }
 
 func text(into *string) reader {
-	return func(name string, n *yaml.Node) error {
+	return func(name string, n *node) error {
 		if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || n.Value == "" {
 			return at(n, name+": want a text")
 		}
@@ -289,10 +335,10 @@ func text(into *string) reader {
 	}
 }
 
-func at(n *yaml.Node, what string) error { return fmt.Errorf("line %d: %s", n.Line, what) }
+func at(n *node, what string) error { return fmt.Errorf("line %d: %s", n.Line, what) }
 
 // unknown names the known name that was probably meant.
-func unknown(name string, known map[string]reader) string {
+func unknown(name string, known map[string]field) string {
 	names := slices.Sorted(maps.Keys(known))
 	if meant := hint.Nearest(name, names); meant != "" {
 		return fmt.Sprintf("unknown name %q (did you mean %q?)", name, meant)

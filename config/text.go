@@ -6,22 +6,28 @@ import (
 )
 
 // Text is a blnkctl.yaml that says what was given on a command line, with a comment for
-// a person at each.
-func Text(f Target) []byte {
+// a person at each name, and what else could be said.
+func Text(t Target) []byte {
 	var b strings.Builder
 	b.WriteString("# What blnkctl works on here, so that `blnkctl rotate` needs no flags. Relative paths\n" +
-		"# start in this folder. Keys do not belong in here: it names their places.\n")
+		"# start in this folder. Keys do not belong in here: it names their places.\n" +
+		"# `blnkctl config check` reads it, `blnkctl config schema` is for editors.\n")
+	known := t.fields(nil)
 	for _, part := range []struct {
-		name, comment, example string
-		values                 []string
+		name   string
+		values []string
+		unsaid string // an example where there are no values
 	}{
-		{"stores", "Where the key is; the first is the source of truth.", "", f.Stores},
-		{"restart", "What restarts the server and its workers, which read the key only at start.", "systemd:blnk.service,blnk-worker.service", f.Restart},
-		{"servers", "Each server; without it the port in blnk.json, on this host.", "http://127.0.0.1:5001", f.Servers},
+		{"stores", t.Stores, ""},
+		{"restart", t.Restart, "\n#   - " + quoted("systemd:blnk.service,blnk-worker.service")},
+		{"servers", t.Servers, "\n#   - " + quoted("http://127.0.0.1:5001")},
+		{"policy", nil, "\n#   max_age: 90d           # `blnkctl rotate --if-due`, from cron\n#   min_interval: 1d       # the next one so soon needs --force\n" +
+			"#   window: " + quoted("Sun 02:00-05:00 Europe/Berlin") + "\n#   splay: 10m\n#   keep_previous: 24h     # for `blnkctl rollback`; 0 keeps none"},
+		{"notify", nil, "\n#   - to: webhook:file:./webhook-url\n#     on: [failure, stuck, overdue]"},
 	} {
-		fmt.Fprintf(&b, "\n# %s\n", part.comment)
+		fmt.Fprintf(&b, "\n# %s\n", known[part.name].says)
 		if len(part.values) == 0 {
-			fmt.Fprintf(&b, "# %s:\n#   - %s\n", part.name, quoted(part.example))
+			fmt.Fprintf(&b, "# %s:%s\n", part.name, part.unsaid)
 			continue
 		}
 		b.WriteString(part.name + ":\n")

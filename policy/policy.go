@@ -62,6 +62,40 @@ func (p Policy) Over(other Policy) Policy {
 	return p
 }
 
+// Lines are what the policy says, as blnkctl.yaml names it.
+func (p Policy) Lines() (lines []string) {
+	for _, one := range []struct {
+		name string
+		age  time.Duration
+	}{{"max_age", p.MaxAge}, {"min_interval", p.MinInterval}, {"splay", p.Splay}} {
+		if one.age > 0 {
+			lines = append(lines, one.name+" "+Age(one.age))
+		}
+	}
+	for _, w := range p.Windows {
+		lines = append(lines, "window "+w.Text)
+	}
+	if p.KeepPrevious != nil {
+		lines = append(lines, "keep_previous "+Age(*p.KeepPrevious))
+	}
+	return lines
+}
+
+// Age is a length as ParseAge reads it.
+func Age(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= 2*day && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
+}
+
 // Next is when a key is due whose clock started at since: at its MaxAge, and inside a
 // window. It is the zero time where the policy knows no age.
 func (p Policy) Next(since time.Time) time.Time {
@@ -108,6 +142,7 @@ type Window struct {
 	Days     []time.Weekday // the days on which it opens
 	From, To int            // minutes of the day; a To that is not after From is on the next day
 	Zone     *time.Location
+	Text     string // as it was written
 }
 
 var days = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
@@ -115,11 +150,12 @@ var days = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 // ParseWindow reads a window: days, hours and a time zone, as in "Sat,Sun 02:00-05:00
 // Europe/Berlin", "Mon-Fri 22:00-02:00 UTC" or "daily 03:00-04:00 UTC".
 func ParseWindow(text string) (w Window, err error) {
+	w.Text = text
 	word := strings.Fields(text)
 	if len(word) != 3 {
 		return w, errors.New(`want days, hours and a time zone, as in "Sun 02:00-05:00 Europe/Berlin"`)
 	}
-	if w.Days, err = parseDays(strings.ToLower(word[0])); err != nil {
+	if w.Days, err = parseDays(word[0]); err != nil {
 		return w, err
 	}
 	from, to, ok := strings.Cut(word[1], "-")
@@ -137,10 +173,11 @@ func ParseWindow(text string) (w Window, err error) {
 }
 
 func parseDays(text string) (all []time.Weekday, err error) {
-	if text == "daily" {
-		text = "sun-sat"
+	lower := strings.ToLower(text)
+	if lower == "daily" {
+		lower = "sun-sat"
 	}
-	for part := range strings.SplitSeq(text, ",") {
+	for part := range strings.SplitSeq(lower, ",") {
 		first, last, isRange := strings.Cut(part, "-")
 		if !isRange {
 			last = first

@@ -72,3 +72,16 @@ func TestOpensIsOpen(t *testing.T) {
 		}
 	}
 }
+
+// An age is written as it can be read again.
+func TestAge(t *testing.T) {
+	for _, text := range []string{"90d", "24h", "36h", "1h30m", "1m30s", "10m", "1ms", "2d"} {
+		age, err := ParseAge(text)
+		if got := Age(age); got != text || err != nil {
+			t.Errorf("%s became %s, %v", text, got, err)
+		}
+	}
+	if got := Age(0); got != "0s" {
+		t.Error(got)
+	}
+}
