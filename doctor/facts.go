@@ -14,9 +14,11 @@ import (
 
 	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/leak"
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
@@ -36,6 +38,9 @@ type Sources struct {
 	Dir string
 	// ConfigFile is the blnkctl.yaml that counts, "" where there is none.
 	ConfigFile string
+	// Policy and Notices are those of the target in blnkctl.yaml.
+	Policy  policy.Policy
+	Notices []config.Notice
 	// State is the private folder; nil where StateErr says why it cannot be read.
 	State    *state.Dir
 	StateErr error

@@ -233,7 +233,7 @@ func spoken(name blnk.Name) string {
 	return map[blnk.Name]string{blnk.MetricsToken: "metrics token", blnk.TokenizationSecret: "tokenization secret"}[name]
 }
 
-// usualAge is the oldest that a key may be; no setting says otherwise yet.
+// usualAge is the oldest that a key may be where no policy says it.
 const usualAge = 90 * 24 * time.Hour
 
 // keyYoung: by what blnkctl remembers, or the store says.
@@ -261,9 +261,13 @@ func keyYoung(ctx context.Context, f *Facts) (found []Finding, err error) {
 	case since.IsZero():
 	case age < 0:
 		err = errors.New("the age of the key is not known: a clock was wrong")
-	case age > usualAge:
+	case age > cmp.Or(f.Policy.MaxAge, usualAge):
+		text := fmt.Sprintf("the key was %s %d days ago, and should not be older than %d", how, age/(24*time.Hour), usualAge/(24*time.Hour))
+		if most := f.Policy.MaxAge; most > 0 {
+			text = fmt.Sprintf("the key was %s %d hours ago, and is due by the policy after %d", how, age/time.Hour, most/time.Hour)
+		}
 		found = append(found, Finding{
-			Place: s.Ref, Text: fmt.Sprintf("the key was %s %d days ago, and should not be older than %d", how, age/(24*time.Hour), usualAge/(24*time.Hour)),
+			Place: s.Ref, Text: text,
 			Evidence: []string{how + " at " + since.UTC().Format(time.RFC3339)}, Remedy: "blnkctl rotate" + f.restarting(),
 		})
 	}

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/notify"
 )
 
 // scheduled: something on this host runs blnkctl rotate again and again.
@@ -39,19 +42,28 @@ func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
 	return []Finding{one}, nil
 }
 
-// failureTold: somebody hears of a scheduled rotation that failed.
+// failureTold: somebody hears of a rotation that failed, by a notice or by cron's mail.
 func failureTold(ctx context.Context, f *Facts) (found []Finding, err error) {
+	if slices.ContainsFunc(f.Notices, func(n config.Notice) bool { return len(n.On) == 0 || slices.Contains(n.On, notify.Failure) }) {
+		return nil, nil
+	}
 	places, err := f.Schedules(ctx)
+	if history, _ := f.History(ctx); len(places) == 0 && err == nil && history.Rotation != "" {
+		return []Finding{{
+			Place: cmp.Or(f.ConfigFile, config.Name), Severity: Note, Text: "no notice is configured, and no schedule mails anything: nobody is told when a rotation fails",
+			Remedy: "name who is to be told under notify: in " + config.Name + ", and then: blnkctl notify test",
+		}}, nil
+	}
 	if len(places) == 0 {
 		return nil, cmp.Or(err, ErrNothing)
 	}
 	for _, s := range places {
 		one := Finding{
-			Place: s.Place, Text: "nobody is told when a rotation fails: " + s.Silent,
-			Remedy: "crontab -e: a line MAILTO=ADDRESS above it, nothing to /dev/null, and a program that sends mail",
+			Place: s.Place, Text: "nobody is told when a rotation fails: no notice is configured, and " + s.Silent,
+			Remedy: "notify: in " + config.Name + "; or crontab -e: a line MAILTO=ADDRESS above it, nothing to /dev/null, and a program that sends mail",
 		}
 		if s.Timer { // systemctl --failed shows it, and who watches that
-			one.Severity, one.Remedy = Note, "name a unit that tells somebody: OnFailure= in its section [Unit] (systemd.unit(5))"
+			one.Severity, one.Remedy = Note, "notify: in "+config.Name+"; or a unit that tells somebody: OnFailure= in its section [Unit] (systemd.unit(5))"
 		}
 		if s.Silent != "" {
 			found = append(found, one)
