@@ -33,15 +33,11 @@ func runNotifyTest(ctx context.Context, a *app, p *places, to string) error {
 	if err != nil {
 		return err
 	}
-	notices, name := file.Notices(), targetName(p.cmd)
-	if name != "" {
-		t, err := file.Select(name)
-		if err != nil {
-			return fail(exitUsage, err, "")
-		}
-		notices = t.Notify
-	}
-	if len(notices) == 0 {
+	name := targetName(p.cmd)
+	notices, err := file.NoticesOf(name)
+	if err != nil {
+		return fail(exitUsage, err, "")
+	} else if len(notices) == 0 {
 		return usage(a.whereToSay(name, "notify: [slack:file:PATH]"), "nobody is to be told of anything")
 	}
 	teller := a.openTeller(p, notices)
@@ -49,21 +45,13 @@ func runNotifyTest(ctx context.Context, a *app, p *places, to string) error {
 		return usage("", "--to: blnkctl.yaml does not name that receiver")
 	}
 	results := teller.Try(ctx, notify.Event{Command: "notify test", Target: cmp.Or(name, "all targets"), Host: a.actor().Host, User: a.actor().User})
-	if a.json() {
-		err = a.printJSON(map[string]any{"receivers": results})
-	} else if !a.global.quiet {
-		err = a.print(a.env.Look.Table(results.Rows(), nil))
-	}
-	return cmp.Or(err, results.Err())
+	return cmp.Or(a.result(map[string]any{"receivers": results}, a.env.Look.Table(results.Rows(), nil)), results.Err())
 }
 
 // openTeller opens those who are to be told, and what they were told of the first store.
 func (a *app) openTeller(p *places, notices []config.Notice) *notify.Teller {
 	file, _ := a.configFile() // where it is none, there are no notices
-	opt := notify.Options{Dir: file.Dir, Env: a.env.Whole, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: func(name string) ([]string, error) {
-		c, err := file.Command(name)
-		return c.Run, err
-	}}
+	opt := notify.Options{Dir: file.Dir, Env: a.env.Whole, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: file.Command}
 	if private, err := a.openState(); err == nil {
 		opt.Log = a.auditLog(private)
 		if len(p.spec.Stores) > 0 {

@@ -3,7 +3,6 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -38,27 +37,21 @@ func (w *work) confirmPlan(ctx context.Context, p rotate.Plan) error {
 
 // progress shows what the engine does.
 func (w *work) progress(e rotate.Progress) {
-	name, talk := e.Step, w.env.Stderr
-	if e.Undo {
-		name = "undo " + e.Step
+	talk := w.env.Stderr
+	if e.Kind == rotate.Idle || e.Kind == rotate.Stopped {
+		talk.Pause()
 	}
 	switch {
-	case e.Kind == rotate.Urgent:
-		talk.Say(e.Text)
 	case e.Kind == rotate.Idle:
-		talk.Pause()
-	case e.Kind == rotate.Stopped:
-		talk.Pause()
+	case e.Kind == rotate.Urgent, e.Kind == rotate.Stopped:
 		talk.Say(e.Text)
 	case w.global.quiet, w.declined && e.Kind == rotate.Failed: // a no is no failure
 	case e.Kind == rotate.Started:
-		talk.Begin(name)
-	case e.Kind == rotate.Done:
-		talk.End(fmt.Sprintf("  %-12s %s", name, talk.Look.Paint(screen.Green, screen.Time(e.Duration))))
-	case e.Kind == rotate.Failed:
-		talk.End(fmt.Sprintf("  %-12s %s after %s", name, talk.Look.Paint(screen.Red, "failed"), screen.Time(e.Duration)))
+		talk.Begin(e.Name())
 	case e.Kind == rotate.Note:
 		talk.Say("  " + e.Text)
+	default:
+		talk.End(e.Ended(talk.Look))
 	}
 }
 

@@ -35,6 +35,15 @@ func (f File) Notices() []Notice {
 	return all
 }
 
+// NoticesOf are those of a target by its name, or with none all of the file's.
+func (f File) NoticesOf(name string) ([]Notice, error) {
+	if name == "" {
+		return f.Notices(), nil
+	}
+	t, err := f.Select(name)
+	return t.Notify, err
+}
+
 // noticeForms are the forms of Notice.To.
 const noticeForms = "want webhook:file:PATH, webhook:env:NAME, slack:file:PATH, slack:env:NAME or command:NAME"
 

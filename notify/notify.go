@@ -33,8 +33,8 @@ import (
 type Options struct {
 	Dir string   // where relative paths of the notices start, and commands run
 	Env []string // as NAME=VALUE
-	// Command finds the words of command:NAME.
-	Command func(name string) ([]string, error)
+	// Command finds what command:NAME stands for.
+	Command func(name string) (config.Command, error)
 	// AllowPlaintext lets notices go over plain http to another machine.
 	AllowPlaintext bool
 
@@ -71,9 +71,9 @@ func Open(notices []config.Notice, opt Options) *Teller {
 		switch {
 		case err != nil:
 		case at.Scheme == "command":
-			var args []string
-			args, err = opt.Command(at.Place)
-			one.sender = command{args, opt.Dir, Conceal(opt.Env, notices)}
+			var found config.Command
+			found, err = opt.Command(at.Place)
+			one.sender = command{found.Run, opt.Dir, Conceal(opt.Env, notices)}
 		default:
 			var address secret.Key
 			one.sender, address, err = openWebhook(at, opt)

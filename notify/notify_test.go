@@ -366,12 +366,7 @@ func TestCommand(t *testing.T) {
 	notices := []config.Notice{{To: "command:mail"}, {To: "webhook:env:HOOK"}, {To: "command:none"}}
 	tell := Open(notices, Options{
 		Dir: dir, Now: time.Now, Env: []string{"PATH=" + os.Getenv("PATH"), "HOOK=https://192.0.2.1" + path, "BLNKCTL_HOOK_ERROR=old", "BLNK_SERVER_SECRET_KEY=k"},
-		Command: func(name string) ([]string, error) {
-			if name != "mail" {
-				return nil, errors.New("no such command")
-			}
-			return []string{"sh", "-c", "cat >text; env >env; echo sent"}, nil
-		},
+		Command: config.File{Path: "/blnkctl.yaml", Commands: map[string]config.Command{"mail": {Run: []string{"sh", "-c", "cat >text; env >env; echo sent"}}}}.Command,
 	})
 	if !tell.Only("command:mail") {
 		t.Fatal("it is not there")

@@ -258,3 +258,19 @@ func (p Plan) Question() string {
 	}
 	return "Rotate the key now?"
 }
+
+// Name is what a step is called.
+func (p Progress) Name() string {
+	if p.Undo {
+		return "undo " + p.Step
+	}
+	return p.Step
+}
+
+// Ended is the line of a step that is Done or Failed.
+func (p Progress) Ended(look screen.Look) string {
+	if p.Kind == Failed {
+		return fmt.Sprintf("  %-12s %s after %s", p.Name(), look.Paint(screen.Red, "failed"), screen.Time(p.Duration))
+	}
+	return fmt.Sprintf("  %-12s %s", p.Name(), look.Paint(screen.Green, screen.Time(p.Duration)))
+}
