@@ -255,16 +255,20 @@ func keyYoung(ctx context.Context, f *Facts) (found []Finding, err error) {
 			how = "written"
 		}
 	}
-	switch age := f.Now().Sub(since); {
+	switch age, most := f.Now().Sub(since), cmp.Or(f.Policy.MaxAge, usualAge); {
 	case since.IsZero() && err == nil:
 		err = errors.New("the age of the key is not known: blnkctl has not rotated it, and has not seen it before")
 	case since.IsZero():
 	case age < 0:
 		err = errors.New("the age of the key is not known: a clock was wrong")
-	case age > cmp.Or(f.Policy.MaxAge, usualAge):
-		text := fmt.Sprintf("the key was %s %d days ago, and should not be older than %d", how, age/(24*time.Hour), usualAge/(24*time.Hour))
-		if most := f.Policy.MaxAge; most > 0 {
-			text = fmt.Sprintf("the key was %s %d hours ago, and is due by the policy after %d", how, age/time.Hour, most/time.Hour)
+	case age > most:
+		unit, word := 24*time.Hour, "days"
+		if most < unit {
+			unit, word = time.Hour, "hours"
+		}
+		text := fmt.Sprintf("the key was %s %d %s ago, and should not be older than %d", how, age/unit, word, most/unit)
+		if f.Policy.MaxAge > 0 {
+			text += ", by the policy"
 		}
 		found = append(found, Finding{
 			Place: s.Ref, Text: text,
