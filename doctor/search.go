@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/blnkctl/blnkctl/exposure"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/leak"
@@ -244,8 +245,8 @@ var kinds = []struct {
 	kind     string
 	patterns []string // of the name, or of the path where there is a slash
 }{
-	{"Dockerfile", []string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile", "containerfile.*"}},
-	{"compose file", []string{"compose*.y*ml", "docker-compose*.y*ml"}},
+	{"Dockerfile", exposure.Dockerfiles()},
+	{"compose file", exposure.ComposeFiles()},
 	{"CI file", []string{
 		".github/workflows/*.y*ml", ".gitea/workflows/*.y*ml", ".forgejo/workflows/*.y*ml", ".circleci/*.y*ml", ".buildkite/*.y*ml",
 		".gitlab-ci*.y*ml", ".travis.y*ml", ".drone.y*ml", ".woodpecker.y*ml", "azure-pipelines*.y*ml", "bitbucket-pipelines.y*ml",

@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/exposure"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/restart/docker"
@@ -57,8 +56,8 @@ func (f *Facts) Containers(ctx context.Context) ([]Container, error) {
 	return f.containers.get(func() (all []Container, err error) {
 		listed, err := f.Docked(ctx)
 		if errors.Is(err, ErrNothing) {
-			if err = nil; f.composeFile() != "" {
-				err = errors.New("docker cannot be run, and " + f.composeFile() + " is here")
+			if err = nil; exposure.UsualComposeFile(f.Dir) != "" {
+				err = errors.New("docker cannot be run, and " + exposure.UsualComposeFile(f.Dir) + " is here")
 			}
 			return nil, err
 		}
@@ -132,12 +131,12 @@ func containerOf(c *docker.Container, local bool) Container {
 
 // services are those of a compose file here that runs Blnk, as Compose itself reads it.
 func (f *Facts) services(ctx context.Context) (all []Container, err error) {
-	if f.composeFile() == "" {
+	if exposure.UsualComposeFile(f.Dir) == "" {
 		return nil, nil
 	}
 	text, err := f.engine().Ask(ctx, "docker", "compose", "config", "--format", "json")
 	if err != nil { // its words may quote values
-		return nil, fmt.Errorf("%s cannot be read: docker compose config says why", f.composeFile())
+		return nil, fmt.Errorf("%s cannot be read: docker compose config says why", exposure.UsualComposeFile(f.Dir))
 	}
 	var config struct {
 		Services map[string]struct {
@@ -176,17 +175,6 @@ func (f *Facts) services(ctx context.Context) (all []Container, err error) {
 	}
 	slices.SortStableFunc(all, func(a, b Container) int { return strings.Compare(a.Place, b.Place) })
 	return all, nil
-}
-
-// composeFile is the one that Compose takes in Dir; "" where there is none.
-func (f *Facts) composeFile() string {
-	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"} {
-		path := filepath.Join(f.Dir, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
-		}
-	}
-	return ""
 }
 
 // errNames: a name without a dot may be that of a container.

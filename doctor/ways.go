@@ -1,15 +1,12 @@
 package doctor
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/audit"
@@ -192,9 +189,9 @@ func readAsMeant(ctx context.Context, f *Facts) (found []Finding, err error) {
 		if _, err := blnk.Resolve(c.Text, nil); err != nil {
 			found = append(found, Finding{Place: c.Path, Severity: Error, Text: err.Error(), Remedy: "mend that line of " + c.Path + " before the next restart"})
 		}
-		for _, d := range doubled(c.Text) {
+		for _, d := range blnk.Doubled(c.Text) {
 			found = append(found, Finding{
-				Place: c.Path, Text: fmt.Sprintf("%s stands there twice (line %d): Blnk takes the last, and a person reads the first", d.name, d.line),
+				Place: c.Path, Text: fmt.Sprintf("%s stands there twice (line %d): Blnk takes the last, and a person reads the first", d.Name, d.Line),
 				Remedy: "take one of them out of " + c.Path,
 			})
 		}
@@ -203,50 +200,6 @@ func readAsMeant(ctx context.Context, f *Facts) (found []Finding, err error) {
 		err = ErrNothing
 	}
 	return found, err
-}
-
-type double struct {
-	name string
-	line int
-}
-
-// doubled are the names that Blnk takes for one, by their paths. Letter case does not
-// count, but for names that a person gives to headers.
-func doubled(text []byte) (all []double) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	var value func(path string, exact bool) error
-	value = func(path string, exact bool) error {
-		token, err := dec.Token()
-		if token != json.Delim('{') && token != json.Delim('[') {
-			return err
-		}
-		var names []string
-		for err == nil && dec.More() {
-			if token == json.Delim('[') {
-				err = value(path, exact)
-				continue
-			}
-			var name json.Token
-			if name, err = dec.Token(); err != nil {
-				return err
-			}
-			word, _ := name.(string)
-			for _, earlier := range names {
-				if earlier == word || !exact && strings.EqualFold(earlier, word) {
-					all = append(all, double{strings.TrimPrefix(path+"."+word, "."), 1 + bytes.Count(text[:dec.InputOffset()], []byte("\n"))})
-					break
-				}
-			}
-			names = append(names, word)
-			err = value(path+"."+word, exact || strings.EqualFold(word, "headers"))
-		}
-		if err == nil {
-			_, err = dec.Token() // the end
-		}
-		return err
-	}
-	_ = value("", false) // what is no JSON is another rule's
-	return all
 }
 
 // noneOpen: a rotation that did not end is to be ended.

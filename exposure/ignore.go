@@ -169,14 +169,33 @@ func dockerIgnore(dir string, names []string) (edits []Edit, notes []string) {
 	return edits, notes
 }
 
+// Dockerfiles and ComposeFiles are what such files are called: patterns of a name in
+// lower case.
+func Dockerfiles() []string {
+	return []string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile", "containerfile.*"}
+}
+
+// ComposeFiles is described at Dockerfiles.
+func ComposeFiles() []string { return []string{"compose*.y*ml", "docker-compose*.y*ml"} }
+
+// UsualComposeFile is the one that Compose takes in a folder; "" where there is none.
+func UsualComposeFile(dir string) string {
+	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
+			return filepath.Join(dir, name)
+		}
+	}
+	return ""
+}
+
 // isBuilt knows the files by which Docker and Compose build an image of their folder.
 func isBuilt(dir, name string) bool {
 	lower := strings.ToLower(name)
 	is := func(pattern string) bool { ok, _ := path.Match(pattern, lower); return ok }
-	if slices.ContainsFunc([]string{"dockerfile", "dockerfile.*", "*.dockerfile", "containerfile"}, is) {
+	if slices.ContainsFunc(Dockerfiles(), is) {
 		return true
 	}
-	if !slices.ContainsFunc([]string{"compose*.y*ml", "docker-compose*.y*ml"}, is) {
+	if !slices.ContainsFunc(ComposeFiles(), is) {
 		return false
 	}
 	text, err := read(filepath.Join(dir, name))

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/exposure"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
@@ -147,16 +148,15 @@ func Foreign(ctx context.Context, set store.Set, driver restart.Driver) (foreign
 	return foreign
 }
 
-// Resets says which Compose file of a folder has a service that writes a blnk.json anew
+// Resets says that the Compose file of a folder has a service that writes a blnk.json anew
 // where it is missing, as the stock one does: that one is open.
-func Resets(dir string) (notes []string) {
-	for _, name := range []string{"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"} {
-		text, err := os.ReadFile(filepath.Join(dir, name))
-		if err == nil && regexp.MustCompile(`(?m)^\s+init:\s*$|blnk-init`).Match(text) { // Blnk's docker-compose.yaml
-			notes = append(notes, filepath.Join(dir, name)+": its service init "+restart.WritesOpen+": never remove it, and do not run that service elsewhere")
-		}
+func Resets(dir string) []string {
+	name := exposure.UsualComposeFile(dir)
+	text, err := os.ReadFile(name)
+	if err != nil || !regexp.MustCompile(`(?m)^\s+init:\s*$|blnk-init`).Match(text) { // Blnk's docker-compose.yaml
+		return nil
 	}
-	return notes
+	return []string{name + ": its service init " + restart.WritesOpen + ": never remove it, and do not run that service elsewhere"}
 }
 
 // secures refuses a process that a variable keeps from secure mode, where no store sets
