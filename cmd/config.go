@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -103,21 +101,12 @@ func newConfigCheckCmd(a *app) *cobra.Command {
 		if _, err = config.Check(file.Path, a.checkReference(p)); err == nil {
 			err = target.Overlap(file.AllStores(), nil, target.Openers{Store: a.storeOpener(p)})
 		}
-		switch {
-		case err != nil:
+		if err != nil {
 			return fail(exitUsage, err, "")
-		case a.json():
-			return a.printJSON(map[string]any{"file": file.Path, "targets": append([]string{}, file.Names()...)})
 		}
-		return a.print("good: " + strings.Join(append([]string{file.Path}, file.Names()...), ", ") + "\n")
+		names := append([]string{}, file.Names()...)
+		return a.show(map[string]any{"file": file.Path, "targets": names}, "good: "+strings.Join(append([]string{file.Path}, names...), ", ")+"\n")
 	})
-}
-
-// A settingRow is one value with its origin.
-type settingRow struct {
-	Name   string   `json:"name"`
-	Values []string `json:"values"`
-	Origin string   `json:"origin"`
 }
 
 func runConfigShow(cmd *cobra.Command, a *app, origins bool) error {
@@ -125,7 +114,7 @@ func runConfigShow(cmd *cobra.Command, a *app, origins bool) error {
 	if err != nil {
 		return err
 	}
-	var rows []settingRow
+	var rows config.Rows
 	for _, name := range []string{"store", "restart", "server", "state-dir"} {
 		row, err := a.describe(cmd, name)
 		if err != nil {
@@ -133,40 +122,13 @@ func runConfigShow(cmd *cobra.Command, a *app, origins bool) error {
 		}
 		rows = append(rows, row)
 	}
-	if said := a.target.Policy.Lines(); len(said) > 0 {
-		rows = append(rows, settingRow{"policy", said, file.Path})
-	}
-	for _, n := range a.target.Notify {
-		rows = append(rows, settingRow{"notify", []string{strings.TrimSpace(n.To + " " + strings.Join(n.On, ","))}, file.Path})
-	}
-	for _, name := range slices.Sorted(maps.Keys(file.Commands)) {
-		rows = append(rows, settingRow{"command:" + name, file.Commands[name].Parts(), file.Path})
-	}
-	if a.json() {
-		return a.printJSON(map[string]any{"file": file.Path, "settings": rows})
-	}
-	table := [][]string{{"SETTING", "VALUE", "FROM"}}
-	for _, r := range rows {
-		name, origin := r.Name, r.Origin
-		for _, v := range r.Values {
-			table = append(table, []string{name, v, origin})
-			name, origin = "", ""
-		}
-		if len(r.Values) == 0 {
-			table = append(table, []string{name, "-", origin})
-		}
-	}
-	for i := range table {
-		if !origins {
-			table[i] = table[i][:2]
-		}
-	}
-	return a.print(a.env.Look.Table(table, nil))
+	rows = append(rows, file.Rows(a.target)...)
+	return a.show(map[string]any{"file": file.Path, "settings": rows}, rows.Text(a.env.Look, origins))
 }
 
 // describe says what one flag is, and why.
-func (a *app) describe(cmd *cobra.Command, name string) (row settingRow, err error) {
-	row = settingRow{name, []string{}, cmp.Or(origin(cmd, name), "default")}
+func (a *app) describe(cmd *cobra.Command, name string) (row config.Row, err error) {
+	row = config.Row{Name: name, Values: []string{}, Origin: cmp.Or(origin(cmd, name), "default")}
 	switch f := cmd.Flags().Lookup(name); {
 	case f.Changed:
 		row.Values = valuesOf(f)
