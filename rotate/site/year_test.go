@@ -114,8 +114,8 @@ func newYear(t *testing.T, p policy.Policy, proved time.Time) *year {
 	y.after = site.After{
 		Teller: notify.Open([]config.Notice{{To: "command:tell"}}, notify.Options{
 			Dir: t.TempDir(), Env: os.Environ(), State: folder, Log: log, Store: y.String(), Now: y.now,
-			Command: func(string) ([]string, error) {
-				return []string{"sh", "-c", `echo "$BLNKCTL_HOOK_TIME $BLNKCTL_HOOK_EVENT" >>"$0"`, y.inbox}, nil
+			Command: func(string) (config.Command, error) {
+				return config.Command{Run: []string{"sh", "-c", `echo "$BLNKCTL_HOOK_TIME $BLNKCTL_HOOK_EVENT" >>"$0"`, y.inbox}}, nil
 			},
 		}),
 		Now: y.now, Command: "rotate", Target: "year", Policy: p, Folder: folder,
