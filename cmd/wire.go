@@ -1,13 +1,10 @@
 package cmd
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/restart"
 	restartcommand "github.com/blnkctl/blnkctl/restart/command"
@@ -15,6 +12,7 @@ import (
 	"github.com/blnkctl/blnkctl/restart/docker"
 	"github.com/blnkctl/blnkctl/restart/systemd"
 	"github.com/blnkctl/blnkctl/restart/wait"
+	"github.com/blnkctl/blnkctl/rotate/site"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/store/command"
@@ -55,8 +53,7 @@ func schemeNames[V any](table map[string]V) []string {
 	return names
 }
 
-// storeOpener opens a store, or a copy that can only be written. What is wrong with
-// a reference is an error of usage.
+// storeOpener opens a store, or a copy that can only be written.
 func (a *app) storeOpener(p *places) func(string, target.Spec) (store.Store, store.Copy, error) {
 	return func(ref string, spec target.Spec) (store.Store, store.Copy, error) {
 		opt, err := a.storeOptions(p, spec)
@@ -66,14 +63,7 @@ func (a *app) storeOpener(p *places) func(string, target.Spec) (store.Store, sto
 		if scheme, _, ok := strings.Cut(ref, ":"); ok && p.field != nil {
 			opt.DefaultField = p.field(scheme)
 		}
-		one, err := a.storeSchemes().Open(ref, opt)
-		if e, ok := errors.AsType[*command.WriteOnlyError](err); ok {
-			return nil, e.Copy, nil
-		}
-		if err != nil {
-			err = fail(exitUsage, err, "")
-		}
-		return one, nil, err
+		return site.OpenStore(a.storeSchemes(), ref, opt)
 	}
 }
 
@@ -95,35 +85,13 @@ func (a *app) storeOptions(p *places, spec target.Spec) (opt store.Options, err 
 	return opt, err
 }
 
-// openDriver opens a restart driver. What is wrong with a reference is an error of
-// usage.
+// openDriver opens a restart driver.
 func (a *app) openDriver(ref string, opt restart.Options) (target.Driver, error) {
 	opt.Env = a.env.Environ
-	scheme, place, err := a.restartSchemes().Find(ref)
-	var driver restart.Driver
-	if err == nil {
-		driver, err = scheme.Open(place, opt)
-	}
-	if err != nil {
-		return target.Driver{}, fail(exitUsage, err, "")
-	}
-	return target.Driver{
-		Restarter: driver, WorkersProved: scheme.WorkersProved, Polls: scheme.Polls,
-		Stopped: restart.ErrStopped,
-	}, nil
+	return site.OpenDriver(a.restartSchemes(), ref, opt)
 }
 
-// openServer takes the address of a server. What is wrong with it is an error of
-// usage.
+// openServer takes the address of a server.
 func (a *app) openServer(url string, spec target.Spec) (*proof.Server, error) {
-	opt := probe.Options{CACert: spec.CACert, Proxy: spec.Proxy, AllowPlaintext: spec.AllowPlaintext}
-	if spec.Timeout > 0 { // a connection that hangs leaves time for others
-		opt.Timeout = min(probe.DefaultTimeout, max(spec.Timeout/4, time.Second))
-	}
-	server, err := probe.New(url, opt)
-	if err != nil {
-		return nil, fail(exitUsage, err, "")
-	}
-	server.Waiting = func(line string) { a.say("%s", line) }
-	return proof.NewServer(server, !server.Loopback()), nil
+	return site.OpenServer(url, spec, func(line string) { a.say("%s", line) })
 }
