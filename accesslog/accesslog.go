@@ -37,6 +37,7 @@ const (
 	mostLog     = 64 << 20 // bytes of a log, from its end: some 300,000 requests
 	mostLines   = 300_000
 	mostClients = 10_000 // addresses: a client may make them up
+	mostParts   = 200    // of the API, which has some 20
 )
 
 // A Look says what is read, and how.
@@ -81,7 +82,29 @@ type Client struct {
 	RefusedAfter  int
 
 	hooks, hooksPassed int
-	minutes            map[int64]*[2]int // refusals of each minute, those of /hooks apart
+	// parts are of the address that all clients of this host share, blnkctl among them:
+	// what came of each part of the API since the last proved rotation.
+	parts   map[string]*part
+	minutes map[int64]*[2]int // refusals of each minute, those of /hooks apart
+}
+
+type part struct {
+	refused int
+	passed  bool
+}
+
+// stillRefused is how often it was refused since the last proved rotation, where nobody
+// with that address was let in since; on this host, to the same part of the API.
+func (c *Client) stillRefused() (n int) {
+	if c.parts == nil && !c.After {
+		return c.RefusedAfter
+	}
+	for _, p := range c.parts {
+		if !p.passed {
+			n += p.refused
+		}
+	}
+	return n
 }
 
 // Own says that its questions to /hooks are those of blnkctl, which asks there with
@@ -149,10 +172,10 @@ func (l *Log) StillOld() (all []Old) {
 		return nil
 	}
 	for _, name := range l.Those(func(c *Client) bool {
-		return c.RefusedAfter > 0 && !c.After && (c.Before || !l.Whole() && c.Counted() > 0)
+		return c.stillRefused() > 0 && (c.Before || !l.Whole() && c.Counted() > 0)
 	}) {
 		c := l.Clients[name]
-		all = append(all, Old{name, c.RefusedAfter, c.Last, c.Before})
+		all = append(all, Old{name, c.stillRefused(), c.Last, c.Before})
 	}
 	return all
 }
@@ -347,6 +370,9 @@ func (l *Log) count(at time.Time, r request) {
 	hooks := r.path == blnk.OraclePath
 	here, _ := netip.ParseAddr(r.client)
 	told := !hooks || !here.IsLoopback() // blnkctl asks from here, too, with keys of all ages
+	if after && told && here.IsLoopback() {
+		c.inPart(r.path, refused)
+	}
 	if !refused {
 		c.After = c.After || after && told
 		c.Before = c.Before || !after && told
@@ -371,5 +397,24 @@ func (l *Log) count(at time.Time, r request) {
 		c.minutes[minute][1]++
 	} else {
 		c.minutes[minute][0]++
+	}
+}
+
+// inPart keeps what came of a request to a part of the API: the first word of its path.
+func (c *Client) inPart(path string, refused bool) {
+	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if c.parts == nil {
+		c.parts = map[string]*part{}
+	}
+	p := c.parts[name]
+	switch {
+	case p == nil && len(c.parts) >= mostParts:
+		return
+	case p == nil:
+		p = &part{}
+		c.parts[name] = p
+	}
+	if p.passed = p.passed || !refused; refused {
+		p.refused++
 	}
 }
