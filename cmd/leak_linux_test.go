@@ -43,6 +43,8 @@ func tracedScripts() map[string]string {
 		"rotate_restart_fails": "printed by a restart command",
 		"rotate_environment":   "the variables of the caller",
 		"rotate_tls":           "https",
+		"notify_rotate":        "beside notices, to others",
+		"notify_hooks":         "beside hooks",
 		"rotate_confirm":       "a plan on a terminal",
 		"rotate_open":          "from the journal into files again",
 		"rotate_two_servers":   "several servers, there and back",

@@ -22,7 +22,8 @@ func newNotifyCmd(a *app) *cobra.Command {
 	test := newCmd("notify", "test [TARGET] [flags]", func(cmd *cobra.Command) error { return runNotifyTest(cmd.Context(), a, p, to) })
 	p.cmd = test
 	test.Flags().StringVar(&to, "to", "", "`REF`: only this one of notify: in blnkctl.yaml")
-	p.addNetwork()
+	complete(test, "to", "webhook:", "slack:", "command:")
+	test.Flags().BoolVar(&p.spec.AllowPlaintext, "allow-plaintext", false, "let the notice go over plain http to another host")
 	actions(test, "to")
 	configured(test)
 	return newGroup("notify", test)
@@ -51,7 +52,11 @@ func runNotifyTest(ctx context.Context, a *app, p *places, to string) error {
 // openTeller opens those who are to be told, and what they were told of the first store.
 func (a *app) openTeller(p *places, notices []config.Notice) *notify.Teller {
 	file, _ := a.configFile() // where it is none, there are no notices
-	opt := notify.Options{Dir: file.Dir, Env: a.env.Whole, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: file.Command}
+	only := ""
+	if all := file.Names(); len(all) == 1 && len(file.Stores) == 0 && fromFile(p.cmd, "store") {
+		only = all[0]
+	}
+	opt := notify.Options{Target: only, Dir: file.Dir, Env: a.env.Whole, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: file.Command}
 	if private, err := a.openState(); err == nil {
 		opt.Log = a.auditLog(private)
 		if len(p.spec.Stores) > 0 {
@@ -72,15 +77,6 @@ func (a *app) auditLog(private *state.Dir) *audit.Log {
 	return log
 }
 
-// label is what a notice calls the target.
-func (a *app) label(p *places) string {
-	store := ""
-	if len(p.spec.Stores) > 0 {
-		store = p.spec.Stores[0]
-	}
-	return cmp.Or(targetName(p.cmd), store, "blnkctl")
-}
-
 // tell runs the hooks and tells whom the target names, when a run has ended with err.
 func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
 	if w.dryRun || w.declined || !w.teller.Any() && w.onSuccess+w.onFailure == "" {
@@ -89,7 +85,7 @@ func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
 	dir, _ := w.env.Getwd() // without one, its command says so
 	after := site.After{
 		Teller: w.teller, OnSuccess: w.onSuccess, OnFailure: w.onFailure, Dir: dir, Env: w.env.Environ, Now: w.env.Now, Who: w.actor(),
-		Command: w.cmd.Name(), Target: w.label(&w.places), Policy: w.intent.Policy.Over(w.target.Policy), Watched: w.env.Stderr.Look.Terminal(),
+		Command: w.cmd.Name(), Target: w.teller.Label(targetName(w.cmd)), Policy: w.intent.Policy.Over(w.target.Policy), Watched: w.env.Stderr.Look.Terminal(),
 	}
 	if w.Site != nil {
 		after.Folder = w.Folder
@@ -103,14 +99,15 @@ func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
 
 // tellFindings tells what doctor found where nobody sees it, and that it is gone.
 func (a *app) tellFindings(ctx context.Context, o *doctorOptions, report doctor.Report, err error) error {
-	e := report.Event("doctor", a.label(&o.places), a.actor().Host, a.actor().User, asTyped(o.cmd, "blnkctl doctor"+o.spec.Args()))
-	if len(a.target.Notify) == 0 || o.staged || e.Kind != "" && a.env.Stderr.Look.Terminal() {
+	teller := a.openTeller(&o.places, a.target.Notify)
+	e := report.Event("doctor", teller.Label(targetName(o.cmd)), a.actor().Host, a.actor().User, asTyped(o.cmd, "blnkctl doctor"+o.spec.Args()))
+	if o.staged || e.Kind != "" && a.env.Stderr.Look.Terminal() {
 		return err
 	}
 	if len(o.choice.Only) > 0 { // which says nothing of the others
 		e.Ends = nil
 	}
-	return a.told(a.openTeller(&o.places, a.target.Notify).Report(ctx, e), err)
+	return a.told(teller.Report(ctx, e), err)
 }
 
 // told warns of what failed behind a run, which is the exit status only of one that had

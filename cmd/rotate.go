@@ -191,6 +191,9 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 		return w.tell(ctx, rotate.Report{Outcome: rotate.Refused}, w.renderUnopened(err))
 	}
 	if o.dryRun {
+		for _, line := range w.teller.Check() {
+			w.warn("%s", line)
+		}
 		plan, err := w.Check(ctx)
 		if err == nil {
 			return w.renderPlan(plan)

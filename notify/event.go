@@ -188,11 +188,17 @@ func (e Event) Text() string {
 	for _, text := range append(e.Warnings, e.Findings...) {
 		line("- %s", text)
 	}
+	old := cmp.Or(e.Old, "(none, or a weak one)")
 	switch {
-	case e.New != "":
-		line("key %s -> %s", cmp.Or(e.Old, "(none, or a weak one)"), e.New)
-	case e.Old != "":
+	case e.New == "" && e.Old != "":
 		line("key %s", e.Old)
+	case e.New == "":
+	case e.Outcome == "rolled_back":
+		line("key %s, not %s", old, e.New)
+	case e.Kind == Stuck:
+		line("key %s or %s", old, e.New)
+	default:
+		line("key %s -> %s", old, e.New)
 	}
 	if !e.Since.IsZero() {
 		line("first told %s", e.Since.Format(day))

@@ -13,6 +13,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,9 @@ type Options struct {
 	State *state.Target // remembers what was told; nil: nothing is
 	Log   *audit.Log    // nil: no notice has its end
 	Store string        // the first store, as the log names it
-	Now   func() time.Time
+	// Target is what the only target of a file is called.
+	Target string
+	Now    func() time.Time
 }
 
 // A Teller tells those whom a target names.
@@ -124,6 +127,22 @@ func (t *Teller) Secrets() []secret.Key { return t.secrets }
 
 // Any says whether somebody is to be told.
 func (t *Teller) Any() bool { return len(t.receivers) > 0 }
+
+// Label is what notices call the target: by its name, or the place of its key.
+func (t *Teller) Label(name string) string {
+	place, _, _ := strings.Cut(t.opt.Store, "#")
+	return cmp.Or(name, t.opt.Target, place, "blnkctl")
+}
+
+// Check says who cannot be told, as far as is known before anybody is, a line each.
+func (t *Teller) Check() (lines []string) {
+	for _, r := range t.receivers {
+		if r.err != nil {
+			lines = append(lines, fmt.Sprintf("would not be told: %s: %s", r.To, describe(r.err)))
+		}
+	}
+	return lines
+}
 
 // Only keeps the receiver with a reference, and says whether there is one.
 func (t *Teller) Only(to string) bool {
