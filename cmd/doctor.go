@@ -121,10 +121,8 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	if err != nil {
 		return doctor.Report{}, err
 	}
-	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Program: a.env.Program, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners, Staged: o.staged, VerifyFound: o.verify, Policy: a.target.Policy, Notices: a.target.Notify}}
-	facts.Flags, facts.Scheduled = elsewhereFlags(o.cmd, typed), elsewhereFlags(o.cmd, func(cmd *cobra.Command, name string) bool {
-		return given(cmd, name) && !fromFile(cmd, name)
-	})
+	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners, Staged: o.staged, VerifyFound: o.verify, Policy: a.target.Policy, Notices: a.target.Notify}}
+	facts.Flags = elsewhereFlags(o.cmd, typed)
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/schedule/host"
 )
 
 // An Env is everything that a command takes from the process it runs in.
@@ -55,6 +56,7 @@ func processEnv() *Env {
 	if env.Program, err = os.Executable(); err != nil {
 		env.Program = "blnkctl"
 	}
+	env.Program = host.Program(os.Args[0], env.Program, env.Getenv("PATH"))
 	if screen.LookOf(os.Stdin, env.Getenv).Terminal() {
 		env.Terminal = os.Stdin
 	}

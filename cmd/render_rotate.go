@@ -7,11 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/schedule"
 )
 
 // What rotate and sync print: the plan, the progress, and the report. Text, JSON
@@ -113,25 +112,5 @@ func (w *work) cron(r rotate.Report) string {
 	if err != nil || !by && (w.init == nil || len(w.spec.Restart) == 0) {
 		return ""
 	}
-	args := []string{w.env.Program, "rotate", "-q", "--if-older-than", "90d"}
-	if w.target.Policy.MaxAge > 0 {
-		args = append(args[:3], "--if-due")
-	}
-	if name := targetName(w.cmd); name != "" {
-		args = append(args, name)
-	}
-	w.cmd.Flags().Visit(func(f *pflag.Flag) {
-		_, action := f.Annotations[actionMark]
-		if action || fromFile(w.cmd, f.Name) || typed(w.cmd, f.Name) && slices.Contains(elsewhere, f.Name) || slices.Contains([]string{"no-input", "output", "reason", "stage", "key-file"}, f.Name) {
-			return
-		}
-		for _, v := range valuesOf(f) {
-			if f.Value.Type() == "bool" {
-				args = append(args, "--"+f.Name+"="+v)
-			} else {
-				args = append(args, "--"+f.Name, v)
-			}
-		}
-	})
-	return strings.ReplaceAll(hint.Command("cd", dir)+" && "+hint.Command(args...), "%", `\%`) // crontab(5): else the end of the command
+	return schedule.For(schedule.Facts{Target: targetName(w.cmd), Program: w.env.Program, Dir: dir, Policy: w.target.Policy, Flags: rotateFlags(w.cmd)}).Command()
 }

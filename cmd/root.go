@@ -39,6 +39,7 @@ func commands() map[string]func(*app) *cobra.Command {
 		"keygen":     newKeygenCmd,
 		"notify":     newNotifyCmd,
 		"rotate":     newRotateCmd,
+		"schedule":   newScheduleCmd,
 		"sync":       newSyncCmd,
 		"verify":     newVerifyCmd,
 		"version":    newVersionCmd,

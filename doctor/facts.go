@@ -50,13 +50,10 @@ type Sources struct {
 	VerifyFound bool
 	// Rotations are those that are open.
 	Rotations []Rotation
-	Program   string // the path of blnkctl
-	// Flags are those that another run needs, too; Scheduled those that one by cron
-	// does, which has other variables.
-	Flags, Scheduled string
-	Now              func() time.Time
-	Env              []string // of this process, for the tools that are asked
-	UID              int
+	Flags     string // those that another run needs, too
+	Now       func() time.Time
+	Env       []string // of this process, for the tools that are asked
+	UID       int
 	// Owners are those whose scoped keys are looked at: Blnk lists them by owner only.
 	Owners []string
 }

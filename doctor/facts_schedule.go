@@ -14,6 +14,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/schedule/host"
 )
 
 // A Schedule is a place on this host from which blnkctl rotates again and again.
@@ -145,10 +146,8 @@ func silence(text string) string {
 			return "MAILTO is empty: cron mails nothing"
 		}
 	}
-	for _, program := range []string{"/usr/sbin/sendmail", "/usr/lib/sendmail"} { // where crons look
-		if _, err := os.Stat(program); !errors.Is(err, fs.ErrNotExist) {
-			return ""
-		}
+	if host.Mails() {
+		return ""
 	}
 	return "cron finds no sendmail here to mail it with"
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/notify"
+	"github.com/blnkctl/blnkctl/schedule/host"
 )
 
 // scheduled: something on this host runs blnkctl rotate again and again.
@@ -30,16 +31,13 @@ func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	command := "cd " + hint.Command(f.Dir) + " && " + hint.Command(f.Program) + " rotate -q --if-older-than 90d" + f.Spec.Args() + f.Scheduled
-	line := "17 4 * * 1 " + strings.ReplaceAll(command, "%", `\%`) // crontab(5)
-	one := Finding{
-		Place: "crontab", Text: "no cron line and no systemd timer of this host runs blnkctl rotate: nothing rotates the key by itself",
-		Remedy: "(crontab -l 2>/dev/null; echo " + hint.Quote(line) + ") | crontab -",
-	}
+	remedy := "blnkctl schedule " + string(host.Usual()) + f.Flags + " --install" + f.Spec.Args()
 	if len(f.Spec.Restart) == 0 {
-		one.Remedy = "let cron run: " + command + " --restart REF"
+		remedy += " --restart REF"
 	}
-	return []Finding{one}, nil
+	return []Finding{{
+		Place: "crontab", Text: "no cron line and no systemd timer of this host runs blnkctl rotate: nothing rotates the key by itself", Remedy: remedy,
+	}}, nil
 }
 
 // failureTold: somebody hears of a rotation that failed, by a notice or by cron's mail.
@@ -60,10 +58,10 @@ func failureTold(ctx context.Context, f *Facts) (found []Finding, err error) {
 	for _, s := range places {
 		one := Finding{
 			Place: s.Place, Text: "nobody is told when a rotation fails: no notice is configured, and " + s.Silent,
-			Remedy: "notify: in " + config.Name + "; or crontab -e: a line MAILTO=ADDRESS above it, nothing to /dev/null, and a program that sends mail",
+			Remedy: "notify: in " + config.Name + "; or blnkctl schedule cron" + f.Flags + " --install --mail ADDRESS, and a program that sends mail; in a line of your own nothing to /dev/null",
 		}
 		if s.Timer { // systemctl --failed shows it, and who watches that
-			one.Severity, one.Remedy = Note, "notify: in "+config.Name+"; or a unit that tells somebody: OnFailure= in its section [Unit] (systemd.unit(5))"
+			one.Severity, one.Remedy = Note, "notify: in "+config.Name+"; or blnkctl schedule systemd"+f.Flags+" --install --mail ADDRESS; in a unit of your own: OnFailure= (systemd.unit(5))"
 		}
 		if s.Silent != "" {
 			found = append(found, one)

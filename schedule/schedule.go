@@ -43,8 +43,8 @@ type Job struct {
 	Root    bool   // that is root
 }
 
-// Command is the job as one line for a shell.
-func (j Job) Command() string { return j.command(hint.Command) }
+// Command is the job as the command of a line for cron.
+func (j Job) Command() string { return j.command(cronWords) }
 
 func (j Job) command(words func(...string) string) string {
 	line := ""
@@ -88,6 +88,15 @@ func WhenFor(host, target string, windows []policy.Window) When {
 		}
 	}
 	return When{Hour: Hourly, Step: 1}
+}
+
+// ParseMail reads an address, or the name of a login, to which mail is sent. What a shell
+// or cron could take for something else is none.
+func ParseMail(text string) (string, error) {
+	if text == "" || text[0] == '-' || strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.@_+-") != "" {
+		return "", errors.New("want an address such as ops@example.com")
+	}
+	return text, nil
 }
 
 // ParseWhen reads a time of the day, such as 04:30.
@@ -136,7 +145,10 @@ func (w When) calendar() string {
 }
 
 // A File is one of those that a schedule is made of.
-type File struct{ Name, Text string }
+type File struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
 
 // Name is what a schedule of a target is called: without a dot, since cron does not read
 // files that have one (run-parts(8)).
@@ -172,15 +184,23 @@ var errCron = errors.New("cron cannot run this")
 // Cron is the job as a crontab has it: that of its user, or a file of /etc/cron.d, which
 // is nobody's and names one.
 func (j Job) Cron(system bool) (string, error) {
-	command, text := j.command(cronWords), ""
+	if j.Splay > 0 {
+		j.Args = append(slices.Clone(j.Args), "--splay", j.Splay.String())
+	}
+	text := ""
+	if j.Mail != "" {
+		text = "MAILTO=" + j.Mail + "\n"
+	}
+	if i := slices.IndexFunc(j.Env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }); i >= 0 && system {
+		text += j.Env[i] + "\n" // else it would hold for lines of others
+		j.Env = slices.Delete(slices.Clone(j.Env), i, i+1)
+	}
+	command := j.command(cronWords)
 	switch {
 	case strings.ContainsAny(command, "\n\r"):
 		return "", hint.Add(fmt.Errorf("%w: a line end stands in the command", errCron), "put it into a script")
 	case len(command) > maxCron:
 		return "", hint.Add(fmt.Errorf("%w: the command has %d characters, more than %d", errCron, len(command), maxCron), "name the places in blnkctl.yaml")
-	}
-	if j.Mail != "" {
-		text = "MAILTO=" + j.Mail + "\n"
 	}
 	if text += j.When.cron() + " "; system {
 		text += j.User + " "

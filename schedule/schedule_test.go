@@ -49,11 +49,13 @@ func TestCronCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "7 4 * * * ops ")
+		command, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "PATH=/usr/bin:/bin\n7 4 * * * ops ")
 		if !ok {
 			t.Fatalf("%q", line)
 		}
-		out, err := exec.Command("/bin/sh", "-c", read(command)).CombinedOutput()
+		sh := exec.Command("/bin/sh", "-c", read(command))
+		sh.Env = []string{"PATH=/usr/bin:/bin"}
+		out, err := sh.CombinedOutput()
 		if got := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00"); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v: %q\nwant %q", name, err, got, want)
 		}
@@ -191,6 +193,32 @@ func TestUnitsAreKnown(t *testing.T) {
 		service := filepath.Join(dir, Service(j.Target))
 		if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=30", service).CombinedOutput(); err != nil { // tenths; 96 is a unit without any of it
 			t.Errorf("%s: more is open than should be: %v\n%s", name, err, out)
+		}
+	}
+}
+
+func TestFor(t *testing.T) {
+	f := Facts{
+		Target: "prod", Program: "/b", Dir: "/srv", Config: "/srv/blnkctl.yaml", StateDir: ownState, Restart: []string{"docker:server"}, Stores: []string{"vault:secret/blnk"},
+		Environ: []string{"PATH=/old", "DOCKER_HOST=ssh://x", "VAULT_ADDR=https://v", "VAULT_TOKEN=hush", "BLNK_SERVER_SECRET_KEY=hush", "PATH=/new"}, Root: true,
+	}
+	j := For(f)
+	if got := strings.Join(j.Env, " "); got != "PATH=/new DOCKER_HOST=ssh://x VAULT_ADDR=https://v" {
+		t.Error(got)
+	}
+	if got := strings.Join(j.Args, " "); got != "rotate prod -q --if-older-than 90d --config /srv/blnkctl.yaml" || j.StateDir != "" || j.Foreign {
+		t.Errorf("%s, %+v", got, j)
+	}
+	if got := f.Lacking(); !slices.Equal(got, []string{"VAULT_TOKEN"}) {
+		t.Error(got)
+	}
+	f.Policy.MaxAge, f.StateDir, f.TellState, f.Restart = time.Hour, "/s", true, []string{"docker:server", "sh:x"}
+	if j = For(f); strings.Join(j.Args, " ") != "rotate prod -q --if-due --config /srv/blnkctl.yaml --state-dir /s" || j.StateDir != "/s" || !j.Foreign {
+		t.Errorf("%+v", j)
+	}
+	for _, text := range []string{"", "-oops", "a b", "x;y", "a%b", "$HOME", "`id`", "a\nb"} {
+		if mail, err := ParseMail(text); err == nil {
+			t.Errorf("%q is %s", text, mail)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (s Set) Names() []string {
 // for the other's. A lock that somebody else holds for longer than wait is
 // flock.ErrHeld.
 func (s Set) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
-	paths, err := s.lockPaths()
+	paths, err := s.Folders()
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,8 @@ func (s Set) Lock(ctx context.Context, wait time.Duration) (unlock func(), err e
 	return unlock, nil
 }
 
-// lockPaths lists each file or folder once, whatever paths lead to it, sorted.
-func (s Set) lockPaths() ([]string, error) {
+// Folders are those of the stores in files, each once, whatever paths lead to it, sorted.
+func (s Set) Folders() ([]string, error) {
 	var paths []string
 	var infos []os.FileInfo
 	err := each(s, func(one Store, l Locker) error {

@@ -74,6 +74,14 @@ func Mails() bool {
 	})
 }
 
+// Usual is the kind that runs here: cron, but where there is only systemd.
+func Usual() Kind {
+	if !there("/run/systemd/system") || slices.ContainsFunc(crons, there) {
+		return Cron
+	}
+	return Systemd
+}
+
 // Files are the texts of a schedule, by their places.
 func (h Host) Files(kind Kind, job schedule.Job) (files []schedule.File, err error) {
 	if kind == Systemd {

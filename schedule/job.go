@@ -1,0 +1,131 @@
+package schedule
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/blnkctl/blnkctl/policy"
+	"github.com/blnkctl/blnkctl/secret"
+)
+
+// DefaultAge is the age at which a key is due where no policy says another one.
+const DefaultAge = "90d"
+
+// ownState is the folder that StateDirectory=blnkctl of a service stands for.
+const ownState = "/var/lib/blnkctl"
+
+// Facts are what a Job is made of.
+type Facts struct {
+	Target, Program, Dir string
+	Config               string // the blnkctl.yaml that counts, "" for none
+	// StateDir is the private folder; TellState: another run would not find it.
+	StateDir  string
+	TellState bool
+	Flags     []string // as rotate takes them, besides those above
+	Age       string   // "" for the policy's
+	Policy    policy.Policy
+	Splay     time.Duration
+	// Stores and Restart are the references, and Folders those of files that are written.
+	Stores, Restart, Folders []string
+	Environ                  []string // of this shell
+	Host, User               string
+	Root                     bool
+}
+
+// For is the job that rotates what the facts say, where it is due.
+func For(f Facts) Job {
+	args := []string{"rotate"}
+	if f.Target != "" {
+		args = append(args, f.Target)
+	}
+	args = append(args, "-q")
+	switch {
+	case f.Age != "":
+		args = append(args, "--if-older-than", f.Age)
+	case f.Policy.MaxAge > 0:
+		args = append(args, "--if-due")
+	default:
+		args = append(args, "--if-older-than", DefaultAge)
+	}
+	if f.Config != "" {
+		args = append(args, "--config", f.Config)
+	}
+	if f.TellState {
+		args = append(args, "--state-dir", f.StateDir)
+	}
+	if f.StateDir == ownState {
+		f.StateDir = ""
+	}
+	seed := f.Target
+	if len(f.Stores) > 0 && seed == "" {
+		seed = f.Stores[0]
+	}
+	return Job{
+		Target: f.Target, Program: f.Program, Args: append(args, f.Flags...), Dir: f.Dir, Env: environment(f),
+		When: WhenFor(f.Host, seed, f.Policy.Windows), Splay: f.Splay,
+		Writes: f.Folders, StateDir: f.StateDir, Foreign: f.Foreign(),
+		User: f.User, Root: f.Root,
+	}
+}
+
+// uses says whether one of the references has one of the schemes.
+func uses(refs []string, schemes ...string) bool {
+	return slices.ContainsFunc(refs, func(ref string) bool {
+		scheme, _, _ := strings.Cut(ref, ":")
+		return slices.Contains(schemes, scheme)
+	})
+}
+
+// passed are the variables without which the tools look elsewhere. None is a secret.
+var passed = map[string][]string{
+	"docker": {"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"},
+	"vault": {
+		"VAULT_ADDR", "VAULT_AGENT_ADDR", "VAULT_NAMESPACE", "VAULT_CACERT", "VAULT_CAPATH", "VAULT_CLIENT_CERT",
+		"VAULT_CLIENT_KEY", "VAULT_TLS_SERVER_NAME", "VAULT_SKIP_VERIFY",
+	},
+}
+
+// Lacking are variables of this shell that a run may need, and that stand in no schedule,
+// which all can read.
+func (f Facts) Lacking() (names []string) {
+	for _, v := range f.Environ {
+		name, value, _ := strings.Cut(v, "=")
+		vault := uses(f.Stores, "vault") && slices.Contains([]string{"VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID", "VAULT_ID_TOKEN"}, name)
+		ci := uses(f.Stores, "command") && slices.Contains([]string{"GH_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "OP_SERVICE_ACCOUNT_TOKEN"}, name)
+		if value != "" && (vault || ci) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// environment is what a run needs of this shell: where programs are, and where docker and
+// vault look.
+func environment(f Facts) []string {
+	names := []string{"PATH"}
+	if f.Foreign() || uses(f.Restart, "docker", "compose") {
+		names = append(names, passed["docker"]...)
+	}
+	if f.Foreign() || uses(f.Stores, "vault") {
+		names = append(names, passed["vault"]...)
+	}
+	values := map[string]string{}
+	for _, v := range f.Environ { // the last one wins
+		if name, value, _ := strings.Cut(v, "="); slices.Contains(names, name) {
+			values[name] = value
+		}
+	}
+	var env []string
+	for _, name := range names {
+		if value := values[name]; value != "" && !secret.Holds(value) {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// Foreign says whether commands of the user's own are run.
+func (f Facts) Foreign() bool {
+	return uses(f.Restart, "sh", "command") || uses(f.Stores, "command")
+}
