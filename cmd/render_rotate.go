@@ -112,5 +112,6 @@ func (w *work) cron(r rotate.Report) string {
 	if err != nil || !by && (w.init == nil || len(w.spec.Restart) == 0) {
 		return ""
 	}
-	return schedule.For(schedule.Facts{Target: targetName(w.cmd), Program: w.env.Program, Dir: dir, Policy: w.target.Policy, Flags: rotateFlags(w.cmd)}).Command()
+	told := slices.DeleteFunc(slices.Clone(elsewhere), func(name string) bool { return !typed(w.cmd, name) }) // asTyped gives it those
+	return schedule.For(schedule.Facts{Target: targetName(w.cmd), Program: w.env.Program, Dir: dir, Policy: w.target.Policy, Flags: rotateFlags(w.cmd, told...)}).Command()
 }

@@ -77,7 +77,7 @@ func (a *app) runSchedule(ctx context.Context, o *scheduleOptions) error {
 func (a *app) makeJob(o *scheduleOptions) (err error) {
 	f := schedule.Facts{
 		Target: targetName(o.cmd), Program: a.env.Program, Age: o.age, Policy: a.target.Policy, Splay: o.wish.Job.Splay,
-		Flags: rotateFlags(o.cmd), Restart: o.spec.Restart, Environ: append(slices.Clone(a.env.Environ), "PATH="+host.Path(a.env.Getenv("PATH"), a.env.UID)),
+		Flags: rotateFlags(o.cmd, elsewhere...), Restart: o.spec.Restart, Environ: append(slices.Clone(a.env.Environ), "PATH="+host.Path(a.env.Getenv("PATH"), a.env.UID)),
 		Host: a.actor().Host, User: a.actor().User, Root: a.env.UID == 0,
 	}
 	if !o.wish.Remove {
@@ -134,10 +134,10 @@ func (a *app) look(o *scheduleOptions, f *schedule.Facts) error {
 	return err
 }
 
-// rotateFlags are the flags of a command that another run, of rotate, needs too: those
-// that stand in blnkctl.yaml, and those of elsewhere, it finds.
-func rotateFlags(cmd *cobra.Command) (args []string) {
-	not := append([]string{"no-input", "output", "quiet", "reason", "stage", "key-file", "target", "all", "parallel"}, elsewhere...)
+// rotateFlags are the flags of a command that another run, of rotate, needs too, but for
+// those that it finds in blnkctl.yaml, and some.
+func rotateFlags(cmd *cobra.Command, not ...string) (args []string) {
+	not = append(not, "no-input", "output", "quiet", "reason", "stage", "key-file", "target", "all", "parallel")
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if _, action := f.Annotations[actionMark]; action || fromFile(cmd, f.Name) || slices.Contains(not, f.Name) {
 			return

@@ -33,6 +33,7 @@ import (
 //	                        DIR.key holds too
 //	unit NAME FILE          install FILE as the unit or drop-in $N-NAME, with @N@, @BLNK@,
 //	                        @PORT@, @WPORT@ and @WORK@ in it replaced
+//	eventually COMMAND…     wait until the command ends with 0
 //	live KEYFILE            wait until the server at $URL takes the key
 //	[!] signed KEYFILE      have the worker at port $WPORT send a webhook, which must
 //	                        be signed with the key
@@ -120,7 +121,7 @@ func boot(t *testing.T, tree string) (leader string) {
 
 func runSystemdScripts(t *testing.T) {
 	cmds := withEndCmds(withRotateCmds(scriptCmds()))
-	maps.Copy(cmds, map[string]scriptCmd{"layout": cmdLayout, "unit": cmdUnit, "live": cmdLive, "signed": cmdSigned})
+	maps.Copy(cmds, map[string]scriptCmd{"layout": cmdLayout, "unit": cmdUnit, "live": cmdLive, "signed": cmdSigned, "eventually": cmdEventually})
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "systemd"),
 		RequireExplicitExec: true,
@@ -164,6 +165,11 @@ func cmdUnit(ts *testscript.TestScript, neg bool, args []string) {
 	path := filepath.Join("/run/systemd/system", ts.Getenv("N")+"-"+args[0])
 	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
 	ts.Check(os.WriteFile(path, []byte(strings.NewReplacer(pairs...).Replace(ts.ReadFile(args[1]))), 0o644))
+}
+
+func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) > 0, "eventually COMMAND…")
+	until(ts, strings.Join(args, " "), func() error { return ts.Exec(args[0], args[1:]...) })
 }
 
 func cmdSigned(ts *testscript.TestScript, neg bool, args []string) {

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -86,12 +87,18 @@ func (j Job) shut() [][2]string {
 	if !j.Root { // the rest takes a manager that is root
 		return all
 	}
-	writes := make([]string, 0, len(j.Writes)+1)
-	for _, dir := range j.Writes {
-		writes = append(writes, quoted(dir, false))
-	}
+	dirs, tmp := slices.Clone(j.Writes), "yes"
 	if j.StateDir != "" {
-		writes = append(writes, quoted(j.StateDir, false))
+		dirs = append(dirs, j.StateDir)
+	}
+	if slices.ContainsFunc(append([]string{j.Program, j.Dir}, dirs...), func(path string) bool {
+		return strings.HasPrefix(path, "/tmp/") || strings.HasPrefix(path, "/var/tmp/")
+	}) { // a private one would hide it
+		dirs, tmp = append(dirs, "/tmp", "/var/tmp"), "no"
+	}
+	writes := make([]string, 0, len(dirs))
+	for _, dir := range dirs {
+		writes = append(writes, quoted(dir, false))
 	}
 	all = append(all, [2]string{"ProtectSystem", "strict"}, [2]string{"ProtectHome", "read-only"})
 	if j.StateDir == "" {
@@ -100,8 +107,9 @@ func (j Job) shut() [][2]string {
 	if len(writes) > 0 {
 		all = append(all, [2]string{"ReadWritePaths", strings.Join(writes, " ")})
 	}
+	all = append(all, [2]string{"PrivateTmp", tmp})
 	for _, name := range []string{
-		"PrivateTmp", "PrivateDevices", "ProtectClock", "ProtectControlGroups", "ProtectHostname",
+		"PrivateDevices", "ProtectClock", "ProtectControlGroups", "ProtectHostname",
 		"ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables",
 	} {
 		all = append(all, [2]string{name, "yes"})

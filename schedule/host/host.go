@@ -26,7 +26,7 @@ import (
 // Errors that a caller takes a decision on.
 var (
 	// ErrForeign: what stands there was written or changed by a person.
-	ErrForeign = errors.New("not as blnkctl schedule made it")
+	ErrForeign = errors.New("was written or changed by a person")
 	// ErrChanged: it is not what was looked at. Nothing more was written.
 	ErrChanged = errors.New("changed meanwhile")
 	// ErrNone: this host has nothing that could run it.
@@ -172,14 +172,14 @@ func (h Host) check(kind Kind) error {
 // refuse is the error of a text that is not ours.
 func refuse(path, old, next string, force bool) error {
 	made, intact := schedule.Intact(old)
-	switch {
-	case old == "" || old == next || intact || force:
+	if old == "" || old == next || intact || force {
 		return nil
-	case made:
-		return hint.Add(fmt.Errorf("%w: somebody has changed %s since", ErrForeign, path), "--force takes no notice of that; with --dry-run it shows what would be lost")
-	default:
-		return hint.Add(fmt.Errorf("%w: %s", ErrForeign, path), "move it away; or --force, which shows with --dry-run what would be lost")
 	}
+	help := "--force takes no notice of that; with --dry-run it shows what would be lost"
+	if !made {
+		help = "move it away; or --force, which shows with --dry-run what would be lost"
+	}
+	return hint.Add(fmt.Errorf("%s %w", path, ErrForeign), "%s", help)
 }
 
 // units says what the manager of units has to be told.
