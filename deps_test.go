@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"internal/textfile", "internal/screen", "internal/ref", "internal/git", "internal/ghactions", "policy"},
 	{"fleet"}, // one command for many targets
 	{"keygen", "blnk", "state", "config", "exposure", "leak", "schedule"},
-	{"store", "restart", "schedule/host"},
+	{"store", "restart"},
 	{"store/filestore"}, // what the stores in files share
 	{
 		"store/blnkjson", "store/dotenv", "store/vault", "store/kubernetes", "store/command",
@@ -36,6 +36,7 @@ var floors = [][]string{
 	{"restart/compose"}, // compose's containers are docker's
 	{"reach", "proof", "accesslog", "notify"},
 	{"target"},
+	{"schedule/host"}, // schedules, in their places
 	{"rotate", "doctor", "supervise"},
 	{"rotate/site"}, // rotate, with all that it needs of this host
 	{"cmd"},

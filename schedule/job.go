@@ -28,6 +28,7 @@ type Facts struct {
 	Splay     time.Duration
 	// Stores and Restart are the references, and Folders those of files that are written.
 	Stores, Restart, Folders []string
+	Hooks                    bool     // a rotation runs more commands of the user's
 	Environ                  []string // of this shell
 	Host, User               string
 	Root                     bool
@@ -127,5 +128,5 @@ func environment(f Facts) []string {
 
 // Foreign says whether commands of the user's own are run.
 func (f Facts) Foreign() bool {
-	return uses(f.Restart, "sh", "command") || uses(f.Stores, "command")
+	return f.Hooks || uses(f.Restart, "sh", "command") || uses(f.Stores, "command")
 }

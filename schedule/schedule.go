@@ -29,8 +29,7 @@ type Job struct {
 	When    When
 	Splay   time.Duration // the most that it waits before it begins
 
-	Mail      string // an address to which a failure is mailed; "": whoever cron tells anyhow
-	OnFailure string // a unit of systemd that a failure starts
+	Mail string // an address to which a failure is mailed; "": whoever cron tells anyhow
 
 	// Writes are the folders of files that hold the key, absolute; StateDir is that of
 	// journal and audit log, "" for the one that systemd calls blnkctl's own.

@@ -24,12 +24,7 @@ func (j Job) Units() []File {
 }
 
 // failed is the unit that a failure starts.
-func (j Job) failed() string {
-	if j.Mail != "" {
-		return Name(j.Target) + "-failed.service"
-	}
-	return j.OnFailure
-}
+func (j Job) failed() string { return Name(j.Target) + "-failed.service" }
 
 func (j Job) service() string {
 	var b strings.Builder
@@ -40,8 +35,8 @@ func (j Job) service() string {
 		line("Wants", "network-online.target")
 		line("After", "network-online.target")
 	}
-	if unit := j.failed(); unit != "" {
-		line("OnFailure", unit)
+	if j.Mail != "" {
+		line("OnFailure", j.failed())
 	}
 	b.WriteString("\n[Service]\n")
 	line("Type", "oneshot")

@@ -50,8 +50,8 @@ type Host struct {
 	UnitDir string
 }
 
-// Here is this host, for root or another user.
-func Here(root bool, env []string, getenv func(string) string) Host {
+// here is this host, for root or another user.
+func here(root bool, env []string, getenv func(string) string) Host {
 	h := Host{Root: root, Env: env, CronDir: "/etc/cron.d", UnitDir: "/etc/systemd/system"}
 	if _, err := os.Stat(h.CronDir); err != nil || !root {
 		h.CronDir = ""

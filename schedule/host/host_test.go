@@ -34,8 +34,8 @@ case "$*" in
 esac`,
 }
 
-// here is a host in a folder of the test, with the fakes.
-func here(t *testing.T, root bool) (h Host, fake string) {
+// fakeHost is a host in a folder of the test, with the fakes.
+func fakeHost(t *testing.T, root bool) (h Host, fake string) {
 	t.Helper()
 	dir := t.TempDir()
 	fake = filepath.Join(dir, "fake")
@@ -91,7 +91,7 @@ func do(t *testing.T, h Host, kind Kind, job schedule.Job, remove, force bool) s
 }
 
 func TestCrontab(t *testing.T) {
-	h, fake := here(t, false)
+	h, fake := fakeHost(t, false)
 	table := filepath.Join(fake, "table")
 	others := "MAILTO=me\n1 1 * * * PGPASSWORD=private backup\n"
 	write(t, table, others)
@@ -127,7 +127,7 @@ func TestCrontab(t *testing.T) {
 }
 
 func TestCrontabOfAPerson(t *testing.T) {
-	h, fake := here(t, false)
+	h, fake := fakeHost(t, false)
 	table := filepath.Join(fake, "table")
 	do(t, h, Cron, prod, false, false)
 	edited := strings.Replace(shown(t, table), "7 4 ", "8 8 ", 1)
@@ -165,7 +165,7 @@ func TestCrontabOfAPerson(t *testing.T) {
 }
 
 func TestCronFile(t *testing.T) {
-	h, _ := here(t, true)
+	h, _ := fakeHost(t, true)
 	path := filepath.Join(h.CronDir, "blnkctl-rotate-prod")
 	do(t, h, Cron, prod, false, false)
 	if got := shown(t, path); !strings.HasSuffix(got, "\n7 4 * * * ops cd /srv && /usr/bin/blnkctl rotate prod -q\n") {
@@ -205,7 +205,7 @@ func TestCronFile(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	for _, root := range []bool{true, false} {
-		h, fake := here(t, root)
+		h, fake := fakeHost(t, root)
 		if !root {
 			write(t, filepath.Join(fake, "personal"), "")
 		}

@@ -70,8 +70,8 @@ func (h Host) Remarks(kind Kind, job schedule.Job, uid int, told bool) (all []st
 	case told:
 	case kind == Cron && !Mails():
 		all = append(all, "cron finds no sendmail here, so that nobody hears of a failure: install one, or say in blnkctl.yaml who is told (notify:)")
-	case kind == Systemd && job.Mail == "" && job.OnFailure == "":
-		all = append(all, "nobody hears of a failure: --mail ADDRESS, --on-failure UNIT, or notify: in blnkctl.yaml")
+	case kind == Systemd && job.Mail == "":
+		all = append(all, "nobody hears of a failure: --mail ADDRESS, or notify: in blnkctl.yaml")
 	case kind == Systemd && job.Mail != "" && !Mails():
 		all = append(all, "there is no sendmail here that could mail a failure")
 	}
