@@ -64,7 +64,7 @@ func Who(uid int, sudoUser string) Actor {
 type Record struct {
 	Seq         int       `json:"seq"` // counts from 1
 	Time        time.Time `json:"time"`
-	Event       string    `json:"event"`              // what was attempted: rotate, sync, keygen, api
+	Event       string    `json:"event"`              // what was attempted: rotate, rollback, retire, init, sync, keygen, api
 	Request     string    `json:"request,omitempty"`  // method and path of an api event
 	Rotation    string    `json:"rotation,omitempty"` // ID of the rotation; "" where none was begun
 	Outcome     string    `json:"outcome,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -85,6 +86,8 @@ var exitCodes = []struct {
 	{rotate.ErrStuck, exitStuck},
 	{rotate.ErrUnrecorded, exitStuck},
 	{rotate.ErrJournal, exitStuck},
+	{rotate.ErrUnfinished, exitStuck},
+	{rotate.ErrLeft, exitIncomplete},
 	{rotate.ErrOtherStores, exitUsage},
 	{rotate.ErrOverlap, exitUsage},
 	{store.ErrPartly, exitStuck},
@@ -171,7 +174,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 // the rotation, for any other it is the failure of what it was asked for.
 func (a *app) lostOutput(cmd *cobra.Command) error {
 	err := a.out.Lost()
-	if err != nil && (cmd.Name() == "rotate" || cmd.Name() == "sync") {
+	if err != nil && slices.Contains([]string{"rotate", "rollback", "sync"}, cmd.Name()) {
 		return fail(exitIncomplete, err, "")
 	}
 	return err

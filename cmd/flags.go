@@ -38,7 +38,8 @@ func (g *globalFlags) add(root *cobra.Command) {
 	_ = root.MarkPersistentFlagFilename("config", "yaml", "yml")
 }
 
-// openState opens the state folder, which may not exist yet.
+// openState opens the state folder, which may not exist yet. Keys that are kept in it and
+// whose time is up go.
 func (a *app) openState() (*state.Dir, error) {
 	dir := a.global.stateDir
 	if dir == "" {
@@ -51,7 +52,11 @@ func (a *app) openState() (*state.Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return state.Open(dir)
+	private, err := state.Open(dir)
+	if err == nil {
+		private.PurgePrevious(a.env.Now())
+	}
+	return private, err
 }
 
 // defaultStore is the place of a Blnk configuration where nobody names one.

@@ -25,7 +25,7 @@ var (
 )
 
 // keysIn finds the keys in a file of a script: in a configuration, an env file,
-// a journal, a copy of a file, or a file with a key and nothing else (*.key).
+// a journal, a previous key, a copy of a file, or a file with a key and nothing else (*.key).
 func keysIn(name string, data []byte) []string {
 	var keys []string
 	for _, key := range prefixed.FindAll(data, -1) {
@@ -37,6 +37,12 @@ func keysIn(name string, data []byte) []string {
 	if strings.HasSuffix(name, ".key") {
 		line, _, _ := bytes.Cut(data, []byte("\n"))
 		keys = append(keys, string(line))
+	}
+	if strings.Contains(name, "previous") {
+		_, data, _ = bytes.Cut(data, []byte("\n")) // its seal
+		var p struct{ Key string }
+		_ = json.Unmarshal(data, &p) // may be half written
+		keys = append(keys, p.Key)
 	}
 	if strings.Contains(name, "journal") {
 		_, data, _ = bytes.Cut(data, []byte("\n")) // its seal

@@ -268,13 +268,13 @@ func (s *search) mayPass(run tracedRun, text string) bool {
 }
 
 var (
-	journalTemp = regexp.MustCompile(`/targets/[^/]+/\.journal\.blnkctl\.tmp$`)
-	journalFile = regexp.MustCompile(`/targets/[^/]+/journal$`)
+	journalTemp = regexp.MustCompile(`/targets/[^/]+/\.(journal|previous)\.blnkctl\.tmp$`)
+	journalFile = regexp.MustCompile(`/targets/[^/]+/(journal|previous)$`)
 	copyTemp    = regexp.MustCompile(`/copies/\.[0-9a-f]+\.copy\.blnkctl\.tmp$`)
 )
 
 // mayHold says where a key belongs: in a store and its temporary file, in the
-// journal and in the copy of a file that is written in place; and on the
+// journal, as the previous key, and in the copy of a file that is written in place; and on the
 // stdout of who makes a key to show it.
 func (s *search) mayHold(run tracedRun, to place) bool {
 	if to.fd == 1 && run.printsAKey() {
@@ -313,7 +313,7 @@ func (s *search) leftBehind() []string {
 	return found
 }
 
-// mayStay: stores, the journal of an open rotation, and what the script itself
+// mayStay: stores, the journal of an open rotation, the previous key, and what the script itself
 // made.
 func (s *search) mayStay(path string) bool {
 	base := filepath.Base(path)

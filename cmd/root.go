@@ -38,6 +38,8 @@ func commands() map[string]func(*app) *cobra.Command {
 		"exit-codes": func(*app) *cobra.Command { return newTopic("exit-codes") },
 		"keygen":     newKeygenCmd,
 		"notify":     newNotifyCmd,
+		"retire":     newRetireCmd,
+		"rollback":   newRollbackCmd,
 		"rotate":     newRotateCmd,
 		"schedule":   newScheduleCmd,
 		"sync":       newSyncCmd,

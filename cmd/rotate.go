@@ -211,6 +211,7 @@ func (w *work) openTarget(ctx context.Context) (err error) {
 		w.spec.Stores = []string{defaultStore}
 	}
 	w.teller = w.openTeller(&w.places, w.target.Notify)
+	w.intent.Policy = w.intent.Policy.Over(w.app.target.Policy)
 	opt := site.Options{
 		Spec: w.spec, Given: func(flag string) bool { return given(w.cmd, flag) }, Intent: w.intent,
 		Abort: w.abort, Abandon: w.abandon, DryRun: w.dryRun, LockTimeout: w.lockTimeout,

@@ -3,6 +3,7 @@ package rotate
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -31,7 +32,7 @@ type Due struct {
 	// where no age is known.
 	At time.Time
 	// Next is when a rotation may run at the earliest: not before the policy's window
-	// opens, nor before its interval and the wait after a failure are over. It is now
+	// opens, nor before its interval and the wait after a failure, or a rollback, are over. It is now
 	// where one may run now.
 	Next time.Time
 }
@@ -66,7 +67,7 @@ func (c Clock) Ask(in Intent) (d Due, err error) {
 	if in.Weak != nil {
 		weak = in.Weak(c.Key)
 	}
-	d.Next = in.Policy.Opens(latest(c.Now, wait, c.soonest(in.Policy)))
+	d.Next = in.Policy.Opens(latest(c.Now, wait, c.wentBack(), c.soonest(in.Policy)))
 	if d.Since.IsZero() && weak == "" && wait.IsZero() && c.Written != nil {
 		if d.Since = c.Written(); !d.Since.IsZero() {
 			how, d.At = "written", in.Policy.Next(d.Since)
@@ -91,7 +92,7 @@ func (c Clock) Ask(in Intent) (d Due, err error) {
 		return d, hint.Add(fmt.Errorf("%w: %s was never seen before", ErrUnknownAge, name), "say --if-unknown adopt or --if-unknown rotate")
 	}
 	switch held := d.Yes && d.Next.After(c.Now); {
-	case held && c.failed(): // it goes on waiting where the window closed meanwhile
+	case held && (c.failed() || !c.wentBack().IsZero()): // it goes on waiting where the window closed meanwhile
 		return c.waiting(d), nil
 	case held:
 		d.Yes, d.Why = false, d.Why+"; the policy lets a rotation run from "+moment(d.Next)+" on"
@@ -135,6 +136,16 @@ func (c Clock) wait() time.Time {
 	return time.Time{}
 }
 
+// wentBack is until when a key that a person went back to is left alone, where it is due:
+// what was wrong with the newer one is to be found first. Zero where nobody did.
+func (c Clock) wentBack() time.Time {
+	h := c.History
+	if until := h.RolledBackAt.Add(heldBack); h.Key == c.Key.Fingerprint() && !h.RolledBackAt.After(c.Now) && c.Now.Before(until) {
+		return until
+	}
+	return time.Time{}
+}
+
 // soonest is when the interval after the last proved rotation is over, whichever key it
 // was; a time from the future proves none.
 func (c Clock) soonest(p policy.Policy) time.Time {
@@ -173,5 +184,11 @@ func aged(d time.Duration) string {
 	if days := int(d / (24 * time.Hour)); days >= 2 {
 		return fmt.Sprintf("%d days", days)
 	}
-	return d.Round(time.Second).String()
+	text := d.Round(time.Second).String()
+	for _, end := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, end) {
+			text = strings.TrimSuffix(text, end[1:])
+		}
+	}
+	return text
 }

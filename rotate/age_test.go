@@ -91,7 +91,7 @@ func TestPolicyRefuses(t *testing.T) {
 		in     Intent
 		want   string // "": it rotates
 	}{
-		"in the interval": {policy: policy.Policy{MinInterval: 2 * day}, proved: day, want: "24h0m0s ago, and min_interval is 2 days"},
+		"in the interval": {policy: policy.Policy{MinInterval: 2 * day}, proved: day, want: "24h ago, and min_interval is 2 days"},
 		"after it":        {policy: policy.Policy{MinInterval: 2 * day}, proved: 2 * day},
 		"outside":         {policy: policy.Policy{Windows: window(t, "Sun 02:00-05:00 UTC")}, want: "its window opens 2000-01-02 02:00:00 UTC"},
 		"inside":          {policy: policy.Policy{Windows: window(t, "Sat 00:00-05:00 UTC")}},

@@ -24,6 +24,7 @@
 //
 //	in := rotate.Intent{Event: rotate.Rotate, NewKey: makeKey, IfDue: true, Policy: p}
 //	in := rotate.Intent{Event: rotate.Sync, Source: 0} // its key to all others
+//	in := rotate.Intent{Event: rotate.Rollback}        // the key from before
 //	report, err := rotate.Run(ctx, t, in, rotate.Env{Lock: lock, Recorder: log, Now: time.Now})
 //
 // The journal says which row was entered, and in which direction. Whoever
@@ -41,6 +42,11 @@
 // does (wait:, manual:), the whole time is waited for. An old process that lives on
 // beside the one that listens has begun to end. Any other that runs on, as a worker, is
 // a warning: whether it has been told to end cannot be seen.
+//
+// A Rollback is a rotation to the key that was in force before: to the one that the state
+// folder keeps since it was replaced, for as long as the policy said, else to
+// that of a store that keeps old values. It is never one that others know, one that was
+// gone back from, or an older one. [EndPrevious] ends it.
 //
 // It does not promise that workers run the new key: they answer no request, so
 // that rests on the driver that restarted them. An address behind which several

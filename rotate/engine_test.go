@@ -427,6 +427,11 @@ func TestDue(t *testing.T) {
 		"rolled back three times":   {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4*time.Hour - 1), FailedRefs: refs}, want: NotDue},
 		"three times, later":        {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 3, FailedAt: ago(4 * time.Hour), FailedRefs: refs}, want: Rotated},
 		"a hundred times":           {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 100, FailedAt: ago(day), FailedRefs: refs}, want: Rotated},
+		"a person went back":        {history: state.History{Key: fp, ProvedAt: ago(91 * day), RolledBackAt: ago(day - 1)}, want: NotDue},
+		"went back, not due":        {history: state.History{Key: fp, ProvedAt: ago(89 * day), RolledBackAt: ago(time.Minute)}, want: NotDue},
+		"went back a day ago":       {history: state.History{Key: fp, ProvedAt: ago(91 * day), RolledBackAt: ago(day)}, want: Rotated},
+		"went back in the future":   {history: state.History{Key: fp, ProvedAt: ago(91 * day), RolledBackAt: ago(-day)}, want: Rotated},
+		"went back to another key":  {history: state.History{Key: "sha256:other", RolledBackAt: ago(time.Minute)}, opt: Intent{IfUnknown: RotateUnknown}, want: Rotated},
 		"with other references":     {history: state.History{Key: fp, ProvedAt: ago(91 * day), Failures: 1, FailedAt: ago(time.Minute), FailedRefs: "other"}, want: Rotated},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -34,6 +34,8 @@ func (r *run) finish(ctx context.Context) error {
 		end = Written
 	case r.rec.Event == Init:
 		end = Secured
+	case r.rec.Event == Rollback:
+		end = Restored
 	}
 	if !r.undoing() {
 		for _, s := range r.Set {
@@ -46,6 +48,9 @@ func (r *run) finish(ctx context.Context) error {
 			}
 		}
 		r.report.Warnings = append(r.report.Warnings, r.rec.Cautions...)
+		if err := r.keepPrevious(); err != nil { // before the history forgets its age
+			r.incomplete("the previous key: %v", err)
+		}
 	}
 	if err := r.remember(); err != nil {
 		return r.unrecorded(err)
@@ -125,6 +130,8 @@ func (r *run) remember() error {
 	}
 	history, fp := before, r.rec.next().Fingerprint()
 	switch {
+	case r.rec.Event == Rollback && !r.undoing(): // its age is its own
+		history = state.History{Key: fp, ProvedAt: r.rec.NextProved, SeenAt: r.rec.NextSeen, Rotation: r.rec.Rotation, RolledBackAt: r.env.Now().UTC()}
 	case r.rec.Event != Rotate && (r.undoing() || history.Key == fp):
 		// A sync that failed is no reason to put off a rotation.
 	case r.rec.Event == Sync, r.rec.Live == r.rec.New, !r.proves(): // a key that was not proved, or stood there already, is seen

@@ -41,7 +41,8 @@ type Intent struct {
 	// Values are what the target's settings are to have, by their references.
 	Values map[string]secret.Key
 
-	// Policy is that of the target. IfDue: nothing is done unless the key is due by it,
+	// Policy is that of the target. A key that is replaced is kept for as long as it says,
+	// for a Rollback, but not with Compromised. IfDue: nothing is done unless the key is due by it,
 	// and else it only says when a rotation is refused, which Force lets pass.
 	Policy    policy.Policy
 	IfDue     bool
@@ -62,6 +63,9 @@ type Intent struct {
 	confirm func(why error) error // of Abandon
 }
 
+// OfPrevious says that it is about the key from before: Rollback, or Retire.
+func (in Intent) OfPrevious() bool { return in.Event == Rollback || in.Event == Retire }
+
 // A fate is what becomes of the rotation that is open.
 type fate int
 
@@ -76,6 +80,8 @@ const (
 	Rotate = "rotate" // a new key
 	Sync   = "sync"   // the key of one store, brought to the others and to the servers
 	Init   = "init"   // secure mode, with a strong key
+	// Rollback brings the key back that was in force before.
+	Rollback = "rollback"
 )
 
 // IfUnknown says what Intent.IfDue does with a key that was never seen
@@ -184,6 +190,7 @@ type Plan struct {
 	in            Intent
 	workersProved bool
 	next          secret.Key            // zero where it is still to be made
+	back          back                  // of a Rollback
 	old           map[string]secret.Key // by the store's reference; zero where there is none
 	absent        map[string]string     // how a store looks that holds none
 	late          []store.Copy          // to be written, where nothing else differs
@@ -200,9 +207,10 @@ func (p Plan) OpenID() string {
 // A Document is a Plan as JSON. Holders are the receivers that need the new key.
 type Document struct {
 	DryRun   bool     `json:"dry_run"`
-	Would    string   `json:"would"` // rotate, sync, init, nothing, finish
+	Would    string   `json:"would"` // rotate, sync, init, rollback, nothing, finish
 	Why      string   `json:"why"`
 	Old      string   `json:"old"`
+	New      string   `json:"new,omitempty"`  // where it is there already
 	Open     string   `json:"open,omitempty"` // ID of the rotation that would be finished
 	Stores   []string `json:"stores"`
 	Restart  []string `json:"restart"`
@@ -226,7 +234,7 @@ func (p Plan) Document() Document {
 	}
 	list := func(texts []string) []string { return append([]string{}, texts...) } // never null
 	return Document{
-		true, event, p.Due.Why, p.Old, p.OpenID(), p.Stores, p.Restart, p.Servers,
+		true, event, p.Due.Why, p.Old, p.next.Fingerprint(), p.OpenID(), p.Stores, p.Restart, p.Servers,
 		holders, list(p.Remarks), list(p.Cautions),
 	}
 }
@@ -242,6 +250,7 @@ const (
 	Secured    Outcome = "secured"  // secure mode is on, and proved
 	Written    Outcome = "written"  // the places are; nothing was restarted or proved
 	InPlace    Outcome = "in_place" // everything that Secured stands for had been there before
+	Restored   Outcome = "restored" // the key from before is in force again, and proved
 	NotDue     Outcome = "not_due"
 	Adopted    Outcome = "adopted"
 	Resumed    Outcome = "resumed" // an open rotation went forward to its end
@@ -275,6 +284,7 @@ type Report struct {
 
 	event     string // of the rotation
 	kept      bool   // its key had been there before
+	back      string // a line about the way back
 	keyOnly   bool   // secure mode is no part of it
 	written   bool   // nothing was restarted
 	wasOpen   bool   // the servers let any key in before

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/proof"
@@ -49,6 +50,11 @@ type record struct {
 	Old  map[string]string `json:"old"`
 	Live string            `json:"live"`
 	New  string            `json:"new"`
+	// Keep is how long the key that is replaced is kept; NextProved and NextSeen are the
+	// age of the new one, where it was in force before.
+	Keep       time.Duration `json:"keep_previous_ns,omitempty"`
+	NextProved time.Time     `json:"next_proved_at,omitzero"`
+	NextSeen   time.Time     `json:"next_seen_at,omitzero"`
 	// Values are what the settings are to have, and Absent is how those places looked
 	// that held nothing (store.Eraser).
 	Values map[string]string `json:"values,omitempty"`
@@ -104,7 +110,7 @@ func (r *record) whole() bool {
 	return r.Version != 0 && r.Rotation != "" && r.New != "" && len(r.Old) > 0 && len(r.Target.Stores) > 0 &&
 		(r.Direction == forward || r.Direction == undo) &&
 		slices.Contains([]string{rowSet, rowRestart, rowTest, rowFinish}, r.Row) &&
-		(r.Event == Sync || r.Event == Rotate && r.Live != "" && !emptied || r.Event == Init && r.valued())
+		(r.Event == Sync || (r.Event == Rotate || r.Event == Rollback) && r.Live != "" && !emptied || r.Event == Init && r.valued())
 }
 
 // valued says whether it is known what each setting is to have.
@@ -134,16 +140,18 @@ func (r *record) wanted(ref string) secret.Key {
 type goal struct {
 	key, other       secret.Key
 	name, otherNamed string
+	live, otherLive  string // as ServerState has it
 	open, otherOpen  bool
 }
 
 func (r *record) goal() goal {
-	g := goal{key: r.next(), other: r.live(), name: "new", otherNamed: "old", otherOpen: r.WasOpen}
+	g := goal{key: r.next(), other: r.live(), live: "new", otherLive: "old", otherOpen: r.WasOpen}
+	g.name, g.otherNamed = r.called()
 	if r.WasOpen {
-		g.otherNamed = "open"
+		g.otherNamed, g.otherLive = "open", "open"
 	}
 	if r.Direction == undo {
-		g = goal{g.other, g.key, g.otherNamed, g.name, g.otherOpen, g.open}
+		g = goal{g.other, g.key, g.otherNamed, g.name, g.otherLive, g.live, g.otherOpen, g.open}
 	}
 	if g.key.Equal(g.other) && !g.open { // a sync of stores that no server reads
 		g.other = secret.Key{}

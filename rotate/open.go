@@ -33,6 +33,14 @@ type Open struct {
 	Keys    []secret.Key `json:"-"` // the one before, the new one, and those of stores: for masking
 }
 
+// called is what the key that it brings is called, and the one that it replaces.
+func (o *Open) called() (next, before string) {
+	if o.Event == Rollback {
+		return "previous", "newer"
+	}
+	return "new", "old"
+}
+
 // Is says how it stands.
 func (o *Open) Is() string {
 	if o.AtWork != "" {
@@ -82,9 +90,10 @@ func (o *Open) Help() string {
 
 // Where says which key is where, as far as the journal tells.
 func (o *Open) Where() string {
-	key := "the new key, " + o.Keys[1].Name()
+	next, before := o.called()
+	key := "the " + next + " key, " + o.Keys[1].Name()
 	if o.Undoing {
-		key = "the old key, " + o.Keys[0].Name()
+		key = "the " + before + " key, " + o.Keys[0].Name()
 	}
 	if o.Undoing && o.Keys[0].IsZero() {
 		key = "what they held before"
@@ -112,7 +121,8 @@ func (o *Open) Ways(named string) string {
 	case o.NoUndo != "":
 		return again + " finishes it"
 	case o.Undoing:
-		return again + " goes on putting the old key back"
+		_, before := o.called()
+		return again + " goes on putting the " + before + " key back"
 	default:
 		return again + " continues, blnkctl rotate --abort" + named + " goes back"
 	}
@@ -124,7 +134,8 @@ func (o *Open) signalled() string {
 	case o.Row == rowFinish:
 		return "what is proved is recorded"
 	case o.Undoing:
-		return "the old key is being put back"
+		_, before := o.called()
+		return "the " + before + " key is being put back"
 	case o.NoUndo != "":
 		return "stopping after this step: " + o.NoUndo
 	case o.Row == rowRestart:

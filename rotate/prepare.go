@@ -79,6 +79,8 @@ func (r *run) prepare(ctx context.Context, repair bool) (p Plan, err error) {
 	if err == nil {
 		find := r.findDue
 		switch {
+		case r.in.Event == Rollback:
+			find = r.findPrevious
 		case r.in.NewKey == nil:
 			find = r.findDifference
 		case r.in.Secures:
@@ -93,8 +95,8 @@ func (r *run) prepare(ctx context.Context, repair bool) (p Plan, err error) {
 	return p, err
 }
 
-// findDue prepares the replacement of the key that all stores agree on.
-func (r *run) findDue(ctx context.Context, p *Plan) error {
+// findCurrent finds the key that all stores agree on.
+func (r *run) findCurrent(ctx context.Context, p *Plan) error {
 	current, err := r.Set.Agreed(ctx)
 	if err != nil {
 		return err
@@ -105,10 +107,16 @@ func (r *run) findDue(ctx context.Context, p *Plan) error {
 	p.Stores = r.Set.SwappersFirst().Names() // a store may know only now whether it swaps
 	p.Current, p.Old = current, current.Fingerprint()
 	r.report.Old = p.Old
-	if err := r.beware(p, current); err != nil {
-		return err
+	return r.beware(p, current)
+}
+
+// findDue prepares the replacement of the key that all stores agree on.
+func (r *run) findDue(ctx context.Context, p *Plan) error {
+	err := r.findCurrent(ctx, p)
+	current := p.Current
+	if err == nil {
+		p.Due, err = r.due(ctx, current)
 	}
-	p.Due, err = r.due(ctx, current)
 	switch {
 	case err != nil || p.Due.Waiting:
 		return err
@@ -408,7 +416,7 @@ func (r *run) newRecord(p Plan) *record {
 			Rotation: "rot_" + strings.ToLower(rand.Text()[:12]), Event: r.in.Event, Reason: r.in.Reason, Target: r.Spec, Started: r.env.Now().UTC(),
 			Host: r.env.Who.Host, User: r.env.Who.User, Row: rowSet, Compromised: r.in.Compromised,
 		},
-		Direction: forward, ServerDown: r.in.ServerDown,
+		Direction: forward, ServerDown: r.in.ServerDown, Keep: r.in.Policy.Keep(), NextProved: p.back.ProvedAt, NextSeen: p.back.SeenAt,
 		Old: map[string]string{}, Live: p.Current.Reveal(), New: p.next.Reveal(), Cautions: p.Cautions, Holders: p.Holders,
 		WasOpen: p.WasOpen, Values: map[string]string{}, Absent: p.absent,
 	}
@@ -436,6 +444,9 @@ func (r *run) notDue(ctx context.Context, p Plan) error {
 	history, err := r.State.LoadHistory()
 	if err != nil {
 		return err
+	}
+	if history.Key != p.Old { // of another key, it says nothing of the way back
+		history.RolledBackAt, history.RetiredAt = time.Time{}, time.Time{}
 	}
 	history.Key, history.SeenAt, history.ProvedAt = p.Old, r.env.Now().UTC(), time.Time{}
 	if err := r.State.SaveHistory(history); err != nil {

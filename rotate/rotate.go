@@ -54,7 +54,9 @@ func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, err
 	defer unlock()
 	defer r.heedSignals(ctx)()
 	if r.rec == nil && !r.damaged && in.end != finished {
-		return Report{Outcome: None}, nil
+		r.report.Outcome = None
+		r.offerBack(ctx)
+		return r.report, nil
 	}
 	if r.env.Settle != nil {
 		err = r.env.Settle(ctx, r.RestartTimeout, r.note)
@@ -196,7 +198,9 @@ func (r *run) walk(ctx context.Context, from string) error {
 }
 
 func (r *run) change() *store.Change {
+	next, before := r.rec.called()
 	return &store.Change{
+		NewCalled: next, OldCalled: before,
 		Set: r.Set, Old: r.rec.old, New: r.rec.next(),
 		Settings: r.Settings, Values: r.rec.wanted, Absence: func(ref string) string { return r.rec.Absent[ref] },
 	}

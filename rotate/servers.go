@@ -128,7 +128,7 @@ func (r *run) notLive(s *proof.Server, v proof.Verdict, reason error, of string)
 			"name each of them with a --server of its own; blnkctl verify tells which key each takes")
 	case proof.Rejected:
 		help := putLive
-		if r.in.Event == Rotate {
+		if r.in.Event == Rotate || r.in.Event == Rollback {
 			help += "; where it is lost, --server-down rotates without it"
 		}
 		return hint.Add(fmt.Errorf("%s: %w: it refuses the key of %s", s, ErrNotLive, of), "%s", help)
@@ -158,10 +158,10 @@ func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, see
 	}
 	switch v {
 	case proof.Live, proof.OtherScoped:
-		return g.name, "", nil
+		return g.live, "", nil
 	case proof.OtherLive:
 		seen = fmt.Sprintf("%s still %s", s, g.otherDoes())
-		return g.otherNamed, seen, shadowed(fmt.Errorf("%s%s: %w", seen, g.refusing(), ErrStale))
+		return g.otherLive, seen, shadowed(fmt.Errorf("%s%s: %w", seen, g.refusing(), ErrStale))
 	case proof.Mixed:
 		seen = s.String() + " answers differently from one connection to the next"
 		return "mixed", seen, errors.New(seen + ": several servers with different keys stand behind it")

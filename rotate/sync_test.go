@@ -109,7 +109,7 @@ func TestSweepSync(t *testing.T) {
 		if s.stuck != 0 || len(s.broken) != 0 {
 			t.Errorf("%d cases, %d stuck, %d broken; ends: %v", s.cases, s.stuck, len(s.broken), s.ends)
 		}
-		if want := 22702; s.cases != want {
+		if want := 26447; s.cases != want {
 			t.Errorf("%d cases, want %d", s.cases, want)
 		}
 	})

@@ -58,11 +58,15 @@ const copyFormat = "%s (write-only: last, and not read back)"
 
 // write writes the plan of a new key.
 func (p Plan) write(b *strings.Builder, private string) {
-	which := " " + p.Old
+	which, next, old := "Rotate the master key "+p.Old, "new", "old"
 	if p.Old == "" {
-		which = ", which is weak"
+		which = "Rotate the master key, which is weak"
 	}
-	b.WriteString("Rotate the master key" + which)
+	if p.in.Event == Rollback {
+		next, old = "previous", "newer"
+		which = fmt.Sprintf("Bring the previous key back: %s\nin place of %s", screen.CleanLine(p.Due.Why), p.Current.Name())
+	}
+	b.WriteString(which)
 	if p.in.IfDue && p.Due.Why != "" {
 		b.WriteString("\n(" + screen.CleanLine(p.Due.Why) + ")")
 	}
@@ -70,12 +74,16 @@ func (p Plan) write(b *strings.Builder, private string) {
 	screen.Items(b, "1 set", "%s", p.Stores)
 	screen.Items(b, "", copyFormat, p.Copies)
 	screen.Items(b, "2 restart", "%s", p.Restart)
-	screen.Items(b, "3 test", "%s: new key taken, old and random ones refused", p.Servers)
+	screen.Items(b, "3 test", "%s: "+next+" key taken, "+old+" and random ones refused", p.Servers)
 	screen.Items(b, "4 finish", "state and audit log in %s", []string{private})
-	if p.Compromised {
-		b.WriteString("\nThere is no way back to the old key: after a failure a person is needed.\n")
-	} else {
-		b.WriteString("\nAfter a failure the old key is put back, restarted with, and proved.\n")
+	switch {
+	case p.Compromised:
+		b.WriteString("\nThere is no way back to the " + old + " key: after a failure a person is needed.\n")
+	default:
+		b.WriteString("\nAfter a failure the " + old + " key is put back, restarted with, and proved.\n")
+		if p.in.Event == Rotate && p.in.Policy.Keep() > 0 {
+			fmt.Fprintf(b, "Otherwise it is kept in the state folder for %s, for `blnkctl rollback`.\n", aged(p.in.Policy.Keep()))
+		}
 	}
 	b.WriteString("\nWho holds the key besides the server:\n")
 	workers := "restarted by what --restart names"
@@ -161,10 +169,14 @@ func (r Report) Text(look screen.Look) string {
 	switch why := screen.CleanLine(r.Due.Why) + "\n"; r.Outcome {
 	case InPlace:
 		return good("in place") + ": " + why
-	case Rotated, Resumed:
+	case Rotated, Resumed, Restored:
+		if r.event == Rollback {
+			return fmt.Sprintf("%s %s -> %s\n%s", good("rolled back"), before, after, r.proofs(good, "the previous key is live, the newer one is dead"))
+		}
 		return fmt.Sprintf("%s %s -> %s\n%s", good("rotated"), before, after, r.proofs(good, "the new key is live, the old one is dead"))
 	case RolledBack:
-		return fmt.Sprintf("%s: %s is in force again\n%s", look.Paint(screen.Yellow, "put back"), before, r.proofs(good, "the old key is live, the new one is dead"))
+		next, old := (&Open{Event: r.event}).called()
+		return fmt.Sprintf("%s: %s is in force again\n%s", look.Paint(screen.Yellow, "put back"), before, r.proofs(good, "the "+old+" key is live, the "+next+" one is dead"))
 	case Synced:
 		return fmt.Sprintf("%s to %s\n%s", good("synced"), after, r.proofs(good, "this key is live"))
 	case InSync:
@@ -205,6 +217,10 @@ func (r Report) Next(cron, target, restart string) []string {
 	switch {
 	case slices.Contains([]Outcome{Secured, Written, InPlace}, r.Outcome), r.Outcome == Resumed && r.event == Init:
 		return r.nextOfInit(cron, target, restart)
+	case r.Outcome == None && r.back != "":
+		return []string{r.back}
+	case r.event == Rollback && (r.Outcome == Restored || r.Outcome == Resumed):
+		return []string{"give the previous key back to whatever else got the newer one (receivers of webhooks, jobs, SDKs, Blnk Cloud)", r.back}
 	case r.Outcome != Rotated && r.Outcome != Resumed:
 		return nil
 	}
@@ -218,7 +234,11 @@ func (r Report) Next(cron, target, restart string) []string {
 	if cron != "" {
 		who += "; for cron: " + cron
 	}
-	return []string{"give the new key to " + who}
+	lines := []string{"give the new key to " + who}
+	if r.back != "" {
+		lines = append(lines, r.back)
+	}
+	return lines
 }
 
 // nextOfInit is Next of an init.
@@ -251,6 +271,8 @@ func (p Plan) Question() string {
 	switch {
 	case p.in.Event == Sync:
 		return "Sync now?"
+	case p.in.Event == Rollback:
+		return "Bring the previous key back now?"
 	case p.in.KeyOnly:
 		return "Write the key now?"
 	case p.in.Secures:

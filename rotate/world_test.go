@@ -21,16 +21,18 @@ import (
 // history and the audit log. Everything in it survives a crash of the engine.
 // Each touch of it can meet a fault.
 type world struct {
-	keys    [2]secret.Key
-	secure  secret.Key // the setting of a world that is to be secured, else without effect
-	secures bool
-	server  blnkProcess
-	worker  blnkProcess
-	open    bool // secure mode is off
-	scoped  secret.Key
-	journal []byte
-	history state.History
-	audit   []audit.Record
+	keys     [2]secret.Key
+	secure   secret.Key // the setting of a world that is to be secured, else without effect
+	secures  bool
+	server   blnkProcess
+	worker   blnkProcess
+	open     bool // secure mode is off
+	scoped   secret.Key
+	journal  []byte
+	history  state.History
+	previous state.Previous
+	kept     secret.Key // by previous, in the beginning
+	audit    []audit.Record
 
 	mangle  func(before, after []byte) []byte // of a saved journal
 	touches int
@@ -233,6 +235,21 @@ func securing(w *world) {
 	w.server, w.worker = w.started(), w.started()
 }
 
+const aDay = 24 * time.Hour
+
+// keeping makes it a world where the key before the last rotation is kept.
+func keeping(w *world) { w.keep(thirdKey) }
+
+// rotated makes it a world where the new key was replaced by the old one, and is kept.
+func rotated(w *world) { w.keep(newKey) }
+
+func (w *world) keep(key secret.Key) {
+	now := time.Now()
+	w.kept = key
+	w.previous = state.Previous{Key: key, ProvedAt: now.Add(-time.Hour), KeptAt: now, Until: now.Add(aDay), Next: oldKey.Fingerprint()}
+	w.history = state.History{Key: oldKey.Fingerprint(), ProvedAt: now}
+}
+
 // Restart starts the server and then the worker again; each can fail.
 func (w *world) Restart(ctx context.Context) error {
 	if w.restarted && !w.turned && !w.server.dead && w.server.key.Equal(newKey) && len(w.met) < 2 {
@@ -308,10 +325,23 @@ func (w *world) SaveHistory(f state.History) error {
 	return w.touch("save history", func() { w.history = f })
 }
 
+func (w *world) LoadPrevious() (p state.Previous, err error) {
+	err = w.touch("load previous", func() { p = w.previous })
+	return p, err
+}
+
+func (w *world) SavePrevious(p state.Previous) error {
+	return w.touch("save previous", func() { w.previous = p })
+}
+
+func (w *world) ForgetPrevious() error {
+	return w.touch("forget previous", func() { w.previous = state.Previous{} })
+}
+
 func (w *world) Append(_ context.Context, r audit.Record) error {
 	return w.touch("append audit", func() {
 		if !slices.ContainsFunc(w.audit, func(o audit.Record) bool {
-			return r.Outcome != audit.Stuck && r.Outcome != audit.Refused && o.Rotation == r.Rotation && o.Outcome == r.Outcome
+			return r.Outcome != audit.Stuck && r.Outcome != audit.Refused && r.Rotation != "" && o.Rotation == r.Rotation && o.Outcome == r.Outcome
 		}) {
 			w.audit = append(w.audit, r)
 		}
@@ -362,7 +392,9 @@ func (p *process) drive(d target.Restarter) {
 
 // process is a new process that works on this world.
 func (w *world) process(in Intent) *process {
-	in.Event, in.NewKey = Rotate, func() (secret.Key, error) { w.made++; return newKey, nil }
+	if in.Event != Rollback {
+		in.Event, in.NewKey = Rotate, func() (secret.Key, error) { w.made++; return newKey, nil }
+	}
 	p := &process{
 		Target: &target.Target{
 			Spec: target.Spec{

@@ -1,14 +1,14 @@
 // Package state is blnkctl's private folder: for each target the lock, the
-// journal of an open rotation and the history of the last ones; for all of them
-// which keys are compromised. It keeps bytes and knows nothing of what a rotation is.
+// journal of an open rotation, the history of the last ones and the key that the last
+// one replaced; for all of them which keys are compromised. It keeps bytes and knows nothing of what a rotation is.
 //
 // What it writes is durable and whole. What it reads is checked: a file that was
 // cut short, edited or written by another version of blnkctl is an error and
 // never a guess, because a journal is the only place where a key may still exist.
 //
 // It does not promise to keep out whoever can write to the folders above the
-// state folder, nor root. Keys in a journal stand in clear text; the folder's
-// mode (0700) protects them. Nothing is shredded.
+// state folder, nor root. Keys in a journal, and the previous one, stand in clear text;
+// the folder's mode (0700) protects them. Nothing is shredded.
 package state
 
 import (

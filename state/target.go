@@ -100,10 +100,9 @@ func (t *Target) Check() error { return checkWritable(t.path) }
 
 // Lock keeps other blnkctl processes away from the target until unlock is
 // called or the process ends. It waits at most wait; a lock that somebody else
-// holds is flock.ErrHeld. A half written journal that a crash left is
-// removed: there are keys in it, and whoever has the lock next may have no
-// journal to write. A target of which nothing was saved, as where its reference
-// was mistyped, is gone again after unlock.
+// holds is flock.ErrHeld. What a crash left of a half written journal or previous key
+// is removed: whoever has the lock next may have none to write. A target of which
+// nothing was saved, as where its reference was mistyped, is gone again after unlock.
 func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
 	release, err := func() {}, fs.ErrNotExist
 	for errors.Is(err, fs.ErrNotExist) { // whoever had the lock took the folder with it
@@ -112,9 +111,11 @@ func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), e
 		}
 		release, err = flock.Lock(ctx, t.file(lockName), wait)
 	}
-	if err == nil {
-		if err = atomicfile.Discard(t.file(journalName)); err != nil {
-			release()
+	for _, name := range []string{journalName, previousName} {
+		if err == nil {
+			if err = atomicfile.Discard(t.file(name)); err != nil {
+				release()
+			}
 		}
 	}
 	if err != nil {
@@ -169,24 +170,10 @@ func (t *Target) SaveJournal(body []byte) error { return t.save(journalName, bod
 // ForgetJournal removes the journal, and what a crash while saving one may
 // have left beside it. It is no error where there is none. The removal is
 // durable when it returns nil.
-func (t *Target) ForgetJournal() error {
-	path := t.file(journalName)
-	// The stale copy first: as long as the journal stands, a crash in between
-	// is followed by another ForgetJournal.
-	for _, step := range []func() error{
-		func() error { return atomicfile.Discard(path) },
-		func() error { return os.Remove(path) },
-		func() error { return atomicfile.SyncDir(t.path) },
-	} {
-		if err := step(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("forget journal: %w", err)
-		}
-	}
-	return nil
-}
+func (t *Target) ForgetJournal() error { return t.forget(journalName) }
 
 // A History is what is remembered of a target between rotations. Times are UTC;
-// the zero time means never. There is no key in them.
+// the zero time means never. There is no key in it: see Previous.
 type History struct {
 	// Key is the fingerprint of the key that the history speaks of; "" where
 	// none is known, or for a weak key, which has none.
@@ -205,6 +192,10 @@ type History struct {
 	Failures   int       `json:"failures,omitempty"`
 	FailedAt   time.Time `json:"failed_at,omitzero"`
 	FailedRefs string    `json:"failed_refs,omitempty"`
+	// RolledBackAt is when a person went back to Key from the one after it, and
+	// RetiredAt when the one before Key was ended: there is no way back from Key.
+	RolledBackAt time.Time `json:"rolled_back_at,omitzero"`
+	RetiredAt    time.Time `json:"retired_at,omitzero"`
 	// Unwritten are the references of write-only copies that could not be written
 	// and so may hold another key.
 	Unwritten []string `json:"unwritten,omitempty"`

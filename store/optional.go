@@ -37,6 +37,13 @@ type Purger interface {
 	Purge(ctx context.Context, dead secret.Key) error
 }
 
+// A Keeper keeps old values, and knows which key it held before the one that it holds
+// now, and since when it had held that (the zero Time where nobody knows): never one
+// from before that. ErrNotFound (wrapped) where it keeps none.
+type Keeper interface {
+	Previous(ctx context.Context) (secret.Key, time.Time, error)
+}
+
 // A Remarker has something to say in the plan: what it cannot promise.
 type Remarker interface {
 	Remarks(ctx context.Context) ([]string, error)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,6 +186,9 @@ type Change struct {
 	Set Set
 	Old func(ref string) secret.Key
 	New secret.Key
+	// NewCalled and OldCalled are what the two are called for people; "new" and "old" where
+	// that is "".
+	NewCalled, OldCalled string
 	// Settings are places beside the keys (secure mode, say), each with a new value of
 	// its own, which Values tells. They are written behind the keys, and put back first.
 	Settings Set
@@ -231,9 +235,9 @@ func (c *Change) Holds(ctx context.Context) (lines []string) {
 		case c.Old == nil:
 			text = "holds " + key.Name()
 		case key.Equal(c.New):
-			text = "holds the new key, " + key.Name()
+			text = "holds the " + cmp.Or(c.NewCalled, "new") + " key, " + key.Name()
 		case key.Equal(c.Old(one.String())):
-			text = "holds the old key, " + key.Name()
+			text = "holds the " + cmp.Or(c.OldCalled, "old") + " key, " + key.Name()
 		}
 		same = same && (len(lines) == 0 || strings.HasSuffix(lines[0], " "+text))
 		lines = append(lines, one.String()+" "+text)

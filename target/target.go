@@ -151,14 +151,18 @@ type Openers struct {
 }
 
 // State is what the state folder keeps of a target: the journal of its one open
-// rotation, and what is known between rotations. SaveJournal is durable and atomic
-// when it returns nil. LoadJournal returns nil where there is none.
+// rotation, what is known between rotations, and the key that the last one replaced.
+// What saves is durable and atomic when it returns nil. LoadJournal returns nil where
+// there is none.
 type State interface {
 	LoadJournal() ([]byte, error)
 	SaveJournal([]byte) error
 	ForgetJournal() error
 	LoadHistory() (state.History, error)
 	SaveHistory(state.History) error
+	LoadPrevious() (state.Previous, error)
+	SavePrevious(state.Previous) error
+	ForgetPrevious() error
 }
 
 // A Target is everything that a run works on.

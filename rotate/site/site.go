@@ -105,13 +105,18 @@ func Open(ctx context.Context, opt Options) (*Site, error) {
 		if o := s.Open; o.Event == rotate.Init && len(o.Target.Restart)+len(o.Target.Settings) == 0 {
 			spec.Restart = nil // only a key is being written
 		}
+	case opt.Intent.OfPrevious():
+		spec = rotate.Retrace(s.Folder, spec, opt.Given)
 	case (opt.Abort || opt.Abandon) && !opt.Given("store"):
 		err = rotate.RefuseOtherEnd(opt.State, s.Folder, set[0], opt.Abandon)
 	}
 	if opt.Secure != nil && err == nil {
 		spec, err = s.secure(ctx, spec, set)
 	}
-	if err == nil && len(spec.Restart) == 0 && !opt.Abandon && !opt.Abort && opt.Secure == nil && s.Open == nil {
+	if opt.Intent.Event == rotate.Retire {
+		spec.Restart, spec.Servers = nil, nil // nothing is asked or restarted
+	}
+	if err == nil && len(spec.Restart) == 0 && !opt.Abandon && !opt.Abort && opt.Secure == nil && s.Open == nil && !opt.Intent.OfPrevious() {
 		err = target.Refuse("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
 	}
 	if err != nil {
@@ -202,6 +207,12 @@ func (s *Site) Run(ctx context.Context, confirm func(why error) error) (report r
 		s.complete(ctx, &report)
 	}
 	return report, err
+}
+
+// EndPrevious is rotate.EndPrevious.
+func (s *Site) EndPrevious(ctx context.Context) (rotate.Retirement, error) {
+	intent, env := s.surround()
+	return rotate.EndPrevious(ctx, s.Target, intent, env, s.opt.DryRun)
 }
 
 // surround is what the engine needs besides the target.

@@ -263,6 +263,42 @@ func (s *Store) earlier(ctx context.Context, e entry, visit func(entry) bool) er
 	return nil
 }
 
+// Previous returns the key of the version before those that hold the current one. Where
+// that version is deleted, destroyed or without a key, there is none: an older one is
+// another matter.
+func (s *Store) Previous(ctx context.Context) (key secret.Key, since time.Time, err error) {
+	now, err := s.read(ctx, 0)
+	if err == nil && now.key.IsZero() {
+		err = s.missing(now)
+	}
+	if err != nil {
+		return key, since, err
+	}
+	none := "Vault keeps none before it"
+	err = s.earlier(ctx, now, func(e entry) bool {
+		switch {
+		case key.IsZero() && e.key.Equal(now.key):
+			return true
+		case key.IsZero() && e.key.IsZero():
+			none = fmt.Sprintf("version %d, the one before it, is deleted or holds none", e.meta.Version)
+			return false
+		case key.IsZero():
+			key = e.key
+		}
+		if e.key.Equal(key) {
+			since = e.meta.CreatedTime
+		}
+		return e.key.Equal(key)
+	})
+	if err == nil && key.IsZero() {
+		err = fmt.Errorf("%s at %s: %w: %s", now.mount.data(), s.conn.addr, store.ErrNotFound, none)
+	}
+	if inFuture(since) {
+		since = time.Time{}
+	}
+	return key, since, err
+}
+
 // Purge destroys every version of the secret that holds the dead key, with all
 // its other fields, for good; KV version 1 keeps none. The current version it
 // never destroys: where that one holds the dead key, nothing is destroyed, and

@@ -125,7 +125,7 @@ func (s *Store) Policy(ctx context.Context) string {
 	}
 	stanza("# \"create\" is needed, too, where the secret is not there yet.\n", m.data(), `"read", "update"`)
 	if m.version == 2 {
-		stanza("# For rotate --compromised, which destroys the versions with the old key.\n", m.destroy(), `"update"`)
+		stanza("# For rotate --compromised and retire, which destroy the versions with the old key.\n", m.destroy(), `"update"`)
 	}
 	return b.String()
 }

@@ -75,6 +75,7 @@ var (
 	_ store.Checker    = (*Store)(nil)
 	_ store.Dated      = (*Store)(nil)
 	_ store.Identifier = (*Store)(nil)
+	_ store.Keeper     = (*Store)(nil)
 	_ store.Policied   = (*Store)(nil)
 	_ store.Purger     = (*Store)(nil)
 	_ store.Remarker   = (*Store)(nil)

@@ -1,0 +1,46 @@
+package cmd
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/rotate"
+)
+
+func newRetireCmd(a *app) *cobra.Command {
+	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Retire}}
+	o.field = keygen.SecretKey.Field
+	cmd := newCmd("", "retire [TARGET] [flags]", func(cmd *cobra.Command) error { return a.runRetire(cmd.Context(), o) })
+	o.addStores(cmd, "`REF`: where the key is (default "+defaultStore+")")
+	f := cmd.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be destroyed, change nothing")
+	f.DurationVar(&o.lockTimeout, "lock-timeout", 0, "for another rotation to end")
+	f.StringVar(&o.intent.Reason, "reason", "", "`TEXT`: for the audit log")
+	o.addNetwork()
+	actions(cmd, "dry-run")
+	configured(cmd, "store")
+	return cmd
+}
+
+// runRetire ends the previous key.
+func (a *app) runRetire(ctx context.Context, o *rotateOptions) error {
+	if err := atLeast(o.cmd, 0, "lock-timeout"); err != nil {
+		return err
+	}
+	w := &work{app: a, rotateOptions: o}
+	if err := w.openTarget(ctx); err != nil {
+		return w.renderUnopened(err)
+	}
+	end, err := w.EndPrevious(ctx)
+	switch {
+	case end.Outcome == rotate.Refused:
+		return err
+	case a.json():
+		_ = a.printJSON(end) // lostOutput says it
+	case !a.global.quiet:
+		_ = a.print(a.env.Look.Fold(end.Text(a.env.Look)))
+	}
+	return err
+}

@@ -1,0 +1,187 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/store"
+	"github.com/blnkctl/blnkctl/target"
+)
+
+// The way back: the key that a rotation replaced is kept in the state folder for a
+// while, and a secret manager may keep it for longer.
+
+// ErrNoPrevious: there is no key to go back to. Errors that wrap it say why.
+var ErrNoPrevious = errors.New("nothing to go back to")
+
+// heldBack is how long a scheduled rotation waits after a person went back: until the
+// next night, for whatever was wrong with the new key is to be found first.
+const heldBack = 24 * time.Hour
+
+// keepPrevious keeps the key that was replaced, or, where it is not to be kept, none: one
+// from before would not be the one before any more. It may be repeated.
+func (r *run) keepPrevious() error {
+	old, next, now := r.rec.live(), r.rec.next().Fingerprint(), r.env.Now().UTC()
+	history, err := r.State.LoadHistory()
+	kept, _ := r.State.LoadPrevious() // one that cannot be read is replaced
+	switch {
+	case err != nil:
+		return err
+	case r.rec.Compromised:
+		return r.State.ForgetPrevious()
+	case old.Equal(r.rec.next()), r.rec.Event == Sync && history.Key == next && history.Rotation != r.rec.Rotation:
+		return nil // no key was replaced; a server was behind
+	case r.rec.Event == Rollback:
+		r.report.back = "rotate --if-older-than waits until " + moment(now.Add(heldBack)) + ", so that cron does not do the same again; rotate alone does not"
+		return r.State.ForgetPrevious()
+	case kept.Key.Equal(old) && kept.Next == next: // by a run that was killed
+		r.offerUntil(kept)
+		return nil
+	case r.rec.Event != Rotate && r.rec.Event != Sync || r.rec.Keep <= 0 || !blnk.Sendable(old):
+		return r.State.ForgetPrevious()
+	}
+	p := state.Previous{Key: old, KeptAt: now, Until: now.Add(r.rec.Keep), Next: next}
+	if history.Key == old.Fingerprint() {
+		p.ProvedAt, p.SeenAt = history.ProvedAt, history.SeenAt
+	}
+	if p.Target, err = json.Marshal(r.Spec); err != nil {
+		return err
+	}
+	if err = r.State.SavePrevious(p); err == nil {
+		r.offerUntil(p)
+	}
+	return err
+}
+
+func (r *run) offerUntil(p state.Previous) {
+	r.report.back = fmt.Sprintf("until %s the previous key can come back: blnkctl rollback%s", moment(p.Until), r.env.Named)
+}
+
+// Retrace is spec where there is a key to go back to: what was rotated with that key, with
+// what was given, by the name of its flag, in place of what it says.
+func Retrace(s target.State, spec target.Spec, given func(flag string) bool) target.Spec {
+	var earlier target.Spec
+	p, err := s.LoadPrevious()
+	if err != nil || json.Unmarshal(p.Target, &earlier) != nil || len(earlier.Stores) == 0 {
+		return spec
+	}
+	return spec.Over(earlier, given)
+}
+
+// A back is a key to go back to, and where it is kept.
+type back struct {
+	state.Previous
+	from string // a store, "" for the state folder
+}
+
+// says is what a plan says of it.
+func (b back) says(now time.Time) string {
+	from, age := "the state folder, until "+moment(b.Until), "of unknown age"
+	if b.from != "" {
+		from = b.from
+	}
+	if since := cmp.Or(b.ProvedAt, b.SeenAt); !since.IsZero() && !since.After(now) {
+		age = "which is " + aged(now.Sub(since)) + " old"
+		if b.ProvedAt.IsZero() {
+			age += " at least"
+		}
+	}
+	return fmt.Sprintf("%s, %s, from %s", b.Key.Name(), age, from)
+}
+
+// lookBack finds the key that was in force before current. Never one that others know.
+func (r *run) lookBack(ctx context.Context, current secret.Key) (b back, err error) {
+	history, err := r.State.LoadHistory()
+	if err != nil {
+		return b, err
+	}
+	why := "no key is kept longer than keep_previous says (24h, if nothing else), and none with --compromised"
+	if history.Key == current.Fingerprint() {
+		switch {
+		case !history.RolledBackAt.IsZero():
+			return b, r.noPrevious("the last rotation was rolled back at %s", moment(history.RolledBackAt))
+		case !history.RetiredAt.IsZero():
+			return b, r.noPrevious("the previous key was retired at %s", moment(history.RetiredAt))
+		}
+	}
+	b.Previous, err = r.State.LoadPrevious()
+	switch {
+	case err != nil && !errors.Is(err, state.ErrDamaged) && !errors.Is(err, state.ErrOtherVersion):
+		return b, err
+	case err != nil:
+		why = err.Error()
+	case b.IsZero() || b.Ended(r.env.Now()):
+	case b.Next != current.Fingerprint() || b.Key.Equal(current):
+		why = "the key that is kept is not the one before " + current.Name()
+	default:
+		return b, r.unknown(b.Key)
+	}
+	for _, s := range r.Set {
+		k, ok := s.(store.Keeper)
+		if !ok {
+			continue
+		}
+		b = back{from: s.String()}
+		b.Key, b.SeenAt, err = k.Previous(ctx)
+		switch {
+		case err == nil:
+			return b, r.unknown(b.Key)
+		case !errors.Is(err, store.ErrNotFound):
+			return b, err
+		}
+		why += "; " + err.Error()
+	}
+	return back{}, r.noPrevious("%s", why)
+}
+
+func (r *run) noPrevious(format string, args ...any) error {
+	restart := cmp.Or(hint.Flags("--restart", r.Spec.Restart), " --restart REF")
+	return hint.Add(fmt.Errorf("%w: "+format, append([]any{ErrNoPrevious}, args...)...), "a new key instead: blnkctl rotate%s%s", r.env.Stores, restart)
+}
+
+// unknown is an error where others know the key.
+func (r *run) unknown(key secret.Key) error {
+	if known, err := r.env.known(key); known || err != nil {
+		return cmp.Or(err, r.noPrevious("the previous key, %s, is known to be compromised", key.Name()))
+	}
+	return nil
+}
+
+// findPrevious prepares the way back to the key that was in force before.
+func (r *run) findPrevious(ctx context.Context, p *Plan) error {
+	if err := r.findCurrent(ctx, p); err != nil {
+		return err
+	}
+	var err error
+	if p.back, err = r.lookBack(ctx, p.Current); err != nil {
+		return err
+	}
+	if !r.proves() {
+		return target.Refuse("name what restarts the server and its workers: blnkctl rollback"+r.env.Stores+" --restart REF", "--restart is required")
+	}
+	p.next, p.Due = p.back.Key, Due{Yes: true, Why: p.back.says(r.env.Now())}
+	if r.in.Weak != nil && r.in.Weak(p.next) != "" {
+		p.Remarks = append(p.Remarks, "the key that comes back is weak: it "+r.in.Weak(p.next))
+	}
+	if err := r.Set.CheckPut(ctx); err != nil {
+		return err
+	}
+	return r.before(ctx, p, !r.in.ServerDown)
+}
+
+// offerBack says that there is a way back, where an undo finds nothing to be undone.
+func (r *run) offerBack(ctx context.Context) {
+	if current, err := r.Set.Agreed(ctx); err == nil {
+		if b, err := r.lookBack(ctx, current); err == nil {
+			r.report.back = "blnkctl rollback" + r.env.Named + " brings the previous key back: " + b.says(r.env.Now())
+		}
+	}
+}

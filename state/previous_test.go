@@ -1,0 +1,121 @@
+package state_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
+)
+
+var kept = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func aPrevious() state.Previous {
+	key := secret.New("blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH")
+	return state.Previous{
+		Key: key, Fingerprint: key.Fingerprint(), ProvedAt: kept.Add(-time.Hour), KeptAt: kept, Until: kept.Add(24 * time.Hour),
+		Next: "sha256:0123456789ab", Target: []byte(`{"stores":["a"]}`),
+	}
+}
+
+func TestPreviousRoundTrip(t *testing.T) {
+	_, target := newTarget(t)
+	path := filepath.Join(target.Path(), "previous")
+	if got, err := target.LoadPrevious(); !got.IsZero() || err != nil {
+		t.Errorf("nothing is kept: %v, %v", got, err)
+	}
+	want := aPrevious()
+	if err := target.SavePrevious(want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := target.LoadPrevious(); !reflect.DeepEqual(got, want) || err != nil {
+		t.Errorf("LoadPrevious = %+v, %v; want %+v", got, err, want)
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := range data {
+		if err := os.WriteFile(path, data[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := target.LoadPrevious(); !errors.Is(err, state.ErrDamaged) || !got.IsZero() || strings.Contains(err.Error(), "blnk_sk_") {
+			t.Errorf("cut at %d: %+v, %v; want ErrDamaged", cut, got, err)
+		}
+	}
+	for range 2 {
+		if err := target.ForgetPrevious(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// TestPurgePrevious: what has ended, what a clock would keep for longer and what nobody
+// can read goes, of every target; what is whole, locked or another version's stays.
+func TestPurgePrevious(t *testing.T) {
+	dir, _ := newTarget(t)
+	d, err := state.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.PurgePrevious(kept) // no folder is no error
+	for name, c := range map[string]struct {
+		after  time.Duration
+		mangle func(text string) string
+		locked bool
+		gone   bool
+	}{
+		"fresh":             {after: time.Hour},
+		"just kept":         {},
+		"the last instant":  {after: 24*time.Hour - 1},
+		"ended":             {after: 24 * time.Hour, gone: true},
+		"the clock was set": {after: -time.Second, gone: true},
+		"ended, and locked": {after: 48 * time.Hour, locked: true},
+		"damaged":           {mangle: func(text string) string { return text[:len(text)-4] }, gone: true},
+		"another version's": {after: 48 * time.Hour, mangle: func(text string) string { return strings.Replace(text, " 1 ", " 2 ", 1) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := d.Target(name)
+			unlock, err := target.Lock(t.Context(), 0)
+			if err == nil {
+				err = target.SavePrevious(aPrevious())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.locked {
+				unlock()
+			}
+			path := filepath.Join(target.Path(), "previous")
+			if c.mangle != nil {
+				data, err := os.ReadFile(path)
+				if err == nil {
+					err = os.WriteFile(path, []byte(c.mangle(string(data))), 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.PurgePrevious(kept.Add(c.after))
+			if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) != c.gone {
+				t.Errorf("gone: %v", err)
+			}
+			unlock()
+			if err := target.ForgetPrevious(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
