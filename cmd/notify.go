@@ -117,7 +117,7 @@ func (a *app) told(failed []string, err error) error {
 		a.warn("%s", line)
 	}
 	if err == nil && len(failed) > 0 {
-		err = fail(exitIncomplete, errors.New("done, but a hook failed or somebody was not told: see the warnings"), "")
+		err = fail(exitIncomplete, errors.New("done, but a hook failed or somebody was not told: see the warnings"), "`blnkctl notify test` tries everybody")
 	}
 	return err
 }
