@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -20,7 +21,7 @@ var ErrCompromised = errors.New("it is known to be compromised")
 // KnownKeys are the keys that others are known to have, of whatever target.
 type KnownKeys interface {
 	Add(keys ...secret.Key) error
-	Has(key secret.Key) (bool, error)
+	Has(keys ...secret.Key) (bool, error) // one of them
 }
 
 // known says whether one of the keys is known to others.
@@ -28,12 +29,7 @@ func (e *Env) known(keys ...secret.Key) (bool, error) {
 	if e.Compromised == nil {
 		return false, nil
 	}
-	for _, key := range keys {
-		if has, err := e.Compromised.Has(key); has || err != nil {
-			return has, err
-		}
-	}
-	return false, nil
+	return e.Compromised.Has(keys...)
 }
 
 // Known is what a state folder knows of stores, and of keys and where they were found:
@@ -74,16 +70,12 @@ func (r *run) beware(p *Plan, old ...secret.Key) error {
 // learn takes note of it where an old key of the rotation has become known to others
 // since it was begun.
 func (r *run) learn() error {
-	for _, key := range r.rec.open().Keys {
-		if r.rec.Compromised || key.Equal(r.rec.next()) {
-			continue
-		}
-		var err error
-		if r.rec.Compromised, err = r.env.known(key); err != nil {
-			return err
-		}
+	if r.rec.Compromised {
+		return nil
 	}
-	return nil
+	known, err := r.env.known(slices.DeleteFunc(r.rec.open().Keys, r.rec.next().Equal)...)
+	r.rec.Compromised = known
+	return err
 }
 
 // onlyForward: a rotation of which the old key is compromised goes forward, and ends

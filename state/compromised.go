@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
@@ -59,17 +60,19 @@ func (c Compromised) Add(keys ...secret.Key) error {
 	return nil
 }
 
-// Has says whether a key is one of them.
-func (c Compromised) Has(key secret.Key) (bool, error) {
+// Has says whether one of the keys is among them.
+func (c Compromised) Has(keys ...secret.Key) (bool, error) {
 	entries, err := readDir(c.path())
 	if err != nil {
 		return false, fmt.Errorf("read which keys are compromised: %w", err)
 	}
-	name := named(key)
 	for _, e := range entries {
 		salt, isSlow := strings.CutPrefix(e.Name(), slowPrefix)
 		salt, _, _ = strings.Cut(salt, "-")
-		if e.Name() == name || name == "" && isSlow && !key.IsZero() && e.Name() == slowName(key, salt) {
+		if slices.ContainsFunc(keys, func(key secret.Key) bool {
+			name := named(key)
+			return e.Name() == name || name == "" && isSlow && !key.IsZero() && e.Name() == slowName(key, salt)
+		}) {
 			return true, nil
 		}
 	}
