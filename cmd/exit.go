@@ -76,49 +76,25 @@ func helpHint(cmd *cobra.Command) string {
 const sudoHint = "run with sudo, or as the user that owns it"
 
 // exitCodes is the one table from errors to exit codes; the first that matches
-// counts. What matches none is exitFailed.
+// counts: how a rotation ended before why. What matches none is exitFailed.
 var exitCodes = []struct {
-	err  error
 	code int
+	errs []error
 }{
-	// How a rotation ended counts before why.
-	{rotate.ErrUndone, exitPutBack},
-	{rotate.ErrStuck, exitStuck},
-	{rotate.ErrUnrecorded, exitStuck},
-	{rotate.ErrJournal, exitStuck},
-	{rotate.ErrUnfinished, exitStuck},
-	{rotate.ErrLeft, exitIncomplete},
-	{rotate.ErrOtherStores, exitUsage},
-	{rotate.ErrOverlap, exitUsage},
-	{store.ErrPartly, exitStuck},
-	{store.ErrUnwritten, exitIncomplete},
-	{store.ErrUntold, exitUsage},
-	{ghactions.ErrUsage, exitUsage},
-	{store.ErrDrift, exitCheck},
-	{store.ErrWeak, exitCheck},
-	{rotate.ErrCompromised, exitCheck},
-	{audit.ErrAltered, exitCheck},
-	{rotate.ErrNotLive, exitCheck},
-	{rotate.ErrSourceNotLive, exitCheck},
-	{rotate.ErrWaiting, exitCheck},
-	{rotate.ErrIncomplete, exitIncomplete},
-	{notify.ErrNotDelivered, exitIncomplete},
-	{probe.ErrAnswer, exitCheck},
-	{proof.ErrUnexpected, exitCheck},
-	{doctor.ErrFindings, exitCheck},
-	{proof.ErrNoKey, exitCheck},
-	{rotate.ErrInterrupted, exitInterrupted},
-	{interrupt.ErrInterrupted, exitInterrupted},
-	{context.Canceled, exitInterrupted}, // also while it waited for a lock
-	{flock.ErrHeld, exitHeld},
-	{target.ErrSpec, exitUsage},
-	{reach.ErrNowhere, exitUsage},
-	{https.ErrPlaintext, exitUsage},
-	{state.ErrUnsafe, exitUsage},
-	{state.ErrNowhere, exitUsage},
-	{config.ErrUnsafe, exitUsage},
-	{config.ErrInvalid, exitUsage},
-	{config.ErrUnread, exitUsage},
+	{exitPutBack, []error{rotate.ErrUndone}},
+	{exitStuck, []error{rotate.ErrStuck, rotate.ErrUnrecorded, rotate.ErrJournal, rotate.ErrUnfinished, store.ErrPartly}},
+	{exitUsage, []error{rotate.ErrOtherStores, rotate.ErrOverlap, store.ErrUntold, ghactions.ErrUsage}},
+	{exitIncomplete, []error{rotate.ErrLeft, store.ErrUnwritten, rotate.ErrIncomplete, notify.ErrNotDelivered}},
+	{exitCheck, []error{
+		store.ErrDrift, store.ErrWeak, rotate.ErrCompromised, audit.ErrAltered, rotate.ErrNotLive, rotate.ErrSourceNotLive,
+		rotate.ErrWaiting, probe.ErrAnswer, proof.ErrUnexpected, doctor.ErrFindings, proof.ErrNoKey,
+	}},
+	{exitInterrupted, []error{rotate.ErrInterrupted, interrupt.ErrInterrupted, context.Canceled}},
+	{exitHeld, []error{flock.ErrHeld}},
+	{exitUsage, []error{
+		target.ErrSpec, reach.ErrNowhere, https.ErrPlaintext, state.ErrUnsafe, state.ErrNowhere, config.ErrUnsafe,
+		config.ErrInvalid, config.ErrUnread,
+	}},
 }
 
 // classify finds the code and the hint of an error.
@@ -128,7 +104,7 @@ func classify(err error) (code int, help string) {
 	}
 	help = cmp.Or(help, hint.Of(err))
 	for _, rule := range exitCodes {
-		if code == 0 && errors.Is(err, rule.err) {
+		if code == 0 && slices.ContainsFunc(rule.errs, func(kind error) bool { return errors.Is(err, kind) }) {
 			code = rule.code
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,13 +34,8 @@ func (v *versioned) Previous(context.Context) (secret.Key, time.Time, error) {
 type known []secret.Key
 
 func (k *known) Add(keys ...secret.Key) error { *k = append(*k, keys...); return nil }
-func (k *known) Has(key secret.Key) (bool, error) {
-	for _, one := range *k {
-		if one.Equal(key) {
-			return true, nil
-		}
-	}
-	return false, nil
+func (k *known) Has(keys ...secret.Key) (bool, error) {
+	return slices.ContainsFunc(keys, func(key secret.Key) bool { return slices.ContainsFunc(*k, key.Equal) }), nil
 }
 
 // TestRollback: which key comes back, and why none does.
