@@ -83,7 +83,8 @@ func lastSucceeded(ctx context.Context, f *Facts) (found []Finding, err error) {
 	first := f.Stores(ctx)[0].Ref
 	var last audit.Record
 	err = audit.Open(f.State.Path(), f.Now).Records(1000, func(r audit.Record) error { // of all targets; far more than there are in a day
-		if len(r.Stores) > 0 && r.Stores[0] == first {
+		idle := r.Event == "rollback" && r.Outcome == audit.Refused // that there is no way back is no fault
+		if len(r.Stores) > 0 && r.Stores[0] == first && !idle {
 			last = r
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -143,8 +144,11 @@ func (r *run) lookBack(ctx context.Context, current secret.Key) (b back, err err
 }
 
 func (r *run) noPrevious(format string, args ...any) error {
-	restart := cmp.Or(hint.Flags("--restart", r.Spec.Restart), " --restart REF")
-	return hint.Add(fmt.Errorf("%w: "+format, append([]any{ErrNoPrevious}, args...)...), "a new key instead: blnkctl rotate%s%s", r.env.Stores, restart)
+	named := r.env.Named // a target of blnkctl.yaml has all that it takes
+	if named == "" || strings.HasPrefix(named, " --") {
+		named = r.env.Stores + cmp.Or(hint.Flags("--restart", r.Spec.Restart), " --restart REF")
+	}
+	return hint.Add(fmt.Errorf("%w: "+format, append([]any{ErrNoPrevious}, args...)...), "a new key instead: blnkctl rotate%s", named)
 }
 
 // unknown is an error where others know the key.

@@ -53,7 +53,7 @@ func (a After) Event(r rotate.Report, err error, code int, help string) notify.E
 		e.Overdue = !e.Due.IsZero() && e.Time.After(e.Due) && r.Outcome != rotate.Rotated && r.Outcome != rotate.Resumed
 	}
 	e.Settle(a.Watched, slices.Contains([]rotate.Outcome{
-		rotate.Rotated, rotate.Resumed, rotate.Synced, rotate.Secured, rotate.Written, rotate.RolledBack, rotate.Abandoned,
+		rotate.Rotated, rotate.Restored, rotate.Resumed, rotate.Synced, rotate.Secured, rotate.Written, rotate.RolledBack, rotate.Abandoned,
 	}, r.Outcome))
 	return e
 }
