@@ -41,7 +41,7 @@ func (r *run) keepPrevious() error {
 	case old.Equal(r.rec.next()), r.rec.Event == Sync && history.Key == next && history.Rotation != r.rec.Rotation:
 		return nil // no key was replaced; a server was behind
 	case r.rec.Event == Rollback:
-		r.report.back = "rotate --if-older-than waits until " + moment(now.Add(heldBack)) + ", so that cron does not do the same again; rotate alone does not"
+		r.report.back = "so that cron does not do the same again, rotate --if-due and --if-older-than wait until " + moment(now.Add(heldBack))
 		return r.State.ForgetPrevious()
 	case kept.Key.Equal(old) && kept.Next == next: // by a run that was killed
 		r.offerUntil(kept)
