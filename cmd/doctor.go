@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/leak"
 	"github.com/blnkctl/blnkctl/restart"
@@ -154,33 +153,18 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	return doctor.Run(ctx, rules, facts, o.choice, file.Baseline)
 }
 
-// mend shows what would be changed, asks, and does it.
+// mend lets doctor mend what it found, where a person agrees.
 func (a *app) mend(ctx context.Context, o *doctorOptions, report doctor.Report) (done bool, err error) {
-	fixes := report.Fixes()
-	if len(fixes) == 0 {
-		a.say("nothing here can be mended without a restart or a decision")
-		return false, nil
-	}
-	say := a.say
-	if !o.yes && a.canAsk() { // with -q, too: nobody agrees to what is not shown
-		say = func(format string, args ...any) { a.env.Stderr.Say(fmt.Sprintf(format, args...)) }
-	}
-	for _, f := range fixes {
-		say("%s", strings.TrimSuffix(f.Diff, "\n"))
-	}
+	h := doctor.Hands{Say: a.say, Warn: a.warn, Record: a.record}
 	switch {
 	case o.yes:
-	case !a.canAsk():
-		return false, usage("blnkctl doctor --fix --yes"+o.spec.Args()+o.choice.Args(), "--fix: no terminal to ask whether these changes are right")
+	case a.canAsk():
+		h.Say = func(format string, args ...any) { a.env.Stderr.Say(fmt.Sprintf(format, args...)) } // with -q, too: nobody agrees to what is not shown
+		h.Ask = a.confirm("Make these changes?")
 	default:
-		if err := a.env.Stderr.Confirm(ctx, a.env.Stdin, "Make these changes?"); err != nil {
-			return false, err
+		h.Ask = func(context.Context) error {
+			return usage("blnkctl doctor --fix --yes"+o.spec.Args()+o.choice.Args(), "--fix: no terminal to ask whether these changes are right")
 		}
 	}
-	if done := doctor.Mend(ctx, fixes, a.warn); len(done) > 0 {
-		if err := a.record(ctx, audit.Record{Event: "doctor --fix", Outcome: "fixed", Reason: strings.Join(done, "; ")}); err != nil {
-			a.warn("it is not in the audit log: %v", err)
-		}
-	}
-	return true, nil
+	return report.Mend(ctx, h)
 }

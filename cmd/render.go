@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/blnkctl/blnkctl/internal/screen"
@@ -52,6 +53,11 @@ func (a *app) result(doc any, text string) error {
 		return nil
 	}
 	return a.show(doc, text)
+}
+
+// confirm asks a question that wants yes.
+func (a *app) confirm(question string) func(context.Context) error {
+	return func(ctx context.Context) error { return a.env.Stderr.Confirm(ctx, a.env.Stdin, question) }
 }
 
 // canAsk says whether there is a person to ask.

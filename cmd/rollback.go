@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/keygen"
@@ -16,4 +18,35 @@ func newRollbackCmd(a *app) *cobra.Command {
 	o.addRare()
 	actions(cmd, "server-down")
 	return cmd
+}
+
+func newRetireCmd(a *app) *cobra.Command {
+	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Retire}}
+	o.field = keygen.SecretKey.Field
+	cmd := newCmd("", "retire [TARGET] [flags]", func(cmd *cobra.Command) error { return a.runRetire(cmd.Context(), o) })
+	o.addStores(cmd, "`REF`: where the key is (default "+defaultStore+")")
+	f := cmd.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be destroyed, change nothing")
+	f.DurationVar(&o.lockTimeout, "lock-timeout", 0, "for another rotation to end")
+	f.StringVar(&o.intent.Reason, "reason", "", "`TEXT`: for the audit log")
+	o.addNetwork()
+	actions(cmd, "dry-run")
+	configured(cmd, "store")
+	return cmd
+}
+
+// runRetire ends the previous key.
+func (a *app) runRetire(ctx context.Context, o *rotateOptions) error {
+	if err := atLeast(o.cmd, 0, "lock-timeout"); err != nil {
+		return err
+	}
+	w := &work{app: a, rotateOptions: o}
+	if err := w.openTarget(ctx); err != nil {
+		return w.renderUnopened(err)
+	}
+	end, err := w.EndPrevious(ctx)
+	if end.Outcome != rotate.Refused {
+		_ = a.result(end, a.env.Look.Fold(end.Text(a.env.Look))) // lostOutput says it
+	}
+	return err
 }

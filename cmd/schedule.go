@@ -63,7 +63,7 @@ func (a *app) runSchedule(ctx context.Context, o *rotateOptions, w host.Wish) er
 		w.Document = a.printJSON
 	}
 	if a.canAsk() && !o.yes {
-		w.Ask = func(ctx context.Context) error { return a.env.Stderr.Confirm(ctx, a.env.Stdin, "Make these changes?") }
+		w.Ask = a.confirm("Make these changes?")
 	}
 	w.Record = func(ctx context.Context, outcome, what string) error {
 		return a.record(ctx, audit.Record{Event: "schedule", Outcome: outcome, Stores: o.spec.Stores, Reason: what})

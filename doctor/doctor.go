@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
@@ -224,18 +225,43 @@ func (r Report) Fixes() (fixes []*Fix) {
 	return fixes
 }
 
-// Mend makes fixes, and returns what was done. What fails is told to warn: its finding
-// stays.
-func Mend(ctx context.Context, fixes []*Fix, warn func(format string, args ...any)) (done []string) {
+// Hands are those of who mends.
+type Hands struct {
+	Say, Warn func(format string, args ...any)
+	Ask       func(ctx context.Context) error // whether what was said is right; nil: it is
+	Record    func(ctx context.Context, r audit.Record) error
+}
+
+// Mend says which changes need no restart, asks, makes them and records it. What fails is
+// a warning: its finding stays. done: there was something to do.
+func (r Report) Mend(ctx context.Context, h Hands) (done bool, err error) {
+	fixes, made := r.Fixes(), []string{}
+	if len(fixes) == 0 {
+		h.Say("nothing here can be mended without a restart or a decision")
+		return false, nil
+	}
+	for _, f := range fixes {
+		h.Say("%s", strings.TrimSuffix(f.Diff, "\n"))
+	}
+	if h.Ask != nil {
+		if err := h.Ask(ctx); err != nil {
+			return false, err
+		}
+	}
 	for _, f := range fixes {
 		if err := f.Apply(ctx); err != nil {
-			warn("%v", err)
+			h.Warn("%v", err)
 			continue
 		}
 		what, _, _ := strings.Cut(f.Diff, "\n")
-		done = append(done, what)
+		made = append(made, what)
 	}
-	return done
+	if len(made) > 0 {
+		if err := h.Record(ctx, audit.Record{Event: "doctor --fix", Outcome: "fixed", Reason: strings.Join(made, "; ")}); err != nil {
+			h.Warn("it is not in the audit log: %v", err)
+		}
+	}
+	return true, nil
 }
 
 // Table lists rules.
