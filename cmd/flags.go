@@ -161,7 +161,27 @@ func oneOf(words []string) string {
 	return strings.Join(words[:n], ", ") + " or " + words[n]
 }
 
-// complete offers words for the value of a flag in a shell.
+// complete offers words for the value of a flag in a shell, where that asks. They are
+// kept with the flag: cobra keeps them for ever, for each run in this process (--all).
 func complete(cmd *cobra.Command, flag string, words ...string) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	f := cmd.Flag(flag)
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[wordsMark] = words
+}
+
+// offerWords hands what complete was given to cobra.
+func offerWords(cmd *cobra.Command) {
+	offer := func(f *pflag.Flag) {
+		if words, ok := f.Annotations[wordsMark]; ok {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+		} else if f.Name == "target" {
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, completeTarget)
+		}
+	}
+	cmd.LocalFlags().VisitAll(offer)
+	for _, c := range cmd.Commands() {
+		offerWords(c)
+	}
 }

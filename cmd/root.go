@@ -132,5 +132,8 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 		root.AddCommand(make(a))
 	}
 	root.SetHelpCommand(help)
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		offerWords(root)
+	}
 	return root
 }

@@ -22,6 +22,7 @@ import (
 const (
 	actionMark = "blnkctl_action" // does something each time it is given
 	originMark = "blnkctl_origin" // where its value comes from, if not typed
+	wordsMark  = "blnkctl_words"  // what a shell offers for it
 )
 
 // typedMark is the annotation of the root command: everything that was typed.
@@ -50,7 +51,6 @@ func configured(cmd *cobra.Command, flags ...string) {
 		cmd.ValidArgsFunction = completeTarget
 	} else if len(flags) > 0 {
 		cmd.Flags().String("target", "", "`NAME`: of blnkctl.yaml's targets")
-		_ = cmd.RegisterFlagCompletionFunc("target", completeTarget)
 	}
 	cmd.Annotations = map[string]string{fileMark: strings.Join(append(flags, "state-dir"), " ")}
 }

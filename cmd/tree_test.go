@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -150,5 +151,27 @@ func TestInterruptedBeforeItBegan(t *testing.T) {
 	code := Run(ctx, env, []string{"keygen", "--store", "blnkjson:blnk.json"})
 	if code != exitInterrupted || !strings.HasPrefix(stderr.String(), "error: interrupted\n") {
 		t.Errorf("exit status %d, %q", code, stderr)
+	}
+}
+
+// A run in this process leaves nothing behind that --all would have as many times as
+// there are targets.
+func TestRunsKeepNothing(t *testing.T) {
+	held := func() uint64 {
+		for range 200 {
+			env, _, _ := testEnv(t)
+			if code := Run(context.Background(), env, []string{"rotate", "--help"}); code != exitOK {
+				t.Fatal(code)
+			}
+		}
+		runtime.GC()
+		runtime.GC() // what has a finalizer needs two
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before, after := held(), held()
+	if kept := (int64(after) - int64(before)) / 200; kept > 5000 {
+		t.Errorf("each run keeps %d bytes", kept)
 	}
 }
