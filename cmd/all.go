@@ -31,10 +31,7 @@ func (o *rotateOptions) addAll(cmd *cobra.Command) {
 // prints one summary.
 func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
 	file, err := a.configFile()
-	names := file.Names()
-	if len(file.Stores) > 0 {
-		names = append([]string{""}, names...)
-	}
+	names := file.All()
 	for _, flag := range []string{"store", "restart", "server", "abort", "abandon"} {
 		if err == nil && given(o.cmd, flag) {
 			err = usage("leave one of them away", "--all and --%s exclude each other", flag)
@@ -45,8 +42,6 @@ func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
 		return err
 	case targetName(o.cmd) != "":
 		return usage("leave one of them away", "--all is every target, and %s is one", targetName(o.cmd))
-	case o.every.parallel < 1:
-		return usage("", "--parallel: want 1 or more")
 	case len(names) == 0:
 		return usage("targets: of "+config.Name+" names them", "--all: there is no target in a "+config.Name)
 	}
@@ -73,10 +68,7 @@ func (a *app) fleet(o *rotateOptions, names []string, more ...string) fleet.Flee
 		own := *a.env
 		own.Stdin, own.Terminal, own.Stdout, own.Look, own.CatchSignals = strings.NewReader(""), nil, out, screen.Look{}, func() {}
 		own.Stderr = &screen.Talk{W: talk}
-		if name == "" {
-			return Run(ctx, &own, args)
-		}
-		return Run(ctx, &own, append(slices.Clone(args), name))
+		return Run(ctx, &own, append(slices.Clone(args), strings.Fields(name)...))
 	}, Say: func(line string) {
 		if !strings.Contains(line, ": next: ") { // as many times as there are targets
 			_, _ = io.WriteString(a.env.Stderr, a.env.Stderr.Look.Fold(line)+"\n")

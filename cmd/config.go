@@ -3,14 +3,12 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/config"
-	"github.com/blnkctl/blnkctl/exposure"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
@@ -51,21 +49,8 @@ func runConfigInit(a *app, p *places) error {
 		p.spec.Stores = []string{defaultStore}
 	}
 	p.dir = filepath.Dir(path)
-	said := config.Target{Stores: p.spec.Stores, Restart: p.spec.Restart, Servers: p.spec.Servers}
-	for flag, refs := range map[string][]string{"store": said.Stores, "restart": said.Restart, "server": said.Servers} {
-		for _, ref := range refs {
-			err = cmp.Or(err, a.checkReference(p)(flag, ref))
-		}
-	}
-	if err != nil {
-		return err
-	}
-	edit, err := exposure.File(path, config.Text(said), "")
-	if err == nil && edit == nil {
-		return fail(exitFailed, fmt.Errorf("%s is there already", path), "blnkctl config show tells what it says; nothing was written")
-	}
 	if err == nil {
-		err = edit.Apply()
+		err = config.Make(path, config.Target{Stores: p.spec.Stores, Restart: p.spec.Restart, Servers: p.spec.Servers}, a.checkReference(p))
 	}
 	if err == nil {
 		a.say("made %s", path)

@@ -79,13 +79,13 @@ type places struct {
 func (p *places) addStores(cmd *cobra.Command, text string) {
 	p.cmd = cmd
 	cmd.Flags().StringArrayVar(&p.spec.Stores, "store", nil, text)
-	complete(cmd, "store", schemeNames((&app{}).storeSchemes())...)
+	complete(cmd.Flags(), "store", schemeNames((&app{}).storeSchemes())...)
 }
 
 func (p *places) addRestart(cmd *cobra.Command) {
 	drivers := schemeNames((&app{}).restartSchemes())
 	cmd.Flags().StringArrayVar(&p.spec.Restart, "restart", nil, "`REF`: what restarts server and workers: "+oneOf(drivers))
-	complete(cmd, "restart", drivers...)
+	complete(cmd.Flags(), "restart", drivers...)
 }
 
 func (p *places) addServers(text string) {
@@ -152,7 +152,7 @@ func (w word) Set(s string) error {
 func choice(cmd *cobra.Command, flags *pflag.FlagSet, into *string, name, short, text string, words ...string) {
 	*into = words[0]
 	flags.VarP(word{into, words}, name, short, text+": "+oneOf(append([]string{words[0] + " (default)"}, words[1:]...)))
-	complete(cmd, name, words...)
+	complete(flags, name, words...)
 }
 
 // oneOf lists words as a sentence does.
@@ -161,26 +161,19 @@ func oneOf(words []string) string {
 	return strings.Join(words[:n], ", ") + " or " + words[n]
 }
 
-// complete offers words for the value of a flag in a shell, where that asks. They are
-// kept with the flag: cobra keeps them for ever, for each run in this process (--all).
-func complete(cmd *cobra.Command, flag string, words ...string) {
-	f := cmd.Flag(flag)
-	if f.Annotations == nil {
-		f.Annotations = map[string][]string{}
-	}
-	f.Annotations[wordsMark] = words
+// complete offers words for the value of a flag in a shell. They are kept with the flag:
+// what cobra is told it keeps for ever, as many times as --all has targets.
+func complete(flags *pflag.FlagSet, flag string, words ...string) {
+	_ = flags.SetAnnotation(flag, wordsMark, words)
 }
 
-// offerWords hands what complete was given to cobra.
+// offerWords tells cobra, where a shell asks.
 func offerWords(cmd *cobra.Command) {
-	offer := func(f *pflag.Flag) {
-		if words, ok := f.Annotations[wordsMark]; ok {
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if words := f.Annotations[wordsMark]; words != nil {
 			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-		} else if f.Name == "target" {
-			_ = cmd.RegisterFlagCompletionFunc(f.Name, completeTarget)
 		}
-	}
-	cmd.LocalFlags().VisitAll(offer)
+	})
 	for _, c := range cmd.Commands() {
 		offerWords(c)
 	}

@@ -22,7 +22,7 @@ func newNotifyCmd(a *app) *cobra.Command {
 	test := newCmd("notify", "test [TARGET] [flags]", func(cmd *cobra.Command) error { return runNotifyTest(cmd.Context(), a, p, to) })
 	p.cmd = test
 	test.Flags().StringVar(&to, "to", "", "`REF`: only this one of notify: in blnkctl.yaml")
-	complete(test, "to", "webhook:", "slack:", "command:")
+	complete(test.Flags(), "to", "webhook:", "slack:", "command:")
 	test.Flags().BoolVar(&p.spec.AllowPlaintext, "allow-plaintext", false, "let the notice go over plain http to another host")
 	actions(test, "to")
 	configured(test)

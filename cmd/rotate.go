@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/policy"
@@ -95,7 +96,7 @@ func newSyncCmd(a *app) *cobra.Command {
 	})
 	o.addPlaces(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "`REF`: copy this one, whatever key is live (default: the first)")
-	complete(cmd, "from", schemeNames(a.storeSchemes())...)
+	complete(cmd.Flags(), "from", schemeNames(a.storeSchemes())...)
 	o.addUsual(cmd)
 	o.addAll(cmd)
 	o.addRare()
@@ -157,12 +158,7 @@ func (o *rotateOptions) wait(ctx context.Context, a *app) error {
 		return nil
 	}
 	a.say("waiting %s (--splay %s)", pause, o.splay)
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(pause):
-		return nil
-	}
+	return interrupt.Sleep(ctx, pause)
 }
 
 // A work is a run of rotate or sync.

@@ -51,6 +51,7 @@ func configured(cmd *cobra.Command, flags ...string) {
 		cmd.ValidArgsFunction = completeTarget
 	} else if len(flags) > 0 {
 		cmd.Flags().String("target", "", "`NAME`: of blnkctl.yaml's targets")
+		_ = cmd.RegisterFlagCompletionFunc("target", completeTarget)
 	}
 	cmd.Annotations = map[string]string{fileMark: strings.Join(append(flags, "state-dir"), " ")}
 }

@@ -76,6 +76,14 @@ func (f File) AllStores() map[string][]string {
 // Names are the targets that have one, sorted.
 func (f File) Names() []string { return slices.Sorted(maps.Keys(f.Targets)) }
 
+// All are the names of all targets; that of the file itself is "", and the first.
+func (f File) All() []string {
+	if len(f.Stores) == 0 {
+		return f.Names()
+	}
+	return append([]string{""}, f.Names()...)
+}
+
 // Select returns the target that a command means: the named one; with no name that of
 // the file itself, or its only one. It is an ErrTarget where that is not decided.
 func (f File) Select(name string) (Target, error) {

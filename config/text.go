@@ -1,8 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 )
 
 // Text is a blnkctl.yaml that says what was given on a command line, with a comment for
@@ -36,6 +40,26 @@ func Text(t Target) []byte {
 		}
 	}
 	return []byte(b.String())
+}
+
+// Make writes a new blnkctl.yaml that says what was given, after check was asked of each
+// reference, as Check does. One that is there is left alone.
+func Make(path string, t Target, check func(flag, ref string) error) error {
+	for flag, refs := range map[string][]string{"store": t.Stores, "restart": t.Restart, "server": t.Servers} {
+		for _, ref := range refs {
+			if err := check(flag, ref); err != nil {
+				return err
+			}
+		}
+	}
+	f, err := textfile.Open(path, "")
+	if err == nil {
+		err = f.Create(Text(t), 0o644, false)
+	}
+	if errors.Is(err, textfile.ErrChanged) {
+		err = hint.Add(fmt.Errorf("%s is there already", path), "blnkctl config show tells what it says; nothing was written")
+	}
+	return err
 }
 
 // quoted is a text as YAML has it in double quotes, which take any.

@@ -160,3 +160,13 @@ func Await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 		return none, context.Cause(ctx)
 	}
 }
+
+// Sleep waits, or returns the cause of ctx when that ends first.
+func Sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
