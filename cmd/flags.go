@@ -123,10 +123,11 @@ func (a *app) useDefault(p *places) error {
 	return err
 }
 
-// openStores opens the stores; a copy that cannot be read is none.
+// openStores opens the stores that can be read: a copy that was named here is a mistake,
+// one of blnkctl.yaml is not meant.
 func (a *app) openStores(p *places) (store.Set, error) {
 	set, copies, err := target.OpenStores(&p.spec, target.Openers{Store: a.storeOpener(p)})
-	if err == nil && len(copies) > 0 {
+	if err == nil && len(copies) > 0 && !fromFile(p.cmd, "store") {
 		err = usage("", "--store: %s: %w", copies[0], command.ErrWriteOnly)
 	}
 	return set, err

@@ -36,6 +36,9 @@ func programs() map[string]func() {
 		"strike":       func() { os.Exit(strike()) },
 		"fake-systemd": func() { syscall.Exit(fakeSystemd()) },
 		"vault-seal":   func() { os.Exit(vaultSeal()) },
+		"ci":           func() { os.Exit(ciRunner()) },
+		"gh":           func() { os.Exit(fakeGH()) },
+		"glab":         func() { os.Exit(fakeGlab()) },
 	}
 	if os.Getenv(insideSystemd) == "" { // there the real ones are
 		// os.Exit would sleep for a second under the race detector, and this is
@@ -141,6 +144,11 @@ func prepareScript(env *testscript.Env) error {
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("BLNKCTL_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("RUN", filepath.Join(env.WorkDir, "run"))
+	repository, err := filepath.Abs("..")
+	if err != nil {
+		return err
+	}
+	env.Setenv("REPOSITORY", repository)
 	env.Setenv(runVariable, os.Getenv(runVariable))
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else a second at the end of each process
 	for _, dir := range []string{"home", "run"} {
