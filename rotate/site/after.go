@@ -52,9 +52,8 @@ func (a After) Event(r rotate.Report, err error, code int, help string) notify.E
 		e.Due = a.Policy.Next(since)
 		e.Overdue = !e.Due.IsZero() && e.Time.After(e.Due) && r.Outcome != rotate.Rotated && r.Outcome != rotate.Resumed
 	}
-	e.Settle(a.Watched, slices.Contains([]rotate.Outcome{
-		rotate.Rotated, rotate.Restored, rotate.Resumed, rotate.Synced, rotate.Secured, rotate.Written, rotate.RolledBack, rotate.Abandoned,
-	}, r.Outcome))
+	idle := []rotate.Outcome{rotate.NotDue, rotate.Adopted, rotate.InSync, rotate.InPlace, rotate.None}
+	e.Settle(a.Watched, !slices.Contains(idle, r.Outcome))
 	return e
 }
 
