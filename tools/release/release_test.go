@@ -407,7 +407,7 @@ func checkDeb(t *testing.T, older, newer tree) {
 	}
 	// Nothing is started, then or later: no script, no unit, nothing to configure.
 	for line := range strings.Lines(dpkg("--listfiles", "blnkctl")) {
-		if path := strings.TrimSpace(line); path != "/." && !strings.HasPrefix(path, "/usr") && !strings.HasPrefix(stateDir, path) || strings.Contains(path, "systemd") {
+		if path := strings.TrimSpace(line); path != "/." && !strings.HasPrefix(path, "/usr") && !strings.HasPrefix(stateDir, path) || strings.Contains(path, "/systemd/") {
 			t.Errorf("installed: %s", path)
 		}
 	}
@@ -507,7 +507,7 @@ func checkRPM(t *testing.T, data []byte, content tree) {
 		if file.Name() == "/usr/bin/blnkctl" && !bytes.Equal(inside, content["blnkctl"]) {
 			t.Error("another program than in the archive")
 		}
-		if file.Name() != stateDir && !strings.HasPrefix(file.Name(), "/usr/") || strings.Contains(file.Name(), "systemd") {
+		if file.Name() != stateDir && !strings.HasPrefix(file.Name(), "/usr/") || strings.Contains(file.Name(), "/systemd/") {
 			t.Errorf("there is %s", file.Name())
 		}
 	}
