@@ -88,6 +88,8 @@ func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
 	switch {
 	case alive == proof.Live || alive == proof.Scoped || alive == proof.Mixed:
 		one.Text += "; a server accepts it"
+	case l.Name == previous:
+		one.Text, one.Severity, one.Remedy = one.Text+"; a rollback would put it in force again", Warning, "blnkctl retire"+f.named()
 	case alive == proof.Rejected:
 		one.Text, one.Severity, one.Remedy = one.Text+"; no server accepts it", Note, dead
 	case l.Own && given:
@@ -105,6 +107,9 @@ func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
 // dead is the remedy for a key that opens nothing any more.
 const dead = "none is needed, but where another server has this key; to see it no more: baseline in blnkctl.yaml"
 
+// previous is the name of the key that a rollback would bring back.
+const previous = "the previous key"
+
 // of says whether what was found is such a secret.
 func of(l leak.Finding, name blnk.Name) bool { return strings.HasPrefix(l.Name, string(name)+" of ") }
 
@@ -120,6 +125,12 @@ func (f *Facts) atHand(ctx context.Context) (keys []leak.Known, err error) {
 	for _, r := range f.Rotations {
 		for _, key := range r.Keys {
 			keys = append(keys, leak.Known{Name: "a key of the open rotation " + r.ID, Key: key})
+		}
+	}
+	if stores := f.Stores(ctx); f.State != nil && len(stores) > 0 {
+		kept, failed := f.State.Target(stores[0].Ref).LoadPrevious()
+		if err = failed; !kept.IsZero() {
+			keys = append(keys, leak.Known{Name: previous, Key: kept.Key})
 		}
 	}
 	add := func(place string, e blnk.Effective) {
