@@ -18,6 +18,7 @@ import (
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -130,10 +131,8 @@ func (w *webhook) send(ctx context.Context, e Event) error {
 		if !again || n == tries || bounded && time.Until(deadline) <= wait {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if interrupt.Sleep(ctx, wait) != nil {
 			return err
-		case <-time.After(wait):
 		}
 	}
 }

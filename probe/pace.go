@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 )
 
 // mostWait is how long a question waits for its turn where its context sets no time.
@@ -67,12 +68,10 @@ func (s *Server) wait(ctx context.Context) error {
 	if tell && s.Waiting != nil {
 		s.Waiting(fmt.Sprintf("%s limits how often it is asked: waiting %s", s, rest.Round(time.Second)))
 	}
-	select {
-	case <-ctx.Done():
+	if interrupt.Sleep(ctx, rest) != nil {
 		return ctx.Err()
-	case <-time.After(rest):
-		return nil
 	}
+	return nil
 }
 
 // heard takes what an answer says of the rate.

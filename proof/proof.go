@@ -21,6 +21,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -124,15 +125,7 @@ type Pause struct{ next time.Duration }
 func (p *Pause) Wait(ctx context.Context, deadline time.Time) bool {
 	const first, last = 2 * time.Millisecond, time.Second
 	p.next = min(max(p.next*3/2, first), last)
-	if time.Now().Add(p.next).After(deadline) {
-		return false
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(p.next):
-		return true
-	}
+	return !time.Now().Add(p.next).After(deadline) && interrupt.Sleep(ctx, p.next) == nil
 }
 
 // insist asks a server that has answered before, and again where it only limits how

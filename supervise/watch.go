@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -33,9 +34,7 @@ func (o Options) look(ctx context.Context, key secret.Key, found chan<- secret.K
 	wait, before := interval, error(nil)
 	for {
 		// A fleet that was started at once should not ask its Vault in one moment.
-		select {
-		case <-time.After(wait - wait/10 + rand.N(wait/5+1)):
-		case <-ctx.Done():
+		if interrupt.Sleep(ctx, wait-wait/10+rand.N(wait/5+1)) != nil {
 			return
 		}
 		limited, cancel := context.WithTimeout(ctx, readLimit)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/restart"
 )
@@ -210,10 +211,8 @@ func (e Engine) Steady(ctx context.Context, containers []*Container) error {
 		if waitsFor == "" {
 			return nil
 		}
-		select {
-		case <-time.After(look):
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the start of container %s: %w", waitsFor, context.Cause(ctx))
+		if err := interrupt.Sleep(ctx, look); err != nil {
+			return fmt.Errorf("wait for the start of container %s: %w", waitsFor, err)
 		}
 	}
 }

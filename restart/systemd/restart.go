@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/run"
 )
 
@@ -92,10 +93,8 @@ func (d *driver) settle(ctx context.Context, before []unitState, failed bool) (f
 		if waiting == "" || len(faults) > 0 || failed {
 			return faults, nil
 		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%s: %w", waiting, context.Cause(ctx))
-		case <-time.After(tick):
+		if err := interrupt.Sleep(ctx, tick); err != nil {
+			return nil, fmt.Errorf("%s: %w", waiting, err)
 		}
 	}
 }
