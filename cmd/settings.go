@@ -93,8 +93,11 @@ func selectTarget(cmd *cobra.Command, file config.File) (config.Target, error) {
 		return file.Target, nil
 	}
 	t, err := file.Select(name)
-	if err != nil {
-		err = fail(exitUsage, err, unquoted(cmd, name))
+	if help := unquoted(cmd, name); err != nil {
+		if name == "" && cmd.Flag("all") != nil {
+			help = "name one, or all of them with --all"
+		}
+		err = fail(exitUsage, err, help)
 	}
 	return t, err
 }

@@ -120,29 +120,41 @@ func (r Results) Worst() (exit int, who []string) {
 	return exit, who
 }
 
-// Text is the summary: what did not end well last, where it is seen.
+// Text is the summary: what did not end well last, where it is seen. On a terminal, which
+// is too narrow for them, the notes of those stand below.
 func (r Results) Text(look screen.Look) string {
-	table := [][]string{{"TARGET", "RESULT", "KEY", "NOTE"}}
-	sorted := slices.Clone(r)
+	sorted, notes := slices.Clone(r), ""
 	slices.SortStableFunc(sorted, func(a, b Result) int { return cmp.Compare(min(a.Exit, 1), min(b.Exit, 1)) })
+	table := [][]string{{"TARGET", "RESULT", "KEY", "NOTE"}}
 	for _, one := range sorted {
 		key := one.Old
-		if one.New != "" && one.New != one.Old {
+		if one.New != "" && one.New != one.Old && one.Result != "rolled_back" {
 			key = cmp.Or(one.Old, "weak") + " -> " + one.New
 		}
 		table = append(table, []string{one.Target, one.Result, key, one.Note})
-	}
-	return look.Table(table, func(cell string) screen.Colour {
-		switch cell {
-		case "rotated", "resumed", "synced", "adopted", "in_sync", "not_due":
-			return screen.Green
-		case "rolled_back", "not begun":
-			return screen.Yellow
-		case "stuck", "refused", "failed":
-			return screen.Red
+		if one.Exit != 0 {
+			notes += look.Fold(one.Target+": "+screen.CleanLine(one.Note)) + "\n"
 		}
-		return screen.Plain
-	})
+	}
+	if !look.Terminal() {
+		return look.Table(table, paint)
+	}
+	for i := range table {
+		table[i] = table[i][:3]
+	}
+	return look.Table(table, paint) + notes
+}
+
+func paint(cell string) screen.Colour {
+	switch cell {
+	case "rotated", "resumed", "synced", "adopted", "in_sync", "not_due":
+		return screen.Green
+	case "rolled_back", "not begun":
+		return screen.Yellow
+	case "stuck", "refused", "failed":
+		return screen.Red
+	}
+	return screen.Plain
 }
 
 // lines hands on what is written, line by line.

@@ -81,3 +81,23 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%d %q %+v", exit, who, r)
 	}
 }
+
+// A terminal of 80 columns has a line for each target, and the notes of those that did
+// not end well below.
+func TestTextOnATerminal(t *testing.T) {
+	old, next := "sha256:7ae1b29d50e3", "sha256:b0e8c40e2a55"
+	r := Results{
+		{Target: "a", Exit: 3, Result: "rolled_back", Old: old, New: next, Note: strings.Repeat("word ", 30) + "end"},
+		{Target: "b", Result: "rotated", Old: old, New: next}, {Target: "c", Result: "not_due", Old: old, Note: "it was rotated 3 days ago"},
+	}
+	text := r.Text(screen.Look{Columns: func() int { return 80 }})
+	lines := strings.Split(text, "\n")
+	if !strings.HasPrefix(lines[1], "b  ") || !strings.HasSuffix(lines[1], old+" -> "+next) || !strings.HasSuffix(lines[3], "rolled_back  "+old) || !strings.HasPrefix(lines[4], "a: word") {
+		t.Error(text)
+	}
+	for _, line := range lines {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+}
