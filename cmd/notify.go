@@ -94,6 +94,10 @@ func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
 	if err != nil {
 		code, help = classify(err)
 	}
+	if !w.global.quiet {
+		w.env.Stderr.Begin("tell")
+		defer w.env.Stderr.Pause()
+	}
 	return w.told(after.Do(ctx, after.Event(r, err, code, asTyped(w.cmd, help))), err)
 }
 

@@ -349,6 +349,9 @@ func (t *Teller) head() (h Head) {
 // all targets since the last run of this one.
 const mostUntold = 500
 
+// mostLate is how many of them are told: the last ones, since the log has all.
+const mostLate = 10
+
 // untold are the ends of earlier rotations of the target after a record.
 func (t *Teller) untold(after int, e Event) (late []Event) {
 	if t.opt.Log == nil {
@@ -369,7 +372,7 @@ func (t *Teller) untold(after int, e Event) (late []Event) {
 		late = append(late, one)
 		return nil
 	})
-	return late
+	return late[max(0, len(late)-mostLate):]
 }
 
 // Tried is what came of a test.

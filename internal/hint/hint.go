@@ -118,7 +118,7 @@ func WithFlags(text, flags string) string {
 	if flags == "" {
 		return text
 	}
-	command := regexp.MustCompile(`\bblnkctl (api|audit|config|doctor|exec|init|keygen|notify|rotate|schedule|sync|verify)\b( …| --help| \S+ --help)?`)
+	command := regexp.MustCompile(`\bblnkctl (api|audit|config|doctor|due|exec|init|keygen|notify|retire|rollback|rotate|schedule|status|sync|verify)\b( …| --help| \S+ --help)?`)
 	return command.ReplaceAllStringFunc(text, func(found string) string {
 		if strings.HasSuffix(found, " …") || strings.HasSuffix(found, " --help") {
 			return found
