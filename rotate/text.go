@@ -125,7 +125,7 @@ func (p Plan) writeSecuring(b *strings.Builder, private string) {
 		screen.Items(b, "4 finish", "state and audit log in %s", []string{private})
 		after := "the old key is put back, restarted with, and proved"
 		if p.WasOpen {
-			after = "everything is put back, restarted with, and open as it is now"
+			after = "key and settings are put back, restarted with, and open as they are now; modes and ignore lists stay"
 		}
 		b.WriteString("\nAfter a failure " + after + ".\n")
 	} else {
