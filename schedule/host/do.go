@@ -64,10 +64,10 @@ func (h Host) do(ctx context.Context, w Wish, job schedule.Job) (err error) {
 	if w.DryRun {
 		return tell("planned", plan.Diff())
 	}
-	if w.Document == nil || w.Ask != nil {
-		if err := w.Print(screen.Clean(plan.Diff())); err != nil {
-			return err
-		}
+	if w.Document != nil { // stdout is one
+		w.Say("%s", strings.TrimSuffix(plan.Diff(), "\n"))
+	} else if err := w.Print(screen.Clean(plan.Diff())); err != nil {
+		return err
 	}
 	if w.Ask != nil {
 		if err := w.Ask(ctx); err != nil {
