@@ -95,13 +95,13 @@ func (d *Dir) PurgePrevious(now time.Time) {
 
 // purge looks again under the lock: a rotation may just have kept another one.
 func (t *Target) purge(now time.Time) {
-	unlock, err := t.LockExisting(context.Background(), 0)
+	unlock, err := t.lockExisting(context.Background(), 0)
 	if err != nil {
 		return
 	}
 	defer unlock()
 	if t.keepsEnded(now) {
-		_ = t.ForgetPrevious()
+		_ = os.Remove(t.file(previousName)) // one that a crash brings back goes with the next run
 	}
 }
 

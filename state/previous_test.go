@@ -2,11 +2,13 @@ package state_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,5 +119,42 @@ func TestPurgePrevious(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// Jobs of many targets that start at one moment do not find each other's targets locked,
+// because one of them removes what has ended there.
+func TestPurgeKeepsNobodyAway(t *testing.T) {
+	dir, _ := newTarget(t)
+	d, err := state.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const jobs = 20
+	var wait sync.WaitGroup
+	for range 10 {
+		for i := range jobs {
+			target := d.Target(fmt.Sprint(i))
+			unlock, err := target.Lock(t.Context(), 0)
+			if err == nil {
+				err = target.SavePrevious(aPrevious())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			unlock()
+		}
+		for i := range jobs {
+			wait.Go(func() {
+				d.PurgePrevious(kept.Add(48 * time.Hour))
+				unlock, err := d.Target(fmt.Sprint(i)).Lock(t.Context(), 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				unlock()
+			})
+		}
+		wait.Wait()
 	}
 }

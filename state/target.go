@@ -39,6 +39,9 @@ const (
 	// sealVersion is raised when a file of the state can no longer be read by
 	// older versions.
 	sealVersion = 1
+	// passing is far more than PurgePrevious has the lock, of whichever target: jobs of
+	// many targets start at the same second, when the keys of all of them end.
+	passing = 250 * time.Millisecond
 	// mostBytes is far more than a journal with the keys of many stores.
 	mostBytes = 16 << 20
 )
@@ -99,8 +102,8 @@ func (t *Target) make() error {
 func (t *Target) Check() error { return checkWritable(t.path) }
 
 // Lock keeps other blnkctl processes away from the target until unlock is
-// called or the process ends. It waits at most wait; a lock that somebody else
-// holds is flock.ErrHeld. What a crash left of a half written journal or previous key
+// called or the process ends. It waits at most wait, but always for who only passes; a
+// lock that somebody else holds for longer is flock.ErrHeld. What a crash left of a half written journal or previous key
 // is removed: whoever has the lock next may have none to write. A target of which
 // nothing was saved, as where its reference was mistyped, is gone again after unlock.
 func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
@@ -109,7 +112,7 @@ func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), e
 		if err := t.make(); err != nil {
 			return nil, err
 		}
-		release, err = flock.Lock(ctx, t.file(lockName), wait)
+		release, err = flock.Lock(ctx, t.file(lockName), max(wait, passing))
 	}
 	for _, name := range []string{journalName, previousName} {
 		if err == nil {
@@ -141,6 +144,10 @@ func (t *Target) removeUnused() {
 // LockExisting is Lock for who may change nothing: where the target has never
 // been locked there is nobody to keep away, and nothing is made.
 func (t *Target) LockExisting(ctx context.Context, wait time.Duration) (unlock func(), err error) {
+	return t.lockExisting(ctx, max(wait, passing))
+}
+
+func (t *Target) lockExisting(ctx context.Context, wait time.Duration) (unlock func(), err error) {
 	unlock = func() {}
 	if _, err = os.Lstat(t.file(lockName)); err == nil {
 		unlock, err = flock.Lock(ctx, t.file(lockName), wait)
