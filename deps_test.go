@@ -23,7 +23,7 @@ const module = "github.com/blnkctl/blnkctl"
 var floors = [][]string{
 	{"secret", "internal/hint"},
 	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/build", "internal/coredump"},
-	{"internal/textfile", "internal/screen", "internal/ref", "internal/git", "internal/ghactions", "policy"},
+	{"internal/textfile", "internal/screen", "internal/page", "internal/ref", "internal/git", "internal/ghactions", "policy"},
 	{"fleet"}, // one command for many targets
 	{"keygen", "blnk", "state", "config", "exposure", "leak", "schedule"},
 	{"store", "restart"},

@@ -4,35 +4,25 @@ import (
 	"cmp"
 	"embed"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/page"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// helpPages hold the texts of --help, one file a command: its line in a list, what
-// it does, examples, and last its exit status.
+// helpPages hold the texts of --help, one file a command.
 //
 //go:embed help
 var helpPages embed.FS
 
-// A page is the text of a command's help. In its file the flags stand at "---".
-type page struct{ short, long, examples, end string }
-
 // pageOf reads the page of a command by its path without the program's name.
-func pageOf(path string) page {
-	data, _ := helpPages.ReadFile("help/" + cmp.Or(strings.ReplaceAll(path, " ", "_"), "blnkctl") + ".txt") // a test looks for each
-	var p page
-	text, end, _ := strings.Cut(string(data), "---\n")
-	text, p.examples, _ = strings.Cut(text, "Examples:\n")
-	p.short, p.long, _ = strings.Cut(text, "\n")
-	p.end = end
-	return p
+func pageOf(path string) page.Page {
+	text, _ := helpPages.ReadFile("help/" + cmp.Or(strings.ReplaceAll(path, " ", "_"), "blnkctl") + ".txt") // a test looks for each
+	return page.Parse(string(text))
 }
 
 // newCmd makes a command that takes flags only, and where its use says so the name of a
@@ -40,7 +30,7 @@ func pageOf(path string) page {
 func newCmd(parent, use string, run func(*cobra.Command) error) *cobra.Command {
 	name, _, _ := strings.Cut(use, " ")
 	cmd := &cobra.Command{
-		Use: use, Short: pageOf(strings.TrimSpace(parent + " " + name)).short, Args: noArgs,
+		Use: use, Short: pageOf(strings.TrimSpace(parent + " " + name)).Short, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 	}
 	cmd.Flags().SortFlags = false // the usual ones come first
@@ -49,12 +39,12 @@ func newCmd(parent, use string, run func(*cobra.Command) error) *cobra.Command {
 
 // newTopic makes a page of help that is about no command.
 func newTopic(name string) *cobra.Command {
-	return &cobra.Command{Use: name, Short: pageOf(name).short}
+	return &cobra.Command{Use: name, Short: pageOf(name).Short}
 }
 
 // newGroup makes a command that has subcommands, and is a question for help by itself.
 func newGroup(use string, commands ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: pageOf(use).short, Args: cobra.ArbitraryArgs, RunE: runGroup}
+	cmd := &cobra.Command{Use: use, Short: pageOf(use).Short, Args: cobra.ArbitraryArgs, RunE: runGroup}
 	cmd.AddCommand(commands...)
 	return cmd
 }
@@ -62,7 +52,7 @@ func newGroup(use string, commands ...*cobra.Command) *cobra.Command {
 func newHelpCmd(*app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [command|topic]",
-		Short: pageOf("help").short,
+		Short: pageOf("help").Short,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			topic, rest, err := cmd.Root().Find(args)
 			if err == nil && len(rest) > 0 {
@@ -91,59 +81,30 @@ func commandPath(cmd *cobra.Command) string {
 	return path
 }
 
-// printHelp prints what --help shows: the command's page, with its flags before the
-// exit status.
+// printHelp prints what --help shows.
 func (a *app) printHelp(cmd *cobra.Command, _ []string) {
-	var b strings.Builder
-	p := pageOf(commandPath(cmd))
-	b.WriteString(cmp.Or(strings.TrimSpace(p.long), p.short+".") + "\n")
+	var c page.Contents
 	if cmd.HasAvailableSubCommands() {
-		fmt.Fprintf(&b, "\nUsage:\n  %s COMMAND [flags]\n\nCommands:\n", cmd.CommandPath())
-		topics := ""
-		for _, c := range cmd.Commands() {
-			line := fmt.Sprintf("  %-12s %s\n", c.Name(), c.Short)
-			if c.Runnable() {
-				b.WriteString(line)
-			} else {
-				topics += line
-			}
-		}
-		if topics != "" {
-			b.WriteString("\nTopics:\n" + topics)
-		}
+		c.Usage = cmd.CommandPath() + " COMMAND [flags]"
 	} else if cmd.Runnable() {
-		fmt.Fprintf(&b, "\nUsage:\n  %s\n", cmd.UseLine())
+		c.Usage = cmd.UseLine()
 	}
-	if p.examples != "" {
-		fmt.Fprintf(&b, "\nExamples:\n%s\n", strings.TrimRight(p.examples, "\n"))
-	}
-	if cmd.Runnable() {
-		writeFlags(&b, cmd.LocalFlags())
-		if cmd.HasParent() {
-			b.WriteString("\nGlobal Flags: -o text|json, -q, --no-input, --state-dir DIR, --config FILE\n")
+	for _, sub := range cmd.Commands() {
+		if one := (page.Entry{Name: sub.Name(), Text: sub.Short}); sub.Runnable() {
+			c.Commands = append(c.Commands, one)
+		} else {
+			c.Topics = append(c.Topics, one)
 		}
 	}
-	_ = a.print(a.env.Look.Page(b.String() + p.end))
-}
-
-// writeFlags lists flags in the order in which they were added.
-func writeFlags(b *strings.Builder, flags *pflag.FlagSet) {
-	title := "\nFlags:\n"
-	flags.VisitAll(func(f *pflag.Flag) {
-		value, text := pflag.UnquoteUsage(f)
-		head := "  --" + f.Name + " " + cmp.Or(map[string]string{"duration": "TIME", "int": "N"}[value], value)
-		if f.Shorthand != "" {
-			head = "  -" + f.Shorthand + "," + head[1:]
-		}
-		text = strings.TrimPrefix(text, value+": ")
-		if d := f.DefValue; !slices.Contains([]string{"", "[]", "false", "0", "0s"}, d) && !strings.Contains(text, "default") {
-			text += " (default " + strings.TrimSuffix(d, "m0s") + strings.Repeat("m", strings.Count(d, "m0s")) + ")"
-		}
-		if f.Name != "help" {
-			fmt.Fprintf(b, "%s%-24s  %s\n", title, head, text)
-			title = ""
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if value, text := pflag.UnquoteUsage(f); f.Name != "help" && cmd.Runnable() {
+			c.Flags = append(c.Flags, page.Flag(f.Name, f.Shorthand, value, text, f.DefValue))
 		}
 	})
+	if cmd.Runnable() && cmd.HasParent() {
+		c.Globals = "-o text|json, -q, --no-input, --state-dir DIR, --config FILE"
+	}
+	_ = a.print(a.env.Look.Page(pageOf(commandPath(cmd)).Text(c)))
 }
 
 // noArgs is for commands that take flags only. What was typed is not repeated where

@@ -96,7 +96,7 @@ func Run(ctx context.Context, env *Env, args []string) int {
 func newRootCmd(a *app, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "blnkctl",
-		Short:         pageOf("").short,
+		Short:         pageOf("").Short,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
