@@ -62,7 +62,7 @@ func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
 func (a *app) fleet(o *rotateOptions, names []string, more ...string) fleet.Fleet {
 	args := append(strings.Split(o.cmd.Root().Annotations[typedMark], "\x00"), append([]string{"--all=false", "--no-input"}, more...)...)
 	if !given(o.cmd, "lock-timeout") && o.every.parallel > 1 { // two may have stores in one folder
-		args = append(args, "--lock-timeout=1h")
+		args = append(args, "--lock-timeout=15m")
 	}
 	return fleet.Fleet{Names: names, Parallel: o.every.parallel, Do: func(ctx context.Context, name string, out, talk io.Writer) int {
 		own := *a.env

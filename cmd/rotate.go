@@ -134,7 +134,7 @@ func (o *rotateOptions) addRare() {
 
 // check refuses what can be seen to be wrong in the flags of rotate alone.
 func (o *rotateOptions) check(a *app) error {
-	err := cmp.Or(refuseTogether(o.cmd, "if-due", "if-older-than"), refuseTogether(o.cmd, "abort", "abandon", "dry-run"), refuseTogether(o.cmd, "abort", "compromised"), checkBits(o.cmd, o.bits))
+	err := cmp.Or(refuseTogether(o.cmd, "if-due", "if-older-than", "force"), refuseTogether(o.cmd, "abort", "abandon", "dry-run"), refuseTogether(o.cmd, "abort", "compromised"), checkBits(o.cmd, o.bits))
 	if err != nil {
 		return err
 	}

@@ -145,7 +145,15 @@ type Window struct {
 	Text     string // as it was written
 }
 
-var days = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+// dayOf is a day by its name in lower case, or the first three letters of it; -1 for none.
+func dayOf(text string) time.Weekday {
+	for day := time.Sunday; day <= time.Saturday; day++ {
+		if name := strings.ToLower(day.String()); text == name || text == name[:3] {
+			return day
+		}
+	}
+	return -1
+}
 
 // ParseWindow reads a window: days, hours and a time zone, as in "Sat,Sun 02:00-05:00
 // Europe/Berlin", "Mon-Fri 22:00-02:00 UTC" or "daily 03:00-04:00 UTC".
@@ -160,7 +168,10 @@ func ParseWindow(text string) (w Window, err error) {
 	}
 	from, to, ok := strings.Cut(word[1], "-")
 	w.From, err = parseMinute(from)
-	if err == nil {
+	switch {
+	case err == nil && to == "24:00": // as people write midnight
+		w.To = 24 * 60
+	case err == nil:
 		w.To, err = parseMinute(to)
 	}
 	if !ok || err != nil || w.From == w.To {
@@ -182,13 +193,13 @@ func parseDays(text string) (all []time.Weekday, err error) {
 		if !isRange {
 			last = first
 		}
-		from, to := slices.Index(days, first), slices.Index(days, last)
+		from, to := dayOf(first), dayOf(last)
 		if from < 0 || to < 0 {
 			return nil, fmt.Errorf("days %q: want such as Sun, Sat,Sun, Mon-Fri or daily", text)
 		}
-		for d := from; ; d = (d + 1) % len(days) {
-			if !slices.Contains(all, time.Weekday(d)) {
-				all = append(all, time.Weekday(d))
+		for d := from; ; d = (d + 1) % 7 {
+			if !slices.Contains(all, d) {
+				all = append(all, d)
 			}
 			if d == to {
 				break

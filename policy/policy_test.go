@@ -26,6 +26,8 @@ func TestWindow(t *testing.T) {
 		{"Fri-Sat 22:00-02:00 UTC", "2026-11-29 02:00", "2026-12-04 22:00"},
 		{"daily 01:00-02:00 Asia/Tokyo", "2026-11-28 12:00", "2026-11-28 16:00"},
 		{"Sat-Mon 02:00-03:00 UTC", "2026-11-30 02:30", "2026-11-30 02:30"},
+		{"saturday,SUN 22:00-24:00 UTC", "2026-11-28 23:59", "2026-11-28 23:59"},
+		{"Sunday 00:00-24:00 UTC", "2026-11-30 00:00", "2026-12-06 00:00"},
 		{"Sun 02:15-02:45 Europe/Berlin", "2027-03-28 00:00", "2027-03-28 01:15"}, // the hour that does not exist
 	} {
 		w, err := ParseWindow(c.window)
@@ -37,7 +39,7 @@ func TestWindow(t *testing.T) {
 			t.Errorf("%s at %s opens %s, want %s", c.window, c.at, got, c.want)
 		}
 	}
-	for _, text := range []string{"", "Sun", "Sun 02:00-05:00", "Son 02:00-05:00 UTC", "Sun 02:00 UTC", "Sun 02:00-25:00 UTC",
+	for _, text := range []string{"", "Sun", "Sun 02:00-05:00", "Son 02:00-05:00 UTC", "Sun 02:00 UTC", "Sun 02:00-25:00 UTC", "Sun 24:00-02:00 UTC", "Sund 02:00-03:00 UTC", "Sun 02:00-24:01 UTC",
 		"Sun 02:00-02:00 UTC", "Sun 02:00-05:00 Local", "Sun 02:00-05:00 Berlin", "Sun, 02:00-05:00 UTC", "Sun 2-5 UTC"} {
 		if w, err := ParseWindow(text); err == nil {
 			t.Errorf("%q was taken: %+v", text, w)
@@ -51,7 +53,7 @@ func TestOpensIsOpen(t *testing.T) {
 	for _, text := range []string{
 		"Sun 02:30-03:00 Europe/Berlin", // an hour that is missing in March, and there twice in October
 		"Sun 02:00-03:00 America/New_York", "Sat 23:30-02:30 Europe/Berlin", "Sat-Sun 02:59-02:58 Australia/Lord_Howe",
-		"daily 00:00-00:01 America/Sao_Paulo", "Mon-Fri 22:00-02:00 UTC", "daily 23:59-00:00 Asia/Kathmandu",
+		"daily 00:00-00:01 America/Sao_Paulo", "daily 00:00-24:00 Europe/Berlin", "Mon-Fri 22:00-02:00 UTC", "daily 23:59-00:00 Asia/Kathmandu",
 	} {
 		w, err := ParseWindow(text)
 		if err != nil {
