@@ -79,6 +79,8 @@ func TestLoadNothing(t *testing.T) {
 
 func TestInvalid(t *testing.T) {
 	for text, want := range map[string]string{
+		"policy: {max_age: 1d, min_interval: 2d}\n":                                         "policy: min_interval 2d is longer than max_age 24h, so that each key would be overdue",
+		"policy: {max_age: 90d}\ntargets:\n  a: {stores: b, policy: {min_interval: 91d}}\n": "a: min_interval 91d is longer than max_age 90d",
 		"storez:\n  - a\n":                                           `line 1: unknown name "storez" (did you mean "stores"?)`,
 		"stores: [a]\nserver: b\n":                                   `line 2: unknown name "server" (did you mean "servers"?)`,
 		"xyz: 1\n":                                                   `line 1: unknown name "xyz" (known: audit, baseline, commands, notify, owners, policy, restart, servers, state_dir, stores, targets)`,

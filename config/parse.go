@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -41,6 +42,12 @@ func parse(data []byte, check func(flag, ref string) error) (File, error) {
 		}
 		f.Targets[name] = t
 	}
+	for _, name := range f.All() {
+		if t := f.Targets[name]; name != "" {
+			err = cmp.Or(err, t.Policy.Check(name))
+		}
+	}
+	err = cmp.Or(err, f.Policy.Check("policy"))
 	if err == nil {
 		err = f.checkNotices()
 	}

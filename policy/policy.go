@@ -62,6 +62,14 @@ func (p Policy) Over(other Policy) Policy {
 	return p
 }
 
+// Check refuses what goes together at no time. of is what the policy is of.
+func (p Policy) Check(of string) error {
+	if p.MaxAge > 0 && p.MinInterval > p.MaxAge {
+		return fmt.Errorf("%s: min_interval %s is longer than max_age %s, so that each key would be overdue", of, Age(p.MinInterval), Age(p.MaxAge))
+	}
+	return nil
+}
+
 // Lines are what the policy says, as blnkctl.yaml names it.
 func (p Policy) Lines() (lines []string) {
 	for _, one := range []struct {
