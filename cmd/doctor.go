@@ -121,7 +121,7 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 		return doctor.Report{}, err
 	}
 	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners, Staged: o.staged, VerifyFound: o.verify, Policy: a.target.Policy, Notices: a.target.Notify}}
-	facts.Flags = elsewhereFlags(o.cmd, typed)
+	facts.Flags, facts.Named = elsewhereFlags(o.cmd, typed), targetName(o.cmd)
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}

@@ -102,7 +102,11 @@ func (f File) Select(name string) (Target, error) {
 	case len(names) == 0:
 		return t, hint.Add(fmt.Errorf("%w:%s is not the name of one", ErrTarget, secret.Shown(name)), "targets: of %s name them; a store is given with --store", Name)
 	default:
-		return t, hint.Add(fmt.Errorf("%w: %s has none of the name%s", ErrTarget, f.Path, secret.Shown(name)), "it has %s", strings.Join(names, ", "))
+		help := "it has " + strings.Join(names, ", ")
+		if meant := hint.Nearest(name, names); meant != "" {
+			help = "did you mean " + meant + "?"
+		}
+		return t, hint.Add(fmt.Errorf("%w: %s has none of the name%s", ErrTarget, f.Path, secret.Shown(name)), "%s", help)
 	}
 }
 

@@ -51,6 +51,7 @@ type Sources struct {
 	// Rotations are those that are open.
 	Rotations []Rotation
 	Flags     string // those that another run needs, too
+	Named     string // the name of the target; "" for none
 	Now       func() time.Time
 	Env       []string // of this process, for the tools that are asked
 	UID       int

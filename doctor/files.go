@@ -37,7 +37,7 @@ type keyFile struct {
 // mending is the command that makes the edits of a rule.
 func (f *Facts) mending(rule string, file keyFile) string {
 	if file.Ours {
-		return "blnkctl doctor --fix --rule " + rule + f.named()
+		return "blnkctl doctor --fix --rule " + rule + f.again()
 	}
 	scheme := "dotenv"
 	if filepath.Ext(file.Path) == ".json" {

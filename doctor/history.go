@@ -95,7 +95,7 @@ func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
 	case l.Own && given:
 		one.Text, one.Severity, one.Remedy = one.Text+"; it was replaced as compromised", Note, dead
 	case l.Own:
-		one.Severity, one.Remedy = Warning, "blnkctl doctor --rule "+GitRule+" --verify-found"+f.named()
+		one.Severity, one.Remedy = Warning, "blnkctl doctor --rule "+GitRule+" --verify-found"+f.again()
 	case of(l, blnk.TokenizationSecret):
 		one.Remedy = "take it out; what is tokenized cannot be read with another one"
 	case of(l, blnk.MetricsToken):

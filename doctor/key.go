@@ -405,7 +405,22 @@ func (f *Facts) makeSecret(c Running, use keygen.Use) string {
 }
 
 // named are the flags that name what this is about, for a remedy.
-func (f *Facts) named() string { return f.Spec.Args() + f.Flags }
+// named is what names the target to a command that takes one, and again to doctor.
+func (f *Facts) named() string { return f.byName() + f.Flags }
+
+func (f *Facts) byName() string {
+	if f.Named != "" {
+		return " " + f.Named
+	}
+	return f.Spec.Args()
+}
+
+func (f *Facts) again() string {
+	if f.Named != "" {
+		return " --target" + f.named()
+	}
+	return f.named()
+}
 
 // restarting is named for a command that restarts; where nothing says how, a person
 // does.

@@ -31,7 +31,7 @@ func scheduled(ctx context.Context, f *Facts) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	remedy := "blnkctl schedule " + string(host.Usual()) + f.Flags + " --install" + f.Spec.Args()
+	remedy := "blnkctl schedule " + string(host.Usual()) + f.Flags + " --install" + f.byName()
 	if len(f.Spec.Restart) == 0 {
 		remedy += " --restart REF"
 	}
