@@ -24,8 +24,14 @@ func newInitCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Init, Secures: true, Weak: keygen.SecretKey.Weakness}, bits: keygen.DefaultBits, init: &initOptions{}}
 	o.intent.NewKey = o.newKey
 	cmd := newCmd("", "init [TARGET] [flags]", func(cmd *cobra.Command) error {
-		if err := o.readGiven(cmd.Context(), a); err != nil {
-			return err
+		if o.init.keyFile != "" {
+			if o.init.stage == "enforce" {
+				return usage(helpHint(cmd), "--key-file: --stage enforce takes the key that stands")
+			}
+			var err error
+			if o.intent.Given, err = a.readGiven(cmd.Context(), o.init.keyFile, keygen.SecretKey); err != nil {
+				return err
+			}
 		}
 		o.intent.KeyOnly, o.intent.Standing = o.init.stage == "key", o.init.stage == "enforce"
 		if o.intent.KeyOnly && typed(cmd, "restart") {
@@ -41,19 +47,6 @@ func newInitCmd(a *app) *cobra.Command {
 	o.addUsual(cmd)
 	o.addRare()
 	return cmd
-}
-
-// readGiven reads the key of --key-file, which has to be a good one.
-func (o *rotateOptions) readGiven(ctx context.Context, a *app) error {
-	if o.init.keyFile == "" {
-		return nil
-	}
-	if o.init.stage == "enforce" {
-		return usage(helpHint(o.cmd), "--key-file: --stage enforce takes the key that stands")
-	}
-	var err error
-	o.intent.Given, err = a.readGiven(ctx, o.init.keyFile, keygen.SecretKey)
-	return err
 }
 
 // readGiven reads a key of --key-file, which has to be a good one.
