@@ -40,7 +40,7 @@ func newKeygenCmd(a *app) *cobra.Command {
 		if opt.env+opt.output != "" && a.json() {
 			return usage(helpHint(cmd), "--github-env and --github-output: what masks the key is no JSON")
 		}
-		if opt.export, err = ghactions.Open(a.env.Getenv, a.print, opt.env, opt.output); err != nil {
+		if opt.export, err = ghactions.Open(a.env.Getenv, a.out, opt.env, opt.output); err != nil {
 			return err
 		}
 		if opt.output != "" {

@@ -26,7 +26,7 @@ var ErrUsage = errors.New("")
 // of this step, or both. Its files are open from the first: nothing else can be put in
 // their places meanwhile.
 type Export struct {
-	print   func(text string) error // on the step's stdout
+	stdout  io.Writer // of the step
 	masked  bool
 	targets []target
 }
@@ -38,9 +38,10 @@ type target struct {
 
 // Open opens the runner's files for a key that is to be called env in the environment of
 // later steps, and output among the outputs of this one; "" is neither. nil, which gives
-// nothing, where both are "". print prints on the step's stdout.
-func Open(getenv func(string) string, print func(text string) error, env, output string) (*Export, error) {
-	e := &Export{print: print}
+// nothing, where both are "". stdout is the step's: a mask that it does not take is an
+// error, also where nobody reads it any more.
+func Open(getenv func(string) string, stdout io.Writer, env, output string) (*Export, error) {
+	e := &Export{stdout: stdout}
 	for _, one := range []struct{ flag, name, variable string }{{"--github-env", env, "GITHUB_ENV"}, {"--github-output", output, "GITHUB_OUTPUT"}} {
 		if one.name == "" {
 			continue
@@ -104,7 +105,7 @@ func (e *Export) Mask(key secret.Key) error {
 	if e == nil || e.masked {
 		return nil
 	}
-	err := e.print("::add-mask::" + strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(key.Reveal()) + "\n")
+	_, err := io.WriteString(e.stdout, "::add-mask::"+strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(key.Reveal())+"\n")
 	e.masked = err == nil
 	return err
 }

@@ -2,6 +2,7 @@ package ghactions
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,7 +56,7 @@ func TestWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, key := range []string{"a=b<<c", "with%25 percent", `"quoted"`} {
-			e, err := Open(getenv, silent, "BLNK_KEY", "key-1")
+			e, err := Open(getenv, io.Discard, "BLNK_KEY", "key-1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +69,7 @@ func TestWrite(t *testing.T) {
 			}
 		}
 	}
-	e, err := Open(getenv, silent, "X", "")
+	e, err := Open(getenv, io.Discard, "X", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func TestMask(t *testing.T) {
 	getenv, env, _ := runner(t)
 	said, lost := "", errors.New("lost")
 	for _, fails := range []error{lost, nil} {
-		e, err := Open(getenv, func(text string) error { said += text; return fails }, "X", "")
+		e, err := Open(getenv, spy{&said, fails}, "X", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,12 +99,21 @@ func TestMask(t *testing.T) {
 	}
 }
 
-func silent(string) error { return nil }
+// A spy is a stdout of which each line is heard, and may be lost.
+type spy struct {
+	said  *string
+	fails error
+}
+
+func (s spy) Write(p []byte) (int, error) {
+	*s.said += string(p)
+	return len(p), s.fails
+}
 
 func TestOpenRefuses(t *testing.T) {
 	getenv, env, _ := runner(t)
 	none := func(string) string { return "" }
-	if e, err := Open(none, silent, "", ""); e != nil || err != nil {
+	if e, err := Open(none, io.Discard, "", ""); e != nil || err != nil {
 		t.Errorf("%v, %v", e, err)
 	}
 	for _, c := range []struct {
@@ -113,7 +123,7 @@ func TestOpenRefuses(t *testing.T) {
 		{none, "X", ""}, {none, "", "x"}, {getenv, "GITHUB_TOKEN", ""}, {getenv, "RUNNER_OS", ""}, {getenv, "NODE_OPTIONS", ""},
 		{getenv, "1X", ""}, {getenv, "X-Y", ""}, {getenv, "X=Y", ""}, {getenv, "X\nY", ""}, {getenv, "", "x y"},
 	} {
-		if _, err := Open(c.getenv, silent, c.env, c.output); !errors.Is(err, ErrUsage) {
+		if _, err := Open(c.getenv, io.Discard, c.env, c.output); !errors.Is(err, ErrUsage) {
 			t.Errorf("%q, %q: %v", c.env, c.output, err)
 		}
 	}
@@ -121,19 +131,19 @@ func TestOpenRefuses(t *testing.T) {
 	if err := os.Remove(env); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(getenv, silent, "X", ""); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Open(getenv, io.Discard, "X", ""); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
 	if err := os.Symlink("/etc/hostname", env); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(getenv, silent, "X", ""); !errors.Is(err, syscall.ELOOP) {
+	if _, err := Open(getenv, io.Discard, "X", ""); !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("%v", err)
 	}
 	if err := errors.Join(os.Remove(env), syscall.Mkfifo(env, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(getenv, silent, "X", ""); err == nil {
+	if _, err := Open(getenv, io.Discard, "X", ""); err == nil {
 		t.Error("a FIFO is taken")
 	}
 }

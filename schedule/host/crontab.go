@@ -52,7 +52,7 @@ func (c change) within(target string) change {
 }
 
 // lookAtTable plans the crontab with our block, or without it.
-func (p *Plan) lookAtTable(ctx context.Context, want []schedule.File, force bool) error {
+func (p *Plan) lookAtTable(ctx context.Context, want []schedule.File, job schedule.Job, force bool) error {
 	table, err := p.host.table(ctx)
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (p *Plan) lookAtTable(ctx context.Context, want []schedule.File, force bool
 		next = want[0].Text
 	}
 	begin, end := marks(p.target)
-	if err := refuse("the crontab (# BEGIN "+schedule.Name(p.target)+")", strings.TrimSuffix(strings.TrimPrefix(ours, begin), end), strings.TrimSuffix(strings.TrimPrefix(next, begin), end), force); err != nil {
+	if err := refuse("the crontab (# BEGIN "+schedule.Name(p.target)+")", strings.TrimSuffix(strings.TrimPrefix(ours, begin), end), strings.TrimSuffix(strings.TrimPrefix(next, begin), end), job, force); err != nil {
 		return err
 	}
 	if ours == next {

@@ -27,6 +27,8 @@ import (
 var (
 	// ErrForeign: what stands there was written or changed by a person.
 	ErrForeign = errors.New("was written or changed by a person")
+	// ErrOther: it is the schedule of another target.
+	ErrOther = errors.New("is the schedule of another folder")
 	// ErrChanged: it is not what was looked at. Nothing more was written.
 	ErrChanged = errors.New("changed meanwhile")
 	// ErrNone: this host has nothing that could run it.
@@ -126,7 +128,7 @@ func (h Host) Plan(ctx context.Context, kind Kind, job schedule.Job, remove, for
 		}
 	}
 	if kind == Cron && h.CronDir == "" {
-		return p, p.lookAtTable(ctx, want, force)
+		return p, p.lookAtTable(ctx, want, job, force)
 	}
 	dir, names := h.CronDir, []string{schedule.Name(job.Target)}
 	if kind == Systemd { // the last one may be there from an earlier time
@@ -142,7 +144,7 @@ func (h Host) Plan(ctx context.Context, kind Kind, job schedule.Job, remove, for
 		if i := slices.IndexFunc(want, func(f schedule.File) bool { return f.Name == one.path }); i >= 0 {
 			one.next = want[i].Text
 		}
-		if err := refuse(one.path, one.old, one.next, force); err != nil {
+		if err := refuse(one.path, one.old, one.next, job, force); err != nil {
 			return nil, err
 		}
 		if one.old != one.next {
@@ -169,17 +171,21 @@ func (h Host) check(kind Kind) error {
 	return nil
 }
 
-// refuse is the error of a text that is not ours.
-func refuse(path, old, next string, force bool) error {
+// refuse is the error of a text that is not ours to replace by the next one.
+func refuse(path, old, next string, job schedule.Job, force bool) error {
 	made, intact := schedule.Intact(old)
-	if old == "" || old == next || intact || force {
+	runsIn := func(text string) bool {
+		return strings.Contains(text, " cd "+hint.Command(job.Dir)+" && ") || strings.Contains(text, "\nWorkingDirectory="+job.Dir+"\n")
+	}
+	switch {
+	case old == "", old == next, force, intact && (job.Target != "" || runsIn(old) || !runsIn(next)):
 		return nil
+	case intact: // two targets that have no name
+		return hint.Add(fmt.Errorf("%s %w", path, ErrOther), "name both targets in blnkctl.yaml: `blnkctl schedule %s NAME`; or --force replaces that one", Usual())
+	case made:
+		return hint.Add(fmt.Errorf("%s %w", path, ErrForeign), "--force takes no notice of that; with --dry-run it shows what would be lost")
 	}
-	help := "--force takes no notice of that; with --dry-run it shows what would be lost"
-	if !made {
-		help = "move it away; or --force, which shows with --dry-run what would be lost"
-	}
-	return hint.Add(fmt.Errorf("%s %w", path, ErrForeign), "%s", help)
+	return hint.Add(fmt.Errorf("%s %w", path, ErrForeign), "move it away; or --force, which shows with --dry-run what would be lost")
 }
 
 // units says what the manager of units has to be told.

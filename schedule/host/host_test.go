@@ -257,3 +257,25 @@ func TestNothingHere(t *testing.T) {
 		}
 	}
 }
+
+// Of two targets that have no name, the second one does not take the place of the first;
+// a new time for the same one does.
+func TestOtherFolder(t *testing.T) {
+	for _, kind := range []Kind{Cron, Systemd} {
+		for _, root := range []bool{true, false} {
+			h, _ := fakeHost(t, root)
+			first := prod
+			first.Target = ""
+			do(t, h, kind, first, false, false)
+			second := first
+			second.Dir = "/srv2"
+			if _, err := h.Plan(t.Context(), kind, second, false, false); !errors.Is(err, ErrOther) {
+				t.Errorf("%s, root %v: %v", kind, root, err)
+			}
+			first.When.Hour = 5
+			do(t, h, kind, first, false, false)
+			do(t, h, kind, second, false, true)
+			do(t, h, kind, first, true, false)
+		}
+	}
+}
