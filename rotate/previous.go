@@ -34,32 +34,41 @@ func (r *run) keepPrevious() error {
 	history, err := r.State.LoadHistory()
 	kept, _ := r.State.LoadPrevious() // one that cannot be read is replaced
 	switch {
+	case r.rec.Compromised:
+		return r.keepNone()
 	case err != nil:
 		return err
-	case r.rec.Compromised:
-		return r.State.ForgetPrevious()
 	case old.Equal(r.rec.next()), r.rec.Event == Sync && history.Key == next && history.Rotation != r.rec.Rotation:
 		return nil // no key was replaced; a server was behind
 	case r.rec.Event == Rollback:
 		r.report.back = "so that cron does not do the same again, rotate --if-due and --if-older-than wait until " + moment(now.Add(heldBack))
-		return r.State.ForgetPrevious()
+		return r.keepNone()
 	case kept.Key.Equal(old) && kept.Next == next: // by a run that was killed
 		r.offerUntil(kept)
 		return nil
 	case r.rec.Event != Rotate && r.rec.Event != Sync || r.rec.Keep <= 0 || !blnk.Sendable(old):
-		return r.State.ForgetPrevious()
+		return r.keepNone()
 	}
 	p := state.Previous{Key: old, KeptAt: now, Until: now.Add(r.rec.Keep), Next: next}
 	if history.Key == old.Fingerprint() {
 		p.ProvedAt, p.SeenAt = history.ProvedAt, history.SeenAt
 	}
-	if p.Target, err = json.Marshal(r.Spec); err != nil {
-		return err
+	if p.Target, err = json.Marshal(r.Spec); err == nil {
+		err = r.State.SavePrevious(p)
 	}
-	if err = r.State.SavePrevious(p); err == nil {
-		r.offerUntil(p)
+	if err != nil {
+		return fmt.Errorf("it could not be kept, so that it cannot come back: %w", err)
 	}
-	return err
+	r.offerUntil(p)
+	return nil
+}
+
+func (r *run) keepNone() error {
+	if err := r.State.ForgetPrevious(); err != nil {
+		r.report.Help = cmp.Or(r.report.Help, "when it can be removed: blnkctl retire"+r.env.Named)
+		return fmt.Errorf("it may still be kept: %w", err)
+	}
+	return nil
 }
 
 func (r *run) offerUntil(p state.Previous) {
