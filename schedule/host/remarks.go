@@ -44,14 +44,17 @@ func Path(path string, uid int) string {
 	return strings.Join(dirs, ":")
 }
 
-// ours says whether nobody but root and this user can write a file or folder.
+// ours says whether nobody but root and this user can write a file or folder. Debian's
+// group staff (50) may write /usr/local: to its members that is as good as being root.
 func ours(path string, uid int) bool {
+	const staff = 50
 	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&0o022 != 0 {
+	if err != nil {
 		return false
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && (st.Uid == 0 || int(st.Uid) == uid)
+	mode := info.Mode().Perm()
+	return ok && (st.Uid == 0 || int(st.Uid) == uid) && mode&0o002 == 0 && (mode&0o020 == 0 || st.Gid == 0 || st.Gid == staff)
 }
 
 // Remarks are what may keep the job from running, or anybody from hearing of a failure.

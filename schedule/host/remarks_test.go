@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,17 @@ func TestPath(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Getuid() == 0 {
+		if err := errors.Join(os.Chmod(open, 0o775), os.Chown(open, 0, 50)); err != nil {
+			t.Fatal(err)
+		}
+		if got := Path(open, 0); !strings.HasPrefix(got, open+":") { // as Debian has /usr/local/bin
+			t.Error(got)
+		}
+		if err := os.Chown(open, 0, 1234); err != nil {
 			t.Fatal(err)
 		}
 	}
