@@ -38,7 +38,10 @@ var floors = [][]string{
 	{"target"},
 	{"schedule/host"}, // schedules, in their places
 	{"rotate", "doctor", "supervise"},
-	{"rotate/site"}, // rotate, with all that it needs of this host
+	{
+		"rotate/site", // rotate, with all that it needs of this host
+		"status",      // over the facts of doctor, and what rotate knows of an open rotation
+	},
 	{"cmd"},
 	{""}, // main
 }

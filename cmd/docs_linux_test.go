@@ -116,7 +116,7 @@ func checkPage(t *testing.T, path, page string, blocks []docBlock) {
 // same order. Where a line is broken depends on how long they are, so it does not count.
 type names map[string]string
 
-var differs = regexp.MustCompile(`sha256:[0-9a-f]+\b|blnk_sk_\w+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}\b|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?Z| [A-Z]{3,4})?|\b\d+(\.\d+)? ?(ms|µs|s)\b|"ms": [0-9.]+|\brot_\w+|\b(PID|pid|process) \d+`)
+var differs = regexp.MustCompile(`sha256:[0-9a-f]+\b|blnk_sk_\w+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,}\b|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?Z| [A-Z]{3,4})?|\b\d+(\.\d+)? ?(ms|µs|s)\b|"ms": [0-9.]+|\brot_\w+|\b(PID|pid|process) \d+|\bjust now\b|\b\d+ minutes? ago\b`)
 
 func (n *names) like(text string) string {
 	if *n == nil {

@@ -120,8 +120,9 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	if err != nil {
 		return doctor.Report{}, err
 	}
-	facts := &doctor.Facts{Sources: doctor.Sources{ConfigFile: file.Path, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID, Owners: o.owners, Staged: o.staged, VerifyFound: o.verify, Policy: a.target.Policy, Notices: a.target.Notify}}
-	facts.Flags, facts.Named = elsewhereFlags(o.cmd, typed), targetName(o.cmd)
+	facts := a.facts(&o.places)
+	facts.ConfigFile, facts.Owners, facts.Staged, facts.VerifyFound = file.Path, o.owners, o.staged, o.verify
+	facts.Policy, facts.Notices, facts.Flags, facts.Named = a.target.Policy, a.target.Notify, elsewhereFlags(o.cmd, typed), targetName(o.cmd)
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}
@@ -140,10 +141,7 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	if facts.Spec.Dir, err = a.dirOf(o.cmd, "restart"); err != nil {
 		return doctor.Report{}, err
 	}
-	facts.Open = target.Openers{Store: a.storeOpener(&o.places), Server: a.openServer, Restart: func(ref string, spec target.Spec) (target.Driver, error) {
-		return a.openDriver(ref, restart.Options{Dir: spec.Dir})
-	}}
-	if facts.State, facts.StateErr = a.openState(); facts.StateErr == nil {
+	if facts.StateErr == nil {
 		open, err := rotate.Elsewhere(facts.State, nil)
 		facts.StateErr = err
 		for _, one := range open {
@@ -151,6 +149,16 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 		}
 	}
 	return doctor.Run(ctx, rules, facts, o.choice, file.Baseline)
+}
+
+// facts are what doctor and status look at, of these places.
+func (a *app) facts(p *places) *doctor.Facts {
+	f := &doctor.Facts{Sources: doctor.Sources{Spec: p.spec, Now: a.env.Now, Env: a.env.Environ, UID: a.env.UID}}
+	f.Open = target.Openers{Store: a.storeOpener(p), Server: a.openServer, Restart: func(ref string, spec target.Spec) (target.Driver, error) {
+		return a.openDriver(ref, restart.Options{Dir: spec.Dir})
+	}}
+	f.State, f.StateErr = a.openState()
+	return f
 }
 
 // mend lets doctor mend what it found, where a person agrees.

@@ -19,12 +19,14 @@ import (
 	"github.com/blnkctl/blnkctl/internal/https"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/probe"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
+	"github.com/blnkctl/blnkctl/status"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
 )
@@ -38,6 +40,7 @@ const (
 	exitStuck       = 4
 	exitHeld        = 5
 	exitCheck       = 6
+	exitNotDue      = 7
 	exitIncomplete  = 8
 	exitInterrupted = interrupt.Exit
 )
@@ -81,6 +84,7 @@ var exitCodes = []struct {
 	code int
 	errs []error
 }{
+	{exitCheck, []error{status.ErrBad, status.ErrUnknown}},
 	{exitPutBack, []error{rotate.ErrUndone}},
 	{exitStuck, []error{rotate.ErrStuck, rotate.ErrUnrecorded, rotate.ErrJournal, rotate.ErrUnfinished, store.ErrPartly}},
 	{exitUsage, []error{rotate.ErrOtherStores, rotate.ErrOverlap, store.ErrUntold, ghactions.ErrUsage}},
@@ -93,7 +97,7 @@ var exitCodes = []struct {
 	{exitHeld, []error{flock.ErrHeld}},
 	{exitUsage, []error{
 		target.ErrSpec, reach.ErrNowhere, https.ErrPlaintext, state.ErrUnsafe, state.ErrNowhere, config.ErrUnsafe,
-		config.ErrInvalid, config.ErrUnread,
+		config.ErrInvalid, config.ErrUnread, config.ErrTarget, keygen.ErrNoSource,
 	}},
 }
 

@@ -72,6 +72,8 @@ type places struct {
 	// reads says that nothing is ever written, so that the state folder may be
 	// that of another user: a service reads the key that root rotates.
 	reads bool
+	// looks says that a state folder which cannot be read is told, and hides nothing else.
+	looks bool
 	// dir is where relative references start; "": where a flag's value stands.
 	dir string
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -17,8 +18,8 @@ import (
 //
 //	put KEY BLNKJSON         make this the master key, as an editor would; @FILE names
 //	                         a file that holds it
-//	history TIME             the last rotation was proved then, as a blnkctl that
-//	                         keeps it would write it
+//	history TIME|AGE         the last rotation was proved then (or so long ago: 2160h), as
+//	                         a blnkctl that keeps it would write it
 //	stranger ADDRESS URL     GET /ledgers with a key that is none must answer 401; the
 //	                         client says that its address is this one
 func doctorCmds() map[string]scriptCmd {
@@ -56,7 +57,10 @@ func cmdPut(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdHistory(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) == 1, "history TIME")
+	need(ts, !neg && len(args) == 1, "history TIME|AGE")
+	if age, err := time.ParseDuration(args[0]); err == nil {
+		args = []string{time.Now().Add(-age).UTC().Format(time.RFC3339)}
+	}
 	files, err := filepath.Glob(filepath.Join(ts.Getenv("WORK"), "state", "targets", "*", "facts"))
 	ts.Check(err)
 	for _, file := range files {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/rotate"
@@ -116,28 +115,13 @@ func readKeys(ctx context.Context, a *app, opt *verifyOptions, stores store.Set)
 	return q, err
 }
 
-// readKey reads a key from a file, from stdin ("-") or, without either, from a
-// person at the terminal. It says where the key came from.
-func (a *app) readKey(ctx context.Context, file string) (key secret.Key, from string, err error) {
-	switch {
-	case file == "" && !a.canAsk():
-		return key, "", usage("read it from a file or a pipe with --key-file FILE or --key-file -",
-			"no --store and no --key-file, and no terminal to ask for a key")
-	case file == "", file == "-" && a.canAsk():
-		text, err := a.env.Stderr.AskHidden(ctx, a.env.Terminal, "Key (it is not shown): ")
-		if err != nil {
-			return key, "", err
+// readKey reads a key, and says where it came from.
+func (a *app) readKey(ctx context.Context, file string) (secret.Key, string, error) {
+	source := keygen.Source{File: file, Stdin: a.env.Stdin}
+	if a.canAsk() {
+		source.Ask = func(ctx context.Context) (string, error) {
+			return a.env.Stderr.AskHidden(ctx, a.env.Terminal, "Key (it is not shown): ")
 		}
-		key, err = keygen.Parse(text)
-		return key, "the terminal", err
-	case file == "-":
-		key, err = interrupt.Await(ctx, func() (secret.Key, error) { return keygen.Read(a.env.Stdin) })
-		return key, "stdin", err
 	}
-	path, err := a.abs(file)
-	if err != nil {
-		return key, "", err
-	}
-	key, err = interrupt.Await(ctx, func() (secret.Key, error) { return keygen.ReadFile(path) }) // opening a FIFO waits for who writes into it
-	return key, file, err
+	return source.Read(ctx)
 }

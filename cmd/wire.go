@@ -79,7 +79,7 @@ func (a *app) storeOptions(p *places, spec target.Spec) (opt store.Options, err 
 	switch {
 	case err == nil:
 		opt.CopyDir = private.CopyDir()
-	case p.reads && a.global.stateDir == "":
+	case p.looks, p.reads && a.global.stateDir == "":
 		err = nil
 	}
 	return opt, err

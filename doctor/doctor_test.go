@@ -199,7 +199,7 @@ func TestOlder(t *testing.T) {
 				proved = start.Add(c.proved)
 			}
 			f := &Facts{Sources: Sources{Now: func() time.Time { return start.Add(2 * time.Hour) }}}
-			if older, certain := f.older(Running{Path: path, Process: &restart.Process{PID: os.Getpid()}}, proved); older != c.older || certain != c.certain {
+			if older, certain := f.Older(Running{Path: path, Process: &restart.Process{PID: os.Getpid()}}, proved); older != c.older || certain != c.certain {
 				t.Errorf("older %t, certain %t", older, certain)
 			}
 		})

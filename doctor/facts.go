@@ -34,7 +34,8 @@ import (
 type Sources struct {
 	Spec target.Spec // with absolute references
 	Open target.Openers
-	// Dir is where blnkctl was started: the folder of the project.
+	// Dir is where blnkctl was started: the folder of the project; "" where only what the
+	// Spec names counts.
 	Dir string
 	// ConfigFile is the blnkctl.yaml that counts, "" where there is none.
 	ConfigFile string
@@ -112,7 +113,8 @@ type Store struct {
 	Opened store.Store // nil where it could not be opened, or is a write-only copy
 }
 
-var errWriteOnly = errors.New("it can only be written")
+// ErrWriteOnly is Store.Err of a copy that cannot be read.
+var ErrWriteOnly = errors.New("it can only be written")
 
 // Stores are the places that were named, each whether it can be read or not.
 func (f *Facts) Stores(ctx context.Context) []Store {
@@ -124,7 +126,7 @@ func (f *Facts) Stores(ctx context.Context) []Store {
 			case err != nil:
 				one.Err = err
 			case writeOnly != nil:
-				one.Ref, one.Err = writeOnly.String(), errWriteOnly
+				one.Ref, one.Err = writeOnly.String(), ErrWriteOnly
 			default:
 				one.Opened, one.Ref = opened, opened.String()
 				if file, ok := opened.(interface{ Path() string }); ok {
@@ -269,11 +271,14 @@ func (f *Facts) Configurations(ctx context.Context) []Running {
 
 // configPaths are the blnk.json that this is about, whether they are there or not.
 func (f *Facts) configPaths(ctx context.Context) []string {
-	paths := []string{filepath.Join(f.Dir, blnk.FileName)}
+	var paths []string
+	if f.Dir != "" {
+		paths = []string{filepath.Join(f.Dir, blnk.FileName)}
+	}
 	for _, s := range f.Stores(ctx) {
 		if _, ok := s.Opened.(interface {
 			Config(ctx context.Context) ([]byte, error)
-		}); ok && s.Path != paths[0] {
+		}); ok && !slices.Contains(paths, s.Path) {
 			paths = append(paths, s.Path)
 		}
 	}

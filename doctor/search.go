@@ -54,7 +54,7 @@ func (f *Facts) keyIn(ctx context.Context, text string) (secret.Key, bool) {
 // unread says which stores cannot be read, or that of all places no key is known.
 func (f *Facts) unread(ctx context.Context, known int) (err error) {
 	for _, s := range f.Stores(ctx) {
-		if !errors.Is(s.Err, errWriteOnly) {
+		if !errors.Is(s.Err, ErrWriteOnly) {
 			err = errors.Join(err, s.Err)
 		}
 	}

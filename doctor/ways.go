@@ -80,7 +80,7 @@ func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 		case !of:
 			text = "runs with another key than the stores"
 		case c.Process.Workers && !v.Shadowed(): // nobody can ask them
-			if older, certain := f.older(c, history.ProvedAt); certain {
+			if older, certain := f.Older(c, history.ProvedAt); certain {
 				text = "runs since before the last rotation, and signs webhooks with the key of then"
 			} else if older {
 				unsure = errors.Join(unsure, fmt.Errorf("%s: %s was changed since it was started: a restart makes sure that it has this key", c.Place, c.Path))
@@ -98,11 +98,11 @@ func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 	return found, errors.Join(err, unsure)
 }
 
-// older says that a process was started before its blnk.json was changed last, and certain
+// Older says that a process was started before its blnk.json was changed last, and certain
 // that it was so before the key came in. A change before the proof of the last rotation was
 // the rotation's; a later one may be anybody's, and then the start has to be longer before
 // the proof than a rotation may last.
-func (f *Facts) older(c Running, proved time.Time) (older, certain bool) {
+func (f *Facts) Older(c Running, proved time.Time) (older, certain bool) {
 	start := listener.Started(c.Process.PID)
 	info, err := os.Stat(c.Path)
 	if err != nil || start.IsZero() || !start.Add(2*time.Second).Before(info.ModTime()) { // to a second

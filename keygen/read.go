@@ -1,6 +1,7 @@
 package keygen
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -46,6 +48,41 @@ func ReadFile(path string) (secret.Key, error) {
 	}
 	defer f.Close()
 	return Read(f)
+}
+
+// A Source is where a key is read from: a file, standard input ("-") or, without either,
+// a person.
+type Source struct {
+	File  string
+	Stdin io.Reader
+	// Ask asks a person without showing the answer; nil: nobody is there. It is asked
+	// also where standard input is a terminal.
+	Ask func(ctx context.Context) (string, error)
+}
+
+// ErrNoSource: nothing says where the key is, and nobody can be asked.
+var ErrNoSource = hint.Add(errors.New("no --store and no --key-file, and no terminal to ask for a key"),
+	"read it from a file or a pipe with --key-file FILE or --key-file -")
+
+// Read reads the key, and says where it came from; "" where it did not come to that. The
+// end of ctx ends the wait for who writes into a pipe.
+func (s Source) Read(ctx context.Context) (key secret.Key, from string, err error) {
+	switch {
+	case s.File == "" && s.Ask == nil:
+		return key, "", ErrNoSource
+	case s.File == "", s.File == "-" && s.Ask != nil:
+		text, err := s.Ask(ctx)
+		if err != nil {
+			return key, "", err
+		}
+		key, err = Parse(text)
+		return key, "the terminal", err
+	case s.File == "-":
+		key, err = interrupt.Await(ctx, func() (secret.Key, error) { return Read(s.Stdin) })
+		return key, "stdin", err
+	}
+	key, err = interrupt.Await(ctx, func() (secret.Key, error) { return ReadFile(s.File) })
+	return key, s.File, err
 }
 
 // Parse takes a text for a key, without the one line end that editors and echo
