@@ -43,8 +43,8 @@ func newDoctorCmd(a *app) *cobra.Command {
 	f.StringArrayVar(&o.owners, "owner", nil, "`OWNER`: look at the scoped keys of this one")
 	f.StringArrayVar(&o.choice.Only, "rule", nil, "`ID`: only this rule")
 	f.StringArrayVar(&o.choice.Skip, "skip", nil, "`ID`: not this rule")
-	complete(cmd.Flags(), "rule", ruleNames()...)
-	complete(cmd.Flags(), "skip", ruleNames()...)
+	complete(cmd.Flags(), "rule", doctor.Names()...)
+	complete(cmd.Flags(), "skip", doctor.Names()...)
 	f.BoolVar(&o.list, "list", false, "list the rules")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the evidence, and what passed")
 	f.BoolVar(&o.fix, "fix", false, "mend modes and ignore files; shows the changes first")
@@ -60,14 +60,6 @@ func newDoctorCmd(a *app) *cobra.Command {
 	actions(cmd, "list", "fix", "yes", "verbose", "report", "staged", "hook", "verify-found")
 	configured(cmd, "store", "restart", "server", "owner")
 	return cmd
-}
-
-// ruleNames are what a shell offers.
-func ruleNames() (all []string) {
-	for _, r := range doctor.Rules() {
-		all = append(all, r.ID+"\t"+r.Title)
-	}
-	return all
 }
 
 func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {

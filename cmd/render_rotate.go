@@ -18,10 +18,7 @@ import (
 
 // renderPlan is the end of a dry run.
 func (w *work) renderPlan(p rotate.Plan) error {
-	if w.json() {
-		return cmp.Or(w.printJSON(p.Document()), p.Due.Err())
-	}
-	return cmp.Or(w.print(w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path()))+"Dry run: nothing was changed.\n")), p.Due.Err())
+	return cmp.Or(w.show(p.Document(), w.env.Look.Fold(asTyped(w.cmd, p.Text(w.state.Path()))+"Dry run: nothing was changed.\n")), p.Due.Err())
 }
 
 // confirmPlan shows the plan to the person at the terminal and asks.

@@ -12,7 +12,6 @@ import (
 	"github.com/blnkctl/blnkctl/internal/interrupt"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/notify"
-	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/rotate/site"
@@ -53,11 +52,7 @@ func newRotateCmd(a *app) *cobra.Command {
 	})
 	o.addPlaces(cmd)
 	f := cmd.Flags()
-	f.Func("if-older-than", "`AGE`: do nothing before the last rotation is that old: 90d", func(text string) (err error) {
-		o.intent.IfDue = true
-		o.intent.Policy.MaxAge, err = policy.ParseAge(text)
-		return err
-	})
+	ageFlag(cmd, &o.intent.Policy.MaxAge, "if-older-than", "do nothing before the last rotation is that old: 90d")
 	f.BoolVar(&o.ifDue, "if-due", false, "do nothing before it is due by the policy in blnkctl.yaml")
 	o.addUsual(cmd)
 	o.addAll(cmd)
@@ -138,7 +133,7 @@ func (o *rotateOptions) check(a *app) error {
 	if err != nil {
 		return err
 	}
-	o.intent.IfDue, o.intent.Policy = o.intent.IfDue || o.ifDue, o.intent.Policy.Over(a.target.Policy)
+	o.intent.IfDue, o.intent.Policy = o.intent.Policy.MaxAge > 0 || o.ifDue, o.intent.Policy.Over(a.target.Policy)
 	if o.intent.IfDue && o.intent.Policy.MaxAge == 0 {
 		return usage(a.whereToSay(targetName(o.cmd), "policy: {max_age: 90d}"), "--if-due: nothing says at which age a key is due")
 	}

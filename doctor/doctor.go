@@ -273,6 +273,14 @@ func Table(rules []Rule, look screen.Look) string {
 	return look.Table(table, nil)
 }
 
+// Names are the IDs of all rules, each with its title, for the completion of a shell.
+func Names() (all []string) {
+	for _, r := range Rules() {
+		all = append(all, r.ID+"\t"+r.Title)
+	}
+	return all
+}
+
 // Listed are rules as a document, as if none had run.
 func Listed(rules []Rule) []Result {
 	r, _ := Run(context.Background(), rules, &Facts{Sources: Sources{Now: time.Now}}, Choice{Only: []string{""}}, nil) // nothing runs
