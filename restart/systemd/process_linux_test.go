@@ -121,8 +121,8 @@ func TestProcessElsewhere(t *testing.T) {
 func TestStoppedUnit(t *testing.T) {
 	for lines, want := range map[string]string{
 		"User=nobody\nGroup=\nWorkingDirectory=/srv": "nobody: /srv",
-		"Group=daemon":                               "0:daemon ",
-		"User=blnk\nDynamicUser=yes":                 " ",
+		"Group=daemon":               "0:daemon ",
+		"User=blnk\nDynamicUser=yes": " ",
 	} {
 		p := state(t, 0, server, lines).process()
 		if got := p.User + " " + p.Dir; got != want {
