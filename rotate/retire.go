@@ -112,7 +112,7 @@ func (r *run) findKept(ctx context.Context, current secret.Key, end *Retirement)
 	p, err := r.State.LoadPrevious()
 	switch {
 	case err == nil && p.IsZero():
-	case err == nil, errors.Is(err, state.ErrDamaged):
+	case err == nil, errors.Is(err, state.ErrDamaged), errors.Is(err, state.ErrOtherVersion): // it goes, whoever wrote it
 		add(p.Key, "the state folder")
 	default:
 		return nil, err
