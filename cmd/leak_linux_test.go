@@ -58,6 +58,7 @@ func tracedScripts() map[string]string {
 		"rollback_vault":       "from an old version of Vault",
 		"sync_follow":          "from one store into others",
 		"audit_log":            "records",
+		"status_metrics":       "from stores to a server, beside a file that everybody may read",
 		"systemd_fails":        "printed by a unit",
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/rotate"
-	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
@@ -28,4 +28,10 @@ func (t Target) clock(ctx context.Context, h state.History) rotate.Due {
 	return d
 }
 
-func (t Target) previous(*Standing, secret.Key) {}
+// previous finds until when the key before can be brought back.
+func (t Target) previous(s *Standing) {
+	p, err := t.Facts.State.Target(ref.Verbatim(s.Stores[0].Ref)).LoadPrevious()
+	if err == nil && !p.IsZero() && !p.Ended(s.now) && p.Next == s.Key.Fingerprint { // else rollback has no use for it
+		s.RollbackUntil = p.Until
+	}
+}

@@ -71,7 +71,10 @@ func (t Target) servers(ctx context.Context, limit time.Duration, s *Standing) {
 			}
 		}
 		if text := one.wrong(); text != "" && (one.Error != "" || !stores[0].Key.IsZero()) {
-			help := cmp.Or(says.Hint, "restart it, so that it reads its key anew; what it takes: blnkctl verify"+t.Args)
+			help := "restart it, so that it reads its key anew; what it takes: blnkctl verify" + t.Args
+			if one.Error != "" {
+				help = cmp.Or(says.Hint, "see whether it runs, and what its log says; then: blnkctl verify"+t.Args)
+			}
 			if one.Secure != nil && !*one.Secure {
 				help = "turn it on: blnkctl init" + t.Args
 			}
@@ -252,7 +255,7 @@ func (t Target) age(ctx context.Context, s *Standing) state.History {
 			s.problem("overdue", fmt.Sprintf("the key is overdue: it was to be replaced %s", moment(d.At, s.now)), t.command("rotate"))
 		}
 	}
-	t.previous(s, key)
+	t.previous(s)
 	return h
 }
 
@@ -264,7 +267,7 @@ func unknownAge(d rotate.Due) string {
 }
 
 // attempts are the events that change a key.
-var attempts = []string{rotate.Rotate, rotate.Sync, rotate.Init, "rollback"}
+var attempts = []string{rotate.Rotate, rotate.Sync, rotate.Init, rotate.Rollback}
 
 // last is the last attempt.
 func (t Target) last(s *Standing) {

@@ -146,7 +146,7 @@ func (s Standing) rows(b *strings.Builder, now time.Time) {
 		row("last", s.Last.text(now))
 	}
 	if !s.RollbackUntil.IsZero() {
-		row("rollback", "until "+moment(s.RollbackUntil, now))
+		row("rollback", "to the key before, until "+moment(s.RollbackUntil, now))
 	}
 	row("old key", s.oldKey(now)...)
 	row("not seen", s.Unseen...)
