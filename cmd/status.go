@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/doctor"
+	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/status"
 	"github.com/blnkctl/blnkctl/target"
@@ -79,7 +81,13 @@ func runStatus(ctx context.Context, a *app, o *statusOptions) error {
 		return err
 	}
 	err = errors.Join(err, a.result(report, asTyped(o.cmd, report.Text(a.env.Look))))
-	return cmp.Or(err, report.Err(a.global.quiet || a.json())) // else its problems stand on stdout
+	err = cmp.Or(err, report.Err(a.global.quiet || a.json())) // else its problems stand on stdout
+	if a.env.Stderr.Look.Terminal() {
+		return err // who looks has seen it
+	}
+	return a.told(report.Tell(ctx, o.asked.File, a.actor(), func(store string, notices []config.Notice) *notify.Teller {
+		return a.openTeller(&places{cmd: o.cmd, spec: target.Spec{Stores: []string{store}}}, notices)
+	}), err)
 }
 
 func runDue(ctx context.Context, a *app, o *statusOptions) error {

@@ -17,7 +17,7 @@ const (
 	Success   = "success"   // a key was replaced, copied or put in place, and proved
 	Failure   = "failure"   // it was not, or it was and something around it failed
 	Stuck     = "stuck"     // a person is needed
-	Overdue   = "overdue"   // the key is past the day on which it was due
+	Overdue   = "overdue"   // the key is a day past the time at which it was due
 	Findings  = "findings"  // doctor found something
 	Recovered = "recovered" // what was told of Failure, Stuck, Overdue or Findings has ended
 	Test      = "test"      // somebody asked for a notice

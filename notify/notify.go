@@ -134,6 +134,9 @@ func (t *Teller) Label(name string) string {
 	return cmp.Or(name, t.opt.Target, place, "blnkctl")
 }
 
+// Remembers says whether what is told can be remembered by this user.
+func (t *Teller) Remembers() bool { return t.opt.State != nil && t.opt.State.Check() == nil }
+
 // Check says who cannot be told, as far as is known before anybody is, a line each.
 func (t *Teller) Check() (lines []string) {
 	for _, r := range t.receivers {

@@ -36,6 +36,10 @@ type Policy struct {
 // UsualKeep is Policy.KeepPrevious where nothing was said.
 const UsualKeep = 24 * time.Hour
 
+// Late is how long after the time at which a key is due it is overdue: what rotates it
+// runs once a day.
+const Late = 24 * time.Hour
+
 // Keep is how long the previous key is kept.
 func (p Policy) Keep() time.Duration {
 	if p.KeepPrevious == nil {

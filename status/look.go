@@ -12,6 +12,7 @@ import (
 	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/secret"
@@ -210,10 +211,6 @@ func (p Process) has() string {
 	return "is not known: " + p.Why
 }
 
-// late is how long after the time at which a key is due it is overdue: what rotates it
-// runs once a day.
-const late = 24 * time.Hour
-
 // age is since when the key is there, and when it is due.
 func (t Target) age(ctx context.Context, s *Standing) state.History {
 	f := t.Facts
@@ -251,7 +248,7 @@ func (t Target) age(ctx context.Context, s *Standing) state.History {
 		s.age, k.Age = true, int64(s.now.Sub(d.Since)/time.Second)
 		k.How = map[time.Time]string{h.ProvedAt: "rotated", h.SeenAt: "first_seen"}[d.Since]
 		k.How = cmp.Or(k.How, "written")
-		if k.Overdue = !d.At.IsZero() && s.now.Sub(d.At) > late; k.Overdue {
+		if k.Overdue = !d.At.IsZero() && s.now.Sub(d.At) > policy.Late; k.Overdue {
 			s.problem("overdue", fmt.Sprintf("the key is overdue: it was to be replaced %s", moment(d.At, s.now)), t.command("rotate"))
 		}
 	}

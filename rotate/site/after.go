@@ -50,7 +50,7 @@ func (a After) Event(r rotate.Report, err error, code int, help string) notify.E
 			since = history.SeenAt
 		}
 		e.Due = a.Policy.Next(since)
-		e.Overdue = !e.Due.IsZero() && e.Time.After(e.Due) && r.Outcome != rotate.Rotated && r.Outcome != rotate.Resumed
+		e.Overdue = !e.Due.IsZero() && e.Time.Sub(e.Due) > policy.Late && r.Outcome != rotate.Rotated && r.Outcome != rotate.Resumed
 	}
 	idle := []rotate.Outcome{rotate.NotDue, rotate.Adopted, rotate.InSync, rotate.InPlace, rotate.None}
 	e.Settle(a.Watched, !slices.Contains(idle, r.Outcome))
