@@ -89,6 +89,9 @@ func newConfigCheckCmd(a *app) *cobra.Command {
 		if err != nil {
 			return fail(exitUsage, err, "")
 		}
+		for _, line := range a.openTeller(p, file.Notices()).Check() {
+			a.warn("%s", line) // here: a variable may be set where cron runs it
+		}
 		names := append([]string{}, file.Names()...)
 		return a.show(map[string]any{"file": file.Path, "targets": names}, "good: "+strings.Join(append([]string{file.Path}, names...), ", ")+"\n")
 	})
