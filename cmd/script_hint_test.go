@@ -54,7 +54,7 @@ func cmdHint(ts *testscript.TestScript, neg bool, args []string) {
 
 // hintsOf are the files with the hints of the drivers, of what a process has its key
 // from, and of a rotation that needs a person.
-var hintsOf = []string{"restart/docker/*.go", "restart/compose/*.go", "restart/systemd/*.go", "reach/*.go", "rotate/advice.go", "rotate/open.go", "rotate/previous.go", "rotate/retire.go"}
+var hintsOf = []string{"restart/docker/*.go", "restart/compose/*.go", "restart/systemd/*.go", "reach/*.go", "rotate/advice.go", "rotate/open.go", "rotate/previous.go", "rotate/retire.go", "status/*.go"}
 
 // untyped are texts with a command that no script types, and why.
 var untyped = map[string]string{

@@ -118,8 +118,8 @@ func (s Server) does() string {
 // processes are those of Blnk on this host that no server has answered for.
 func (t Target) processes(ctx context.Context, s *Standing) {
 	f := t.Facts
-	keys, history := f.Keys(ctx), state.History{}
-	history, _ = f.History(ctx) // a look less
+	keys := f.Keys(ctx)
+	history, _ := f.History(ctx) // a look less
 	_, err := f.View(ctx)
 	s.unseenAll(err)
 	opened, _ := f.Target(ctx)
