@@ -38,6 +38,25 @@ func TestGuide(t *testing.T) {
 	}
 }
 
+// What a stranger reads first is short, and every page that a page names is there.
+func TestPages(t *testing.T) {
+	pages, _ := filepath.Glob("../docs/*.md")
+	for _, path := range append(pages, "../README.md", "../CONTRIBUTING.md") {
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(page), "\n"); n > 120 && filepath.Base(path) == "README.md" {
+			t.Errorf("README.md has %d lines, more than 120", n)
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^):#]+)`).FindAllStringSubmatch(string(page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), link[1])); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+}
+
 // The commands of all pages that are not run (TestDocs) are calls of blnkctl at least.
 func TestDocsTyped(t *testing.T) {
 	pages, _ := filepath.Glob("../docs/*.md")
