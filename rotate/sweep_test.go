@@ -208,7 +208,7 @@ func TestSweepPairsOfFaults(t *testing.T) {
 	}{
 		"rotate":             {sweepCase{setup: keeping}, 27322, 40},
 		"rotate, then abort": {sweepCase{setup: keeping, then: aborts}, 26090, 40},
-		"compromised":        {sweepCase{opt: Intent{Compromised: true}, setup: keeping}, 30647, 0},
+		"compromised":        {sweepCase{opt: Intent{Compromised: true}, setup: keeping}, 30661, 0},
 		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 27182, 40},
 		"rollback":           {sweepCase{opt: Intent{Event: Rollback}, setup: rotated, audits: Restored}, 28358, 40},
 		"init":               {sweepCase{opt: Intent{Secures: true}, setup: securing, audits: Secured}, 32432, 48},
