@@ -163,7 +163,7 @@ func kinds(into *[]string) reader {
 				if meant != "" {
 					return at(item, fmt.Sprintf("%s: unknown kind %q (did you mean %q?)", key, kind, meant))
 				}
-				return at(item, fmt.Sprintf("%s: unknown kind %q (known: %s)", key, kind, strings.Join(NoticeKinds, ", ")))
+				return at(item, fmt.Sprintf("%s: unknown kind%s (known: %s)", key, shown(kind), strings.Join(NoticeKinds, ", ")))
 			}
 			*into = append(*into, kind)
 		}

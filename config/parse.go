@@ -350,7 +350,15 @@ func unknown(name string, known map[string]field) string {
 	if meant := hint.Nearest(name, names); meant != "" {
 		return fmt.Sprintf("unknown name %q (did you mean %q?)", name, meant)
 	}
-	return fmt.Sprintf("unknown name %q (known: %s)", name, strings.Join(names, ", "))
+	return fmt.Sprintf("unknown name%s (known: %s)", shown(name), strings.Join(names, ", "))
+}
+
+// shown is a word for an error, which repeats no address: it may be a secret.
+func shown(word string) string {
+	if strings.Contains(word, "://") {
+		return ""
+	}
+	return fmt.Sprintf(" %q", word)
 }
 
 // yamlError keeps the line of a syntax error and drops the library's name.

@@ -18,7 +18,8 @@ import (
 )
 
 var (
-	// ErrUnfinished: a rotation is open, and its journal has the key.
+	// ErrUnfinished: a rotation is open, and has to be ended first: its journal has the key,
+	// and what ends it may not be what was asked for.
 	ErrUnfinished = errors.New("a rotation is open")
 	// ErrLeft: a place still has the key that was to be ended.
 	ErrLeft = errors.New("there is no way back any more, but not everything is done")
@@ -69,8 +70,7 @@ func EndPrevious(ctx context.Context, t *target.Target, in Intent, env Env, dry 
 	}
 	defer unlock()
 	if r.rec != nil {
-		o := r.rec.open()
-		return end, hint.Add(fmt.Errorf("%w: %s, %s", ErrUnfinished, o.Rotation, o.Begun()), "%s", o.Ways(env.Named))
+		return end, r.unfinished()
 	}
 	current, err := r.Set.Agreed(ctx)
 	if err != nil {
@@ -99,6 +99,12 @@ func EndPrevious(ctx context.Context, t *target.Target, in Intent, env Env, dry 
 		err = fmt.Errorf("%w: %w", ErrLeft, err)
 	}
 	return end, err
+}
+
+// unfinished is the error of an open rotation, with what ends it.
+func (r *run) unfinished() error {
+	o := r.rec.open()
+	return hint.Add(fmt.Errorf("%w: %s, %s", ErrUnfinished, o.Rotation, o.Begun()), "%s", o.Ways(r.env.Named))
 }
 
 // findKept are the keys that are kept besides the current one, and where.

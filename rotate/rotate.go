@@ -111,6 +111,9 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 	case rec != nil:
 		r.adopt(rec)
 		r.resumed, r.saved = true, true
+		if in.Event == Rollback && rec.Event != Rollback && !r.undoing() { // its end would be the newer key
+			err = r.unfinished()
+		}
 	}
 	if err != nil {
 		unlock()

@@ -1,11 +1,16 @@
 package schedule
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
+
+var errSystemd = errors.New("systemd cannot run this")
 
 // Timer is the name of the timer of a target, and Service that of what it starts.
 func Timer(target string) string { return Name(target) + ".timer" }
@@ -21,6 +26,15 @@ func (j Job) Units() []File {
 		units = append(units, File{j.failed(), Sealed(j.mailer())})
 	}
 	return units
+}
+
+// CheckUnits refuses a folder that systemd has no way to write: its name would go on in
+// lines of its own, and say what is run.
+func (j Job) CheckUnits() error {
+	if strings.ContainsAny(j.Dir, "\n\r") || strings.HasSuffix(j.Dir, `\`) {
+		return hint.Add(fmt.Errorf("%w: a line end, or a \\ at its end, is in the name of the folder %q", errSystemd, j.Dir), "run this in another folder, with whole paths")
+	}
+	return nil
 }
 
 // failed is the unit that a failure starts.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 // most is far more than a crontab or a unit of ours has.
@@ -38,6 +40,9 @@ func readIn(dir *atomicfile.Dir, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", cmp.Or(err, hint.Add(fmt.Errorf("%s %w: it is no file", f.Name(), ErrForeign), "move it away"))
+	}
 	text, err := io.ReadAll(io.LimitReader(f, most))
 	return string(text), err
 }
@@ -72,6 +77,8 @@ func (c change) write(ctx context.Context) error {
 		}
 		return dir.Sync()
 	}
+	_, absent := dir.Stat(name)
+	empty := absent == nil // it was read above
 	temp, err := dir.Create(name, []byte(c.next))
 	if err != nil {
 		return err
@@ -80,7 +87,7 @@ func (c change) write(ctx context.Context) error {
 	if err = temp.SetPerm(0o644, -1, -1); err == nil {
 		err = temp.Sync()
 	}
-	if err == nil && c.old == "" {
+	if err == nil && c.old == "" && !empty {
 		err = temp.CommitNew()
 	} else if err == nil {
 		err = temp.Commit()

@@ -87,6 +87,9 @@ func Usual() Kind {
 // Files are the texts of a schedule, by their places.
 func (h Host) Files(kind Kind, job schedule.Job) (files []schedule.File, err error) {
 	if kind == Systemd {
+		if err := job.CheckUnits(); err != nil {
+			return nil, err
+		}
 		for _, f := range job.Units() {
 			files = append(files, schedule.File{Name: filepath.Join(h.UnitDir, f.Name), Text: f.Text})
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/blnkctl/blnkctl/schedule"
@@ -200,6 +201,35 @@ func TestCronFile(t *testing.T) {
 	do(t, h, Cron, prod, true, false)
 	if left, _ := os.ReadDir(h.CronDir); len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// An empty file is no schedule of a person's; what is no file is.
+func TestEmptyCronFile(t *testing.T) {
+	h, _ := fakeHost(t, true)
+	path := filepath.Join(h.CronDir, "blnkctl-rotate-prod")
+	write(t, path, "")
+	do(t, h, Cron, prod, false, false)
+	if got := shown(t, path); !strings.HasSuffix(got, "rotate prod -q\n") {
+		t.Errorf("%q", got)
+	}
+	if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Plan(t.Context(), Cron, prod, false, true); !errors.Is(err, ErrForeign) {
+		t.Errorf("a FIFO: %v", err)
+	}
+}
+
+// The name of a folder is no line of a unit: whoever owns the folder would say what root runs.
+func TestLineEnd(t *testing.T) {
+	h, _ := fakeHost(t, true)
+	for _, dir := range []string{"/srv/x\nExecStartPre=/srv/evil", "/srv/x\r", `/srv/x\`} {
+		job := prod
+		job.Dir = dir
+		if _, err := h.Plan(t.Context(), Systemd, job, false, true); err == nil || !strings.Contains(err.Error(), "systemd cannot run this") {
+			t.Errorf("%q: %v", dir, err)
+		}
 	}
 }
 

@@ -78,6 +78,9 @@ func (h Host) Remarks(kind Kind, job schedule.Job, uid int, told bool) (all []st
 	case kind == Systemd && job.Mail != "" && !Mails():
 		all = append(all, "there is no sendmail here that could mail a failure")
 	}
+	if slices.ContainsFunc(job.Args, func(arg string) bool { return arg == "--on-failure" || arg == "--on-success" }) {
+		all = append(all, "all can read a schedule, and the command of a hook stands in it: a secret belongs into a file that it reads")
+	}
 	if kind == Cron && !slices.ContainsFunc(crons, there) {
 		all = append(all, "no cron is installed here that could run it")
 	}
