@@ -55,6 +55,9 @@ func For(f Facts) Job {
 	if f.TellState {
 		args = append(args, "--state-dir", f.StateDir)
 	}
+	if f.Splay > 0 { // not systemd's RandomizedDelaySec, which knows of no window that closes
+		args = append(args, "--splay", f.Splay.String())
+	}
 	if f.StateDir == ownState {
 		f.StateDir = ""
 	}
@@ -64,7 +67,7 @@ func For(f Facts) Job {
 	}
 	return Job{
 		Target: f.Target, Program: f.Program, Args: append(args, f.Flags...), Dir: f.Dir, Env: environment(f),
-		When: WhenFor(f.Host, seed, f.Policy.Windows), Splay: f.Splay,
+		When:   WhenFor(f.Host, seed, f.Policy.Windows),
 		Writes: f.Folders, StateDir: f.StateDir, Foreign: f.Foreign(),
 		User: f.User, Root: f.Root,
 	}

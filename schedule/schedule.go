@@ -27,7 +27,6 @@ type Job struct {
 	Dir     string   // the folder to run in
 	Env     []string // as NAME=VALUE: what it needs of this shell; cron and systemd have their own
 	When    When
-	Splay   time.Duration // the most that it waits before it begins
 
 	Mail string // an address to which a failure is mailed; "": whoever cron tells anyhow
 
@@ -79,7 +78,7 @@ func WhenFor(host, target string, windows []policy.Window) When {
 	}
 	shortest := 60
 	for _, w := range windows {
-		shortest = min(shortest, (w.To-w.From+24*60)%(24*60))
+		shortest = min(shortest, (w.To-w.From+24*60-1)%(24*60)+1) // all day is no time at all, else
 	}
 	for _, step := range []int{60, 30, 15, 5, 1} {
 		if step <= shortest {
@@ -183,9 +182,6 @@ var errCron = errors.New("cron cannot run this")
 // Cron is the job as a crontab has it: that of its user, or a file of /etc/cron.d, which
 // is nobody's and names one.
 func (j Job) Cron(system bool) (string, error) {
-	if j.Splay > 0 {
-		j.Args = append(slices.Clone(j.Args), "--splay", j.Splay.String())
-	}
 	text := ""
 	if j.Mail != "" {
 		text = "MAILTO=" + j.Mail + "\n"

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 )
@@ -127,13 +126,9 @@ func (j Job) shut() [][2]string {
 }
 
 func (j Job) timer() string {
-	splay := ""
-	if j.Splay > 0 {
-		splay = fmt.Sprintf("RandomizedDelaySec=%d\n", int(j.Splay.Round(time.Second).Seconds()))
-	}
 	return "[Unit]\nDescription=Rotate the master key of Blnk where it is due" + j.of() +
-		"\n\n[Timer]\nOnCalendar=" + j.When.calendar() + "\n" + splay +
-		"# A run that was missed is made up for: the policy or the age decides.\nPersistent=true\n" +
+		"\n\n[Timer]\nOnCalendar=" + j.When.calendar() +
+		"\n# A run that was missed is made up for: the policy or the age decides.\nPersistent=true\n" +
 		"\n[Install]\nWantedBy=timers.target\n"
 }
 
