@@ -10,7 +10,6 @@ import (
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/doctor"
-	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/rotate/site"
@@ -61,7 +60,7 @@ func (a *app) openTeller(p *places, notices []config.Notice) *notify.Teller {
 		opt.Log = a.auditLog(private)
 		if len(p.spec.Stores) > 0 {
 			if one, _, err := a.storeOpener(p)(p.spec.Stores[0], p.spec); err == nil && one != nil {
-				opt.Store, opt.State = one.String(), private.Target(ref.Verbatim(one.String()))
+				opt.Store, opt.State = one.String(), private.Target(one.String())
 			}
 		}
 	}

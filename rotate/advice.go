@@ -12,7 +12,6 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -206,7 +205,7 @@ func Load(ctx context.Context, s target.State, set store.Set, named string) (*Op
 // known. ErrJournal where one of them has a journal that cannot be read.
 func OpenOf(ctx context.Context, dir *state.Dir, set store.Set) (*Open, error) {
 	for _, name := range set.Names() {
-		if o, err := Load(ctx, dir.Target(ref.Verbatim(name)), set, hint.Flags("--store", []string{name})); o != nil || err != nil {
+		if o, err := Load(ctx, dir.Target(name), set, hint.Flags("--store", []string{name})); o != nil || err != nil {
 			return o, err
 		}
 	}
@@ -299,7 +298,7 @@ var ErrOverlap = errors.New("part of an open rotation")
 func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, spec target.Spec, open target.Openers) error {
 	if own == nil { // one of these may name a target
 		for _, name := range set.Names() {
-			if _, err := dir.Target(ref.Verbatim(name)).LoadJournal(); err != nil {
+			if _, err := dir.Target(name).LoadJournal(); err != nil {
 				return fmt.Errorf("%w: %w", ErrJournal, err)
 			}
 		}

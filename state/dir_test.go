@@ -193,6 +193,9 @@ func TestTargetsHaveFoldersOfTheirOwn(t *testing.T) {
 			t.Errorf("%q: %s, want /s/targets/%s and 8 digits", ref, path, want)
 		}
 	}
+	if d.Target("a:/x%23y?o=1").Path() != d.Target("a:/x#y?o=1").Path() { // as it has always been called
+		t.Error("an escaped reference is another target")
+	}
 	seen := map[string]string{}
 	for _, ref := range []string{"a:/x", "a:/X", "a:-x", "b:/x", "a:/x#f", "a:/x#F", "a:/x-f"} {
 		path := d.Target(ref).Path()

@@ -18,6 +18,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
+	"github.com/blnkctl/blnkctl/internal/ref"
 )
 
 var (
@@ -56,25 +57,25 @@ type Target struct {
 	path string
 }
 
-// Target returns the target that ref names: a canonical reference with
-// absolute paths, so that one target is always the same folder. Nothing is
-// made yet.
-func (d *Dir) Target(ref string) *Target {
-	sum := sha256.Sum256([]byte(ref))
-	name := slug(ref) + "-" + hex.EncodeToString(sum[:4])
+// Target returns the target that a canonical reference with absolute paths names, so
+// that one target is always the same folder. Nothing is made yet.
+func (d *Dir) Target(reference string) *Target {
+	place := ref.Verbatim(reference)
+	sum := sha256.Sum256([]byte(place))
+	name := slug(place) + "-" + hex.EncodeToString(sum[:4])
 	return &Target{dir: d, path: filepath.Join(d.path, targetsName, name)}
 }
 
 // slug is the part of a folder's name that a person recognizes. It keeps the
-// end of ref, which says more than its beginning.
-func slug(ref string) string {
+// end of a place, which says more than its beginning.
+func slug(place string) string {
 	const longest = 60
 	clean := strings.Map(func(r rune) rune {
 		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789._", r) {
 			return r
 		}
 		return '-'
-	}, strings.ToLower(ref))
+	}, strings.ToLower(place))
 	return strings.Trim(clean[max(0, len(clean)-longest):], "-.")
 }
 

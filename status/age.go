@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/state"
@@ -30,7 +29,7 @@ func (t Target) clock(ctx context.Context, h state.History) rotate.Due {
 
 // previous finds until when the key before can be brought back.
 func (t Target) previous(s *Standing) {
-	p, err := t.Facts.State.Target(ref.Verbatim(s.Stores[0].Ref)).LoadPrevious()
+	p, err := t.Facts.State.Target(s.Stores[0].Ref).LoadPrevious()
 	if err == nil && !p.IsZero() && !p.Ended(s.now) && p.Next == s.Key.Fingerprint { // else rollback has no use for it
 		s.RollbackUntil = p.Until
 	}

@@ -20,7 +20,6 @@ import (
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/exposure"
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/ref"
 	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/probe"
@@ -92,7 +91,7 @@ func Open(ctx context.Context, opt Options) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Folder = opt.State.Target(ref.Verbatim(set[0].String()))
+	s.Folder = opt.State.Target(set[0].String())
 	s.Open, err = rotate.Load(ctx, s.Folder, set, opt.Env.Named)
 	if err != nil && !opt.Abandon {
 		return nil, err
