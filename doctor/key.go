@@ -404,7 +404,6 @@ func (f *Facts) makeSecret(c Running, use keygen.Use) string {
 	return "blnkctl keygen --for " + string(use) + " --if-absent --store " + ref + "; then restart server and workers"
 }
 
-// named are the flags that name what this is about, for a remedy.
 // named is what names the target to a command that takes one, and again to doctor.
 func (f *Facts) named() string { return f.byName() + f.Flags }
 

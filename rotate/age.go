@@ -3,7 +3,6 @@ package rotate
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -184,11 +183,5 @@ func aged(d time.Duration) string {
 	if days := int(d / (24 * time.Hour)); days >= 2 {
 		return fmt.Sprintf("%d days", days)
 	}
-	text := d.Round(time.Second).String()
-	for _, end := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, end) {
-			text = strings.TrimSuffix(text, end[1:])
-		}
-	}
-	return text
+	return policy.Age(d.Round(time.Second))
 }

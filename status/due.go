@@ -13,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/rotate"
 	"github.com/blnkctl/blnkctl/store"
@@ -165,7 +166,7 @@ func (t Target) decide(ctx context.Context, a *Answer, d rotate.Due, soon time.D
 	case t.Policy.MaxAge == 0:
 		return hint.Add(errors.New("no policy says how old the key may be"), "say it with --max-age 90d, or in blnkctl.yaml: policy: {max_age: 90d}")
 	case d.Since.IsZero():
-		return hint.Add(fmt.Errorf("the age of the key is not known: %s", unknownAge(d)), "the next run of rotate starts its clock: %s --if-older-than %s", t.command("rotate"), age(t.Policy.MaxAge))
+		return hint.Add(fmt.Errorf("the age of the key is not known: %s", unknownAge(d)), "the next run of rotate starts its clock: %s --if-older-than %s", t.command("rotate"), policy.Age(t.Policy.MaxAge))
 	case d.Since.After(now):
 		a.Result, a.At, a.Why = IsDue, now.UTC(), "due now: "+unknownAge(d)+", so that its age is not known"
 	case d.Yes:
@@ -176,14 +177,6 @@ func (t Target) decide(ctx context.Context, a *Answer, d rotate.Due, soon time.D
 		a.Why = "not due until " + in
 	}
 	return nil
-}
-
-// age is a length as a flag takes it.
-func age(d time.Duration) string {
-	if days := d / (24 * time.Hour); days > 0 && d%(24*time.Hour) == 0 {
-		return fmt.Sprintf("%dd", days)
-	}
-	return d.String()
 }
 
 // stillLive asks every server once, so that a wrong key does not go unnoticed.

@@ -196,10 +196,10 @@ func look(ctx context.Context, targets []Target, limit time.Duration) Report {
 			s.problem("timeout", fmt.Sprintf("not everything could be looked at within %s", limit), "--timeout gives it longer")
 			return s.done()
 		})
-		if r.Targets[i].Result == Bad {
-			r.Result = Bad
-		}
 	})
+	if slices.ContainsFunc(r.Targets, func(s Standing) bool { return s.Result == Bad }) {
+		r.Result = Bad
+	}
 	if len(targets) > 0 {
 		r.Time = targets[0].Facts.Now().UTC()
 	}

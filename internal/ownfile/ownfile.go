@@ -84,7 +84,7 @@ func Open(path string, most int64) (*os.File, fs.FileInfo, error) {
 	case !info.Mode().IsRegular():
 		err = hint.As(ErrShape, "%s is no regular file", path)
 	case info.Size() > most:
-		err = hint.As(ErrShape, "%s is larger than %d MiB", path, most>>20)
+		err = hint.As(ErrShape, "%s is larger than %d KiB", path, most>>10)
 	default:
 		err = owned(path, info)
 	}
