@@ -121,11 +121,11 @@ func noArgs(cmd *cobra.Command, args []string) error {
 
 // refuseArg is the error of an argument too many.
 func refuseArg(cmd *cobra.Command, arg string) error {
-	help, word := helpHint(cmd), secret.Shown(arg)
+	help, word, takes := helpHint(cmd), secret.Shown(arg), map[bool]string{true: "one target, and flags", false: "no arguments, only flags"}[takesTarget(cmd)]
 	if word != "" {
-		help, word = cmp.Or(unquoted(cmd, arg), help), ":"+word+" is one"
+		help, word = cmp.Or(unquoted(cmd, arg), help), ":"+word+" is one too many"
 	}
-	return usage(help, "%s takes no arguments, only flags%s", cmd.CommandPath(), word)
+	return usage(help, "%s takes %s%s", cmd.CommandPath(), takes, word)
 }
 
 // unquoted is the hint where a value with spaces was typed without quotes, and stray

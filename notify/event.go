@@ -49,7 +49,7 @@ type Event struct {
 	Since    time.Time `json:"since,omitzero"`     // when it was told first, of what lasts or has ended
 	Due      time.Time `json:"due,omitzero"`       // when the next rotation is, or was, due
 	Overdue  bool      `json:"overdue,omitempty"`
-	// Late: it was an earlier run, which did not come to tell it.
+	// Late: it was an earlier run, which did not come to tell it, or could not.
 	Late bool   `json:"late,omitempty"`
 	Help string `json:"help,omitempty"` // what to do, mostly a command
 	// Audit is the end of the audit log: who cuts the log off later cannot change what
@@ -213,7 +213,7 @@ func (e Event) Text() string {
 	}
 	when := e.Time.Format(day)
 	if e.Late {
-		when += " (told late: that run did not come to it)"
+		when += " (told late: that run could not)"
 	}
 	line("%s on %s, %s, exit status %d", e.Command, e.Host, when, e.ExitCode)
 	if e.Rotation != "" {

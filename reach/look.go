@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -112,12 +113,27 @@ func (l Look) Instead(ctx context.Context) string {
 }
 
 // Receivers are the places that check signatures of the key: the webhook of
-// blnk.json and the hooks that the servers know.
+// blnk.json, or of the environment of a process, and the hooks that the servers know.
 func (l Look) Receivers(ctx context.Context, live secret.Key) (list []blnk.Receiver) {
-	if e, err := blnk.Resolve(l.stores(ctx).config, nil); err == nil {
-		if u, err := url.Parse(e.Value(blnk.WebhookURL).Text.Reveal()); err == nil && u.Host != "" {
+	config, seen := l.stores(ctx).config, View{Processes: []restart.Process{{}}}
+	if all, err := Observe(ctx, l.Drivers, l.Servers); err == nil { // else a receiver less
+		seen.Processes = append(seen.Processes, all.Processes...)
+	}
+	for _, p := range seen.Processes {
+		e, err := blnk.Resolve(config, p.Env)
+		if err != nil {
+			continue
+		}
+		v := e.Value(blnk.WebhookURL)
+		if u, err := url.Parse(v.Text.Reveal()); err == nil && u.Host != "" {
 			shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path} // the rest may be a secret of the receiver
-			list = append(list, blnk.Receiver{URL: shown.String(), What: "notification.webhook.url"})
+			r := blnk.Receiver{URL: shown.String(), What: string(blnk.WebhookURL)}
+			if v.Shadowed() {
+				r.What = v.Source
+			}
+			if !slices.Contains(list, r) {
+				list = append(list, r)
+			}
 		}
 	}
 	for _, server := range l.Servers {

@@ -89,6 +89,9 @@ func (a Asked) Due(ctx context.Context, soon time.Duration) (Answers, error) {
 func (t Target) due(ctx context.Context, soon time.Duration) (a Answer, err error) {
 	f := t.Facts
 	a = Answer{Target: t.Called(), Result: NotDue, Notes: []string{}}
+	if all := f.Stores(ctx); t.Name == "" && len(all) > 0 {
+		a.Target = all[0].Ref // as in status
+	}
 	if f.StateErr != nil {
 		return a, f.StateErr
 	}
@@ -125,7 +128,8 @@ func (t Target) due(ctx context.Context, soon time.Duration) (a Answer, err erro
 
 // agreed is an error where the stores do not hold one key.
 func (t Target) agreed(ctx context.Context, set store.Set) error {
-	for _, one := range t.Facts.Stores(ctx) {
+	all := t.Facts.Stores(ctx)
+	for _, one := range all {
 		if one.Err != nil && !errors.Is(one.Err, doctor.ErrWriteOnly) {
 			return one.Err
 		}
@@ -135,7 +139,7 @@ func (t Target) agreed(ctx context.Context, set store.Set) error {
 	case errors.Is(err, store.ErrDrift):
 		return hint.Add(err, "%s", t.command("sync"))
 	case errors.Is(err, store.ErrNotFound) && hint.Of(err) == "":
-		return hint.Add(err, "make one: blnkctl keygen%s", hint.Flags("--store", set.Names()))
+		return hint.Add(err, "%s", t.fill(ctx, all[0].Key))
 	}
 	return err
 }

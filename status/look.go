@@ -214,6 +214,7 @@ func (p Process) has() string {
 // age is since when the key is there, and when it is due.
 func (t Target) age(ctx context.Context, s *Standing) state.History {
 	f := t.Facts
+	s.Key.MaxAge = int64(t.Policy.MaxAge / time.Second)
 	all := f.Stores(ctx)
 	if f.StateErr != nil || len(all) == 0 || all[0].Key.IsZero() {
 		return state.History{}
@@ -227,7 +228,6 @@ func (t Target) age(ctx context.Context, s *Standing) state.History {
 	d := t.clock(ctx, h)
 	k := &s.Key
 	k.Since, k.NextDue, k.NextRun, k.Due, k.Waiting, k.Why = d.Since.UTC(), d.At.UTC(), d.Next.UTC(), d.Yes, d.Waiting, d.Why
-	k.MaxAge = int64(t.Policy.MaxAge / time.Second)
 	weak := keygen.SecretKey.Weakness(key)
 	if weak != "" {
 		s.problem("weak", "the key is weak: "+weak, t.command("rotate"))

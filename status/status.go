@@ -27,6 +27,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 )
 
@@ -304,6 +305,20 @@ func (t Target) command(verb string) string {
 	return text
 }
 
+// fill is what puts a key where there is none; first is the one of the first store. Where
+// the server lets everybody in, a key alone would be one that nobody is asked for.
+func (t Target) fill(ctx context.Context, first secret.Key) string {
+	open := func(c doctor.Running) bool { return c.Text != nil && c.Effective != nil && !c.Effective.Secure() }
+	switch {
+	case !first.IsZero():
+		return t.command("sync")
+	case slices.ContainsFunc(t.Facts.Configurations(ctx), open):
+		return "blnkctl init" + t.Args
+	default:
+		return "blnkctl keygen" + hint.Flags("--store", t.Facts.Spec.Stores)
+	}
+}
+
 // flags name it to a command that takes no name of a target.
 func (t Target) flags() string {
 	if t.Name != "" {
@@ -337,7 +352,7 @@ func (t Target) stores(ctx context.Context, s *Standing) {
 			row.Error = one.Err.Error()
 			s.problem("store", row.Error, t.help(one.Err))
 		case one.Key.IsZero():
-			s.problem("store", one.Ref+" holds no key", "blnkctl keygen"+hint.Flags("--store", []string{one.Ref}))
+			s.problem("store", one.Ref+" holds no key", t.fill(ctx, first.Key))
 		case !same && !first.Key.IsZero():
 			s.drift = true
 			s.problem("drift", fmt.Sprintf("%s holds another key (%s) than %s (%s)", one.Ref, one.Key.Name(), first.Ref, first.Key.Name()), t.command("sync"))

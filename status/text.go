@@ -181,6 +181,8 @@ func (s Standing) next(now time.Time, long bool) string {
 		wait = "; a rotation may run " + at(k.NextRun)
 	}
 	switch {
+	case k.Waiting && !long:
+		return "waits until " + at(k.NextRun)
 	case k.Waiting:
 		return "waiting after a rotation that was rolled back" + wait
 	case k.Due && k.NextDue.IsZero():
