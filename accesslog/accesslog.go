@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
@@ -237,7 +238,7 @@ func (l *Log) readFile(path, name string) error {
 	if slices.Contains(l.Places, name) {
 		return nil
 	}
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a process may put a FIFO there meanwhile
 	if err != nil {
 		return err
 	}

@@ -76,16 +76,18 @@ func TestStillOld(t *testing.T) {
 		want          int
 		sure          bool
 	}{
-		"old key":              {[]string{"200"}, []string{"401", "401"}, false, true, 2, true},
-		"new key by now":       {[]string{"200"}, []string{"401", "200"}, false, true, 0, false},
-		"stranger":             {nil, []string{"401"}, false, true, 0, false},
-		"log begins later":     {nil, []string{"401"}, false, false, 1, false},
-		"another one passes":   {[]string{"200"}, []string{"401", "200 /balances"}, false, true, 1, true},
-		"asks hooks as we do":  {[]string{"200"}, []string{"401"}, true, true, 0, false},
-		"refused before alone": {[]string{"200", "401"}, nil, false, true, 0, false},
+		"old key":               {[]string{"200"}, []string{"401", "401"}, false, true, 2, true},
+		"new key by now":        {[]string{"200"}, []string{"401", "200"}, false, true, 0, false},
+		"stranger":              {nil, []string{"401"}, false, true, 0, false},
+		"log begins later":      {nil, []string{"401"}, false, false, 1, false},
+		"another one passes":    {[]string{"200"}, []string{"401", "200 /balances"}, false, true, 1, true},
+		"asks hooks as we do":   {[]string{"200"}, []string{"401"}, true, true, 0, false},
+		"limited is not let in": {[]string{"200"}, []string{"401", "429"}, false, true, 1, true},
+		"refused before alone":  {[]string{"200", "401"}, nil, false, true, 0, false},
 	} {
 		l := Log{Clients: map[string]*Client{}, since: now.Add(-aDay), Proved: proved}
 		path := map[bool]string{true: "/hooks", false: "/ledgers"}[c.hooks]
+		l.count(now.Add(-aDay-time.Minute), request{"127.0.0.1", path, "200"}) // which is too long ago
 		if c.earlier {
 			l.count(proved.Add(-2*time.Minute), request{"10.1.1.1", "/ledgers", "200"})
 		}
