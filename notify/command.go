@@ -43,7 +43,7 @@ func (c command) run(ctx context.Context, e Event, limit time.Duration) error {
 		return err
 	}
 	res, err := run.Cmd{
-		Args: c.args, Dir: c.dir, Env: append(without(c.env, HookPrefix), e.Variables()...), Timeout: limit, In: stdin,
+		Args: c.args, Dir: c.dir, Env: slices.Concat(c.env, e.Variables()), Timeout: limit, In: stdin,
 	}.Run(ctx)
 	if said := strings.TrimSpace(secret.MaskOwn(res.Output)); err != nil && said != "" {
 		lines := strings.Split(said, "\n")
@@ -56,9 +56,4 @@ func (c command) run(ctx context.Context, e Event, limit time.Duration) error {
 // for at most five minutes. What it leaves running is not waited for.
 func Hook(ctx context.Context, text, dir string, env []string, e Event) error {
 	return command{[]string{"sh", "-c", text}, dir, env}.run(ctx, e, hookLimit)
-}
-
-// without is an environment without the variables whose names begin so.
-func without(env []string, prefix string) []string {
-	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, prefix) })
 }

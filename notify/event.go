@@ -225,10 +225,8 @@ func (e Event) Text() string {
 	return b.String()
 }
 
-// HookPrefix is what the names of Variables begin with.
-const HookPrefix = "BLNKCTL_HOOK_"
-
-// Variables are the facts as NAME=VALUE, for a command.
+// Variables are the facts as NAME=VALUE, for a command: all of them, also where there is
+// nothing to say, so that none of an earlier event stays.
 func (e Event) Variables() []string {
 	e = e.clean()
 	seq, hash := "", ""
@@ -250,7 +248,7 @@ func (e Event) Variables() []string {
 	}
 	var vars []string
 	for i := 0; i < len(all); i += 2 {
-		vars = append(vars, HookPrefix+all[i]+"="+all[i+1])
+		vars = append(vars, "BLNKCTL_HOOK_"+all[i]+"="+all[i+1])
 	}
 	return vars
 }

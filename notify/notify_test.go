@@ -16,6 +16,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/state"
 )
 
@@ -368,6 +369,9 @@ func TestCommand(t *testing.T) {
 		Dir: dir, Now: time.Now, Env: []string{"PATH=" + os.Getenv("PATH"), "HOOK=https://192.0.2.1" + path, "BLNKCTL_HOOK_ERROR=old", "BLNK_SERVER_SECRET_KEY=k"},
 		Command: config.File{Path: "/blnkctl.yaml", Commands: map[string]config.Command{"mail": {Run: []string{"sh", "-c", "cat >text; env >env; echo sent"}}}}.Command,
 	})
+	if shown := run.Mask("POST https://192.0.2.1"+path+" as "+path[strings.LastIndexByte(path, '/')+1:], tell.Secrets()...); shown != "POST [redacted] as [redacted]" {
+		t.Error(shown)
+	}
 	if !tell.Only("command:mail") {
 		t.Fatal("it is not there")
 	}

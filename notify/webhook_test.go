@@ -203,6 +203,10 @@ func TestAddressRefused(t *testing.T) {
 	if err := os.Chmod(open, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	group := privateFile(t, "https://127.0.0.1"+path)
+	if err := os.Chmod(group, 0o640); err != nil {
+		t.Fatal(err)
+	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(open, link); err != nil {
 		t.Fatal(err)
@@ -217,6 +221,7 @@ func TestAddressRefused(t *testing.T) {
 		{"env", "HOOK", "http://192.0.2.1" + path, "plain http would show its address to the network"},
 		{"env", "HOOK", "https://127.0.0.1/blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH", "a key of a Blnk server stands in the address"},
 		{"file", open, "", "others can read or write " + open + " (mode 0644), and the address in it is a secret"},
+		{"file", group, "", "others can read or write " + group + " (mode 0640), and the address in it is a secret"},
 		{"file", link, "", "others can read or write " + link + " (mode 0644), and the address in it is a secret"},
 		{"file", filepath.Dir(open), "", filepath.Dir(open) + " is no regular file"},
 		{"file", privateFile(t, ""), "", "what it holds is not one URL, https://HOST/…"},

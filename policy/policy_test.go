@@ -17,6 +17,32 @@ func TestParseAge(t *testing.T) {
 	}
 }
 
+// A run waits up to the splay, and never past the end of the window that it is in.
+func TestPause(t *testing.T) {
+	w, err := ParseWindow("Sun 02:00-05:00 UTC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := func(d time.Duration) time.Duration { return d }
+	open := time.Date(2026, 11, 29, 4, 50, 0, 0, time.UTC)
+	for _, c := range []struct {
+		splay   time.Duration
+		windows []Window
+		at      time.Time
+		want    time.Duration
+	}{
+		{time.Hour, nil, open, time.Hour},
+		{time.Hour, []Window{w}, open, 10 * time.Minute},
+		{time.Hour, []Window{w}, open.Add(-2 * time.Hour), time.Hour},
+		{time.Hour, []Window{w}, open.Add(10 * time.Minute), 0},
+		{0, nil, open, 0},
+	} {
+		if got := (Policy{Splay: c.splay, Windows: c.windows}).Pause(c.at, most); got != c.want {
+			t.Errorf("%v: %s, want %s", c, got, c.want)
+		}
+	}
+}
+
 func TestWindow(t *testing.T) {
 	for _, c := range []struct{ window, at, want string }{
 		{"Sun 02:00-05:00 UTC", "2026-11-28 12:00", "2026-11-29 02:00"},
