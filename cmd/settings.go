@@ -147,8 +147,12 @@ func valuesOf(f *pflag.Flag) []string {
 // checkValues refuses what no flag or argument may hold.
 func checkValues(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
+		free := slices.Contains([]string{"reason", "on-success", "on-failure"}, f.Name)
 		for _, v := range valuesOf(f) {
-			if why := ref.CheckValue(v); err == nil && why != nil && (!slices.Contains([]string{"reason", "on-success", "on-failure"}, f.Name) || secret.Holds(v)) {
+			if v == "" && f.Value.Type() == "string" && !free && err == nil && typed(cmd, f.Name) { // a variable of a script that is not set
+				err = usage("", "--%s: nothing stands behind it", f.Name)
+			}
+			if why := ref.CheckValue(v); err == nil && why != nil && (!free || secret.Holds(v)) {
 				from := origin(cmd, f.Name)
 				if from == fromFlag || filepath.IsAbs(from) {
 					from += " --" + f.Name

@@ -82,8 +82,8 @@ func refused(name, variable string) string {
 	return ""
 }
 
-// open opens a file of the runner's, which has made it: a link, or what is no file, is
-// not its work.
+// open opens a file of the runner's, which has made it: a link, what is no file, or what
+// has two names, is not its work.
 func open(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -92,6 +92,9 @@ func open(path string) (*os.File, error) {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is no file", path)
+	}
+	if err == nil && info.Sys().(*syscall.Stat_t).Nlink > 1 {
+		err = fmt.Errorf("%s has another name, where others may read it", path)
 	}
 	if err != nil {
 		f.Close()

@@ -49,6 +49,19 @@ func parsed(t *testing.T, path string) map[string]string {
 	return all
 }
 
+// A second name of the file may stand where others read it.
+func TestSecondName(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "env")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Link(path, filepath.Join(dir, "theirs"))); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := Open(func(string) string { return path }, io.Discard, "KEY", ""); err == nil {
+		e.Close()
+		t.Error("it is taken")
+	}
+}
+
 func TestWrite(t *testing.T) {
 	getenv, env, output := runner(t)
 	for _, before := range []string{"", "A=1\n", "A=1", "A<<E\n1\nE"} {
