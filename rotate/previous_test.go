@@ -271,7 +271,7 @@ func TestEndPrevious(t *testing.T) {
 					return
 				}
 				v.before, v.purged, v.vault.fail = secret.Key{}, nil, nil
-				if again, err := EndPrevious(t.Context(), r.Target, r.Intent, r.Env, false); err != nil || again.Outcome != None || len(w.audit) != len(c.purged) {
+				if again, err := EndPrevious(t.Context(), r.Target, r.Intent, r.Env, false); err != nil || again.Outcome != None || len(w.audit) != max(1, len(c.purged)) {
 					t.Errorf("once more: %+v, %v", again, err)
 				}
 				back := w.process(Intent{Event: Rollback})

@@ -160,6 +160,9 @@ func (r *run) retire(ctx context.Context, dead []secret.Key) error {
 			}
 		}
 	}
+	if len(dead) == 0 { // nobody can read which it was, or it is in force
+		dead = []secret.Key{{}}
+	}
 	for _, key := range dead {
 		record := audit.Record{
 			Event: Retire, Outcome: string(Retired), Old: key.Fingerprint(), Stores: r.Set.Names(), Actor: r.env.Who, Reason: r.in.Reason,

@@ -252,7 +252,7 @@ func (t Target) age(ctx context.Context, s *Standing) state.History {
 			s.problem("overdue", fmt.Sprintf("the key is overdue: it was to be replaced %s", moment(d.At, s.now)), t.command("rotate"))
 		}
 	}
-	t.previous(s)
+	t.previous(s, h)
 	return h
 }
 
