@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/schedule"
 	"github.com/blnkctl/blnkctl/schedule/host"
@@ -65,9 +64,7 @@ func (a *app) runSchedule(ctx context.Context, o *rotateOptions, w host.Wish) er
 	if a.canAsk() && !o.yes {
 		w.Ask = a.confirm("Make these changes?")
 	}
-	w.Record = func(ctx context.Context, outcome, what string) error {
-		return a.record(ctx, audit.Record{Event: "schedule", Outcome: outcome, Stores: o.spec.Stores, Reason: what})
-	}
+	w.Record = a.record
 	return host.Do(ctx, w, a.env.Getenv)
 }
 

@@ -120,17 +120,11 @@ func (l Look) Receivers(ctx context.Context, live secret.Key) (list []blnk.Recei
 		seen.Processes = append(seen.Processes, all.Processes...)
 	}
 	for _, p := range seen.Processes {
-		e, err := blnk.Resolve(config, p.Env)
-		if err != nil {
-			continue
-		}
+		e, _ := blnk.Resolve(config, p.Env) // one that cannot be read names none
 		v := e.Value(blnk.WebhookURL)
 		if u, err := url.Parse(v.Text.Reveal()); err == nil && u.Host != "" {
 			shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path} // the rest may be a secret of the receiver
-			r := blnk.Receiver{URL: shown.String(), What: string(blnk.WebhookURL)}
-			if v.Shadowed() {
-				r.What = v.Source
-			}
+			r := blnk.Receiver{URL: shown.String(), What: map[bool]string{true: v.Source, false: string(blnk.WebhookURL)}[v.Shadowed()]}
 			if !slices.Contains(list, r) {
 				list = append(list, r)
 			}

@@ -2,11 +2,16 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/schedule"
+	"github.com/blnkctl/blnkctl/target"
 )
 
 // A Result is what came of a wish: "printed", "planned", "unchanged", "installed" or
@@ -26,7 +31,23 @@ func Do(ctx context.Context, w Wish, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	return here(w.Root, w.Environ, getenv).do(ctx, w, job)
+	return said(here(w.Root, w.Environ, getenv).do(ctx, w, job))
+}
+
+// said adds what a program said that failed: systemctl, or crontab.
+func said(err error) error {
+	if exit, ok := errors.AsType[*run.ExitError](err); ok {
+		return hint.Detail(err, strings.FieldsFunc(exit.Result.Output, func(r rune) bool { return r == '\n' })...)
+	}
+	return err
+}
+
+// stores are those of the schedule, each by its whole name where it can be opened.
+func (w Wish) stores() []string {
+	if opened, err := target.Open(w.Spec, w.Open); err == nil {
+		return opened.Set.Names()
+	}
+	return w.Spec.Stores
 }
 
 func (h Host) do(ctx context.Context, w Wish, job schedule.Job) (err error) {
@@ -84,7 +105,7 @@ func (h Host) apply(ctx context.Context, w Wish, job schedule.Job, plan *Plan, t
 	if err != nil {
 		record = "failed"
 	}
-	if failed := w.Record(context.WithoutCancel(ctx), record, string(w.Kind)+" "+schedule.Name(job.Target)); failed != nil {
+	if failed := w.Record(context.WithoutCancel(ctx), audit.Record{Event: "schedule", Outcome: record, Stores: w.stores(), Reason: string(w.Kind) + " " + schedule.Name(job.Target)}); failed != nil {
 		w.Warn("it is not in the audit log: %v", failed)
 	}
 	if err != nil {

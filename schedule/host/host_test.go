@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/schedule"
 )
 
@@ -265,7 +266,11 @@ func TestUnits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Apply(t.Context()); err == nil || shown(t, filepath.Join(h.UnitDir, "blnkctl-rotate-prod.timer")) != before {
+		err = p.Apply(t.Context())
+		if _, lines := hint.Lines(said(err)); len(lines) != 1 || !strings.HasSuffix(lines[0], "has a bad unit file setting.") {
+			t.Errorf("not told what it said: %q", lines)
+		}
+		if err == nil || shown(t, filepath.Join(h.UnitDir, "blnkctl-rotate-prod.timer")) != before {
 			t.Errorf("%v", err)
 		}
 		if told := strings.Split(strings.TrimSpace(shown(t, filepath.Join(fake, "told"))), "\n"); !strings.HasSuffix(told[len(told)-1], "daemon-reload") {

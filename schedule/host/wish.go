@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/policy"
@@ -32,8 +33,8 @@ type Wish struct {
 	Document func(any) error         // nil: text is wanted
 	Say      func(format string, args ...any)
 	Warn     func(format string, args ...any)
-	Ask      func(ctx context.Context) error                       // nil: nobody is there to be asked
-	Record   func(ctx context.Context, outcome, what string) error // for the audit log
+	Ask      func(ctx context.Context) error           // nil: nobody is there to be asked
+	Record   func(context.Context, audit.Record) error // into the audit log
 }
 
 // job makes the job of a wish. What nothing could run is refused, as a rotation would.
