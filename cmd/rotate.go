@@ -135,7 +135,7 @@ func (o *rotateOptions) check(a *app) error {
 	}
 	o.intent.IfDue, o.intent.Policy = o.intent.Policy.MaxAge > 0 || o.ifDue, o.intent.Policy.Over(a.target.Policy)
 	if o.intent.IfDue && o.intent.Policy.MaxAge == 0 {
-		return usage(a.whereToSay(targetName(o.cmd), "policy: {max_age: 90d}"), "--if-due: nothing says at which age a key is due")
+		return usage("say --if-older-than 90d, or "+a.whereToSay(targetName(o.cmd), "policy: {max_age: 90d}"), "--if-due: nothing says at which age a key is due")
 	}
 	if o.intent.IfDue && a.env.Getenv("CI") != "" && !given(o.cmd, "if-unknown") && !given(o.cmd, "state-dir") {
 		return usage("keep the state with --state-dir, or say --if-unknown adopt, rotate or fail",

@@ -270,7 +270,7 @@ func (a *app) whereToSay(name, what string) string {
 	if file, err := a.configFile(); err == nil && file.Path != "" {
 		return "add to " + strings.TrimPrefix(name+" in ", " in ") + file.Path + ": " + what
 	}
-	return "make a " + config.Name + " with `" + what + "`, or say --if-older-than 90d"
+	return "make a " + config.Name + " with `" + what + "`"
 }
 
 // atLeast refuses durations below 0, or below 1 ns.

@@ -208,7 +208,7 @@ func (p Process) has() string {
 		}
 		return "has another key (" + p.Fingerprint + ") from " + p.From
 	}
-	return "is not known: " + p.Why
+	return "has a key that is not known: " + p.Why
 }
 
 // age is since when the key is there, and when it is due.
