@@ -84,7 +84,7 @@ func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
 	dir, _ := w.env.Getwd() // without one, its command says so
 	after := site.After{
 		Teller: w.teller, OnSuccess: w.onSuccess, OnFailure: w.onFailure, Dir: dir, Env: w.env.Environ, Now: w.env.Now, Who: w.actor(),
-		Command: w.cmd.Name(), Target: w.teller.Label(targetName(w.cmd)), Policy: w.intent.Policy.Over(w.target.Policy), Watched: w.env.Stderr.Look.Terminal(),
+		Command: w.cmd.Name(), Target: w.teller.Label(targetName(w.cmd)), Policy: w.target.Policy.At(w.intent.Policy.MaxAge), Watched: w.env.Stderr.Look.Terminal(),
 	}
 	if w.Site != nil {
 		after.Folder = w.Folder

@@ -133,7 +133,7 @@ func (o *rotateOptions) check(a *app) error {
 	if err != nil {
 		return err
 	}
-	o.intent.IfDue, o.intent.Policy = o.intent.Policy.MaxAge > 0 || o.ifDue, o.intent.Policy.Over(a.target.Policy)
+	o.intent.IfDue, o.intent.Policy = o.intent.Policy.MaxAge > 0 || o.ifDue, a.target.Policy.At(o.intent.Policy.MaxAge)
 	if o.intent.IfDue && o.intent.Policy.MaxAge == 0 {
 		return usage("say --if-older-than 90d, or "+a.whereToSay(targetName(o.cmd), "policy: {max_age: 90d}"), "--if-due: nothing says at which age a key is due")
 	}
@@ -202,7 +202,7 @@ func (w *work) openTarget(ctx context.Context) (err error) {
 		w.spec.Stores = []string{defaultStore}
 	}
 	w.teller = w.openTeller(&w.places, w.target.Notify)
-	w.intent.Policy = w.intent.Policy.Over(w.app.target.Policy)
+	w.intent.Policy = w.app.target.Policy.At(w.intent.Policy.MaxAge)
 	opt := site.Options{
 		Spec: w.spec, Given: func(flag string) bool { return given(w.cmd, flag) }, Intent: w.intent,
 		Abort: w.abort, Abandon: w.abandon, DryRun: w.dryRun, LockTimeout: w.lockTimeout,

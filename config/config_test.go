@@ -225,3 +225,22 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// A target begins with the policy and the notices of the file, wherever those stand, and
+// what it says takes their place, nothing too.
+func TestTargetSaysNothing(t *testing.T) {
+	f, err := parse([]byte("targets: {a: {stores: x:y, policy: {min_interval: 0, splay: 0}}, b: {stores: x:z, policy: {window: Mon 01:00-02:00 UTC}}}\n"+
+		"policy: {max_age: 90d, min_interval: 30d, splay: 1h, window: [Sat 01:00-02:00 UTC, Sun 01:00-02:00 UTC]}\nnotify: command:c\ncommands: {c: {run: [x]}}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := f.Targets["a"].Policy; p.MinInterval != 0 || p.Splay != 0 || p.MaxAge != f.Policy.MaxAge || len(p.Windows) != 2 {
+		t.Errorf("%+v", p)
+	}
+	if b := f.Targets["b"]; b.Policy.MinInterval != f.Policy.MinInterval || len(b.Policy.Windows) != 1 || b.Policy.Windows[0].Text != "Mon 01:00-02:00 UTC" || len(b.Notify) != 1 {
+		t.Errorf("%+v", b)
+	}
+	if f.Policy.Windows[0].Text != "Sat 01:00-02:00 UTC" {
+		t.Errorf("%+v", f.Policy)
+	}
+}

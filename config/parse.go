@@ -34,14 +34,13 @@ func parse(data []byte, check func(flag, ref string) error) (File, error) {
 	if err != nil || doc == nil {
 		return f, err // nil: empty, or comments only
 	}
-	err = fields("", doc, f.fields(check))
-	for name, t := range f.Targets {
-		t.Policy = t.Policy.Over(f.Policy)
-		if t.Notify == nil {
-			t.Notify = f.Notify
+	for i := 0; i+1 < len(doc.Content); i += 2 { // each begins with what is the file's, wherever that stands
+		if key, its := doc.Content[i], doc.Content[i+1]; key.Value == "targets" {
+			doc.Content = append(slices.Delete(doc.Content, i, i+2), key, its)
+			break
 		}
-		f.Targets[name] = t
 	}
+	err = fields("", doc, f.fields(check))
 	for _, name := range f.All() {
 		if t := f.Targets[name]; name != "" {
 			err = cmp.Or(err, t.Policy.Check(name))
@@ -148,7 +147,7 @@ func (f *File) targets(key string, n *node, check func(flag, ref string) error) 
 		if _, twice := f.Targets[name]; twice || !plainName(name) {
 			return at(n.Content[i], fmt.Sprintf("%s: %q is given twice, or is no name of letters, digits, - and _", key, name))
 		}
-		t := Target{Name: name}
+		t := Target{Name: name, Policy: f.Policy, Notify: f.Notify}
 		if err := fields(name, n.Content[i+1], t.fields(check)); err != nil {
 			return err
 		}
@@ -172,12 +171,12 @@ func (t *Target) windows(key string, n *node) error {
 	if err := list(&texts)(key, n); err != nil {
 		return err
 	}
-	for _, text := range texts {
+	for i, text := range texts {
 		w, err := policy.ParseWindow(text)
 		if err != nil {
 			return fmt.Errorf("line %d: %s: %w", n.Line, key, err)
 		}
-		t.Policy.Windows = append(t.Policy.Windows, w)
+		t.Policy.Windows = append(t.Policy.Windows[:i:i], w)
 	}
 	return nil
 }

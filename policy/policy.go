@@ -6,6 +6,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,21 +49,9 @@ func (p Policy) Keep() time.Duration {
 	return *p.KeepPrevious
 }
 
-// Over is the policy with what it leaves unsaid taken from another one.
-func (p Policy) Over(other Policy) Policy {
-	for _, one := range []struct{ mine, others *time.Duration }{
-		{&p.MaxAge, &other.MaxAge}, {&p.MinInterval, &other.MinInterval}, {&p.Splay, &other.Splay},
-	} {
-		if *one.mine == 0 {
-			*one.mine = *one.others
-		}
-	}
-	if p.Windows == nil {
-		p.Windows = other.Windows
-	}
-	if p.KeepPrevious == nil {
-		p.KeepPrevious = other.KeepPrevious
-	}
+// At is the policy with another age at which a key is due; 0: its own.
+func (p Policy) At(age time.Duration) Policy {
+	p.MaxAge = cmp.Or(age, p.MaxAge)
 	return p
 }
 

@@ -30,7 +30,7 @@ func (t Target) clock(ctx context.Context, h state.History) rotate.Due {
 // previous finds until when the key before can be brought back.
 func (t Target) previous(s *Standing, h state.History) {
 	p, err := t.Facts.State.Target(s.Stores[0].Ref).LoadPrevious()
-	retired := h.Key == p.Next && !h.RetiredAt.IsZero() // and whoever did it could not remove it
+	retired := h.Key == p.Next && !h.RetiredAt.IsZero()                                          // and whoever did it could not remove it
 	if err == nil && !p.IsZero() && !p.Ended(s.now) && p.Next == s.Key.Fingerprint && !retired { // else rollback has no use for it
 		s.RollbackUntil = p.Until
 	}

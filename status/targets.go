@@ -114,8 +114,6 @@ func (a Asked) made(t Target) Target {
 		spec.Timeout = a.Limit // one that hangs leaves time for others
 		return open(url, spec)
 	}
-	if a.MaxAge > 0 {
-		t.Policy.MaxAge = a.MaxAge
-	}
+	t.Policy = t.Policy.At(a.MaxAge)
 	return t
 }
