@@ -200,7 +200,9 @@ func TestUnitsAreKnown(t *testing.T) {
 func TestFor(t *testing.T) {
 	f := Facts{
 		Target: "prod", Program: "/b", Dir: "/srv", Config: "/srv/blnkctl.yaml", StateDir: ownState, Restart: []string{"docker:server"}, Stores: []string{"vault:secret/blnk"},
-		Environ: []string{"PATH=/old", "DOCKER_HOST=ssh://x", "VAULT_ADDR=https://v", "VAULT_TOKEN=hush", "BLNK_SERVER_SECRET_KEY=hush", "PATH=/new"}, Root: true,
+		Environ: []string{"PATH=/old", "DOCKER_HOST=ssh://x", "VAULT_ADDR=https://v", "VAULT_TOKEN=hush", "BLNK_SERVER_SECRET_KEY=hush", "PATH=/new",
+			"DOCKER_CONTEXT=blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH",
+		}, Root: true,
 	}
 	j := For(f)
 	if got := strings.Join(j.Env, " "); got != "PATH=/new DOCKER_HOST=ssh://x VAULT_ADDR=https://v" {

@@ -122,6 +122,23 @@ func TestPurgePrevious(t *testing.T) {
 	}
 }
 
+// A key that others know goes at once.
+func TestPurgeCompromised(t *testing.T) {
+	dir, _ := newTarget(t)
+	d, err := state.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := d.Target("known")
+	err = errors.Join(target.SavePrevious(aPrevious()), d.Compromised().Add(aPrevious().Key))
+	if d.PurgePrevious(kept); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := target.LoadPrevious(); err != nil || !p.IsZero() {
+		t.Errorf("%s, %v", p.Key.Name(), err)
+	}
+}
+
 // Jobs of many targets that start at one moment do not find each other's targets locked,
 // because one of them removes what has ended there.
 func TestPurgeKeepsNobodyAway(t *testing.T) {
