@@ -181,13 +181,13 @@ func (r *run) findPrevious(ctx context.Context, p *Plan) error {
 		return target.Refuse("name what restarts the server and its workers: blnkctl rollback"+r.env.Stores+" --restart REF", "--restart is required")
 	}
 	p.next, p.Due = p.back.Key, Due{Yes: true, Why: p.back.says(r.env.Now())}
-	if r.in.Weak != nil && r.in.Weak(p.next) != "" {
-		p.Remarks = append(p.Remarks, "the key that comes back is weak: it "+r.in.Weak(p.next))
+	if err = r.Set.CheckPut(ctx); err == nil {
+		err = r.before(ctx, p, !r.in.ServerDown)
 	}
-	if err := r.Set.CheckPut(ctx); err != nil {
-		return err
+	if r.in.Weak != nil && r.in.Weak(p.next) != "" { // also for who sees no plan
+		p.Cautions = append(p.Cautions, "the key that comes back is weak: it "+r.in.Weak(p.next))
 	}
-	return r.before(ctx, p, !r.in.ServerDown)
+	return err
 }
 
 // offerBack says that there is a way back, where an undo finds nothing to be undone.
