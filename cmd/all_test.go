@@ -22,13 +22,13 @@ import (
 // request finds that the file of a restart is there.
 type hall struct {
 	dir  string
-	down map[string]bool // these are silent once they were restarted
+	lost map[string]bool // these have a key of their own once they were restarted
 }
 
-func newHall(t *testing.T, servers int, down ...string) *hall {
-	h := &hall{dir: t.TempDir(), down: map[string]bool{}}
-	for _, name := range down {
-		h.down[name] = true
+func newHall(t *testing.T, servers int, lost ...string) *hall {
+	h := &hall{dir: t.TempDir(), lost: map[string]bool{}}
+	for _, name := range lost {
+		h.lost[name] = true
 	}
 	file := "policy: {max_age: 90d}\ntargets:\n"
 	for i := range servers {
@@ -56,18 +56,16 @@ func (h *hall) serve(t *testing.T, name string) http.HandlerFunc {
 	dir := filepath.Join(h.dir, name)
 	var mu sync.Mutex
 	var now *blnktest.Server
-	gone := false
 	return func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		again := os.Remove(filepath.Join(dir, "restarted")) == nil
-		if gone = gone || again && h.down[name]; gone {
-			mu.Unlock()
-			panic(http.ErrAbortHandler)
-		}
 		if now == nil || again {
 			config, err := blnktest.Load(dir, func(string) (string, bool) { return "", false })
 			if err != nil {
 				t.Error(err)
+			}
+			if again && h.lost[name] {
+				config.Server.SecretKey = "Zq4Vn8sKd1Lw6Tb3Xy7Rf2Hc9Mj5Pg0Ae"
 			}
 			now = blnktest.NewServer(config, nil, blnktest.Options{})
 		}
@@ -82,16 +80,37 @@ func (h *hall) serve(t *testing.T, name string) http.HandlerFunc {
 func (h *hall) rotateAll(t *testing.T, args ...string) (rows []map[string]any, exit int, rss int64) {
 	t.Helper()
 	var out, talk bytes.Buffer
-	cmd := exec.Command("blnkctl", append([]string{"rotate", "--all", "-o", "json", "--state-dir", "state"}, args...)...)
+	cmd := exec.Command("measured", append([]string{"blnkctl", "rotate", "--all", "-o", "json", "--state-dir", "state"}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = h.dir, &out, &talk
 	_ = cmd.Run() // its status is looked at
+	size, err := os.ReadFile(filepath.Join(h.dir, "measured"))
+	if err == nil {
+		_, err = fmt.Sscan(string(size), &rss)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, talk.String())
+	}
 	if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out.String(), talk.String())
 	}
 	if strings.Count(out.String(), "blnk_sk_")+strings.Count(talk.String(), "blnk_sk_") > 0 {
 		t.Error("a key was printed")
 	}
-	return rows, cmd.ProcessState.ExitCode(), cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+	return rows, cmd.ProcessState.ExitCode(), rss
+}
+
+// measured runs a program, and writes its largest resident set into a file. The kernel
+// counts what a process was before it ran its program, so a large one cannot tell it of
+// its child: this one is small.
+func measured() int {
+	cmd := exec.Command(os.Args[1], os.Args[2:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	_ = cmd.Run()
+	size := fmt.Sprint(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	if err := os.WriteFile("measured", []byte(size), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return cmd.ProcessState.ExitCode()
 }
 
 // Fifty targets, eight at once: one summary; one that is stuck is the worst, and hides
@@ -101,7 +120,7 @@ func TestAllOfFifty(t *testing.T) {
 	rss := map[int]int64{}
 	for _, n := range []int{8, 50} {
 		h := newHall(t, n, "t07")
-		rows, exit, most := h.rotateAll(t, "--parallel", "8", "--timeout", "1s", "--lock-timeout", "5m")
+		rows, exit, most := h.rotateAll(t, "--parallel", "8", "--lock-timeout", "5m")
 		rss[n] = most
 		results := map[any]int{}
 		for i, row := range rows {

@@ -42,7 +42,7 @@ func newRotateCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate, Weak: keygen.SecretKey.Weakness}}
 	o.intent.NewKey = o.newKey
 	cmd := newCmd("", "rotate [TARGET] [flags]", func(cmd *cobra.Command) error {
-		if o.every.all {
+		if o.every.all || typed(o.cmd, "parallel") && !typed(o.cmd, "all") {
 			return a.runAll(cmd.Context(), o)
 		}
 		if err := o.check(a); err != nil {
@@ -74,7 +74,7 @@ func newRotateCmd(a *app) *cobra.Command {
 func newSyncCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Sync}}
 	cmd := newCmd("", "sync [TARGET] [flags]", func(cmd *cobra.Command) error {
-		if o.every.all {
+		if o.every.all || typed(o.cmd, "parallel") && !typed(o.cmd, "all") {
 			return a.runAll(cmd.Context(), o)
 		}
 		if o.from != "" {

@@ -36,6 +36,7 @@ func programs() map[string]func() {
 		"strike":       func() { os.Exit(strike()) },
 		"fake-systemd": func() { syscall.Exit(fakeSystemd()) },
 		"vault-seal":   func() { os.Exit(vaultSeal()) },
+		"measured":     func() { os.Exit(measured()) },
 		"ci":           func() { os.Exit(ciRunner()) },
 		"gh":           func() { os.Exit(fakeGH()) },
 		"glab":         func() { os.Exit(fakeGlab()) },

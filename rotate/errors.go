@@ -44,7 +44,7 @@ var (
 	// from cron is to hear of it until it is mended.
 	ErrWaiting = errors.New("")
 	// ErrIncomplete: it is no reason to put anything back.
-	ErrIncomplete = errors.New("rotated and proved, but something around it needs you: see the warnings")
+	ErrIncomplete = errors.New("done and proved, but something around it needs you: see the warnings")
 
 	// States of an *EndError: put back, and the old key was proved; a person is
 	// needed, and the journal is kept; or the key is live and proved, and the next
