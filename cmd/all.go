@@ -30,6 +30,9 @@ func (o *rotateOptions) addAll(cmd *cobra.Command) {
 // runAll runs the command once for every target, each as if it had been typed, and
 // prints one summary.
 func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
+	if o.every.parallel < 1 || !o.every.all {
+		return usage("blnkctl "+o.cmd.Name()+" --all --parallel 4", "--parallel wants --all, and 1 or more")
+	}
 	file, err := a.configFile()
 	names := file.All()
 	for _, flag := range []string{"store", "restart", "server", "abort", "abandon"} {
@@ -42,8 +45,6 @@ func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
 		return err
 	case targetName(o.cmd) != "":
 		return usage("leave one of them away", "--all is every target, and %s is one", targetName(o.cmd))
-	case o.every.parallel < 1 || !o.every.all:
-		return usage("blnkctl "+o.cmd.Name()+" --all --parallel 4", "--parallel wants --all, and 1 or more")
 	case len(names) == 0:
 		return usage("targets: of "+config.Name+" names them", "--all: there is no target in a "+config.Name)
 	}
