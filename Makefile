@@ -13,7 +13,7 @@ MODULES = $(patsubst %/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -pa
 TIDY    = $(filter-out ./internal/vaulttest/vaultserver,$(MODULES))
 # Those of them that have tests; those with something concurrent in them.
 TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print -quit),$(m)))
-RACED   = $(filter-out ./tools/release,$(TESTED))
+RACED   = $(filter-out ./tools/release ./tools/prometheus,$(TESTED))
 
 FUZZTIME ?= 30s
 
