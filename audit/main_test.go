@@ -26,6 +26,7 @@ const childVar = "AUDIT_TEST_CHILD"
 func TestMain(m *testing.M) {
 	errand, ok := os.LookupEnv(childVar)
 	if !ok {
+		time.Local = time.UTC // in which texts for people are compared
 		os.Exit(m.Run())
 	}
 	run := map[string]func(dir, name string) error{"append": appendMany, "try": tryAll, "limited": appendLimited}[errand]

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
@@ -47,9 +46,9 @@ func (l *Listing) Add(r Record, open string) error {
 		return l.print(before+string(text), 32<<10)
 	}
 	row := func(cells ...any) string {
-		return screen.CleanLine(fmt.Sprintf("%-20s  %-11.11s  %-19.19s  %.19s", cells...)) + "\n"
+		return screen.CleanLine(fmt.Sprintf("%-22s  %-11.11s  %-19.19s  %.19s", cells...)) + "\n"
 	}
-	text := row(shown(r.Time), r.Outcome, cmp.Or(r.Old, "-"), cmp.Or(r.New, "-"))
+	text := row(screen.At(r.Time), r.Outcome, cmp.Or(r.Old, "-"), cmp.Or(r.New, "-"))
 	if l.N == 1 {
 		text = row("TIME", "OUTCOME", "OLD", "NEW") + text
 	}
@@ -91,10 +90,8 @@ func (r *Record) details(open string) (lines []string) {
 	add(r.Compromised, "the old key was compromised")
 	add(r.Reason != "", "reason: %s", r.Reason)
 	add(r.Error != "", "error: %s", r.Error)
-	add(r.Repeated > 0, "and %d more like it, the last at %s", r.Repeated, shown(r.Last))
+	add(r.Repeated > 0, "and %d more like it, the last at %s", r.Repeated, screen.At(r.Last))
 	add(open != "", "this rotation is %s", open)
 	add(r.Changed, "this is not what was recorded: see `blnkctl audit verify`")
 	return lines
 }
-
-func shown(t time.Time) string { return t.UTC().Format(time.RFC3339) }

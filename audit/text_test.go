@@ -24,15 +24,15 @@ func TestListing(t *testing.T) {
 		Actor:  audit.Actor{Host: "ledger-1", User: "root", SudoUser: "alice"},
 		Reason: "a laptop was stolen\x1b[31m", Error: strings.Repeat("one two ", 10), Repeated: 2, Last: at.Add(time.Hour),
 	}, "open")
-	want := `TIME                  OUTCOME      OLD                  NEW
-2026-03-01T11:00:00Z  stuck        sha256:0123456789ab  -
+	want := `TIME                    OUTCOME      OLD                  NEW
+2026-03-01 11:00 UTC    stuck        sha256:0123456789ab  -
   rotate of blnkjson:/etc/blnk.json, dotenv:/etc/.env by root (sudo by alice) on
     ledger-1
   the old key was compromised
   reason: a laptop was stolen\x1b[31m
   error: one two one two one two one two one two one two one two one two one two
     one two
-  and 2 more like it, the last at 2026-03-01T12:00:00Z
+  and 2 more like it, the last at 2026-03-01 12:00 UTC
   this rotation is open
 `
 	if got != want {

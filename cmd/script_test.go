@@ -151,6 +151,7 @@ func prepareScript(env *testscript.Env) error {
 	}
 	env.Setenv("REPOSITORY", repository)
 	env.Setenv(runVariable, os.Getenv(runVariable))
+	env.Setenv("TZ", "UTC")
 	env.Setenv("GORACE", "atexit_sleep_ms=0") // else a second at the end of each process
 	for _, dir := range []string{"home", "run"} {
 		if err := os.Mkdir(filepath.Join(env.WorkDir, dir), 0o700); err != nil {

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/leak"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
@@ -65,7 +65,7 @@ func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
 		one.Remedy = "take it out of " + one.Place + ", and then: blnkctl rotate" + f.restarting()
 	}
 	if l.Commit != "" {
-		one.Evidence = append(one.Evidence, "commit "+l.Commit+" of "+l.Date.UTC().Format(time.RFC3339))
+		one.Evidence = append(one.Evidence, "commit "+l.Commit+" of "+screen.At(l.Date))
 	}
 	if l.Path == "" {
 		one.Text += " in " + l.Where()

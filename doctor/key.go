@@ -14,7 +14,9 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
+	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
@@ -262,17 +264,13 @@ func keyYoung(ctx context.Context, f *Facts) (found []Finding, err error) {
 	case age < 0:
 		err = errors.New("the age of the key is not known: a clock was wrong")
 	case age > most:
-		unit, word := 24*time.Hour, "days"
-		if most < unit {
-			unit, word = time.Hour, "hours"
-		}
-		text := fmt.Sprintf("the key was %s %d %s ago, and should not be older than %d", how, age/unit, word, most/unit)
+		text := fmt.Sprintf("the key was %s %s, and should not be older than %s", how, screen.Ago(since, f.Now()), policy.Age(most))
 		if f.Policy.MaxAge > 0 {
 			text += ", by the policy"
 		}
 		found = append(found, Finding{
 			Place: s.Ref, Text: text,
-			Evidence: []string{how + " at " + since.UTC().Format(time.RFC3339)}, Remedy: "blnkctl rotate" + f.restarting(),
+			Evidence: []string{how + " at " + screen.At(since)}, Remedy: "blnkctl rotate" + f.restarting(),
 		})
 	}
 	return found, err

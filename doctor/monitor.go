@@ -8,12 +8,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/schedule/host"
 )
@@ -92,10 +92,10 @@ func lastSucceeded(ctx context.Context, f *Facts) (found []Finding, err error) {
 	switch {
 	case history.Failures > 0:
 		found = append(found, Finding{Place: first, Text: fmt.Sprintf("the last rotation failed and was put back (%d since the last one that was proved)", history.Failures),
-			Evidence: []string{"at " + history.FailedAt.UTC().Format(time.RFC3339)}})
+			Evidence: []string{"at " + screen.At(history.FailedAt)}})
 	case last.Outcome == audit.Refused || last.Outcome == audit.Stuck:
 		found = append(found, Finding{Place: first, Text: fmt.Sprintf("the last attempt to %s was %s, %s", last.Event, last.Outcome, times(1+last.Repeated)),
-			Evidence: []string{"at " + cmp.Or(last.Last, last.Time).UTC().Format(time.RFC3339)}})
+			Evidence: []string{"at " + screen.At(cmp.Or(last.Last, last.Time))}})
 		if last.Outcome == audit.Refused && last.Repeated == 0 {
 			found[0].Severity = Note // a person may have mistyped it
 		}
@@ -139,7 +139,7 @@ func ofClients(log *accesslog.Log, names []string, text func(string) string, rem
 		found = append(found, Finding{
 			Place: "client " + name, Text: text(name),
 			Evidence: []string{
-				"last at " + log.Clients[name].Last.UTC().Format(time.RFC3339) + ", in " + strings.Join(log.Places, ", "),
+				"last at " + screen.At(log.Clients[name].Last) + ", in " + strings.Join(log.Places, ", "),
 				"the address is what X-Forwarded-For says where a request has that: anybody can write it",
 			},
 			Remedy: remedy + log.See[0] + " | grep " + hint.Quote("client_ip="+name+" .*status=401"),
@@ -179,7 +179,7 @@ func oldKey(ctx context.Context, f *Facts) ([]Finding, error) {
 	texts := map[string]string{}
 	for _, old := range log.StillOld() {
 		names = append(names, old.Client)
-		texts[old.Client] = fmt.Sprintf("was refused %s since the rotation of %s, and ", times(old.Refused), log.Proved.UTC().Format("2006-01-02 15:04 MST")) +
+		texts[old.Client] = fmt.Sprintf("was refused %s since the rotation of %s, and ", times(old.Refused), screen.At(log.Proved)) +
 			map[bool]string{true: "let in before: it still uses the old key", false: "never let in: it may still use the old key"}[old.Before]
 	}
 	found := ofClients(log, names, func(name string) string { return texts[name] }, "give it the new key; what it asks for: ")

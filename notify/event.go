@@ -112,14 +112,12 @@ func (e Event) Document() ([]byte, error) {
 	return data, nil
 }
 
-const day = "2006-01-02 15:04 MST"
-
 // Subject is one line that says it all, for the subject of a mail.
 func (e Event) Subject() string {
 	e = e.clean()
 	what := map[string]string{
 		Success: e.outcome(), Failure: e.Command + " failed: " + e.outcome(), Stuck: e.Command + " is stuck: a person is needed",
-		Overdue: "the key is overdue since " + e.Due.Format(day), Findings: "doctor found something",
+		Overdue: "the key is overdue since " + screen.At(e.Due), Findings: "doctor found something",
 		Recovered: "recovered: " + e.outcome(), Test: "a test, nothing has happened",
 	}[e.Kind]
 	if e.ExitCode == Incomplete && e.Kind == Success {
@@ -201,17 +199,17 @@ func (e Event) Text() string {
 		line("key %s -> %s", old, e.New)
 	}
 	if !e.Since.IsZero() {
-		line("first told %s", e.Since.Format(day))
+		line("first told %s", screen.At(e.Since))
 	}
 	if e.Kind != Overdue && e.Overdue {
-		line("overdue since %s", e.Due.Format(day))
+		line("overdue since %s", screen.At(e.Due))
 	} else if e.Kind != Overdue && !e.Due.IsZero() {
-		line("due %s", e.Due.Format(day))
+		line("due %s", screen.At(e.Due))
 	}
 	if e.Help != "" {
 		line("hint: %s", e.Help)
 	}
-	when := e.Time.Format(day)
+	when := screen.At(e.Time)
 	if e.Late {
 		when += " (told late: that run could not)"
 	}

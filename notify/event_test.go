@@ -1,9 +1,15 @@
 package notify
 
 import (
+	"os"
 	"testing"
 	"time"
 )
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // in which texts for people are compared
+	os.Exit(m.Run())
+}
 
 // The fields of the JSON are a contract: docs/notices.md has them.
 func TestDocument(t *testing.T) {

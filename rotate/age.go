@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
@@ -82,7 +83,10 @@ func (c Clock) Ask(in Intent) (d Due, err error) {
 		d.Yes, d.Why, d.At = true, "the age of the key is not known: a clock was wrong", time.Time{}
 	case !d.Since.IsZero():
 		d.Yes = in.Policy.MaxAge > 0 && c.Now.Sub(d.Since) > in.Policy.MaxAge
-		d.Why = fmt.Sprintf("%s was %s %s ago", name, how, aged(c.Now.Sub(d.Since)))
+		d.Why = fmt.Sprintf("%s was %s %s", name, how, screen.Ago(d.Since, c.Now))
+		if !d.Yes && !d.At.IsZero() {
+			d.Why += "; due " + screen.When(d.At, c.Now)
+		}
 	case in.IfUnknown == RotateUnknown:
 		d.Yes, d.Why = true, "the key was never seen before"
 	case in.IfUnknown == AdoptUnknown:
@@ -94,13 +98,13 @@ func (c Clock) Ask(in Intent) (d Due, err error) {
 	case held && (c.failed() || !c.wentBack().IsZero()): // it goes on waiting where the window closed meanwhile
 		return c.waiting(d), nil
 	case held:
-		d.Yes, d.Why = false, d.Why+"; the policy lets a rotation run from "+moment(d.Next)+" on"
+		d.Yes, d.Why = false, d.Why+"; the policy lets a rotation run from "+screen.At(d.Next)+" on"
 	}
 	return d, nil
 }
 
 func (c Clock) waiting(d Due) Due {
-	d.Yes, d.Waiting, d.Why = false, true, "the last rotation was rolled back; the next try is due at "+moment(d.Next)
+	d.Yes, d.Waiting, d.Why = false, true, "the last rotation was rolled back; the next try is due at "+screen.At(d.Next)
 	return d
 }
 
@@ -158,9 +162,9 @@ func (c Clock) soonest(p policy.Policy) time.Time {
 func (c Clock) refuse(in Intent, named string) (err error) {
 	p := in.Policy
 	if at := c.soonest(p); at.After(c.Now) {
-		err = fmt.Errorf("%w: the last one was proved %s ago, and min_interval is %s", ErrNotNow, aged(c.Now.Sub(c.History.ProvedAt)), aged(p.MinInterval))
+		err = fmt.Errorf("%w: the last one was proved %s, and min_interval is %s", ErrNotNow, screen.Ago(c.History.ProvedAt, c.Now), policy.Age(p.MinInterval))
 	} else if at := p.Opens(c.Now); at.After(c.Now) {
-		err = fmt.Errorf("%w: its window opens %s", ErrNotNow, moment(at))
+		err = fmt.Errorf("%w: its window opens %s", ErrNotNow, screen.At(at))
 	}
 	return hint.Add(err, "--force rotates all the same: blnkctl rotate --force%s", named)
 }
@@ -173,15 +177,4 @@ func latest(first time.Time, others ...time.Time) time.Time {
 		}
 	}
 	return first
-}
-
-// moment is a time as people read it.
-func moment(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") }
-
-// aged is a length as people count an age.
-func aged(d time.Duration) string {
-	if days := int(d / (24 * time.Hour)); days >= 2 {
-		return fmt.Sprintf("%d days", days)
-	}
-	return policy.Age(d.Round(time.Second))
 }

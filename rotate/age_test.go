@@ -53,15 +53,15 @@ func TestAsk(t *testing.T) {
 		"young":                {history: proved(89 * day), policy: policy.Policy{MaxAge: 90 * day}, want: "no", due: now.Add(day), may: now, why: "was rotated 89 days ago"},
 		"old":                  {history: proved(91 * day), policy: policy.Policy{MaxAge: 90 * day}, want: "yes", due: now.Add(-day), may: now},
 		"no age is said":       {history: proved(910 * day), want: "no", may: now},
-		"old, window closed":   {history: proved(91 * day), policy: policy.Policy{MaxAge: 90 * day, Windows: sunday}, want: "no", due: at("2026-05-03 02:00:00"), may: at("2026-05-03 02:00:00"), why: "from 2026-05-03 02:00:00 UTC on"},
+		"old, window closed":   {history: proved(91 * day), policy: policy.Policy{MaxAge: 90 * day, Windows: sunday}, want: "no", due: at("2026-05-03 02:00:00"), may: at("2026-05-03 02:00:00"), why: "from 2026-05-03 02:00 UTC on"},
 		"overdue, closed":      {history: proved(99 * day), policy: policy.Policy{MaxAge: 90 * day, Windows: sunday}, want: "no", due: at("2026-04-26 02:00:00"), may: at("2026-05-03 02:00:00")},
-		"inside the interval":  {history: proved(2 * day), policy: policy.Policy{MaxAge: day, MinInterval: 3 * day}, want: "no", due: now.Add(-day), may: now.Add(day), why: "from 2026-05-02 12:00:00 UTC on"},
+		"inside the interval":  {history: proved(2 * day), policy: policy.Policy{MaxAge: day, MinInterval: 3 * day}, want: "no", due: now.Add(-day), may: now.Add(day), why: "from 2026-05-02 12:00 UTC on"},
 		"weak":                 {history: proved(day), policy: policy.Policy{MaxAge: 90 * day}, weak: "a placeholder", want: "yes", due: now.Add(89 * day), may: now, why: "a placeholder"},
 		"weak, window closed":  {policy: policy.Policy{MaxAge: 90 * day, Windows: sunday}, weak: "a placeholder", want: "no", may: at("2026-05-03 02:00:00"), why: "a placeholder"},
 		"from the future":      {history: proved(-day), policy: policy.Policy{MaxAge: 90 * day, MinInterval: day}, want: "yes", may: now, why: "a clock was wrong"},
 		"never seen":           {policy: policy.Policy{MaxAge: 90 * day}, want: "adopts", may: now},
 		"failed just now":      {history: failed(time.Minute), policy: policy.Policy{MaxAge: 90 * day}, want: "waits", due: now.Add(-day), may: now.Add(59 * time.Minute)},
-		"failed, then closed":  {history: failed(5 * day), policy: policy.Policy{MaxAge: 90 * day, Windows: sunday}, want: "waits", due: at("2026-05-03 02:00:00"), may: at("2026-05-03 02:00:00"), why: "next try is due at 2026-05-03 02:00:00 UTC"},
+		"failed, then closed":  {history: failed(5 * day), policy: policy.Policy{MaxAge: 90 * day, Windows: sunday}, want: "waits", due: at("2026-05-03 02:00:00"), may: at("2026-05-03 02:00:00"), why: "next try is due at 2026-05-03 02:00 UTC"},
 		"failed an hour ago":   {history: failed(time.Hour), policy: policy.Policy{MaxAge: 90 * day}, want: "yes", due: now.Add(-day), may: now},
 		"failed in the future": {history: failed(-time.Hour), policy: policy.Policy{MaxAge: 90 * day}, want: "yes", due: now.Add(-day), may: now},
 	} {
@@ -91,9 +91,9 @@ func TestPolicyRefuses(t *testing.T) {
 		in     Intent
 		want   string // "": it rotates
 	}{
-		"in the interval": {policy: policy.Policy{MinInterval: 2 * day}, proved: day, want: "24h ago, and min_interval is 2 days"},
+		"in the interval": {policy: policy.Policy{MinInterval: 2 * day}, proved: day, want: "24 hours ago, and min_interval is 2d"},
 		"after it":        {policy: policy.Policy{MinInterval: 2 * day}, proved: 2 * day},
-		"outside":         {policy: policy.Policy{Windows: window(t, "Sun 02:00-05:00 UTC")}, want: "its window opens 2000-01-02 02:00:00 UTC"},
+		"outside":         {policy: policy.Policy{Windows: window(t, "Sun 02:00-05:00 UTC")}, want: "its window opens 2000-01-02 02:00 UTC"},
 		"inside":          {policy: policy.Policy{Windows: window(t, "Sat 00:00-05:00 UTC")}},
 		"forced":          {policy: policy.Policy{MinInterval: 2 * day, Windows: window(t, "Sun 02:00-05:00 UTC")}, proved: day, in: Intent{Force: true}},
 		"compromised":     {policy: policy.Policy{MinInterval: 2 * day, Windows: window(t, "Sun 02:00-05:00 UTC")}, proved: day, in: Intent{Compromised: true}},

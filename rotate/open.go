@@ -9,6 +9,7 @@ import (
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/target"
@@ -51,7 +52,7 @@ func (o *Open) Is() string {
 
 // Begun says when, by whom and where it was begun.
 func (o *Open) Begun() string {
-	return fmt.Sprintf("begun %s by %s on %s", o.Started.Format("2006-01-02 15:04:05 MST"), o.User, o.Host)
+	return fmt.Sprintf("begun %s by %s on %s", screen.At(o.Started), o.User, o.Host)
 }
 
 // Record is what the audit log would say of it now, if it ended.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
@@ -218,7 +219,7 @@ func (r *run) due(ctx context.Context, current secret.Key) (d Due, err error) {
 	}
 	d, err = known.Ask(r.in)
 	if d.Since.After(known.Now) && !d.Waiting {
-		r.warn("the clock of %s started at %s, which is in the future: that proves no age", current.Name(), moment(d.Since))
+		r.warn("the clock of %s started at %s, which is in the future: that proves no age", current.Name(), screen.At(d.Since))
 	}
 	return d, err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -41,7 +42,7 @@ func (r *run) keepPrevious() error {
 	case old.Equal(r.rec.next()), r.rec.Event == Sync && history.Key == next && history.Rotation != r.rec.Rotation:
 		return nil // no key was replaced; a server was behind
 	case r.rec.Event == Rollback:
-		r.report.back = "so that cron does not do the same again, rotate --if-due and --if-older-than wait until " + moment(now.Add(heldBack))
+		r.report.back = "so that cron does not do the same again, rotate --if-due and --if-older-than wait until " + screen.At(now.Add(heldBack))
 		return r.keepNone()
 	case kept.Key.Equal(old) && kept.Next == next: // by a run that was killed
 		r.offerUntil(kept)
@@ -72,7 +73,7 @@ func (r *run) keepNone() error {
 }
 
 func (r *run) offerUntil(p state.Previous) {
-	r.report.back = fmt.Sprintf("until %s the previous key can come back: blnkctl rollback%s", moment(p.Until), r.env.Named)
+	r.report.back = fmt.Sprintf("until %s the previous key can come back: blnkctl rollback%s", screen.At(p.Until), r.env.Named)
 }
 
 // Retrace is spec where there is a key to go back to: what was rotated with that key, with
@@ -94,12 +95,12 @@ type back struct {
 
 // says is what a plan says of it.
 func (b back) says(now time.Time) string {
-	from, age := "the state folder, until "+moment(b.Until), "of unknown age"
+	from, age := "the state folder, until "+screen.At(b.Until), "of unknown age"
 	if b.from != "" {
 		from = b.from
 	}
 	if since := cmp.Or(b.ProvedAt, b.SeenAt); !since.IsZero() && !since.After(now) {
-		age = "which is " + aged(now.Sub(since)) + " old"
+		age = "which is " + screen.Span(now.Sub(since)) + " old"
 		if b.ProvedAt.IsZero() {
 			age += " at least"
 		}
@@ -117,9 +118,9 @@ func (r *run) lookBack(ctx context.Context, current secret.Key) (b back, err err
 	if history.Key == current.Fingerprint() {
 		switch {
 		case !history.RolledBackAt.IsZero():
-			return b, r.noPrevious("the last rotation was rolled back at %s", moment(history.RolledBackAt))
+			return b, r.noPrevious("the last rotation was rolled back at %s", screen.At(history.RolledBackAt))
 		case !history.RetiredAt.IsZero():
-			return b, r.noPrevious("the previous key was retired at %s", moment(history.RetiredAt))
+			return b, r.noPrevious("the previous key was retired at %s", screen.At(history.RetiredAt))
 		}
 	}
 	b.Previous, err = r.State.LoadPrevious()

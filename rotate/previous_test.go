@@ -47,7 +47,7 @@ func TestRollback(t *testing.T) {
 		want  error
 		says  string // the error, or the plan
 	}{
-		"from the state folder":  {says: "which is 1h old, from the state folder, until 2000-01-02 00:00:00 UTC"},
+		"from the state folder":  {says: "which is 60 minutes old, from the state folder, until 2000-01-02 00:00 UTC"},
 		"its time is up":         {setup: func(w *world, _ *process, _ *versioned) { w.previous.Until = now }, want: ErrNoPrevious, says: "no key is kept longer"},
 		"a clock was set back":   {setup: func(w *world, _ *process, _ *versioned) { w.previous.KeptAt = now.Add(1) }, want: ErrNoPrevious},
 		"none was kept":          {setup: func(w *world, _ *process, _ *versioned) { w.previous = state.Previous{} }, want: ErrNoPrevious},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/screen"
+	"github.com/blnkctl/blnkctl/policy"
 )
 
 // Plans and reports as people read them; a caller breaks the lines where it has to.
@@ -82,7 +83,7 @@ func (p Plan) write(b *strings.Builder, private string) {
 	default:
 		b.WriteString("\nAfter a failure the " + old + " key is put back, restarted with, and proved.\n")
 		if p.in.Event == Rotate && p.in.Policy.Keep() > 0 {
-			fmt.Fprintf(b, "Otherwise it is kept in the state folder for %s, for `blnkctl rollback`.\n", aged(p.in.Policy.Keep()))
+			fmt.Fprintf(b, "Otherwise it is kept in the state folder for %s, for `blnkctl rollback`.\n", policy.Age(p.in.Policy.Keep()))
 		}
 	}
 	b.WriteString("\nWho holds the key besides the server:\n")

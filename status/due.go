@@ -154,16 +154,16 @@ func (t Target) decide(ctx context.Context, a *Answer, d rotate.Due, soon time.D
 	if d.Next.After(d.At) && !d.At.IsZero() {
 		a.At = d.Next.UTC()
 	}
-	in := moment(a.At, now)
+	in := screen.When(a.At, now)
 	switch {
 	case err != nil:
 		return err
 	case known:
 		a.Result, a.At, a.Why = IsDue, now.UTC(), "due now: others are known to have the key"
 	case d.Waiting:
-		a.At, a.Why = d.Next.UTC(), "not due: the last rotation was rolled back; the next try is due "+moment(d.Next, now)
+		a.At, a.Why = d.Next.UTC(), "not due: the last rotation was rolled back; the next try is due "+screen.When(d.Next, now)
 		if !d.Next.After(now.Add(soon)) {
-			a.Result, a.Why = IsDue, "due: the last rotation was rolled back; the next try is due "+moment(d.Next, now)
+			a.Result, a.Why = IsDue, "due: the last rotation was rolled back; the next try is due "+screen.When(d.Next, now)
 		}
 	case weak != "":
 		a.Result, a.At, a.Why = IsDue, now.UTC(), "due now: the key is weak: "+weak
@@ -174,7 +174,7 @@ func (t Target) decide(ctx context.Context, a *Answer, d rotate.Due, soon time.D
 	case d.Since.After(now):
 		a.Result, a.At, a.Why = IsDue, now.UTC(), "due now: "+unknownAge(d)+", so that its age is not known"
 	case d.Yes:
-		a.Result, a.At, a.Why = IsDue, d.At.UTC(), "due since "+moment(d.At, now)
+		a.Result, a.At, a.Why = IsDue, d.At.UTC(), "due since "+screen.When(d.At, now)
 	case !a.At.After(now.Add(soon)):
 		a.Result, a.Why = IsDue, "due "+in
 	default:

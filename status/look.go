@@ -11,6 +11,7 @@ import (
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/internal/listener"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/proof"
@@ -48,7 +49,7 @@ func (t Target) open(ctx context.Context, s *Standing) {
 	if first := f.Stores(ctx)[0].Ref; first == o.Target.Stores[0] {
 		s.Open.Help = o.Ways(t.Named)
 	}
-	s.problem("open_rotation", fmt.Sprintf("rotation %s is open, begun %s: %s", o.Rotation, moment(o.Started, s.now), o.Where()), s.Open.Help)
+	s.problem("open_rotation", fmt.Sprintf("rotation %s is open, begun %s: %s", o.Rotation, screen.When(o.Started, s.now), o.Where()), s.Open.Help)
 }
 
 // servers are asked for the keys of all stores, and for random ones.
@@ -249,7 +250,7 @@ func (t Target) age(ctx context.Context, s *Standing) state.History {
 		k.How = map[time.Time]string{h.ProvedAt: "rotated", h.SeenAt: "first_seen"}[d.Since]
 		k.How = cmp.Or(k.How, "written")
 		if k.Overdue = !d.At.IsZero() && s.now.Sub(d.At) > policy.Late; k.Overdue {
-			s.problem("overdue", fmt.Sprintf("the key is overdue: it was to be replaced %s", moment(d.At, s.now)), t.command("rotate"))
+			s.problem("overdue", fmt.Sprintf("the key is overdue: it was to be replaced %s", screen.When(d.At, s.now)), t.command("rotate"))
 		}
 	}
 	t.previous(s, h)
@@ -300,6 +301,6 @@ func (t Target) last(s *Standing) {
 	due := s.Key.Due || slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.Kind == "compromised" })
 	a.Failed = last.Outcome == audit.Stuck || last.Outcome == string(rotate.RolledBack) && last.Error != "" || last.Outcome == audit.Refused && (due || last.Compromised)
 	if s.Last = a; a.Failed && s.Open == nil {
-		s.problem("last_attempt", fmt.Sprintf("the last attempt to %s was %s, %s: %s", a.Event, spoken(a.Outcome), moment(a.Time, s.now), cmp.Or(a.Error, "no reason was recorded")), "mend that, and: "+t.command("rotate"))
+		s.problem("last_attempt", fmt.Sprintf("the last attempt to %s was %s, %s: %s", a.Event, spoken(a.Outcome), screen.When(a.Time, s.now), cmp.Or(a.Error, "no reason was recorded")), "mend that, and: "+t.command("rotate"))
 	}
 }

@@ -26,16 +26,3 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
-
-// TestSpan: a length is rounded as people do.
-func TestSpan(t *testing.T) {
-	for length, want := range map[time.Duration]string{
-		29 * time.Second: "", 30 * time.Second: "1 minute", 89 * time.Second: "1 minute", 90 * time.Second: "2 minutes",
-		89 * time.Minute: "89 minutes", 90 * time.Minute: "2 hours", 35 * time.Hour: "35 hours", 36 * time.Hour: "2 days",
-		90*24*time.Hour - time.Second: "90 days",
-	} {
-		if got := span(length); got != want {
-			t.Errorf("%s: %q, want %q", length, got, want)
-		}
-	}
-}

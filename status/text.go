@@ -146,7 +146,7 @@ func (s Standing) rows(b *strings.Builder, now time.Time) {
 		row("last", s.Last.text(now))
 	}
 	if !s.RollbackUntil.IsZero() {
-		row("rollback", "to the key before, until "+moment(s.RollbackUntil, now))
+		row("rollback", "to the key before, until "+screen.When(s.RollbackUntil, now))
 	}
 	row("old key", s.oldKey(now)...)
 	row("not seen", s.Unseen...)
@@ -164,7 +164,7 @@ func (s Standing) aged(now time.Time) string {
 	if s.Key.How == "" {
 		return "age not known"
 	}
-	return strings.ReplaceAll(s.Key.How, "_", " ") + " " + ago(s.Key.Since, now)
+	return strings.ReplaceAll(s.Key.How, "_", " ") + " " + screen.Ago(s.Key.Since, now)
 }
 
 // next is when the key is due.
@@ -172,9 +172,9 @@ func (s Standing) next(now time.Time, long bool) string {
 	k := s.Key
 	at := func(t time.Time) string {
 		if long {
-			return moment(t, now)
+			return screen.When(t, now)
 		}
-		return t.Local().Format(time.DateOnly) + " (" + ago(t, now) + ")"
+		return screen.At(t)
 	}
 	wait := ""
 	if k.NextRun.After(now) && (k.Waiting || !k.NextDue.IsZero() && !k.NextDue.After(now)) {
@@ -225,7 +225,7 @@ func (o *Open) text(now time.Time) string {
 	if o.Undoing {
 		way = "undo "
 	}
-	text := fmt.Sprintf("%s, in the step %s, begun %s by %s", o.Rotation, way+o.Step, ago(o.Started, now), o.By)
+	text := fmt.Sprintf("%s, in the step %s, begun %s by %s", o.Rotation, way+o.Step, screen.Ago(o.Started, now), o.By)
 	if o.Error != "" {
 		text += "; first error: " + o.Error
 	}
@@ -236,14 +236,14 @@ func (a *Attempt) brief(now time.Time) string {
 	if a == nil {
 		return "none recorded"
 	}
-	return spoken(a.Outcome) + " " + ago(a.Time, now)
+	return spoken(a.Outcome) + " " + screen.Ago(a.Time, now)
 }
 
 func (a *Attempt) text(now time.Time) string {
 	if a == nil {
 		return "none recorded"
 	}
-	text := fmt.Sprintf("%s: %s %s by %s", a.Event, spoken(a.Outcome), moment(a.Time, now), a.By)
+	text := fmt.Sprintf("%s: %s %s by %s", a.Event, spoken(a.Outcome), screen.When(a.Time, now), a.By)
 	if a.Repeated > 0 {
 		text += fmt.Sprintf(", %d times", 1+a.Repeated)
 	}
@@ -259,48 +259,12 @@ func spoken(outcome string) string { return strings.ReplaceAll(outcome, "_", " "
 func (s Standing) oldKey(now time.Time) (lines []string) {
 	for _, c := range s.OldKey {
 		sure := map[bool]string{true: "still used", false: "may still be used"}[c.Sure]
-		lines = append(lines, fmt.Sprintf("%s by %s: refused %d times, the last %s", sure, c.Address, c.Refused, ago(c.Last, now)))
+		lines = append(lines, fmt.Sprintf("%s by %s: refused %d times, the last %s", sure, c.Address, c.Refused, screen.Ago(c.Last, now)))
 	}
 	if s.OldKey != nil && len(lines) == 0 {
 		lines = []string{"used by nobody, in the last day of the servers' logs"}
 	}
 	return lines
-}
-
-// moment is a time as people read it, and how far away it is.
-func moment(t, now time.Time) string {
-	return t.Local().Format("2006-01-02 15:04 MST") + " (" + ago(t, now) + ")"
-}
-
-// ago is how far away a time is.
-func ago(t, now time.Time) string {
-	d := now.Sub(t)
-	text := span(d.Abs())
-	switch {
-	case text == "":
-		return "just now"
-	case d < 0:
-		return "in " + text
-	}
-	return text + " ago"
-}
-
-// span is a length as people say it, rounded; "" for less than half a minute.
-func span(d time.Duration) string {
-	for _, unit := range []struct {
-		length, least time.Duration
-		name          string
-	}{{24 * time.Hour, 36 * time.Hour, "day"}, {time.Hour, 90 * time.Minute, "hour"}, {time.Minute, 30 * time.Second, "minute"}} {
-		if d < unit.least {
-			continue
-		}
-		n := int((d + unit.length/2) / unit.length)
-		if n > 1 {
-			unit.name += "s"
-		}
-		return fmt.Sprintf("%d %s", n, unit.name)
-	}
-	return ""
 }
 
 // aligned are pairs as lines, the second ones below each other where that is not wide.

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/vault/api"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
 // lasting is how long a token should still live when a rotation uses it, which
@@ -28,11 +29,11 @@ func (s *Store) Remarks(ctx context.Context) ([]string, error) {
 			now.mount.path, s.place)
 	}
 	if end := now.meta.DeletionTime; !end.IsZero() && !now.gone() {
-		add("Vault deletes versions of %s by itself (delete_version_after): this one on %s", s.place, end.UTC().Format(time.DateTime+" MST"))
+		add("Vault deletes versions of %s by itself (delete_version_after): this one on %s", s.place, screen.At(end))
 	}
 	if start := now.meta.CreatedTime; inFuture(start) {
 		add("the version of %s is from the future (%s), which proves no age: one of the clocks, Vault's or this one, is wrong",
-			s.place, start.UTC().Format(time.DateTime+" MST"))
+			s.place, screen.At(start))
 	}
 	if s.conn.transport.TLSClientConfig.InsecureSkipVerify {
 		add("VAULT_SKIP_VERIFY is set: whoever stands in for Vault gets the key")
@@ -42,7 +43,7 @@ func (s *Store) Remarks(ctx context.Context) ([]string, error) {
 		ttl, _ := token.TokenTTL()
 		uses, _ := token.TokenRemainingUses()
 		if ttl > 0 && ttl < lasting {
-			add("the Vault token ends in %s, and blnkctl does not renew it", ttl.Round(time.Second))
+			add("the Vault token ends in %s, and blnkctl does not renew it", screen.Span(ttl))
 		}
 		if uses > 0 {
 			add("the Vault token is good for %d requests only; a rotation makes some 20", uses)
