@@ -136,10 +136,7 @@ func (t Target) processes(ctx context.Context, s *Standing) {
 		}
 		p := Process{Name: c.Place, PID: c.Process.PID, Role: map[bool]string{true: "workers", false: "server"}[c.Process.Workers]}
 		p.judge(f, c, keys, history)
-		switch p.Key {
-		case "unknown":
-			s.unseen("which key %s has: %s", p.Name, p.Why)
-		case "other", "older":
+		if p.Key == "other" || p.Key == "older" {
 			s.problem("process", fmt.Sprintf("%s (PID %d) %s", p.Name, p.PID, p.has()), "restart it, where the stores give it its key; where it has it from: blnkctl doctor --rule BLNK-2.3"+t.flags())
 		}
 		s.Processes = append(s.Processes, p)
@@ -215,7 +212,7 @@ func (p Process) has() string {
 // age is since when the key is there, and when it is due.
 func (t Target) age(ctx context.Context, s *Standing) state.History {
 	f := t.Facts
-	s.Key.MaxAge = int64(t.Policy.MaxAge / time.Second)
+	s.Key.MaxAge = int64((t.Policy.MaxAge + time.Second - 1) / time.Second)
 	all := f.Stores(ctx)
 	if f.StateErr != nil || len(all) == 0 || all[0].Key.IsZero() {
 		return state.History{}
@@ -243,7 +240,7 @@ func (t Target) age(ctx context.Context, s *Standing) state.History {
 	switch {
 	case d.Since.IsZero() || d.Since.After(s.now):
 		if t.Policy.MaxAge > 0 && weak == "" && !known { // else it is due at any age
-			s.problem("age_unknown", "the age of the key is not known: "+unknownAge(d), "the next rotation starts its clock: "+t.command("rotate"))
+			s.problem("age_unknown", "the age of the key is not known: "+unknownAge(d), "the next run of rotate starts its clock: "+t.command("rotate")+" --if-older-than "+policy.Age(t.Policy.MaxAge))
 		}
 	default:
 		s.age, k.Age = true, int64(s.now.Sub(d.Since)/time.Second)
@@ -298,7 +295,7 @@ func (t Target) last(s *Standing) {
 	if last.Repeated > 0 {
 		a.Time = last.Last.UTC()
 	}
-	due := s.Key.Due || slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.Kind == "compromised" })
+	due := s.Key.Due || s.has("compromised")
 	a.Failed = last.Outcome == audit.Stuck || last.Outcome == string(rotate.RolledBack) && last.Error != "" || last.Outcome == audit.Refused && (due || last.Compromised)
 	if s.Last = a; a.Failed && s.Open == nil {
 		s.problem("last_attempt", fmt.Sprintf("the last attempt to %s was %s, %s: %s", a.Event, spoken(a.Outcome), screen.When(a.Time, s.now), cmp.Or(a.Error, "no reason was recorded")), "mend that, and: "+t.command("rotate"))

@@ -101,7 +101,7 @@ type Key struct {
 	Since       time.Time `json:"since,omitzero"`    // its clock started
 	How         string    `json:"how,omitempty"`     // rotated, first_seen, written
 	Age         int64     `json:"age_seconds"`       // 0 where Since is absent
-	MaxAge      int64     `json:"max_age_seconds"`   // of the policy; 0: none
+	MaxAge      int64     `json:"max_age_seconds"`   // of the policy, rounded up; 0: none
 	NextDue     time.Time `json:"next_due,omitzero"` // or was due, by its age and in a window
 	// NextRun is when a rotation may run at the earliest: now, or when a window opens, or
 	// when the wait after a failure is over.
@@ -187,17 +187,20 @@ const (
 	grace = 5 * time.Second
 )
 
-// look looks at targets, some at a time. What is not done within the limit is given up,
-// and is a problem of its target alone.
-func look(ctx context.Context, targets []Target, limit time.Duration) Report {
+// look looks at targets, some at a time. whole: also at what says nothing of when the key is
+// due: processes, the last attempt, and who goes on with the key before.
+func look(ctx context.Context, targets []Target, limit time.Duration, whole bool) Report {
 	r := Report{Result: Good, Targets: make([]Standing, len(targets))}
-	each(len(targets), func(i int) {
-		r.Targets[i] = within(ctx, limit, func(ctx context.Context) Standing { return targets[i].look(ctx, limit) }, func() Standing {
-			s := Standing{Target: targets[i].Called(), now: targets[i].Facts.Now()}
-			s.problem("timeout", fmt.Sprintf("not everything could be looked at within %s", limit), "--timeout gives it longer")
-			return s.done()
+	turns := make(chan struct{}, atOnce)
+	var group sync.WaitGroup
+	for i, t := range targets {
+		group.Go(func() {
+			turns <- struct{}{}
+			r.Targets[i] = t.within(ctx, limit, whole)
+			<-turns
 		})
-	})
+	}
+	group.Wait()
 	if slices.ContainsFunc(r.Targets, func(s Standing) bool { return s.Result == Bad }) {
 		r.Result = Bad
 	}
@@ -207,32 +210,20 @@ func look(ctx context.Context, targets []Target, limit time.Duration) Report {
 	return r
 }
 
-// each runs f for every index, atOnce at a time.
-func each(n int, f func(i int)) {
-	turns := make(chan struct{}, atOnce)
-	var group sync.WaitGroup
-	for i := range n {
-		group.Go(func() {
-			turns <- struct{}{}
-			f(i)
-			<-turns
-		})
-	}
-	group.Wait()
-}
-
-// within is what f returns, or late where it does not in time: a file on a disk that
-// hangs heeds no context.
-func within[T any](ctx context.Context, limit time.Duration, f func(context.Context) T, late func() T) T {
+// within looks at one. What is not done in time is given up, and is a problem of it alone: a
+// file on a disk that hangs heeds no context.
+func (t Target) within(ctx context.Context, limit time.Duration, whole bool) Standing {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	done := make(chan T, 1)
-	go func() { done <- f(ctx) }()
+	done := make(chan Standing, 1)
+	go func() { done <- t.look(ctx, limit, whole) }()
 	select {
-	case v := <-done:
-		return v
+	case s := <-done:
+		return s
 	case <-time.After(limit + grace):
-		return late()
+		s := Standing{Target: t.Called(), now: t.Facts.Now()}
+		s.problem("timeout", fmt.Sprintf("not everything could be looked at within %s", limit), "--timeout gives it longer")
+		return s.done()
 	}
 }
 
@@ -257,16 +248,37 @@ func (s *Standing) unseenAll(err error) {
 	}
 }
 
-// passing are problems that a rotation under way makes, and ends.
-var passing = []string{"store", "drift", "server", "process", "age_unknown", "overdue"}
+func (s *Standing) has(kind string) bool {
+	return slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.Kind == kind })
+}
+
+// serverOf is the server that a problem is of; the zero Server for another problem.
+func (s *Standing) serverOf(p Problem) Server {
+	for _, one := range s.Servers {
+		if p.Kind == "server" && one.wrong() == p.Text {
+			return one
+		}
+	}
+	return Server{}
+}
+
+// passes says whether a problem may come of the open rotation, and go with it: with one that
+// is under way more of them than with one that waits for somebody.
+func (s *Standing) passes(p Problem) bool {
+	one := s.serverOf(p)
+	of := p.Kind != "server" || one.Error == "" && (one.Secure == nil || *one.Secure)
+	return of && slices.Contains([]string{"drift", "server", "process", "age_unknown"}, p.Kind) ||
+		s.Open.AtWork != "" && slices.Contains([]string{"store", "server", "overdue"}, p.Kind)
+}
 
 // done makes the document whole: no list is null that has a meaning when it is empty.
 func (s Standing) done() Standing {
-	if s.Open != nil && s.Open.AtWork != "" {
+	if s.Open != nil {
+		while := map[bool]string{true: "open", false: "under way"}[s.Open.AtWork == ""]
 		s.Problems = slices.DeleteFunc(s.Problems, func(p Problem) bool {
-			passes := slices.Contains(passing, p.Kind)
+			passes := s.passes(p)
 			if passes {
-				s.Unseen = append(s.Unseen, "while the rotation is under way: "+p.Text)
+				s.Unseen = append(s.Unseen, "while the rotation is "+while+": "+p.Text)
 			}
 			return passes
 		})
@@ -281,7 +293,7 @@ func (s Standing) done() Standing {
 }
 
 // look gathers, and judges on the way.
-func (t Target) look(ctx context.Context, limit time.Duration) Standing {
+func (t Target) look(ctx context.Context, limit time.Duration, whole bool) Standing {
 	s := &Standing{Target: t.Called(), now: t.Facts.Now()}
 	t.stores(ctx, s)
 	if t.Name == "" && len(s.Stores) > 0 {
@@ -289,10 +301,13 @@ func (t Target) look(ctx context.Context, limit time.Duration) Standing {
 	}
 	t.open(ctx, s)
 	t.servers(ctx, limit/2, s)
-	t.processes(ctx, s)
-	history := t.age(ctx, s)
-	t.last(s)
-	t.oldKey(ctx, s, history)
+	if whole {
+		t.processes(ctx, s)
+	}
+	if history := t.age(ctx, s); whole {
+		t.last(s)
+		t.oldKey(ctx, s, history)
+	}
 	return s.done()
 }
 

@@ -37,7 +37,7 @@ func (a Asked) Look(ctx context.Context, metrics string) (r Report, err error) {
 	}
 	targets, err := a.targets()
 	if err == nil {
-		r, err = look(ctx, targets, a.Limit), context.Cause(ctx)
+		r, err = look(ctx, targets, a.Limit, true), context.Cause(ctx)
 	}
 	if err != nil {
 		return Report{}, err
