@@ -3,7 +3,6 @@ package notify
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -32,18 +31,8 @@ func (c command) send(ctx context.Context, e Event) error {
 }
 
 func (c command) run(ctx context.Context, e Event, limit time.Duration) error {
-	stdin, text, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer stdin.Close()
-	_, err = text.WriteString(e.Text()) // far less than a pipe holds
-	text.Close()
-	if err != nil {
-		return err
-	}
 	res, err := run.Cmd{
-		Args: c.args, Dir: c.dir, Env: slices.Concat(c.env, e.Variables()), Timeout: limit, In: stdin,
+		Args: c.args, Dir: c.dir, Env: slices.Concat(c.env, e.Variables()), Timeout: limit, Text: e.Text(),
 	}.Run(ctx)
 	if said := strings.TrimSpace(secret.MaskOwn(res.Output)); err != nil && said != "" {
 		lines := strings.Split(said, "\n")

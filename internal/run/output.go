@@ -133,13 +133,13 @@ func cover(text string, cut int, hidden []bool) string {
 	return b.String()
 }
 
-// A feed is a pipe that holds a key for a command to read.
+// A feed is a pipe that holds a text for a command to read.
 type feed struct {
 	from *os.File
 	done chan struct{}
 }
 
-func newFeed(key secret.Key) (*feed, error) {
+func newFeed(text string) (*feed, error) {
 	from, to, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -147,14 +147,14 @@ func newFeed(key secret.Key) (*feed, error) {
 	f := &feed{from, make(chan struct{})}
 	go func() {
 		// It cannot fail: this process keeps the other end open too.
-		_, _ = io.WriteString(to, key.Reveal())
+		_, _ = io.WriteString(to, text)
 		_ = to.Close()
 		close(f.done)
 	}()
 	return f, nil
 }
 
-// rest takes what the command left of the key, if anything. It does not wait
+// rest takes what the command left of the text, if anything. It does not wait
 // for long: nobody else can write to the pipe.
 func (f *feed) rest() bool {
 	rest, err := io.ReadAll(f.from)

@@ -41,6 +41,27 @@ func TestInput(t *testing.T) {
 	}
 }
 
+// A text is not masked, and need not be read either.
+func TestText(t *testing.T) {
+	for text, want := range map[string]string{"cat": "a text", ":": ""} {
+		cmd := sh(text)
+		cmd.Text = "a text"
+		if res, err := cmd.Run(t.Context()); err != nil || res.Output != want {
+			t.Errorf("%s: %q, %v", text, res.Output, err)
+		}
+	}
+	cmd := sh("wc -c <&0 >/dev/null; echo read; exec <&-")
+	cmd.Text = strings.Repeat("x", 1<<20)
+	if res, err := cmd.Run(t.Context()); err != nil || res.Output != "read\n" {
+		t.Errorf("%q, %v", res.Output, err)
+	}
+	cmd = sh("echo not read")
+	cmd.Text = strings.Repeat("x", 1<<20)
+	if res, err := cmd.Run(t.Context()); err != nil || res.Output != "not read\n" {
+		t.Errorf("%q, %v", res.Output, err)
+	}
+}
+
 func TestInputNotStarted(t *testing.T) {
 	before := openFiles(t)
 	for range 10 {

@@ -66,12 +66,13 @@ type Cmd struct {
 	Grace   time.Duration // between SIGTERM and SIGKILL to the process group; 0 is Grace
 	Mask    []secret.Key  // what must not show in the output
 	// Input is a key that the command gets on its stdin, as it is: no line end
-	// behind it. It is masked too. Without one stdin is /dev/null.
+	// behind it. It is masked too. Text is one that is not masked. Without either stdin
+	// is /dev/null. It need not be read, whatever a pipe holds.
 	Input secret.Key
+	Text  string
 	Most  int // how many bytes of stdout Read takes; 0 is 64 KiB
-	// In is what it reads, and Out and Err what it writes to, in the place of Input and
-	// Output, such as the ends of pipes. nil: as above.
-	In, Out, Err *os.File
+	// Out and Err are what it writes to in the place of Output. nil: as above.
+	Out, Err *os.File
 	// Show gets the last line of what the command wrote besides to Read, while it
 	// runs, whenever it looks; keys are masked in it. nil: nobody looks.
 	Show func(line string)
@@ -190,17 +191,14 @@ func (c Cmd) run(ctx context.Context, stdout *printed) (Result, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	keys := slices.Clone(c.Mask)
 	var in *feed
-	if !c.Input.IsZero() {
-		if in, err = newFeed(c.Input); err != nil {
+	if text := cmp.Or(c.Text, c.Input.Reveal()); text != "" {
+		if in, err = newFeed(text); err != nil {
 			return c.failed(Result{Exit: givenUp}, fmt.Errorf("make a pipe for its input: %w", err))
 		}
 		cmd.Stdin, keys = in.from, append(keys, c.Input)
 	}
 	if stdout != nil {
 		cmd.Stdout, cmd.WaitDelay = stdout, drain
-	}
-	if c.In != nil {
-		cmd.Stdin = c.In
 	}
 	if c.Out != nil {
 		cmd.Stdout = c.Out

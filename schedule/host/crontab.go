@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -124,16 +123,7 @@ func (h Host) install(ctx context.Context, text string) error {
 	if text == "" {
 		args[1] = "-r"
 	}
-	in, out, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	go func() {
-		_, _ = out.WriteString(text) // the table is read back
-		out.Close()
-	}()
-	res, err := run.Cmd{Args: args, Env: h.Env, Timeout: time.Minute, In: in}.Run(ctx)
+	res, err := run.Cmd{Args: args, Env: h.Env, Timeout: time.Minute, Text: text}.Run(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(args, " "), run.Saying(err, res.Output))
 	}
