@@ -71,8 +71,9 @@ type Cmd struct {
 	Input secret.Key
 	Text  string
 	Most  int // how many bytes of stdout Read takes; 0 is 64 KiB
-	// Out and Err are what it writes to in the place of Output. nil: as above.
-	Out, Err *os.File
+	// In is what it reads, and Out and Err what it writes to, in the place of a text and
+	// Output, such as the ends of pipes. nil: as above.
+	In, Out, Err *os.File
 	// Show gets the last line of what the command wrote besides to Read, while it
 	// runs, whenever it looks; keys are masked in it. nil: nobody looks.
 	Show func(line string)
@@ -199,6 +200,9 @@ func (c Cmd) run(ctx context.Context, stdout *printed) (Result, error) {
 	}
 	if stdout != nil {
 		cmd.Stdout, cmd.WaitDelay = stdout, drain
+	}
+	if c.In != nil {
+		cmd.Stdin = c.In
 	}
 	if c.Out != nil {
 		cmd.Stdout = c.Out
