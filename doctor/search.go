@@ -111,11 +111,14 @@ func (f *Facts) sight(ctx context.Context, text string, public bool) *sighting {
 	}
 	var own *sighting
 	for _, m := range matches {
-		var lines []int // none where it is spread
+		var lines []int
 		for i, line := range strings.Split(text, "\n") {
 			if restart.Holds(strings.TrimRight(line, "\r"), m.Key) {
 				lines = append(lines, 1+i)
 			}
+		}
+		if lines == nil { // encoded, or over several lines
+			lines = []int{m.Line}
 		}
 		if !m.Own {
 			return &sighting{Name: m.Key.Name(), Lines: lines}

@@ -154,7 +154,7 @@ func pieces(end byte, each func(piece string)) func(io.Reader) error {
 // objects scans what `git cat-file --batch` prints. Objects that git cannot read are an
 // error at the end.
 func (r repository) objects(ctx context.Context, m *Matcher, write func(io.Writer), each func(id, kind string, found []Match), args ...string) error {
-	var damaged []string
+	var damaged, packed []string
 	err := r.stream(ctx, write, func(from io.Reader) error {
 		in := bufio.NewReaderSize(from, m.buffer())
 		for {
@@ -180,7 +180,9 @@ func (r repository) objects(ctx context.Context, m *Matcher, write func(io.Write
 			if len(found) > 0 {
 				each(header[0], header[1], found)
 			}
-			if err != nil {
+			if errors.Is(err, errPacked) {
+				packed = append(packed, short(header[0]))
+			} else if err != nil {
 				return err
 			}
 			if _, err := in.Discard(1); err != nil { // the line end behind it
@@ -190,6 +192,9 @@ func (r repository) objects(ctx context.Context, m *Matcher, write func(io.Write
 	}, append([]string{"cat-file", "--batch", "--buffer"}, args...)...)
 	if len(damaged) > 0 {
 		err = errors.Join(err, hint.As(ErrUnchecked, "git cannot read %d of the objects, such as %s", len(damaged), damaged[0]))
+	}
+	if len(packed) > 0 {
+		err = errors.Join(err, hint.As(ErrUnchecked, "of %d objects that gzip made not all was searched, such as %s: it is damaged, or longer than %d MiB unpacked", len(packed), packed[0], mostPacked>>20))
 	}
 	return err
 }

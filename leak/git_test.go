@@ -50,6 +50,25 @@ func TestUnchecked(t *testing.T) {
 			r.git("clone", "-q", "--filter=tree:0", "file://"+r.dir, "copy")
 			r.dir += "/copy"
 		}, ErrUnchecked, "git", "the live key in b"},
+		"partial, whatever the configuration says": {func(r *repo) {
+			r.leak("a")
+			r.commit("b", r.key.Reveal())
+			r.git("config", "uploadpack.allowFilter", "true")
+			r.git("clone", "-q", "--filter=blob:none", "file://"+r.dir, "copy")
+			r.dir += "/copy"
+			r.git("remote", "remove", "origin")
+		}, ErrUnchecked, "copy is a partial clone", "the live key in b"},
+		"damaged gzip": {func(r *repo) {
+			packed := r.packed(1 << 20)
+			r.commit("cut.gz", packed[:len(packed)-12])
+			r.commit("changed.gz", packed[:len(packed)-3]+"sum")
+			r.commit("none.gz", "\x1f\x8b\x08\x00and then no such thing")
+			r.commit("more.gz", packed+"and more that gzip has not made")
+		}, ErrUnchecked, "of 4 objects that gzip made not all was searched", "the live key in more.gz"},
+		"gzip, more than is searched": {func(r *repo) {
+			r.leak("a")
+			r.commit("large.gz", r.packed(mostPacked))
+		}, ErrUnchecked, "of 1 objects that gzip made not all was searched", "the live key in a" + day},
 		"damaged submodule": {func(r *repo) {
 			r.submodule()
 			r.leak("b")

@@ -111,13 +111,11 @@ func (r repository) history(ctx context.Context, m *Matcher) ([]Finding, error) 
 			err = errors.Join(err, hint.As(ErrUnchecked, "%s is a shallow clone, and what came before is not here: git fetch --unshallow gets it", r.top))
 		}
 	}), "rev-parse", "--is-shallow-repository")
-	partly := r.stream(ctx, nil, lines(func(line string) {
-		if strings.HasPrefix(line, "remote.") && strings.HasSuffix(line, ".promisor=true") {
-			err = errors.Join(err, hint.As(ErrUnchecked, "%s is a partial clone, and what it has not fetched is not looked at: a clone without --filter has all", r.top))
-		}
-	}), "config", "--list")
+	if partly, _ := filepath.Glob(filepath.Join(r.own, "objects/pack/*.promisor")); len(partly) > 0 { // whatever the configuration says by now
+		err = errors.Join(err, hint.As(ErrUnchecked, "%s is a partial clone, and what it has not fetched is not looked at: a clone without --filter has all", r.top))
+	}
 	found, unread := r.files(m, hits.findings(m, r))
-	return found, errors.Join(err, cut, partly, unread)
+	return found, errors.Join(err, cut, unread)
 }
 
 // mostFile is more than the longest of git's own text files: a reflog of 100,000 lines.

@@ -47,12 +47,16 @@ const (
 	// mostOwn is more than the bytes that one of our own keys takes in the longest
 	// encoding: the longest that package keygen makes has 186.
 	mostOwn = 512
+	// mostBroken is how many times as long a word gets by white space: lines of 20 characters
+	// that are indented by 60.
+	mostBroken = 4
 )
 
 // A Matcher finds keys in texts of any size: keys at hand in every shape of
 // secret.Key.Encodings, and those of our own form by their checksum, as
-// they are, in base64, hex and UTF-16. It finds none that is encrypted, broken over lines,
-// encoded twice, or compressed: of git's objects those that gzip made are read. Several goroutines may use it.
+// they are, in base64, hex and UTF-16. Encoded, a key may be broken by white space, as YAML
+// folds it. It finds none that is encrypted, encoded twice, or compressed: of git's objects
+// those that gzip made are read. Several goroutines may use it.
 //
 // The search is Wu's and Manber's ("A fast algorithm for multi-pattern searching",
 // 1994): the last two bytes of a window say how far it can move without passing a
@@ -69,10 +73,11 @@ type Matcher struct {
 
 // A pattern is a text to find, which is as secret as its key.
 type pattern struct {
-	text string
-	at   int // where its window begins
-	key  int // of Matcher.keys; for our own form ownKey
-	own  func(data []byte, at int) string
+	text   string
+	at     int  // where its window begins
+	breaks bool // white space may stand in it: encoders break lines, and who indents them adds more
+	key    int  // of Matcher.keys; for our own form ownKey
+	own    func(data []byte, at int) string
 }
 
 const ownKey = -1
@@ -91,17 +96,31 @@ func New(keys ...Known) *Matcher {
 		}
 		for _, shape := range known.Key.Encodings() {
 			// The end tells more than the beginning, which may be Prefix.
-			m.patterns = append(m.patterns, pattern{text: shape, at: len(shape) - window, key: len(m.keys)})
-			m.overlap = max(m.overlap, len(shape))
+			one := pattern{text: shape, at: len(shape) - window, key: len(m.keys), breaks: shape != known.Key.Reveal()}
+			m.add(one)
+			if one.breaks && one.at >= window { // a line may end in one of two windows
+				one.at -= window
+				m.add(one)
+			}
 		}
 		m.keys = append(m.keys, known)
 	}
 	for _, mark := range marks {
 		mark.key = ownKey
-		m.patterns = append(m.patterns, mark)
+		m.add(mark)
+		if mark.at = len(mark.text) - window; mark.breaks {
+			m.add(mark)
+		}
 	}
 	m.index()
 	return m
+}
+
+func (m *Matcher) add(p pattern) {
+	m.patterns = append(m.patterns, p)
+	if m.overlap = max(m.overlap, len(p.text)); p.breaks {
+		m.overlap = max(m.overlap, mostBroken*len(p.text))
+	}
 }
 
 // Weak returns the names of those keys that are too weak to be searched for.
@@ -174,13 +193,40 @@ func (m *Matcher) step(data []byte, end int) int {
 func (m *Matcher) look(data []byte, end int, hit func(p *pattern, at int)) int {
 	for slot := hash(data[end-window:]) & m.mask; m.slots[slot] != 0; slot = (slot + 1) & m.mask {
 		p := &m.patterns[m.slots[slot]-1]
-		at := end - window - p.at
-		if to := at + len(p.text); at >= 0 && to <= len(data) && string(data[at:to]) == p.text {
+		if at, ok := p.around(data, end); ok {
 			hit(p, at)
 		}
 	}
 	return 1
 }
+
+// around says where a pattern begins whose window ends there, if all of it stands there.
+func (p *pattern) around(data []byte, end int) (at int, ok bool) {
+	gap := func(i int) bool { return p.breaks && strings.IndexByte(blanks, data[i]) >= 0 }
+	at = end - window
+	for i := p.at - 1; i >= 0; {
+		if at--; at < 0 {
+			return 0, false
+		} else if data[at] == p.text[i] {
+			i--
+		} else if !gap(at) {
+			return 0, false
+		}
+	}
+	for i := p.at + window; i < len(p.text); end++ {
+		if end == len(data) {
+			return 0, false
+		} else if data[end] == p.text[i] {
+			i++
+		} else if !gap(end) {
+			return 0, false
+		}
+	}
+	return at, true
+}
+
+// blanks break a word in YAML, which may end a line with a backslash.
+const blanks = " \t\r\n\\"
 
 // In returns the keys in a text, each once, where it stands first.
 func (m *Matcher) In(text []byte) (found []Match) {
@@ -225,8 +271,11 @@ func (m *Matcher) scan(in *bufio.Reader, size int64, lines bool) (found []Match,
 // mostPacked is how far what gzip made is read: a file of a few kilobytes may have no end.
 const mostPacked = 256 << 20
 
+// errPacked: what gzip made could not be read to its end.
+var errPacked = errors.New("gzip")
+
 // object is scan for an object of git. What gzip made, a backup of a folder say, is
-// searched as it was before; where it is damaged, up to there.
+// searched as it was before, errPacked where not all of it could be.
 func (m *Matcher) object(in *bufio.Reader, size int64, lines bool) ([]Match, error) {
 	const header = "\x1f\x8b\x08" // RFC 1952: it is gzip, and deflate
 	if size < 18 {
@@ -237,14 +286,21 @@ func (m *Matcher) object(in *bufio.Reader, size int64, lines bool) ([]Match, err
 	}
 	packed := &io.LimitedReader{R: in, N: size}
 	var found []Match
-	if plain, err := gzip.NewReader(packed); err == nil {
-		found, _ = m.scan(bufio.NewReaderSize(io.LimitReader(plain, mostPacked), m.buffer()), -1, false)
+	plain, failed := gzip.NewReader(packed)
+	if failed == nil {
+		found, failed = m.scan(bufio.NewReaderSize(io.LimitReader(plain, mostPacked), m.buffer()), -1, false)
+		if n, _ := plain.Read(make([]byte, 1)); failed == nil && n > 0 {
+			failed = errPacked
+		}
 	}
 	if _, err := io.Copy(io.Discard, packed); err != nil {
 		return found, err
 	}
 	if packed.N > 0 {
 		return found, io.ErrUnexpectedEOF
+	}
+	if failed != nil {
+		return found, errPacked
 	}
 	return found, nil
 }
@@ -305,9 +361,9 @@ var marks = []pattern{
 	}},
 	{text: hex.EncodeToString([]byte(secret.Prefix)), own: fromHex},
 	{text: strings.ToUpper(hex.EncodeToString([]byte(secret.Prefix))), own: fromHex},
-	{text: "Ymxua19za1", own: fromBase64(0, 0)},
-	{text: "Jsbmtfc2tf", own: fromBase64(1, 2)},
-	{text: "ibG5rX3NrX", own: fromBase64(2, 3)},
+	{text: "Ymxua19za1", own: fromBase64(0, 0), breaks: true},
+	{text: "Jsbmtfc2tf", own: fromBase64(1, 2), breaks: true},
+	{text: "ibG5rX3NrX", own: fromBase64(2, 3), breaks: true},
 }
 
 func fromHex(data []byte, at int) string {
@@ -320,14 +376,28 @@ func fromHex(data []byte, at int) string {
 // character is that far in it.
 func fromBase64(behind, in int) func([]byte, int) string {
 	return func(data []byte, at int) string {
-		if at -= in; at < 0 {
-			return ""
+		for skip := in; skip > 0; { // of the group that the mark begins in
+			if at--; at < 0 {
+				return ""
+			} else if strings.IndexByte(blanks, data[at]) < 0 {
+				skip--
+			}
 		}
-		text := strings.NewReplacer("-", "+", "_", "/").Replace(string(data[at:]))
-		if end := strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune(secret.Base62+"+/\r\n", r) }); end >= 0 {
+		text := strings.Map(func(r rune) rune {
+			switch {
+			case r == '-':
+				return '+'
+			case r == '_':
+				return '/'
+			case strings.ContainsRune(blanks, r):
+				return -1
+			}
+			return r
+		}, string(data[at:]))
+		if end := strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune(secret.Base62+"+/", r) }); end >= 0 {
 			text = text[:end]
 		}
-		raw, _ := base64.RawStdEncoding.DecodeString(text) // it passes over line ends
+		raw, _ := base64.RawStdEncoding.DecodeString(text)
 		if len(raw) < behind {
 			return ""
 		}

@@ -107,6 +107,31 @@ func TestScanOnce(t *testing.T) {
 	}
 }
 
+// Base64 is broken into lines, of 16 characters or more, and YAML indents and folds them,
+// also with what else stands in the text.
+func TestScanFindsBroken(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 5)
+	known := Known{"the live key", draw(t, keygen.Hex, 256)}
+	own := Known{OwnName, draw(t, keygen.Prefixed, 256)}
+	m := New(known)
+	for _, between := range []string{" ", "\n", "\r\n", "\n    ", "\n\n\t", "\\\n      "} {
+		for _, width := range []int{16, 20, 64, 76} {
+			for before := range 80 {
+				for _, want := range []Known{known, own} {
+					text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + want.Key.Reveal() + "\nMORE=1\n"))
+					lines := slices.Collect(slices.Chunk([]byte(text), width))
+					found := scan(t, m, "data:\n  key: >-\n    "+string(bytes.Join(lines, []byte(between)))+"\n  other: eA==\n")
+					// The beginning of a key is the mark of one that is not at hand.
+					at := strings.Index(text, marks[4+before%3].text) % width
+					if cut := want.Name == OwnName && (at > width-8 && at < width-2); !cut && !slices.Equal(names(found), []string{want.Name}) {
+						t.Fatalf("%s in lines of %d, broken by %q, behind %d: %q", want.Name, width, between, before, names(found))
+					}
+				}
+			}
+		}
+	}
+}
+
 // What is no key of ours: hashes, cut and changed keys, examples; and a key at hand
 // that is too weak is not searched for, and named.
 func TestScanSpares(t *testing.T) {
