@@ -78,34 +78,37 @@ type Log struct {
 type Client struct {
 	Refused int // 401
 	Last    time.Time
-	// Before, After: let in before the last proved rotation, and after; RefusedAfter.
+	// Before, After: let in before the last proved rotation, and after.
 	Before, After bool
-	RefusedAfter  int
 
+	here               bool // the address is that of all clients of this host
 	hooks, hooksPassed int
-	// parts are of the address that all clients of this host share, blnkctl among them:
-	// what came of each part of the API since the last proved rotation.
+	// parts are what came of each part of the API since the last proved rotation.
 	parts   map[string]*part
 	minutes map[int64]*[2]int // refusals of each minute, those of /hooks apart
 }
 
+// A part of the API: how often it was refused, and how often of that once somebody with
+// the same address had been let in.
 type part struct {
-	refused int
-	passed  bool
+	refused, again int
+	passed         bool
 }
 
-// stillRefused is how often it was refused since the last proved rotation, where nobody
-// with that address was let in since; on this host, to the same part of the API.
-func (c *Client) stillRefused() (n int) {
-	if c.parts == nil && !c.After {
-		return c.RefusedAfter
-	}
+// stillRefused is how often it was refused since the last proved rotation where nobody with
+// that address was let in since: to the same part of the API, where blnkctl asks from there,
+// too. shared: somebody was, and refusals came after that.
+func (c *Client) stillRefused() (n int, shared bool) {
+	again := 0
 	for _, p := range c.parts {
-		if !p.passed {
+		if again += p.again; !p.passed && (c.here || c.hooks > 0 || !c.After) {
 			n += p.refused
 		}
 	}
-	return n
+	if n == 0 {
+		return again, again > 0
+	}
+	return n, false
 }
 
 // Own says that its questions to /hooks are those of blnkctl, which asks there with
@@ -160,6 +163,8 @@ type Old struct {
 	Refused int    // since the rotation
 	Last    time.Time
 	Before  bool // it was let in before: else it may be somebody who never had a key
+	// Shared: others with its address have the new key, so that it is not told apart from them.
+	Shared bool
 }
 
 // Whole says that the log goes back to before the last proved rotation: else who came
@@ -167,16 +172,17 @@ type Old struct {
 func (l *Log) Whole() bool { return l.First.Before(l.Proved) }
 
 // StillOld are the clients that were refused since the last proved rotation and never
-// let in since, who was refused most first; none where no rotation was proved.
+// let in since, or again after that, who was refused most first; none where no rotation
+// was proved.
 func (l *Log) StillOld() (all []Old) {
 	if l.Proved.IsZero() {
 		return nil
 	}
-	for _, name := range l.Those(func(c *Client) bool {
-		return c.stillRefused() > 0 && (c.Before || !l.Whole() && c.Counted() > 0)
-	}) {
+	for _, name := range l.Those(func(c *Client) bool { return c.Before || !l.Whole() && c.Counted() > 0 }) {
 		c := l.Clients[name]
-		all = append(all, Old{name, c.stillRefused(), c.Last, c.Before})
+		if n, shared := c.stillRefused(); n > 0 {
+			all = append(all, Old{name, n, c.Last, c.Before, shared})
+		}
 	}
 	return all
 }
@@ -364,30 +370,31 @@ func (l *Log) count(at time.Time, r request) {
 		}
 		return
 	case c == nil:
-		c = &Client{minutes: map[int64]*[2]int{}}
+		address, _ := netip.ParseAddr(r.client)
+		c = &Client{here: address.IsLoopback(), minutes: map[int64]*[2]int{}, parts: map[string]*part{}}
 		l.Clients[r.client] = c
 	}
-	after := at.After(l.Proved)
 	hooks := r.path == blnk.OraclePath
-	here, _ := netip.ParseAddr(r.client)
-	told := !hooks || !here.IsLoopback() // blnkctl asks from here, too, with keys of all ages
-	if after && told && here.IsLoopback() {
+	switch after := at.After(l.Proved); {
+	case hooks && c.here: // blnkctl asks from here, too, with keys of all ages
+	case after:
+		c.After = c.After || !refused
 		c.inPart(r.path, refused)
+	case !refused:
+		c.Before = true
 	}
-	if !refused {
-		c.After = c.After || after && told
-		c.Before = c.Before || !after && told
-		if hooks {
-			c.hooksPassed++
-		}
-		return
+	switch {
+	case !refused && hooks:
+		c.hooksPassed++
+	case refused:
+		c.refuse(at, hooks)
 	}
+}
+
+func (c *Client) refuse(at time.Time, hooks bool) {
 	c.Refused++
 	if at.After(c.Last) {
 		c.Last = at
-	}
-	if after && told {
-		c.RefusedAfter++
 	}
 	minute := at.Unix() / 60
 	if c.minutes[minute] == nil {
@@ -404,9 +411,6 @@ func (l *Log) count(at time.Time, r request) {
 // inPart keeps what came of a request to a part of the API: the first word of its path.
 func (c *Client) inPart(path string, refused bool) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if c.parts == nil {
-		c.parts = map[string]*part{}
-	}
 	p := c.parts[name]
 	switch {
 	case p == nil && len(c.parts) >= mostParts:
@@ -417,5 +421,8 @@ func (c *Client) inPart(path string, refused bool) {
 	}
 	if p.passed = p.passed || !refused; refused {
 		p.refused++
+	}
+	if refused && p.passed {
+		p.again++
 	}
 }

@@ -70,20 +70,23 @@ func TestStillOld(t *testing.T) {
 	now := time.Now()
 	proved := now.Add(-time.Hour)
 	for name, c := range map[string]struct {
-		before, after []string // statuses
+		before, after []string // statuses, in their order
 		hooks         bool
 		earlier       bool // somebody was here before the rotation
 		want          int
 		sure          bool
+		shared        bool
 	}{
-		"old key":               {[]string{"200"}, []string{"401", "401"}, false, true, 2, true},
-		"new key by now":        {[]string{"200"}, []string{"401", "200"}, false, true, 0, false},
-		"stranger":              {nil, []string{"401"}, false, true, 0, false},
-		"log begins later":      {nil, []string{"401"}, false, false, 1, false},
-		"another one passes":    {[]string{"200"}, []string{"401", "200 /balances"}, false, true, 1, true},
-		"asks hooks as we do":   {[]string{"200"}, []string{"401"}, true, true, 0, false},
-		"limited is not let in": {[]string{"200"}, []string{"401", "429"}, false, true, 1, true},
-		"refused before alone":  {[]string{"200", "401"}, nil, false, true, 0, false},
+		"old key":                {[]string{"200"}, []string{"401", "401"}, false, true, 2, true, false},
+		"new key by now":         {[]string{"200"}, []string{"401", "200"}, false, true, 0, false, false},
+		"stranger":               {nil, []string{"401"}, false, true, 0, false, false},
+		"log begins later":       {nil, []string{"401"}, false, false, 1, false, false},
+		"another one passes":     {[]string{"200"}, []string{"401", "200 /balances"}, false, true, 1, true, false},
+		"asks hooks as we do":    {[]string{"200"}, []string{"401"}, true, true, 0, false, false},
+		"both keys, of several":  {[]string{"200"}, []string{"401", "200", "401", "200", "401"}, false, true, 2, true, true},
+		"a stranger, of several": {nil, []string{"200", "401"}, false, true, 0, false, false},
+		"limited is not let in":  {[]string{"200"}, []string{"401", "429"}, false, true, 1, true, false},
+		"refused before alone":   {[]string{"200", "401"}, nil, false, true, 0, false, false},
 	} {
 		l := Log{Clients: map[string]*Client{}, since: now.Add(-aDay), Proved: proved}
 		path := map[bool]string{true: "/hooks", false: "/ledgers"}[c.hooks]
@@ -99,8 +102,22 @@ func TestStillOld(t *testing.T) {
 			l.count(proved.Add(time.Minute), request{"127.0.0.1", cmp.Or(other, path), status})
 		}
 		got := l.StillOld()
-		if n := len(got); n > 1 || (n == 1) != (c.want > 0) || n == 1 && (got[0].Refused != c.want || got[0].Before != c.sure || got[0].Client != "127.0.0.1") {
+		if n := len(got); n > 1 || (n == 1) != (c.want > 0) || n == 1 && (got[0].Refused != c.want || got[0].Before != c.sure || got[0].Shared != c.shared || got[0].Client != "127.0.0.1") {
 			t.Errorf("%s: %+v", name, got)
 		}
+	}
+}
+
+// Behind a gateway of Docker, blnkctl's own questions come from the address of its clients.
+func TestStillOldBehindGateway(t *testing.T) {
+	now := time.Now()
+	l := Log{Clients: map[string]*Client{}, since: now.Add(-aDay), Proved: now.Add(-time.Hour)}
+	const gateway = "172.29.0.1"
+	l.count(now.Add(-2*time.Hour), request{gateway, "/ledgers", "200"})
+	for _, r := range []request{{gateway, "/hooks", "401"}, {gateway, "/hooks", "200"}, {gateway, "/ledgers", "401"}, {gateway, "/balances", "200"}} {
+		l.count(now, r)
+	}
+	if got := l.StillOld(); len(got) != 1 || got[0].Refused != 1 || got[0].Shared {
+		t.Errorf("%+v", got)
 	}
 }

@@ -120,7 +120,7 @@ const (
 // Access is what the servers' logs of the last day tell.
 func (f *Facts) Access(ctx context.Context) (*accesslog.Log, error) {
 	return f.access.get(func() (*accesslog.Log, error) {
-		_, _ = f.Live(ctx) // so that these questions are in the logs, too: each with its answer
+		live, _ := f.Live(ctx) // so that these questions are in the logs, too: each with its answer
 		history, _ := f.History(ctx)
 		log, err := accesslog.Read(ctx, accesslog.Look{
 			Processes: f.Processes(ctx), Proved: history.ProvedAt, Now: f.Now(), Dir: f.Dir, Env: f.Env, Keys: f.Keys(ctx),
@@ -129,6 +129,11 @@ func (f *Facts) Access(ctx context.Context) (*accesslog.Log, error) {
 			return log, f.unseen(ctx)
 		}
 		_, unseen := f.View(ctx)
+		for _, s := range live.Servers {
+			if s.RandomRefused != nil && !*s.RandomRefused {
+				err = errors.Join(err, fmt.Errorf("%s lets everybody in, so that its log tells of no key", s.URL))
+			}
+		}
 		return log, errors.Join(err, unseen)
 	})
 }
@@ -176,15 +181,22 @@ func oldKey(ctx context.Context, f *Facts) ([]Finding, error) {
 		return nil, cmp.Or(err, ErrNothing)
 	}
 	var names []string
-	texts := map[string]string{}
+	texts, unsure := map[string]string{}, map[string]bool{}
 	for _, old := range log.StillOld() {
 		names = append(names, old.Client)
-		texts[old.Client] = fmt.Sprintf("was refused %s since the rotation of %s, and ", times(old.Refused), screen.At(log.Proved)) +
-			map[bool]string{true: "let in before: it still uses the old key", false: "never let in: it may still use the old key"}[old.Before]
+		then := "never let in: it may still use the old key"
+		switch {
+		case old.Shared:
+			then = "let in, too: of the clients with this address one may still use the old key"
+		case old.Before:
+			then = "let in before: it still uses the old key"
+		}
+		texts[old.Client] = fmt.Sprintf("was refused %s since the rotation of %s, and %s", times(old.Refused), screen.At(log.Proved), then)
+		unsure["client "+old.Client] = old.Shared
 	}
 	found := ofClients(log, names, func(name string) string { return texts[name] }, "give it the new key; what it asks for: ")
-	for i := range found {
-		if !log.Whole() {
+	for i, one := range found {
+		if !log.Whole() || unsure[one.Place] {
 			found[i].Severity = Note
 		}
 	}

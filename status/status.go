@@ -392,6 +392,6 @@ func (t Target) oldKey(ctx context.Context, s *Standing, h state.History) {
 	}
 	s.OldKey = []Client{}
 	for _, c := range log.StillOld() {
-		s.OldKey = append(s.OldKey, Client{c.Client, c.Refused, c.Last.UTC(), c.Before})
+		s.OldKey = append(s.OldKey, Client{c.Client, c.Refused, c.Last.UTC(), c.Before && !c.Shared})
 	}
 }
