@@ -64,7 +64,9 @@ func newDoctorCmd(a *app) *cobra.Command {
 
 func runDoctor(ctx context.Context, a *app, o *doctorOptions) error {
 	rules := doctor.Rules()
-	if err := cmp.Or(o.choice.Check(rules), refuseTogether(o.cmd, "list", "hook", "staged", "fix")); err != nil {
+	err := cmp.Or(o.choice.Check(rules), refuseTogether(o.cmd, "list", "hook", "staged", "fix"),
+		refuseTogether(o.cmd, "list", "hook", "report"), refuseTogether(o.cmd, "list", "hook", "verify-found"))
+	if err != nil {
 		return err
 	}
 	switch {
