@@ -61,17 +61,17 @@ type Look struct {
 // X-Forwarded-For of anybody: behind no proxy of one's own, a client chooses what
 // stands there, and may hide in many addresses or behind somebody else's.
 type Log struct {
-	Places    []string // where they were read
-	See       []string // a command each that shows what was read
-	First     time.Time
-	Requests  int
-	Clients   map[string]*Client
-	Uncounted int       // refusals of clients beyond mostClients
-	Servers   int       // processes whose log was looked for
-	Proved    time.Time // of Look
+	Places   []string // where they were read
+	See      []string // a command each that shows what was read
+	First    time.Time
+	Requests int
+	Clients  map[string]*Client
+	Servers  int       // processes whose log was looked for
+	Proved   time.Time // of Look
 
-	since    time.Time
-	lastLine string
+	uncounted int // requests of clients beyond mostClients
+	since     time.Time
+	lastLine  string
 }
 
 // A Client is one address, and what became of its requests for what needs a key.
@@ -153,6 +153,9 @@ func Read(ctx context.Context, look Look) (*Log, error) {
 			err = fmt.Errorf("%s: no line of Blnk's access log of the last day", l.Places[len(l.Places)-1])
 		}
 		failed = errors.Join(failed, err)
+	}
+	if l.uncounted > 0 {
+		failed = errors.Join(failed, fmt.Errorf("more than %d addresses asked: %d requests of others are not counted", mostClients, l.uncounted))
 	}
 	return l, failed
 }
@@ -365,9 +368,7 @@ func (l *Log) count(at time.Time, r request) {
 	c := l.Clients[r.client]
 	switch {
 	case c == nil && len(l.Clients) >= mostClients:
-		if refused {
-			l.Uncounted++
-		}
+		l.uncounted++
 		return
 	case c == nil:
 		address, _ := netip.ParseAddr(r.client)

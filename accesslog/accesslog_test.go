@@ -59,8 +59,8 @@ func TestManyClients(t *testing.T) {
 	for n := range mostClients + 5 {
 		a.count(now, request{string(rune('a' + n)), "/ledgers", "401"})
 	}
-	if len(a.Clients) != mostClients || a.Uncounted != 5 {
-		t.Errorf("%d clients, %d uncounted", len(a.Clients), a.Uncounted)
+	if len(a.Clients) != mostClients || a.uncounted != 5 {
+		t.Errorf("%d clients, %d uncounted", len(a.Clients), a.uncounted)
 	}
 }
 

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,24 +14,20 @@ import (
 )
 
 // noPlaintext: over http to another machine the key is there for the network to read.
-func noPlaintext(ctx context.Context, f *Facts) (found []Finding, err error) {
+func noPlaintext(ctx context.Context, f *Facts, r *Result) {
 	t, err := f.Target(ctx)
 	urls := slices.Concat(f.Spec.Servers, t.Spec.Servers) // named, and found, in part the same
-	if len(urls) == 0 {
-		err = cmp.Or(err, errors.New("no server is known"))
+	if r.unsure(err); len(urls) == 0 && err == nil {
+		r.unsure(errors.New("no server is known"))
 	}
 	for _, raw := range urls {
+		r.saw(true)
 		u, wrong := https.ParseURL(raw)
-		if wrong != nil {
-			err = errors.Join(err, wrong)
-		} else if u.Scheme == "http" && !https.Loopback(u) {
-			found = appendPlace(found, Finding{
-				Place: u.String(), Text: "plain http to another machine: the network sees the key with each request",
-				Remedy: "let a proxy end TLS before the server (https://docs.blnkfinance.com/advanced/enable-https), and name that: --server https://" + u.Host,
-			})
+		if r.unsure(wrong); wrong == nil && u.Scheme == "http" && !https.Loopback(u) {
+			r.add(u.String(), "plain http to another machine: the network sees the key with each request",
+				"let a proxy end TLS before the server (https://docs.blnkfinance.com/advanced/enable-https), and name that: --server https://"+u.Host)
 		}
 	}
-	return found, err
 }
 
 // certificateLasts is how long one must hold from now on.
@@ -40,57 +35,46 @@ const certificateLasts = 30 * 24 * time.Hour
 
 // certificates: what an https server shows is trusted, also with --ca-cert, and not at
 // its end.
-func certificates(ctx context.Context, f *Facts) (found []Finding, err error) {
+func certificates(ctx context.Context, f *Facts, r *Result) {
 	t, err := f.Target(ctx)
-	asked := false
+	r.unsure(err)
 	for _, s := range t.Servers {
 		server, ok := s.Asker.(*probe.Server)
 		if !ok || !server.TLS() {
 			continue
 		}
-		asked = true
+		r.saw(true)
 		ends, failed := server.CertificateEnd(ctx)
 		switch {
 		case errors.Is(failed, https.ErrTLS):
-			found = append(found, Finding{
-				Place: server.String(), Severity: Error, Text: failed.Error(),
-				Remedy: "give the server a certificate that its clients trust; where it is of a CA of your own, name that: --ca-cert FILE",
-			})
+			r.add(server.String(), failed.Error(),
+				"give the server a certificate that its clients trust; where it is of a CA of your own, name that: --ca-cert FILE").Severity = Error
 		case failed != nil:
-			err = errors.Join(err, fmt.Errorf("%s: %w", server, failed))
+			r.unsure(fmt.Errorf("%s: %w", server, failed))
 		case ends.Before(f.Now().Add(certificateLasts)):
-			found = append(found, Finding{
-				Place: server.String(), Text: "its certificate ends on " + ends.UTC().Format(time.DateOnly),
-				Evidence: []string{fmt.Sprintf("in %d days", int(ends.Sub(f.Now()).Hours()/24))}, Remedy: "renew it, and look why nothing has done that yet",
-			})
+			r.add(server.String(), "its certificate ends on "+ends.UTC().Format(time.DateOnly),
+				"renew it, and look why nothing has done that yet", fmt.Sprintf("in %d days", int(ends.Sub(f.Now()).Hours()/24)))
 		}
 	}
-	if !asked && err == nil {
-		return nil, ErrNothing
-	}
-	return found, err
 }
 
 // sslFlag: who set it believes to have TLS.
-func sslFlag(ctx context.Context, f *Facts) (found []Finding, err error) {
+func sslFlag(ctx context.Context, f *Facts, r *Result) {
 	old := map[string]bool{}
 	for _, r := range f.releases(ctx) {
 		old[r.Place] = r.Newest != "" && blnk.Older(r.Newest, blnk.SSLIgnored)
 	}
-	return f.eachConfig(ctx, settings{blnk.SSL}, func(c Running) []Finding {
+	f.eachConfig(ctx, r, settings{blnk.SSL}, func(c Running) {
 		v := c.Effective.Value(blnk.SSL)
-		if on := v.Text.Reveal(); on != "true" && on != "1" || old[c.Place] {
-			return nil
+		if !c.Effective.On(blnk.SSL) || old[c.Place] {
+			return
 		}
 		remedy := "take server.ssl out of blnk.json"
 		if v.Shadowed() {
 			remedy = "take " + v.Source + " out of its environment"
 		}
-		return []Finding{{
-			Place: c.of(v), Text: "server.ssl has no effect since Blnk " + blnk.SSLIgnored + ": the port speaks plain http",
-			Evidence: []string{"read from " + v.Source},
-			Remedy:   remedy + ", and let a proxy end TLS: https://docs.blnkfinance.com/advanced/enable-https",
-		}}
+		r.addOf(c, v, "server.ssl has no effect since Blnk "+blnk.SSLIgnored+": the port speaks plain http",
+			remedy+", and let a proxy end TLS: https://docs.blnkfinance.com/advanced/enable-https")
 	})
 }
 
@@ -130,31 +114,25 @@ func (c Running) links() (all []link) {
 }
 
 // dataTLS: what goes to a database of another machine is encrypted.
-func dataTLS(ctx context.Context, f *Facts) (found []Finding, err error) {
-	var unsure error
-	found, err = f.eachConfig(ctx, stored(), func(c Running) (found []Finding) {
+func dataTLS(ctx context.Context, f *Facts, r *Result) {
+	remedies := map[blnk.Name]string{
+		blnk.Database: "sslmode=verify-full in it, with the CA of the server as sslrootcert",
+		blnk.Redis:    "rediss:// in it", blnk.Typesense: "https:// in it",
+	}
+	f.eachConfig(ctx, r, stored(), func(c Running) {
 		for _, l := range c.links() {
 			v := c.Effective.Value(l.name)
 			if !l.known {
-				unsure = errors.Join(unsure, fmt.Errorf("%s: %s is not understood", c.of(v), l.name))
+				r.unsure(fmt.Errorf("%s: %s is not understood", c.of(v), l.name))
 			}
 			if !l.known || !l.Plain {
 				continue
 			}
 			away, doubt := f.elsewhere(ctx, l.Host, c.Process)
-			if unsure = errors.Join(unsure, doubt); !away {
-				continue
+			if r.unsure(doubt); away {
+				r.addOf(c, v, fmt.Sprintf("%s leads to another machine without TLS: %s", l.name, net.JoinHostPort(l.Host, l.Port)),
+					remedies[l.name]+", and a restart")
 			}
-			remedy := map[blnk.Name]string{
-				blnk.Database: "sslmode=verify-full in it, with the CA of the server as sslrootcert",
-				blnk.Redis:    "rediss:// in it", blnk.Typesense: "https:// in it",
-			}[l.name]
-			found = append(found, Finding{
-				Place: c.of(v), Text: fmt.Sprintf("%s leads to another machine without TLS: %s", l.name, net.JoinHostPort(l.Host, l.Port)),
-				Evidence: []string{"read from " + v.Source}, Remedy: remedy + ", and a restart",
-			})
 		}
-		return found
 	})
-	return found, errors.Join(err, unsure)
 }

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -42,16 +41,27 @@ func give[T any](f *fact[T], value T, err error) {
 }
 
 // blind checks that rules say that they could not look.
-func blind(t *testing.T, f *Facts, rules map[string]func(context.Context, *Facts) ([]Finding, error)) {
+func blind(t *testing.T, f *Facts, rules rulesOf) {
 	t.Helper()
 	for name, check := range rules {
-		if found, err := check(t.Context(), f); err == nil || errors.Is(err, ErrNothing) || err.Error() == "" {
+		if found, err := tell(t, f, check); err == nil || errors.Is(err, ErrNothing) || err.Error() == "" {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
 	}
 }
 
-type rulesOf = map[string]func(context.Context, *Facts) ([]Finding, error)
+type rulesOf = map[string]check
+
+// tell is what a rule tells; ErrNothing where what it is about is not there.
+func tell(t *testing.T, f *Facts, check check) ([]Finding, error) {
+	t.Helper()
+	r := Result{Severity: Warning}
+	check(t.Context(), f, &r)
+	if r.err == nil && !r.seen && len(r.Findings) == 0 {
+		return nil, ErrNothing
+	}
+	return r.Findings, r.err
+}
 
 // A process whose environment is not known may have any setting.
 func TestUnknownEnvironment(t *testing.T) {
@@ -72,7 +82,7 @@ func TestUnreadConfig(t *testing.T) {
 	give(&f.view, reach.View{Processes: []restart.Process{{Name: "unit blnk.service", Restarts: true, Server: true, Config: path, Env: map[string]string{}}}}, nil)
 	f.running = fact[[]Running]{}
 	blind(t, f, rulesOf{"secureMode": secureMode, "readAsMeant": readAsMeant, "metricsToken": metricsToken, "gitClean": gitClean})
-	if found, _ := secureMode(t.Context(), f); len(found) > 0 {
+	if found, _ := tell(t, f, secureMode); len(found) > 0 {
 		t.Errorf("%v", found)
 	}
 }
@@ -122,7 +132,7 @@ func TestFolderOfLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := known(t, []Store{{Ref: "l", Path: link}}, nil, nil)
-	found, err := folders(t.Context(), f)
+	found, err := tell(t, f, folders)
 	if err != nil || len(found) == 0 || found[0].Place != open {
 		t.Errorf("%v, %v", found, err)
 	}
@@ -150,7 +160,7 @@ func TestLogOfFailingTool(t *testing.T) {
 	t.Setenv("PATH", bin+":/bin:/usr/bin")
 	log, err := accesslog.Read(t.Context(), accesslog.Look{Processes: []restart.Process{{Name: "container blnk", Server: true}}, Now: now, Env: os.Environ()})
 	give(&f.access, log, err)
-	found, err := refused(t.Context(), f)
+	found, err := tell(t, f, refused)
 	if err == nil || len(found) != 1 {
 		t.Errorf("%v, %v", found, err)
 	}
@@ -172,11 +182,11 @@ func TestAuditGone(t *testing.T) {
 	f := known(t, []Store{{Ref: "s"}}, nil, nil)
 	f.State = dir
 	give(&f.history, state.History{Rotation: "rot_1"}, nil)
-	if found, err := auditWhole(t.Context(), f); err != nil || len(found) != 1 {
+	if found, err := tell(t, f, auditWhole); err != nil || len(found) != 1 {
 		t.Errorf("%v, %v", found, err)
 	}
 	give(&f.history, state.History{}, nil)
-	if found, err := auditWhole(t.Context(), f); !errors.Is(err, ErrNothing) {
+	if found, err := tell(t, f, auditWhole); !errors.Is(err, ErrNothing) {
 		t.Errorf("%v, %v", found, err)
 	}
 }
@@ -184,7 +194,7 @@ func TestAuditGone(t *testing.T) {
 // A first store without a key hides no difference between the others.
 func TestDriftBehindNone(t *testing.T) {
 	f := known(t, []Store{{Ref: "none"}, {Ref: "a", Key: secret.New("a-key-that-is-long")}, {Ref: "b", Key: secret.New("another-key-as-long")}}, nil, nil)
-	if found, err := noDrift(t.Context(), f); err != nil || len(found) != 1 || found[0].Place != "b" {
+	if found, err := tell(t, f, noDrift); err != nil || len(found) != 1 || found[0].Place != "b" {
 		t.Errorf("%v, %v", found, err)
 	}
 }
@@ -198,7 +208,7 @@ func TestNoVersion(t *testing.T) {
 	}
 	t.Setenv("PATH", bin+":/bin:/usr/bin")
 	give(&f.containers, []Container{{Place: "service server"}}, nil)
-	found, err := dockerMaintained(t.Context(), f)
+	found, err := tell(t, f, dockerMaintained)
 	if err == nil || len(found) > 0 {
 		t.Errorf("%v, %v", found, err)
 	}

@@ -20,34 +20,34 @@ import (
 )
 
 // written: files that are shared by their nature, and hold a key.
-func written(ctx context.Context, f *Facts) (found []Finding, err error) {
+func written(ctx context.Context, f *Facts, r *Result) {
 	project, err := f.project(ctx)
-	err = errors.Join(err, f.unread(ctx, len(f.secrets(ctx))))
+	r.unsure(err, f.unread(ctx, len(f.secrets(ctx))))
+	r.saw(true)
 	for _, l := range project.Spills {
 		if l.Kind != "" {
-			remedy := "let it name an env file or a secret, and then: blnkctl rotate --compromised" + f.restarting()
-			found = append(found, l.finding("this "+l.Kind+" holds", remedy, project.Looked))
+			r.addSpill(l, "this "+l.Kind+" holds", "let it name an env file or a secret, and then: blnkctl rotate --compromised"+f.restarting(), project.Looked)
 		}
 	}
-	return found, err
 }
 
-// finding is that of a file with a key. One that is not at hand may be alive elsewhere.
-func (l spill) finding(what, remedy, looked string) Finding {
-	one := Finding{Place: l.Path, Text: what + " the key", Evidence: []string{l.evidence(), looked}, Remedy: remedy}
+// addSpill is the finding of a file with a key. One that is not at hand may be alive
+// elsewhere.
+func (r *Result) addSpill(l spill, what, remedy, looked string) {
 	if l.Own {
-		one.Text, one.Severity = what+" a key that blnkctl made, of another server", Warning
-		one.Remedy = "ask that server whether it is alive: blnkctl verify --server URL --key-file -"
+		r.add(l.Path, what+" a key that blnkctl made, of another server", "ask that server whether it is alive: blnkctl verify --server URL --key-file -",
+			l.evidence(), looked).Severity = Warning
+	} else {
+		r.add(l.Path, what+" the key", remedy, l.evidence(), looked)
 	}
-	return one
 }
 
 // copies: files that no process is known to read, and no rotation changes.
-func copies(ctx context.Context, f *Facts) (found []Finding, err error) {
+func copies(ctx context.Context, f *Facts, r *Result) {
 	project, err := f.project(ctx)
-	err = errors.Join(f.searchable(ctx), err)
 	files, unreached := f.keyFiles(ctx)
-	err = errors.Join(err, unreached)
+	r.unsure(f.searchable(ctx), err, unreached)
+	r.saw(true)
 	for _, file := range files {
 		if !file.Copy {
 			continue
@@ -57,33 +57,33 @@ func copies(ctx context.Context, f *Facts) (found []Finding, err error) {
 		if name := filepath.Base(file.Path); strings.HasSuffix(name, ".env") || strings.HasPrefix(name, ".env") {
 			remedy = "name it where a server reads it (--store " + hint.Quote("dotenv:"+file.Path) + "), else: " + gone
 		}
-		found = append(found, file.finding("this copy, which no store names, holds", remedy, project.Looked))
+		r.addSpill(file.spill, "this copy, which no store names, holds", remedy, project.Looked)
 	}
-	return found, err
 }
 
 // typed: a key that was typed in a command stands in the shell's history.
-func typed(ctx context.Context, f *Facts) (found []Finding, err error) {
-	looked, homes := 0, f.homes()
+func typed(ctx context.Context, f *Facts, r *Result) {
+	homes := f.homes()
 	for _, home := range homes {
 		for _, name := range histories {
-			l, failed := f.inFile(ctx, filepath.Join(home, name))
-			switch {
-			case failed == nil:
-				looked++
-			case home == homes[0] && !errors.Is(failed, fs.ErrNotExist):
-				err = errors.Join(err, failed)
+			l, err := f.inFile(ctx, filepath.Join(home, name))
+			if r.saw(err == nil); err != nil && home == homes[0] && !errors.Is(err, fs.ErrNotExist) {
+				r.unsure(err)
 			}
 			if l != nil {
-				remedy := hint.Command("sed", "-i", l.lines("d;")+"d", l.Path)
-				found = append(found, l.finding("this shell history holds", remedy, "looked at "+strings.Join(histories, ", ")+" of each home"))
+				r.addSpill(*l, "this shell history holds", hint.Command("sed", "-i", l.lines("d;")+"d", l.Path),
+					"looked at "+strings.Join(histories, ", ")+" of each home")
 			}
 		}
 	}
-	if looked == 0 && err == nil {
-		return nil, ErrNothing
+	f.sought(ctx, r)
+}
+
+// sought is unsure where it is not known what a rule looked for, if it looked anywhere.
+func (f *Facts) sought(ctx context.Context, r *Result) {
+	if r.seen || r.err != nil {
+		r.unsure(f.unread(ctx, len(f.secrets(ctx))))
 	}
-	return found, errors.Join(err, f.unread(ctx, len(f.secrets(ctx))))
 }
 
 // homes are those of this user, which comes first, and of the others of passwd(5).
@@ -115,8 +115,7 @@ func (f *Facts) inFile(ctx context.Context, path string) (*spill, error) {
 }
 
 // units: what stands in a unit's file, systemctl shows to every user.
-func units(ctx context.Context, f *Facts) (found []Finding, err error) {
-	looked := 0
+func units(ctx context.Context, f *Facts, r *Result) {
 	dirs := []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/etc/systemd/user"}
 	for _, home := range f.homes() {
 		dirs = append(dirs, filepath.Join(home, ".config/systemd/user"))
@@ -125,32 +124,26 @@ func units(ctx context.Context, f *Facts) (found []Finding, err error) {
 		files, _ := filepath.Glob(filepath.Join(dir, "*.service"))
 		dropIns, _ := filepath.Glob(filepath.Join(dir, "*.d", "*.conf"))
 		for _, path := range append(files, dropIns...) {
-			l, failed := f.inFile(ctx, path)
-			switch {
-			case failed == nil:
-				looked++
-			case !errors.Is(failed, fs.ErrNotExist): // else a link into nowhere, or of somebody who may not read it
-				err = errors.Join(err, failed)
+			l, err := f.inFile(ctx, path)
+			if r.saw(err == nil); !errors.Is(err, fs.ErrNotExist) { // else a link into nowhere, or of somebody who may not read it
+				r.unsure(err)
 			}
 			if l != nil {
-				remedy := "move it to a file of mode 0600 that EnvironmentFile= names, then: systemctl daemon-reload && blnkctl rotate --compromised" + f.restarting()
-				found = append(found, l.finding("this unit file, which systemctl shows to every user, holds", remedy, "looked at *.service and *.d/*.conf of "+strings.Join(dirs, ", ")))
+				r.addSpill(*l, "this unit file, which systemctl shows to every user, holds",
+					"move it to a file of mode 0600 that EnvironmentFile= names, then: systemctl daemon-reload && blnkctl rotate --compromised"+f.restarting(),
+					"looked at *.service and *.d/*.conf of "+strings.Join(dirs, ", "))
 			}
 		}
 	}
-	if looked == 0 && err == nil {
-		return nil, ErrNothing
-	}
-	return found, errors.Join(err, f.unread(ctx, len(f.secrets(ctx))))
+	f.sought(ctx, r)
 }
 
 // arguments: every user of a host sees the arguments of every process.
-func arguments(ctx context.Context, f *Facts) (found []Finding, err error) {
-	closed, at := 0, map[string]int{}
+func arguments(ctx context.Context, f *Facts, r *Result) {
+	closed, at := false, map[string]*[]string{}
 	for _, pid := range listener.All() {
-		if _, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); errors.Is(err, fs.ErrPermission) {
-			closed++
-		}
+		_, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		closed = closed || errors.Is(err, fs.ErrPermission)
 		p, _ := listener.Look(pid)
 		key, holds := f.keyIn(ctx, strings.Join(p.Args, " "))
 		if !holds {
@@ -160,93 +153,86 @@ func arguments(ctx context.Context, f *Facts) (found []Finding, err error) {
 		if _, holds := f.keyIn(ctx, p.Args[0]); holds {
 			place = "process " + filepath.Base(p.Exe)
 		}
-		if _, known := at[place]; !known {
-			at[place] = len(found)
-			found = append(found, Finding{
-				Place: place, Text: "has the key in its arguments, which every user of this host sees (ps)", Evidence: []string{key.Name()},
-				Remedy: "let it read the key from a file or the environment, and then: blnkctl rotate --compromised" + f.restarting(),
-			})
+		if at[place] == nil {
+			at[place] = &[]string{key.Name()}
 		}
-		found[at[place]].Evidence = append(found[at[place]].Evidence, "PID "+strconv.Itoa(pid))
+		*at[place] = append(*at[place], "PID "+strconv.Itoa(pid))
 	}
-	if err := f.searchable(ctx); err != nil {
-		return found, err
+	for _, place := range slices.Sorted(maps.Keys(at)) {
+		r.add(place, "has the key in its arguments, which every user of this host sees (ps)",
+			"let it read the key from a file or the environment, and then: blnkctl rotate --compromised"+f.restarting(), *at[place]...)
 	}
-	if _, hidden := os.Stat("/proc/1"); hidden != nil || closed > 0 {
-		err = errors.New("processes of other users are not seen here (hidepid, or no /proc)")
+	r.saw(true)
+	if r.unsure(f.searchable(ctx)); r.err != nil {
+		return
 	}
-	return found, err
+	if _, hidden := os.Stat("/proc/1"); hidden != nil || closed {
+		r.unsure(errors.New("processes of other users are not seen here (hidepid, or no /proc)"))
+	}
 }
 
 // inspected: docker inspect shows what a container was made with to whoever reaches the
 // engine. The environment is a place that the guide names; so what counts is who that is.
-func inspected(ctx context.Context, f *Facts) (found []Finding, err error) {
+func inspected(ctx context.Context, f *Facts, r *Result) {
 	all, err := f.Docked(ctx)
-	if err = cmp.Or(err, f.searchable(ctx)); err != nil {
-		return nil, err
+	if err == nil {
+		err = f.searchable(ctx)
+	}
+	if r.unsure(err); err != nil {
+		return
 	}
 	var with []string
 	for _, c := range all {
+		r.saw(true)
 		texts := c.Process("", "", false).Texts
 		for _, what := range slices.Sorted(maps.Keys(texts)) {
 			if key, holds := f.keyIn(ctx, texts[what]); holds {
-				found = append(found, Finding{
-					Place: "container " + c.Called(), Text: "has the key in " + what + ", which is no place for it", Evidence: []string{key.Name()}, Severity: Error,
-					Remedy: "recreate it with the key in an env file or in blnk.json, and then: blnkctl rotate --compromised" + f.restarting(),
-				})
+				r.add("container "+c.Called(), "has the key in "+what+", which is no place for it",
+					"recreate it with the key in an env file or in blnk.json, and then: blnkctl rotate --compromised"+f.restarting(), key.Name()).Severity = Error
 			}
 		}
 		if _, holds := f.keyIn(ctx, strings.Join(c.Config.Env, "\n")); holds {
 			with = append(with, c.Called())
 		}
 	}
-	switch {
-	case len(all) == 0:
-		return nil, ErrNothing
-	case len(with) == 0:
-		return found, nil
+	if len(with) == 0 {
+		return
 	}
 	holds := "the key in the environment of container " + strings.Join(with, ", ")
 	for _, c := range all {
 		for _, m := range c.Mounts {
 			if filepath.Base(m.Source) == "docker.sock" {
-				found = append(found, Finding{
-					Place: "container " + c.Called(), Text: "has the socket of Docker, and so " + holds, Evidence: []string{m.Source + " is mounted at " + m.Destination},
-					Remedy: "take the socket away from it, or let Blnk read its key from a mounted blnk.json instead",
-				})
+				r.add("container "+c.Called(), "has the socket of Docker, and so "+holds,
+					"take the socket away from it, or let Blnk read its key from a mounted blnk.json instead", m.Source+" is mounted at "+m.Destination)
 			}
 		}
 	}
-	return append(found, f.socket(ctx, holds)...), nil
+	f.socket(ctx, r, holds)
 }
 
 // socket is about who reaches the engine.
-func (f *Facts) socket(ctx context.Context, holds string) (found []Finding) {
+func (f *Facts) socket(ctx context.Context, r *Result, holds string) {
 	at, _ := f.engine().Endpoint(ctx)
 	path := cmp.Or(strings.TrimPrefix(at, "unix://"), "/var/run/docker.sock")
 	info, err := os.Stat(path)
 	if err != nil { // on another host
-		return nil
+		return
 	}
 	if info.Mode()&0o006 != 0 {
-		return []Finding{{
-			Place: path, Text: "every user of this host reaches Docker, and so has " + holds, Evidence: []string{fmt.Sprintf("mode %04o", info.Mode().Perm())},
-			Severity: Error, Remedy: hint.Command("chmod", "o=", path),
-		}}
+		r.add(path, "every user of this host reaches Docker, and so has "+holds, hint.Command("chmod", "o=", path),
+			fmt.Sprintf("mode %04o", info.Mode().Perm())).Severity = Error
+		return
 	}
 	gid := int(info.Sys().(*syscall.Stat_t).Gid)
-	if members := slices.DeleteFunc(readAccounts()[gid], func(name string) bool { return name == "root" }); info.Mode()&0o060 != 0 && len(members) > 0 {
-		found = append(found, Finding{
-			Place: path, Text: strings.Join(members, ", ") + " can ask Docker for " + holds, Severity: Note,
-			Evidence: []string{fmt.Sprintf("members of group %d, which owns the socket", gid)}, Remedy: "see that each of them may be root here: that is what the group gives",
-		})
+	members := slices.DeleteFunc(readAccounts()[gid], func(name string) bool { return name == "root" })
+	if info.Mode()&0o060 != 0 && len(members) > 0 {
+		r.add(path, strings.Join(members, ", ")+" can ask Docker for "+holds, "see that each of them may be root here: that is what the group gives",
+			fmt.Sprintf("members of group %d, which owns the socket", gid)).Severity = Note
 	}
-	return found
 }
 
 // environs: a process can read the environment of another of its own user.
-func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
-	looked := 0
+func environs(ctx context.Context, f *Facts, r *Result) {
 	users := accountsOf(passwd, 7)
 	for _, pid := range listener.AllBlnk() {
 		p, _ := listener.Look(pid)
@@ -255,27 +241,23 @@ func environs(ctx context.Context, f *Facts) (found []Finding, err error) {
 			continue
 		}
 		if p.Env == nil {
-			err = fmt.Errorf("the environment of %s is not known: it may not be read by this user", p)
+			r.unsure(fmt.Errorf("the environment of %s is not known: it may not be read by this user", p))
 			continue
 		}
-		looked++
+		r.saw(true)
 		for name, value := range p.Env {
-			_, holds := f.keyIn(ctx, value)
-			if !holds {
+			if _, holds := f.keyIn(ctx, value); !holds {
 				continue
 			}
 			if others := besides(pid, rights); len(others) > 0 {
-				found = appendPlace(found, Finding{
-					Place: fmt.Sprintf("user %d", rights.UID), Text: "other services run as the user of Blnk, and can read the key in /proc/PID/environ: " + strings.Join(others, ", "),
-					Evidence: []string{fmt.Sprintf("%s has it in %s", p, name)}, Remedy: "let Blnk run as a user of its own (User= of its unit, user: of its service)",
-				})
+				r.add(fmt.Sprintf("user %d", rights.UID), "other services run as the user of Blnk, and can read the key in /proc/PID/environ: "+strings.Join(others, ", "),
+					"let Blnk run as a user of its own (User= of its unit, user: of its service)", fmt.Sprintf("%s has it in %s", p, name))
 			}
 		}
 	}
-	if looked == 0 && err == nil {
-		return nil, ErrNothing
+	if r.seen || r.err != nil {
+		r.unsure(f.searchable(ctx))
 	}
-	return found, errors.Join(err, f.searchable(ctx))
 }
 
 // isPerson says whether passwd(5) has a shell for a user that is none of the system's.

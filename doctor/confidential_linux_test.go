@@ -51,7 +51,7 @@ func TestThisRepository(t *testing.T) {
 			if !slices.Contains([]string{"BLNK-1.20", "BLNK-1.21", "BLNK-2.20", "BLNK-2.21", "BLNK-2.22", "BLNK-2.23"}, rule.ID) {
 				continue
 			}
-			if found, err := rule.Check(t.Context(), f); len(found) > 0 || err != nil && !errors.Is(err, ErrNothing) {
+			if found, err := tell(t, f, rule.check); len(found) > 0 || err != nil && !errors.Is(err, ErrNothing) {
 				t.Errorf("%s: %+v, %v", rule.ID, found, err)
 			}
 		}
@@ -118,7 +118,7 @@ func TestModeOfAnotherUsers(t *testing.T) {
 	}
 	start(t, filepath.Join(dir, "blnk"), dir, user)
 	f := about(t, dir, Store{Ref: "s", Path: path, Key: key})
-	found, err := modes(t.Context(), f)
+	found, err := tell(t, f, modes)
 	if err != nil || len(found) != 1 || found[0].Fix == nil || !strings.Contains(found[0].Fix.Diff, "mode 0644 -> 0640, group 0 -> 4321") {
 		t.Fatalf("%+v, %v", found, err)
 	}
@@ -129,13 +129,13 @@ func TestModeOfAnotherUsers(t *testing.T) {
 	if err := syscall.Stat(path, &st); err != nil || st.Gid != user || st.Mode&0o777 != 0o640 {
 		t.Errorf("group %d, mode %o, %v", st.Gid, st.Mode&0o777, err)
 	}
-	if found, err := modes(t.Context(), f); err != nil || len(found) > 0 {
+	if found, err := tell(t, f, modes); err != nil || len(found) > 0 {
 		t.Errorf("again: %+v, %v", found, err)
 	}
 	if err := os.Chmod(path, 0o660); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := modes(t.Context(), f); err != nil || len(found) != 1 || !strings.HasPrefix(found[0].Text, "its group can replace the key") {
+	if found, err := tell(t, f, modes); err != nil || len(found) != 1 || !strings.HasPrefix(found[0].Text, "its group can replace the key") {
 		t.Errorf("written by the group: %+v, %v", found, err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
@@ -148,7 +148,7 @@ func TestModeOfAnotherUsers(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	if found, err := modes(t.Context(), f); err != nil || len(found) != 1 || !strings.HasPrefix(found[0].Remedy, "getfacl ") {
+	if found, err := tell(t, f, modes); err != nil || len(found) != 1 || !strings.HasPrefix(found[0].Remedy, "getfacl ") {
 		t.Errorf("with a list: %+v, %v", found, err)
 	}
 }
@@ -178,7 +178,7 @@ func TestEnvirons(t *testing.T) {
 			if c.beside != "" {
 				start(t, filepath.Join(dir, c.beside), "/", c.uid)
 			}
-			found, err := environs(t.Context(), about(t, dir, Store{Ref: "s", Key: key}))
+			found, err := tell(t, about(t, dir, Store{Ref: "s", Key: key}), environs)
 			if err != nil && !errors.Is(err, ErrNothing) {
 				t.Fatal(err)
 			}

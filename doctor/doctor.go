@@ -45,13 +45,14 @@ type Rule struct {
 	Severity Severity // of its findings
 	// Sentence of the Guide that it belongs to.
 	Sentence string
-	// Check looks. Findings beside an error are what was seen before it could not look
-	// any further; an error alone is "not checked". A rule that has no subject here (no
-	// container, no scoped key) returns ErrNothing.
-	Check func(ctx context.Context, f *Facts) ([]Finding, error)
+	// check looks, and tells the result what it finds, what it cannot look at, and that
+	// what it is about is there.
+	check check
 }
 
-// ErrNothing: what a rule is about does not exist here. It neither passed nor failed.
+type check func(ctx context.Context, f *Facts, r *Result)
+
+// ErrNothing: what a fact is about does not exist here.
 var ErrNothing = errors.New("nothing of the kind is here")
 
 // A Finding is one place where a rule does not hold. Its texts may quote what others
@@ -65,7 +66,6 @@ type Finding struct {
 	Evidence []string `json:"evidence,omitempty"`
 	// Remedy is a command that mends it, or what a person has to do.
 	Remedy string `json:"remedy"`
-	// Severity is that of the rule where it is "".
 	Severity Severity `json:"severity"`
 	// Fix mends it without a restart; nil where a person decides.
 	Fix *Fix `json:"-"`
@@ -88,7 +88,7 @@ const (
 	Failed     State = "failed"
 	NotChecked State = "not_checked"
 	Skipped    State = "skipped" // by --skip, or not named by --rule
-	NoSubject  State = "nothing" // ErrNothing
+	NoSubject  State = "nothing" // what the rule is about is not here: no container, no scoped key
 )
 
 // A Result is one rule and what came of it.
@@ -101,6 +101,32 @@ type Result struct {
 	State    State     `json:"state"`
 	Why      string    `json:"why,omitempty"` // it could not look, or not any further
 	Findings []Finding `json:"findings"`
+
+	seen bool // what the rule is about is here
+	err  error
+}
+
+// saw says that what the rule is about is here.
+func (r *Result) saw(is bool) { r.seen = r.seen || is }
+
+// unsure says what could not be looked at. ErrNothing is no such error.
+func (r *Result) unsure(errs ...error) {
+	for _, err := range errs {
+		if !errors.Is(err, ErrNothing) {
+			r.err = errors.Join(r.err, err)
+		}
+	}
+}
+
+// add makes a finding with the severity of the rule, and returns it to be changed. One
+// that stands there, as replicas of a service say it again, is not added.
+func (r *Result) add(place, text, remedy string, evidence ...string) *Finding {
+	one := Finding{Place: place, Text: text, Evidence: evidence, Remedy: remedy, Severity: r.Severity}
+	if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Place == place && f.Text == text }) {
+		r.Findings = append(r.Findings, one)
+		return &r.Findings[len(r.Findings)-1]
+	}
+	return &one
 }
 
 // A Report is a run of all rules.
@@ -172,23 +198,19 @@ func Run(ctx context.Context, rules []Rule, f *Facts, choice Choice, baseline []
 }
 
 func (r *Result) look(ctx context.Context, rule Rule, f *Facts) {
-	found, err := rule.Check(ctx, f)
-	r.State = Passed
+	rule.check(ctx, f, r)
 	switch {
-	case len(found) > 0:
-		r.State, r.Findings = Failed, slices.Clone(found) // marked here
-	case errors.Is(err, ErrNothing):
-		r.State, err = NoSubject, nil
-	case err != nil:
+	case len(r.Findings) > 0:
+		r.State = Failed
+	case r.err != nil:
 		r.State = NotChecked
+	case r.seen:
+		r.State = Passed
+	default:
+		r.State = NoSubject
 	}
-	if err != nil {
-		r.Why = err.Error()
-	}
-	for i := range r.Findings {
-		if r.Findings[i].Severity == "" {
-			r.Findings[i].Severity = rule.Severity
-		}
+	if r.err != nil {
+		r.Why = r.err.Error()
 	}
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"encoding/xml"
@@ -27,7 +28,14 @@ func runRules(t *testing.T, choice Choice, baseline []config.Exception, rules ..
 }
 
 func rule(id string, found []Finding, err error) Rule {
-	return Rule{ID: id, Severity: Warning, Sentence: "1.1", Check: func(context.Context, *Facts) ([]Finding, error) { return found, err }}
+	return Rule{ID: id, Severity: Warning, Sentence: "1.1", check: func(_ context.Context, _ *Facts, r *Result) {
+		for _, f := range found {
+			r.add(f.Place, f.Text, f.Remedy, f.Evidence...).Severity = cmp.Or(f.Severity, r.Severity)
+			r.Findings[len(r.Findings)-1].Fix = f.Fix
+		}
+		r.unsure(err)
+		r.saw(!errors.Is(err, ErrNothing))
+	}}
 }
 
 // How a rule comes out, and what that makes of the run.

@@ -1,12 +1,10 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,52 +85,45 @@ func (f *Facts) keyFiles(ctx context.Context) ([]keyFile, error) {
 	})
 }
 
-// secretFiles are those of them that are not written to be shared; ErrNothing where there
-// is none.
-func (f *Facts) secretFiles(ctx context.Context) ([]keyFile, error) {
+// secretFiles are those of them that are not written to be shared.
+func (f *Facts) secretFiles(ctx context.Context, r *Result) []keyFile {
 	all, err := f.keyFiles(ctx)
+	r.unsure(err)
 	all = slices.DeleteFunc(slices.Clone(all), func(file keyFile) bool { return file.Kind != "" })
-	if len(all) == 0 {
-		err = cmp.Or(err, ErrNothing)
-	}
-	return all, err
+	r.saw(len(all) > 0)
+	return all
 }
 
 // inGit asks git about each of the files that a rule is about.
-func (f *Facts) inGit(ctx context.Context, about func(keyFile) bool, each func(keyFile, exposure.Standing)) (err error) {
-	asked := 0
+func (f *Facts) inGit(ctx context.Context, r *Result, about func(keyFile) bool, each func(keyFile, exposure.Standing)) {
 	all, err := f.keyFiles(ctx)
+	r.unsure(err)
 	for _, file := range all {
 		if !about(file) {
 			continue
 		}
 		standing, failed := exposure.InGit(ctx, file.Real)
-		if err == nil || failed != nil && !strings.Contains(err.Error(), failed.Error()) {
-			err = errors.Join(err, failed)
+		if r.err == nil || failed != nil && !strings.Contains(r.err.Error(), failed.Error()) {
+			r.unsure(failed)
 		}
 		if standing != nil {
-			asked++
+			r.saw(true)
 			each(file, *standing)
 		}
 	}
-	if asked == 0 && err == nil {
-		return ErrNothing
-	}
-	return err
 }
 
 // tracked: a file with the key in git is in every clone.
-func tracked(ctx context.Context, f *Facts) (found []Finding, err error) {
+func tracked(ctx context.Context, f *Facts, r *Result) {
 	holds := func(file keyFile) bool { return file.Holds }
-	return found, f.inGit(ctx, holds, func(file keyFile, in exposure.Standing) {
-		if !in.Tracked {
-			return
-		}
+	f.inGit(ctx, r, holds, func(file keyFile, in exposure.Standing) {
 		remedy := untrack(file) + " && blnkctl rotate --compromised" + f.restarting()
 		if file.Kind != "" {
 			remedy = "take the key out, commit that, and then: blnkctl rotate --compromised" + f.restarting()
 		}
-		found = append(found, Finding{Place: file.Path, Text: "holds the key and is tracked by git: whoever has the repository has the key", Remedy: remedy})
+		if in.Tracked {
+			r.add(file.Path, "holds the key and is tracked by git: whoever has the repository has the key", remedy)
+		}
 	})
 }
 
@@ -141,70 +132,59 @@ func untrack(file keyFile) string {
 }
 
 // ignored: a file that git does not ignore goes into the next commit.
-func ignored(ctx context.Context, f *Facts) (found []Finding, err error) {
+func ignored(ctx context.Context, f *Facts, r *Result) {
 	var bad []keyFile
 	secret := func(file keyFile) bool { return file.Kind == "" }
-	err = f.inGit(ctx, secret, func(file keyFile, in exposure.Standing) {
+	f.inGit(ctx, r, secret, func(file keyFile, in exposure.Standing) {
 		if in.Tracked && !file.Holds && in.Ignored {
-			found = append(found, Finding{Place: file.Path, Text: "is tracked by git, which no ignore list ends", Remedy: untrack(file)})
+			r.add(file.Path, "is tracked by git, which no ignore list ends", untrack(file))
 		} else if !in.Ignored {
 			bad = append(bad, file)
 		}
 	})
-	fixes, notes := f.ignoring(bad, func(files []string) ([]exposure.Edit, []string) { return exposure.GitIgnores(ctx, files) })
+	edits, notes := exposure.GitIgnores(ctx, reals(bad))
+	fixes := fixesOf(edits, bad)
 	for _, file := range bad {
-		list := filepath.Join(filepath.Dir(file.Real), ".gitignore")
-		found = append(found, Finding{
-			Place: file.Path, Text: "is not ignored by git: the next `git add .` takes it", Evidence: notes,
-			Remedy: f.mending("BLNK-2.20", file), Fix: fixes[list].fix,
-		})
+		r.add(file.Path, "is not ignored by git: the next `git add .` takes it", f.mending("BLNK-2.20", file), notes...).
+			Fix = fixes[filepath.Join(filepath.Dir(file.Real), ".gitignore")]
 	}
-	return found, err
 }
 
 // baked: what an image is built of is in the image.
-func baked(ctx context.Context, f *Facts) (found []Finding, err error) {
-	files, err := f.secretFiles(ctx)
-	fixes, notes := f.ignoring(files, exposure.DockerIgnores)
+func baked(ctx context.Context, f *Facts, r *Result) {
+	files := f.secretFiles(ctx, r)
+	edits, notes := exposure.DockerIgnores(reals(files))
 	for _, note := range notes {
-		err = errors.Join(err, errors.New(note))
+		r.unsure(errors.New(note))
 	}
+	fixes := fixesOf(edits, files)
 	for _, file := range files {
-		for _, path := range slices.Sorted(maps.Keys(fixes)) {
-			list := fixes[path]
-			if name, below := strings.CutPrefix(file.Real, filepath.Dir(path)+"/"); below && slices.Contains(list.names, name) {
-				found = append(found, Finding{
-					Place: file.Path, Text: "gets into every image that is built in " + filepath.Dir(path) + ": " + filepath.Base(path) + " does not leave it out",
-					Remedy: f.mending("BLNK-2.21", file), Fix: list.fix,
-				})
+		for _, e := range edits {
+			dir, list := filepath.Split(e.Path)
+			if name, below := strings.CutPrefix(file.Real, dir); below && slices.Contains(e.Names, name) {
+				r.add(file.Path, "gets into every image that is built in "+filepath.Clean(dir)+": "+list+" does not leave it out",
+					f.mending("BLNK-2.21", file)).Fix = fixes[e.Path]
 			}
 		}
 	}
-	return found, err
 }
 
-// An ignoring is the edit of one ignore list.
-type ignoring struct {
-	fix   *Fix
-	names []string
-}
-
-// ignoring are the edits after which files are ignored, by the path of the list.
-func (f *Facts) ignoring(files []keyFile, ignores func(files []string) ([]exposure.Edit, []string)) (map[string]ignoring, []string) {
-	var paths []string
+func reals(files []keyFile) (paths []string) {
 	for _, file := range files {
 		paths = append(paths, file.Real)
 	}
-	edits, notes := ignores(paths)
-	lists := map[string]ignoring{}
+	return paths
+}
+
+// fixesOf are the fixes of ignore lists by their path, of those above a file of ours.
+func fixesOf(edits []exposure.Edit, files []keyFile) map[string]*Fix {
+	fixes := map[string]*Fix{}
 	for _, e := range edits {
-		one := ignoring{nil, e.Names}
 		if slices.ContainsFunc(files, func(file keyFile) bool { return file.Ours && strings.HasPrefix(file.Real, filepath.Dir(e.Path)+"/") }) {
-			one.fix = fixOf(e)
+			fixes[e.Path] = fixOf(e)
 		}
-		lists[e.Path] = one
 	}
-	return lists, notes
+	return fixes
 }
 
 // fixOf makes an edit under the lock of its folder, which keeps other runs of blnkctl
@@ -233,40 +213,35 @@ func fixOf(e exposure.Edit) *Fix {
 
 // modes: who else can read or write a file with the key, or a blnk.json, which has other
 // passwords, too.
-func modes(ctx context.Context, f *Facts) (found []Finding, err error) {
-	files, err := f.secretFiles(ctx)
+func modes(ctx context.Context, f *Facts, r *Result) {
 	groups := readAccounts()
-	for _, file := range files {
-		one, failed := f.mode(ctx, file, groups)
-		if err = errors.Join(err, failed); one != nil {
-			found = append(found, *one)
-		}
+	for _, file := range f.secretFiles(ctx, r) {
+		r.unsure(f.mode(ctx, r, file, groups))
 	}
-	return found, err
 }
 
-func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding, error) {
+func (f *Facts) mode(ctx context.Context, r *Result, file keyFile, who accounts) error {
 	opened, err := textfile.Open(file.Path, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	now, err := opened.Perm()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	readers, maybe := reach.Readers(f.Processes(ctx), file.Real)
 	unseen := ""
-	for _, r := range maybe {
-		if !r.ReadsAll && r.UID != now.UID {
-			unseen = fmt.Sprintf("%s, which may not be looked at (%s), does not read it", r.Name, r.As())
+	for _, one := range maybe {
+		if !one.ReadsAll && one.UID != now.UID {
+			unseen = fmt.Sprintf("%s, which may not be looked at (%s), does not read it", one.Name, one.As())
 		}
 	}
-	found := &Finding{Place: file.Path, Evidence: []string{fmt.Sprintf("mode %04o, user %d, group %d", now.Mode.Perm(), now.UID, now.GID)}}
-	for _, r := range readers {
-		found.Evidence = append(found.Evidence, fmt.Sprintf("%s reads it, %s", r.Name, r.As()))
+	evidence := []string{fmt.Sprintf("mode %04o, user %d, group %d", now.Mode.Perm(), now.UID, now.GID)}
+	for _, one := range readers {
+		evidence = append(evidence, fmt.Sprintf("%s reads it, %s", one.Name, one.As()))
 	}
 	if len(readers) == 0 && unseen == "" {
-		found.Evidence = append(found.Evidence, "no process is seen that reads it: see that the server's user still can")
+		evidence = append(evidence, "no process is seen that reads it: see that the server's user still can")
 		if now.Mode&0o047 == 0o040 { // its group may be how a server reads it that does not run now
 			readers = append(readers, exposure.Reader{Rights: listener.Rights{UID: -1, Groups: []int{now.GID}}})
 		}
@@ -278,20 +253,18 @@ func (f *Facts) mode(ctx context.Context, file keyFile, who accounts) (*Finding,
 	}
 	switch {
 	case err != nil:
-		return nil, err
 	case open&0o006 != 0 || open != 0 && edit != nil && !who.alone(now.GID, now.UID):
-		found.Text, found.Severity = reaches(open, file)
-		found.mend(file, edit, note, unseen, f.mending("BLNK-2.22", file))
+		text, severity := reaches(open, file)
+		one := r.add(file.Path, text, "", evidence...)
+		one.Severity = severity
+		one.mend(file, edit, note, unseen, f.mending("BLNK-2.22", file))
 	case now.ACL && open != 0:
-		found.Text, found.Severity = "has an access control list: see whom it lets read the key", Note
-		found.Remedy = hint.Command("getfacl", file.Path)
+		r.add(file.Path, "has an access control list: see whom it lets read the key", hint.Command("getfacl", file.Path), evidence...).Severity = Note
 	case f.strange(now.UID, readers, filepath.Dir(file.Real)):
-		found.Text, found.Severity = fmt.Sprintf("belongs to user %d, who can read and replace the key, and is nobody who has to", now.UID), Warning
-		found.Remedy = hint.Command("chown", "root", file.Path)
-	default:
-		return nil, nil
+		r.add(file.Path, fmt.Sprintf("belongs to user %d, who can read and replace the key, and is nobody who has to", now.UID),
+			hint.Command("chown", "root", file.Path), evidence...).Severity = Warning
 	}
-	return found, nil
+	return err
 }
 
 // strange says whether a user is none of those who have to do with a file: root, who runs
@@ -332,15 +305,16 @@ func reaches(open fs.FileMode, file keyFile) (text string, severity Severity) {
 				return fmt.Sprintf("every user of this host can %s, but that %s keeps them out", others, dir), Warning
 			}
 		}
-		return "every user of this host can " + others, ""
+		return "every user of this host can " + others, Error
 	}
 	return "its group can " + can[open>>3&0o006] + ", and no process needs that", Warning
 }
 
 // folders: who can rename in a folder can put another file in the place of one.
-func folders(ctx context.Context, f *Facts) (found []Finding, err error) {
+func folders(ctx context.Context, f *Facts, r *Result) {
 	who, seen, files := readAccounts(), map[string]bool{}, []keyFile(nil)
 	all, err := f.keyFiles(ctx)
+	r.unsure(err)
 	for _, file := range all {
 		if link := file; !file.Copy {
 			link.Real = file.Path // who replaces a link replaces what it leads to
@@ -348,33 +322,23 @@ func folders(ctx context.Context, f *Facts) (found []Finding, err error) {
 		}
 	}
 	for _, file := range files {
+		r.saw(true)
 		for dir := filepath.Dir(file.Real); !seen[dir]; dir = filepath.Dir(dir) {
 			seen[dir] = true
-			info, failed := os.Stat(dir)
-			if failed != nil {
-				err = errors.Join(err, failed)
+			info, err := os.Stat(dir)
+			if r.unsure(err); err != nil || info.Mode()&fs.ModeSticky != 0 { // there only its owner renames a file
 				continue
 			}
 			st := info.Sys().(*syscall.Stat_t)
-			one := Finding{Place: dir, Evidence: []string{fmt.Sprintf("mode %04o, user %d, group %d", info.Mode().Perm(), st.Uid, st.Gid)}}
-			switch {
-			case info.Mode()&fs.ModeSticky != 0: // there only its owner renames a file
-				continue
-			case info.Mode()&0o002 != 0:
-				one.Text, one.Remedy = "every user of this host can put another file in the place of "+file.Path, hint.Command("chmod", "o-w", dir)
-			case info.Mode()&0o020 != 0 && st.Gid != 0 && !who.alone(int(st.Gid), int(st.Uid)):
-				one.Text, one.Severity = fmt.Sprintf("group %d can put another file in the place of %s", st.Gid, file.Path), Warning
-				one.Remedy = hint.Command("chmod", "g-w", dir)
-			default:
-				continue
+			evidence := fmt.Sprintf("mode %04o, user %d, group %d", info.Mode().Perm(), st.Uid, st.Gid)
+			if info.Mode()&0o002 != 0 {
+				r.add(dir, "every user of this host can put another file in the place of "+file.Path, hint.Command("chmod", "o-w", dir), evidence)
+			} else if info.Mode()&0o020 != 0 && st.Gid != 0 && !who.alone(int(st.Gid), int(st.Uid)) {
+				r.add(dir, fmt.Sprintf("group %d can put another file in the place of %s", st.Gid, file.Path), hint.Command("chmod", "g-w", dir), evidence).
+					Severity = Warning
 			}
-			found = append(found, one)
 		}
 	}
-	if len(seen) == 0 {
-		err = cmp.Or(err, ErrNothing)
-	}
-	return found, err
 }
 
 // accounts are passwd(5) and group(5): by group, who is in it. What another name service

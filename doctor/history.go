@@ -22,10 +22,11 @@ const GitRule = "BLNK-1.9"
 
 // gitClean: no key stands in a git repository, now or once; with Staged, in what the
 // next commit brings.
-func gitClean(ctx context.Context, f *Facts) (found []Finding, err error) {
+func gitClean(ctx context.Context, f *Facts, r *Result) {
 	keys, unread := f.atHand(ctx)
 	m := leak.New(keys...)
 	var leaks []leak.Finding
+	var err error
 	if f.Staged {
 		leaks, err = leak.Staged(ctx, m, f.Dir)
 	} else {
@@ -37,71 +38,70 @@ func gitClean(ctx context.Context, f *Facts) (found []Finding, err error) {
 		}
 		leaks, err = leak.History(ctx, m, dirs...)
 		if errors.Is(err, leak.ErrNoRepository) {
-			return nil, ErrNothing
+			return
 		}
 		for _, name := range m.Weak() {
 			err = errors.Join(err, fmt.Errorf("%s is too weak to be searched for: it may stand anywhere by chance", name))
 		}
 	}
+	r.saw(true)
 	verdict, askErr := f.alive(ctx, leaks)
 	for _, l := range leaks {
-		found = append(found, f.leaked(l, verdict(l.Key)))
+		f.leaked(r, l, verdict(l.Key))
 	}
-	return found, errors.Join(err, unread, askErr)
+	r.unsure(err, unread, askErr)
 }
 
-// leaked is the finding for a key in a repository.
-func (f *Facts) leaked(l leak.Finding, alive proof.Verdict) Finding {
-	one := Finding{
-		Place: filepath.Join(l.Repository, l.Submodule, l.Path), Text: "holds " + l.Name,
-		Evidence: []string{fmt.Sprintf("%s %s, the first of %d", l.Kind, l.Object, l.Objects), "the key is " + l.Key.Name()},
-		Remedy:   "blnkctl rotate --compromised" + f.restarting(),
-	}
+// leaked adds the finding for a key in a repository.
+func (f *Facts) leaked(r *Result, l leak.Finding, alive proof.Verdict) {
+	place, text := filepath.Join(l.Repository, l.Submodule, l.Path), "holds "+l.Name
 	if fp := l.Key.Fingerprint(); fp != "" {
-		one.Place += "#" + fp // another key there is another finding
-	}
-	if l.Kind == "file" { // which no clone and no push has
-		one.Severity, one.Evidence[0] = Warning, "a file of git's own, which no clone has: whoever can read this folder has the key"
-		one.Remedy = "take it out of " + one.Place + ", and then: blnkctl rotate" + f.restarting()
-	}
-	if l.Commit != "" {
-		one.Evidence = append(one.Evidence, "commit "+l.Commit+" of "+screen.At(l.Date))
+		place += "#" + fp // another key there is another finding
 	}
 	if l.Path == "" {
-		one.Text += " in " + l.Where()
+		text += " in " + l.Where()
 	}
 	if f.Staged {
-		one.Text += " in line " + strconv.Itoa(l.Line) + ", staged"
-		one.Remedy = "take it out, and git add it again; git commit --no-verify passes this check"
-		return one
-	}
-	if since := l.Since(); since != "" {
-		one.Text += ": " + since
-	}
-	if l.Lost { // perhaps it was but staged
-		one.Severity, one.Remedy = Warning, "git gc --prune=now; where others may have it: "+one.Remedy
+		text += " in line " + strconv.Itoa(l.Line) + ", staged"
+	} else if since := l.Since(); since != "" {
+		text += ": " + since
 	}
 	given := false // away, and then made worthless
 	if f.StateErr == nil && f.State != nil {
 		given, _ = f.State.Compromised().Has(l.Key)
 	}
-	switch {
-	case alive == proof.Live || alive == proof.Scoped || alive == proof.Mixed:
-		one.Text += "; a server accepts it"
-	case l.Name == previous:
-		one.Text, one.Severity, one.Remedy = one.Text+"; a rollback would put it in force again", Warning, "blnkctl retire"+f.named()
-	case alive == proof.Rejected:
-		one.Text, one.Severity, one.Remedy = one.Text+"; no server accepts it", Note, dead
-	case l.Own && given:
-		one.Text, one.Severity, one.Remedy = one.Text+"; it was replaced as compromised", Note, dead
-	case l.Own:
-		one.Severity, one.Remedy = Warning, "blnkctl doctor --rule "+GitRule+" --verify-found"+f.again()
-	case of(l, blnk.TokenizationSecret):
-		one.Remedy = "take it out; what is tokenized cannot be read with another one"
-	case of(l, blnk.MetricsToken):
-		one.Remedy = "set another one, here and where metrics are collected"
+	rotate := f.restarting()
+	severity, more, remedy := r.Severity, "", "blnkctl rotate --compromised"+rotate
+	found := fmt.Sprintf("%s %s, the first of %d", l.Kind, l.Object, l.Objects)
+	if l.Kind == "file" { // which no clone and no push has
+		severity, found = Warning, "a file of git's own, which no clone has: whoever can read this folder has the key"
+		remedy = "take it out of " + place + ", and then: blnkctl rotate" + rotate
 	}
-	return one
+	if l.Lost { // perhaps it was but staged
+		severity, remedy = Warning, "git gc --prune=now; where others may have it: "+remedy
+	}
+	switch {
+	case f.Staged:
+		remedy = "take it out, and git add it again; git commit --no-verify passes this check"
+	case alive == proof.Live || alive == proof.Scoped || alive == proof.Mixed:
+		more = "; a server accepts it"
+	case l.Name == previous:
+		severity, more, remedy = Warning, "; a rollback would put it in force again", "blnkctl retire"+f.named()
+	case alive == proof.Rejected:
+		severity, more, remedy = Note, "; no server accepts it", dead
+	case l.Own && given:
+		severity, more, remedy = Note, "; it was replaced as compromised", dead
+	case l.Own:
+		severity, remedy = Warning, "blnkctl doctor --rule "+GitRule+" --verify-found"+f.again()
+	case of(l, blnk.TokenizationSecret):
+		remedy = "take it out; what is tokenized cannot be read with another one"
+	case of(l, blnk.MetricsToken):
+		remedy = "set another one, here and where metrics are collected"
+	}
+	one := r.add(place, text+more, remedy, found, "the key is "+l.Key.Name())
+	if one.Severity = severity; l.Commit != "" {
+		one.Evidence = append(one.Evidence, "commit "+l.Commit+" of "+screen.At(l.Date))
+	}
 }
 
 // dead is the remedy for a key that opens nothing any more.

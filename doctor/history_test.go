@@ -26,7 +26,7 @@ func TestKeyOfAnOpenRotationInGit(t *testing.T) {
 	facts := func() *Facts {
 		return &Facts{Sources: Sources{Dir: dir, Now: time.Now, Rotations: []Rotation{{ID: "rot_1", Keys: []secret.Key{key}}}}}
 	}
-	if found, err := gitClean(t.Context(), facts()); !errors.Is(err, ErrNothing) || len(found) > 0 {
+	if found, err := tell(t, facts(), gitClean); !errors.Is(err, ErrNothing) || len(found) > 0 {
 		t.Errorf("without a repository: %v, %v", found, err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "a"), []byte(key.Reveal()), 0o600); err != nil {
@@ -37,7 +37,7 @@ func TestKeyOfAnOpenRotationInGit(t *testing.T) {
 			t.Fatalf("%s", out)
 		}
 	}
-	found, err := gitClean(t.Context(), facts())
+	found, err := tell(t, facts(), gitClean)
 	if err != nil || len(found) != 1 || found[0].Text != "holds a key of the open rotation rot_1: tracked now" ||
 		found[0].Place != filepath.Join(dir, "a")+"#"+key.Fingerprint() || !strings.HasPrefix(found[0].Remedy, "blnkctl rotate --compromised") {
 		t.Errorf("%+v, %v", found, err)

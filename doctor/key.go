@@ -25,50 +25,47 @@ import (
 )
 
 // secureMode: what each configuration says of it.
-func secureMode(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachConfig(ctx, settings{blnk.Secure}, func(c Running) (found []Finding) {
-		if v := c.Effective.Value(blnk.Secure); !c.Effective.Secure() {
-			text := "server.secure is not true: every request passes, without a key"
-			remedy := "blnkctl init" + f.named()
-			if v.Shadowed() {
-				text = v.Source + " turns secure mode off: every request passes, without a key"
-				remedy = takeOut(c, v.Source)
-			}
-			found = append(found, Finding{Place: c.of(v), Text: text, Evidence: []string{"read from " + v.Source}, Remedy: remedy})
+func secureMode(ctx context.Context, f *Facts, r *Result) {
+	f.eachConfig(ctx, r, settings{blnk.Secure}, func(c Running) {
+		text, remedy := "server.secure is not true: every request passes, without a key", "blnkctl init"+f.named()
+		v := c.Effective.Value(blnk.Secure)
+		if v.Shadowed() {
+			text, remedy = v.Source+" turns secure mode off: every request passes, without a key", takeOut(c, v.Source)
 		}
-		return found
+		if !c.Effective.Secure() {
+			r.addOf(c, v, text, remedy)
+		}
 	})
 }
 
 // settings are the names of those that a rule is about; none is the environment.
 type settings []blnk.Name
 
-// eachConfig asks of every configuration of which the settings are known. The error says
-// of which they are not, and what may be there and is not seen.
-func (f *Facts) eachConfig(ctx context.Context, about settings, ask func(Running) []Finding) (found []Finding, err error) {
+// eachConfig asks of every configuration of which the settings are known. It is unsure
+// about those of which they are not, and about what may be there and is not seen.
+func (f *Facts) eachConfig(ctx context.Context, r *Result, about settings, ask func(Running)) {
 	all := f.Configurations(ctx)
-	_, err = f.View(ctx)
+	_, unseen := f.View(ctx)
+	r.unsure(unseen)
 	for _, c := range all {
 		unknown := func(name blnk.Name) bool { return c.Path == "" && !c.Effective.Value(name).Shadowed() }
 		switch {
 		case c.Err != nil && strings.Contains(c.Err.Error(), c.Place):
-			err = errors.Join(err, c.Err)
+			r.unsure(c.Err)
 		case c.Err != nil:
-			err = errors.Join(err, fmt.Errorf("%s: %w", c.Place, c.Err))
+			r.unsure(fmt.Errorf("%s: %w", c.Place, c.Err))
 		case c.Effective == nil:
-			err = errors.Join(err, fmt.Errorf("the environment of %s may not be read by this user", c.Place))
+			r.unsure(fmt.Errorf("the environment of %s may not be read by this user", c.Place))
 		case slices.ContainsFunc(about, unknown):
-			err = errors.Join(err, fmt.Errorf("which blnk.json %s reads is not known", c.Place))
+			r.unsure(fmt.Errorf("which blnk.json %s reads is not known", c.Place))
 		default:
-			for _, one := range ask(c) {
-				found = appendPlace(found, one) // server and workers read the same file
-			}
+			r.saw(true)
+			ask(c)
 		}
 	}
-	if len(all) == 0 {
-		err = cmp.Or(err, errors.New("no configuration of a Blnk is seen"))
+	if len(all) == 0 && unseen == nil {
+		r.unsure(errors.New("no configuration of a Blnk is seen"))
 	}
-	return found, err
 }
 
 // of is the place of a setting: the file where that decides, else who has the variable.
@@ -79,22 +76,23 @@ func (c Running) of(v blnk.Value) string {
 	return cmp.Or(c.Path, c.Place)
 }
 
+// addOf is add for a setting.
+func (r *Result) addOf(c Running, v blnk.Value, text, remedy string) *Finding {
+	return r.add(c.of(v), text, remedy, "read from "+v.Source)
+}
+
 // randomRefused: what the servers do, whatever a configuration says.
-func randomRefused(ctx context.Context, f *Facts) (found []Finding, err error) {
+func randomRefused(ctx context.Context, f *Facts, r *Result) {
 	live, err := f.Live(ctx)
+	r.unsure(err)
 	for _, s := range live.Servers {
-		switch {
-		case s.RandomRefused == nil:
-			err = errors.Join(err, unsaid(s))
-		case !*s.RandomRefused:
-			found = append(found, Finding{
-				Place: s.URL, Text: "a random key is let in: the ledger is open to anybody who reaches it",
-				Evidence: []string{strconv.Itoa(s.Connections) + " connections"},
-				Remedy:   "blnkctl init" + f.named(),
-			})
+		if r.saw(true); s.RandomRefused == nil {
+			r.unsure(unsaid(s))
+		} else if !*s.RandomRefused {
+			r.add(s.URL, "a random key is let in: the ledger is open to anybody who reaches it",
+				"blnkctl init"+f.named(), strconv.Itoa(s.Connections)+" connections")
 		}
 	}
-	return found, err
 }
 
 // unsaid is the error of a server that gives no verdict.
@@ -103,20 +101,18 @@ func unsaid(s proof.ServerSays) error {
 }
 
 // keyThere: a store without a key, or one that cannot be read.
-func keyThere(ctx context.Context, f *Facts) (found []Finding, err error) {
+func keyThere(ctx context.Context, f *Facts, r *Result) {
 	stores := f.Stores(ctx)
 	for _, s := range stores {
-		switch {
-		case s.Err != nil:
-			err = errors.Join(err, s.Err)
-		case s.Key.IsZero():
-			found = append(found, Finding{Place: s.Ref, Text: "holds no key", Remedy: "blnkctl init" + f.named()})
+		if r.saw(true); s.Err != nil {
+			r.unsure(s.Err)
+		} else if s.Key.IsZero() {
+			r.add(s.Ref, "holds no key", "blnkctl init"+f.named())
 		}
 	}
 	if len(stores) == 0 {
-		return nil, errors.New("no store is named, and there is no blnk.json here: name it with --store")
+		r.unsure(errors.New("no store is named, and there is no blnk.json here: name it with --store"))
 	}
-	return found, err
 }
 
 // A held key is one that is in use. The place is a store, or a process that has it
@@ -148,45 +144,45 @@ func inUse(all []held, key secret.Key) bool {
 	return slices.ContainsFunc(all, func(h held) bool { return h.key.Equal(key) })
 }
 
-// newKey is the finding of a key that is to be replaced.
-func (f *Facts) newKey(h held, text string) Finding {
-	one := Finding{Place: h.place, Text: text, Remedy: "blnkctl rotate" + f.restarting()}
-	if !h.store {
-		one.Evidence = []string{"it has it from " + h.from}
-		one.Remedy = "name the place that gives it the key, too: blnkctl rotate" + f.restarting() + " --store REF"
+// replace adds the finding of a key that is to be replaced.
+func (f *Facts) replace(r *Result, h held, text string) {
+	if h.store {
+		r.add(h.place, text, "blnkctl rotate"+f.restarting())
+	} else {
+		r.add(h.place, text, "name the place that gives it the key, too: blnkctl rotate"+f.restarting()+" --store REF", "it has it from "+h.from)
 	}
-	return one
 }
 
 // keyIs makes the rule that no key in use has one of these flaws.
-func keyIs(flaws ...keygen.Flaw) func(context.Context, *Facts) ([]Finding, error) {
-	return func(ctx context.Context, f *Facts) (found []Finding, err error) {
-		all := f.held(ctx)
-		for _, h := range all {
-			flaw, why := keygen.SecretKey.Judge(h.key)
-			if slices.Contains(flaws, flaw) {
-				found = append(found, f.newKey(h, "the key "+why))
+func keyIs(flaws ...keygen.Flaw) check {
+	return func(ctx context.Context, f *Facts, r *Result) {
+		for _, h := range f.judged(ctx, r) {
+			if flaw, why := keygen.SecretKey.Judge(h.key); slices.Contains(flaws, flaw) {
+				f.replace(r, h, "the key "+why)
 			}
 		}
-		return found, f.noKeys(ctx, len(all))
 	}
 }
 
-// noKeys is the error of a rule about keys where none is seen.
-func (f *Facts) noKeys(ctx context.Context, n int) error {
-	var failed error
+// judged are the keys that a rule about keys is about.
+func (f *Facts) judged(ctx context.Context, r *Result) []held {
+	all := f.held(ctx)
+	f.subject(ctx, r, len(all))
+	return all
+}
+
+// subject says that a rule is about so many keys, and is unsure about stores that cannot
+// be read.
+func (f *Facts) subject(ctx context.Context, r *Result, n int) {
+	r.saw(n > 0)
 	for _, s := range f.Stores(ctx) {
-		failed = errors.Join(failed, s.Err)
+		r.unsure(s.Err)
 	}
-	if n > 0 {
-		return failed
-	}
-	return cmp.Or(failed, ErrNothing)
 }
 
 // keyWhole: a key that was changed on its way from one place to another.
-func keyWhole(ctx context.Context, f *Facts) (found []Finding, err error) {
-	all := f.held(ctx)
+func keyWhole(ctx context.Context, f *Facts, r *Result) {
+	all := f.judged(ctx, r)
 	for _, h := range all {
 		flaw, why := keygen.SecretKey.Judge(h.key)
 		value := h.key.Reveal()
@@ -208,43 +204,37 @@ func keyWhole(ctx context.Context, f *Facts) (found []Finding, err error) {
 			}
 		}
 		if what != "" {
-			found = append(found, f.newKey(h, what))
+			f.replace(r, h, what)
 		}
 	}
-	return found, f.noKeys(ctx, len(all))
 }
 
 // keyAlone: the master key is no other secret.
-func keyAlone(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachConfig(ctx, settings{blnk.SecretKey}, func(c Running) (found []Finding) {
+func keyAlone(ctx context.Context, f *Facts, r *Result) {
+	f.eachConfig(ctx, r, settings{blnk.SecretKey}, func(c Running) {
 		key := c.Effective.SecretKey()
-		for _, name := range []blnk.Name{blnk.MetricsToken, blnk.TokenizationSecret} {
-			if v := c.Effective.Value(name); !key.IsZero() && v.Text.Equal(key) {
-				found = append(found, Finding{
-					Place: c.of(v), Text: "the master key is the " + spoken(name) + ", too: who has that has the ledger",
-					Evidence: []string{string(name) + " from " + v.Source}, Remedy: "blnkctl rotate" + f.restarting(),
-				})
+		for _, other := range []struct {
+			name   blnk.Name
+			spoken string
+		}{{blnk.MetricsToken, "metrics token"}, {blnk.TokenizationSecret, "tokenization secret"}} {
+			if v := c.Effective.Value(other.name); !key.IsZero() && v.Text.Equal(key) {
+				r.addOf(c, v, "the master key is the "+other.spoken+", too: who has that has the ledger", "blnkctl rotate"+f.restarting())
 			}
 		}
-		return found
 	})
-}
-
-// spoken is what a setting is called before people.
-func spoken(name blnk.Name) string {
-	return map[blnk.Name]string{blnk.MetricsToken: "metrics token", blnk.TokenizationSecret: "tokenization secret"}[name]
 }
 
 // usualAge is the oldest that a key may be where no policy says it.
 const usualAge = 90 * 24 * time.Hour
 
 // keyYoung: by what blnkctl remembers, or the store says.
-func keyYoung(ctx context.Context, f *Facts) (found []Finding, err error) {
-	stores := f.Stores(ctx)
+func keyYoung(ctx context.Context, f *Facts, r *Result) {
 	if len(f.Keys(ctx)) == 0 {
-		return nil, f.noKeys(ctx, 0)
+		f.subject(ctx, r, 0)
+		return
 	}
-	s := stores[0]
+	r.saw(true)
+	s := f.Stores(ctx)[0]
 	history, err := f.History(ctx)
 	since, how := history.ProvedAt, "rotated"
 	if since.IsZero() {
@@ -257,23 +247,20 @@ func keyYoung(ctx context.Context, f *Facts) (found []Finding, err error) {
 			how = "written"
 		}
 	}
+	r.unsure(err)
 	switch age, most := f.Now().Sub(since), cmp.Or(f.Policy.MaxAge, usualAge); {
 	case since.IsZero() && err == nil:
-		err = errors.New("the age of the key is not known: blnkctl has not rotated it, and has not seen it before")
+		r.unsure(errors.New("the age of the key is not known: blnkctl has not rotated it, and has not seen it before"))
 	case since.IsZero():
 	case age < 0:
-		err = errors.New("the age of the key is not known: a clock was wrong")
+		r.unsure(errors.New("the age of the key is not known: a clock was wrong"))
 	case age > most:
 		text := fmt.Sprintf("the key was %s %s, and should not be older than %s", how, screen.Ago(since, f.Now()), policy.Age(most))
 		if f.Policy.MaxAge > 0 {
 			text += ", by the policy"
 		}
-		found = append(found, Finding{
-			Place: s.Ref, Text: text,
-			Evidence: []string{how + " at " + screen.At(since)}, Remedy: "blnkctl rotate" + f.restarting(),
-		})
+		r.add(s.Ref, text, "blnkctl rotate"+f.restarting(), how+" at "+screen.At(since))
 	}
-	return found, err
 }
 
 // History is what blnkctl remembers of the first store; the zero one where there is
@@ -289,42 +276,42 @@ func (f *Facts) History(ctx context.Context) (state.History, error) {
 }
 
 // liveKey: the servers take the key that the first store holds.
-func liveKey(ctx context.Context, f *Facts) (found []Finding, err error) {
+func liveKey(ctx context.Context, f *Facts, r *Result) {
 	live, err := f.Live(ctx)
-	if len(live.Keys) == 0 {
-		if err = cmp.Or(err, f.noKeys(ctx, 0)); errors.Is(err, ErrNothing) {
-			err = errors.New("no store holds a key")
+	if r.unsure(err); len(live.Keys) == 0 {
+		if f.subject(ctx, r, 0); r.err == nil {
+			r.unsure(errors.New("no store holds a key"))
 		}
-		return nil, err
+		return
 	}
 	for _, s := range live.Servers {
+		r.saw(true)
 		switch {
 		case s.RandomRefused != nil && !*s.RandomRefused:
-			err = errors.Join(err, fmt.Errorf("%s lets a random key in: its answers say nothing about another", s.URL))
+			r.unsure(fmt.Errorf("%s lets a random key in: its answers say nothing about another", s.URL))
 		case s.Keys[0] == proof.Unknown:
-			err = errors.Join(err, unsaid(s))
+			r.unsure(unsaid(s))
 		case !s.Keys[0].Proves():
-			found = append(found, f.notLive(ctx, live.Keys, s))
+			f.notLive(ctx, r, live.Keys, s)
 		}
 	}
-	return found, err
 }
 
-func (f *Facts) notLive(ctx context.Context, keys proof.Questions, s proof.ServerSays) Finding {
+func (f *Facts) notLive(ctx context.Context, r *Result, keys proof.Questions, s proof.ServerSays) {
 	text := map[proof.Verdict]string{
 		proof.Scoped: "takes the key of the stores for a scoped API key",
 		proof.Mixed:  "takes the key of the stores on some connections, and refuses it on others",
 	}[s.Keys[0]]
-	one := Finding{
-		Place: s.URL, Text: cmp.Or(text, "refuses the key of the stores"),
-		Evidence: []string{keys[0].Key.Name() + " of " + strings.Join(keys[0].From, ", ") + ": " + string(s.Keys[0])},
-		// Who changes a key needs no proof of one that no server takes.
-		Remedy: "restart it, so that it reads its configuration, and ask again: blnkctl verify" + target.Spec{Stores: f.Spec.Stores, Servers: f.Spec.Servers}.Args() + f.Flags,
+	said := func(i int) string {
+		return keys[i].Key.Name() + " of " + strings.Join(keys[i].From, ", ") + ": " + string(s.Keys[i])
 	}
+	// Who changes a key needs no proof of one that no server takes.
+	verify := "blnkctl verify" + target.Spec{Stores: f.Spec.Stores, Servers: f.Spec.Servers}.Args() + f.Flags
+	one := r.add(s.URL, cmp.Or(text, "refuses the key of the stores"), "restart it, so that it reads its configuration, and ask again: "+verify, said(0))
 	for i, verdict := range s.Keys {
 		if i > 0 && verdict.Proves() {
 			one.Text = "runs with the key of " + strings.Join(keys[i].From, ", ") + ", not with that of " + f.Stores(ctx)[0].Ref
-			one.Evidence = append(one.Evidence, keys[i].Key.Name()+" of "+strings.Join(keys[i].From, ", ")+": "+string(verdict))
+			one.Evidence = append(one.Evidence, said(i))
 			one.Remedy = "blnkctl sync --from " + hint.Quote(keys[i].From[0]) + f.restarting()
 		}
 	}
@@ -334,7 +321,6 @@ func (f *Facts) notLive(ctx context.Context, keys proof.Questions, s proof.Serve
 			one.Evidence = append(one.Evidence, fmt.Sprintf("%s would start with %s, from %s", c.Place, nameOf(v.Text), v.Source))
 		}
 	}
-	return one
 }
 
 func nameOf(key secret.Key) string {
@@ -345,47 +331,38 @@ func nameOf(key secret.Key) string {
 }
 
 // tokenization: the secret that encrypts identities.
-func tokenization(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachConfig(ctx, settings{blnk.TokenizationSecret}, func(c Running) []Finding {
+func tokenization(ctx context.Context, f *Facts, r *Result) {
+	f.eachConfig(ctx, r, settings{blnk.TokenizationSecret}, func(c Running) {
 		v := c.Effective.Value(blnk.TokenizationSecret)
-		flaw, why := keygen.Tokenization.Judge(v.Text)
-		one := Finding{Place: c.of(v), Evidence: []string{"read from " + v.Source}}
-		switch flaw {
+		anew := f.makeSecret(c, keygen.Tokenization)
+		switch flaw, why := keygen.Tokenization.Judge(v.Text); flaw {
 		case keygen.Sound:
-			return nil
 		case keygen.Empty:
-			one.Severity, one.Text = Note, "there is no tokenization secret: identities are stored in clear"
-			one.Remedy = f.makeSecret(c, keygen.Tokenization)
+			r.addOf(c, v, "there is no tokenization secret: identities are stored in clear", anew).Severity = Note
 		case keygen.Length:
-			one.Text = "the tokenization secret " + why
-			one.Remedy = "where nothing was tokenized with it, take it out, then " + f.makeSecret(c, keygen.Tokenization)
+			r.addOf(c, v, "the tokenization secret "+why, "where nothing was tokenized with it, take it out, then "+anew)
 		default:
-			one.Text = "the tokenization secret " + why
-			one.Remedy = "a new one makes stored identities unreadable: detokenize them before, with the old one"
+			r.addOf(c, v, "the tokenization secret "+why, "a new one makes stored identities unreadable: detokenize them before, with the old one")
 		}
-		return []Finding{one}
 	})
 }
 
 // metricsToken: what opens /metrics and the workers' /monitoring.
-func metricsToken(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachConfig(ctx, settings{blnk.MetricsToken}, func(c Running) []Finding {
+func metricsToken(ctx context.Context, f *Facts, r *Result) {
+	f.eachConfig(ctx, r, settings{blnk.MetricsToken}, func(c Running) {
 		v := c.Effective.Value(blnk.MetricsToken)
-		flaw, why := keygen.MetricsToken.Judge(v.Text)
-		one := Finding{Place: c.of(v), Text: "the metrics token " + why, Evidence: []string{"read from " + v.Source}, Remedy: f.makeSecret(c, keygen.MetricsToken)}
-		switch on := c.Effective.On(blnk.Observability); {
+		anew := f.makeSecret(c, keygen.MetricsToken)
+		switch flaw, why := keygen.MetricsToken.Judge(v.Text); {
 		case flaw == keygen.Sound:
-			return nil
 		case flaw != keygen.Empty:
-			one.Remedy = strings.Replace(one.Remedy, "--if-absent", "--force", 1)
+			r.addOf(c, v, "the metrics token "+why, strings.Replace(anew, "--if-absent", "--force", 1))
 		case !c.Effective.Secure():
-			one.Text = "there is no metrics token, and secure mode is off: anybody reads /metrics, and reads and deletes the workers' tasks at /monitoring"
-		case on:
-			one.Text = "there is no metrics token: /metrics and the workers' /monitoring answer 403 to everybody"
+			r.addOf(c, v, "there is no metrics token, and secure mode is off: anybody reads /metrics, and reads and deletes the workers' tasks at /monitoring", anew)
+		case c.Effective.On(blnk.Observability):
+			r.addOf(c, v, "there is no metrics token: /metrics and the workers' /monitoring answer 403 to everybody", anew)
 		default:
-			one.Severity, one.Text = Note, "there is no metrics token: the workers' /monitoring answers 403 to everybody"
+			r.addOf(c, v, "there is no metrics token: the workers' /monitoring answers 403 to everybody", anew).Severity = Note
 		}
-		return []Finding{one}
 	})
 }
 

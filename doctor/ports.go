@@ -1,8 +1,8 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -43,106 +43,92 @@ func (c Container) serves(port string) string {
 }
 
 // portsClosed: what only this Blnk has to reach is not open to other machines.
-func portsClosed(ctx context.Context, f *Facts) (found []Finding, err error) {
+func portsClosed(ctx context.Context, f *Facts, r *Result) {
 	all, err := f.Containers(ctx)
+	r.unsure(err)
 	for _, c := range all {
 		for _, p := range c.Ports {
 			if what := c.serves(p.Container); what != "" && p.Open() {
-				found = appendPlace(found, Finding{
-					Place: c.Place, Text: fmt.Sprintf("port %s of %s is open to other machines on %s", p.Container, what, p),
-					Evidence: []string{"image " + c.Image, "Docker opens a published port also where the host's firewall (ufw) closes it"},
-					Remedy:   fmt.Sprintf("publish it as 127.0.0.1:%s:%s, or not at all: containers of one project need no published port", p.Port, p.Container),
-				})
+				r.add(c.Place, fmt.Sprintf("port %s of %s is open to other machines on %s", p.Container, what, p),
+					fmt.Sprintf("publish it as 127.0.0.1:%s:%s, or not at all: containers of one project need no published port", p.Port, p.Container),
+					"image "+c.Image, "Docker opens a published port also where the host's firewall (ufw) closes it")
 			}
 		}
 	}
-	more, failed := f.openHere(ctx)
-	return append(found, more...), errors.Join(err, failed)
+	f.openHere(ctx, r)
 }
 
-// openHere are programs of this host itself: those that the configurations lead to, and
-// the workers. The port alone says nothing; it must be the program.
-func (f *Facts) openHere(ctx context.Context) (found []Finding, err error) {
-	open := func(port string, is func(listener.Process) bool, one Finding) {
+// openHere looks at programs of this host itself: those that the configurations lead to,
+// and the workers. The port alone says nothing; it must be the program.
+func (f *Facts) openHere(ctx context.Context, r *Result) {
+	open := func(port string, text, remedy string, is func(listener.Process) bool) (found *Finding) {
 		var number int
 		if _, bad := fmt.Sscanf(port, "%d", &number); bad != nil {
-			return
+			return nil
 		}
 		listening, failed := listener.FindOpen(number)
-		err = errors.Join(err, failed)
+		r.unsure(failed)
 		for _, p := range listening {
 			if is(p) {
-				one.Place = path.Base(p.Exe) + " on port " + port
-				one.Evidence = []string{p.String()}
-				found = appendPlace(found, one)
+				found = r.add(path.Base(p.Exe)+" on port "+port, text, remedy, p.String())
 			}
 		}
+		return found
 	}
-	about := append(stored(), blnk.MonitoringPort)
-	_, unknown := f.eachConfig(ctx, about, func(c Running) []Finding {
+	f.eachConfig(ctx, r, append(stored(), blnk.MonitoringPort), func(c Running) {
 		for _, l := range c.links() {
 			if !l.known || !isHere(l.Host) || c.Process != nil && c.Process.Isolated {
 				continue
 			}
 			for _, b := range backends() {
-				open(l.Port, func(p listener.Process) bool { return b.is(p.Exe) }, Finding{
-					Text:   b.name + ", which Blnk uses, listens for other machines too",
-					Remedy: "have it listen on 127.0.0.1 alone, or let a firewall keep others out",
-				})
+				open(l.Port, b.name+", which Blnk uses, listens for other machines too",
+					"have it listen on 127.0.0.1 alone, or let a firewall keep others out", func(p listener.Process) bool { return b.is(p.Exe) })
 			}
 		}
-		if p := c.Process; p != nil && p.Workers && p.PID > 0 && !p.Isolated {
-			port := c.Effective.Value(blnk.MonitoringPort).Text.Reveal()
-			if port == "" {
-				port = blnk.DefaultMonitoringPort
-			}
-			open(port, func(l listener.Process) bool { return l.PID == p.PID }, f.monitoring(c))
+		p := c.Process
+		if p == nil || !p.Workers || p.PID <= 0 || p.Isolated {
+			return
 		}
-		return nil
+		// A worker listens on all addresses, and can do no other. With secure mode on, or a
+		// token, it lets nobody in who has none (Blnk 0.15.2, seen).
+		severity, text, remedy := Note, "the workers' monitoring listens for other machines too, which need the metrics token",
+			"let a firewall keep others from it: Blnk listens on all addresses"
+		if !c.Effective.Secure() && c.Effective.Value(blnk.MetricsToken).Text.IsZero() {
+			severity, text, remedy = Error, "the workers' monitoring lets everybody see and delete what is queued", "blnkctl init"+f.named()+", and "+remedy
+		}
+		port := cmp.Or(c.Effective.Value(blnk.MonitoringPort).Text.Reveal(), blnk.DefaultMonitoringPort)
+		if one := open(port, text, remedy, func(l listener.Process) bool { return l.PID == p.PID }); one != nil {
+			one.Severity = severity
+		}
 	})
-	return found, errors.Join(err, unknown)
-}
-
-// monitoring: a worker listens on all addresses, and can do no other. With secure mode
-// on, or a token, it lets nobody in who has none (Blnk 0.15.2, seen).
-func (f *Facts) monitoring(c Running) Finding {
-	const closed = "let a firewall keep others from it: Blnk listens on all addresses"
-	if !c.Effective.Secure() && c.Effective.Value(blnk.MetricsToken).Text.IsZero() {
-		return Finding{Severity: Error, Text: "the workers' monitoring lets everybody see and delete what is queued", Remedy: "blnkctl init" + f.named() + ", and " + closed}
-	}
-	return Finding{Severity: Note, Text: "the workers' monitoring listens for other machines too, which need the metrics token", Remedy: closed}
 }
 
 // noStockPassword: those of the stock files are known to everybody.
-func noStockPassword(ctx context.Context, f *Facts) (found []Finding, err error) {
+func noStockPassword(ctx context.Context, f *Facts, r *Result) {
 	all, err := f.Containers(ctx)
+	r.unsure(err)
 	for _, c := range all {
-		one := Finding{Place: c.Place}
-		if slices.ContainsFunc(c.Ports, func(p Published) bool { return c.serves(p.Container) != "" && p.Open() }) {
-			one.Severity, one.Evidence = Error, []string{"its port is open to other machines"}
+		repository, _ := splitImage(c.Image)
+		stock := func(word string) bool {
+			return strings.TrimPrefix(word, "--api-key=") == blnk.StockTypesenseKey && (backends()[2].is(repository) || strings.HasPrefix(word, "--"))
 		}
-		switch repository, _ := splitImage(c.Image); {
+		var one *Finding
+		switch {
 		case c.Env["POSTGRES_PASSWORD"] == blnk.StockPassword:
-			one.Text = "POSTGRES_PASSWORD is the one of the stock compose file"
-			one.Remedy = "ALTER USER in the database (the variable counts for a new one only), then the new one in the variable and in data_source.dns"
-		case c.Env["TYPESENSE_API_KEY"] == blnk.StockTypesenseKey,
-			slices.ContainsFunc(c.Command, func(word string) bool {
-				return strings.TrimPrefix(word, "--api-key=") == blnk.StockTypesenseKey && (backends()[2].is(repository) || strings.HasPrefix(word, "--"))
-			}):
-			one.Text = "the API key of Typesense is the one of the stock compose file"
-			one.Remedy = "another one in --api-key, and the same in type_sense_key of blnk.json"
+			one = r.add(c.Place, "POSTGRES_PASSWORD is the one of the stock compose file",
+				"ALTER USER in the database (the variable counts for a new one only), then the new one in the variable and in data_source.dns")
+		case c.Env["TYPESENSE_API_KEY"] == blnk.StockTypesenseKey, slices.ContainsFunc(c.Command, stock):
+			one = r.add(c.Place, "the API key of Typesense is the one of the stock compose file", "another one in --api-key, and the same in type_sense_key of blnk.json")
 		default:
 			continue
 		}
-		found = appendPlace(found, one)
+		if slices.ContainsFunc(c.Ports, func(p Published) bool { return c.serves(p.Container) != "" && p.Open() }) {
+			one.Severity, one.Evidence = Error, []string{"its port is open to other machines"}
+		}
 	}
-	more, failed := f.eachConfig(ctx, append(stored(), blnk.TypesenseKey), func(c Running) (found []Finding) {
+	f.eachConfig(ctx, r, append(stored(), blnk.TypesenseKey), func(c Running) {
 		stock := func(name blnk.Name, remedy string) {
-			v := c.Effective.Value(name)
-			found = append(found, Finding{
-				Place: c.of(v), Text: string(name) + " has the password of the stock files",
-				Evidence: []string{"read from " + v.Source}, Remedy: remedy,
-			})
+			r.addOf(c, c.Effective.Value(name), string(name)+" has the password of the stock files", remedy)
 		}
 		for _, l := range c.links() {
 			if l.Password.Reveal() == blnk.StockPassword {
@@ -152,7 +138,5 @@ func noStockPassword(ctx context.Context, f *Facts) (found []Finding, err error)
 		if key := c.Effective.Value(blnk.TypesenseKey).Text.Reveal(); key == blnk.StockTypesenseKey || key == "" && !c.Effective.Value(blnk.Typesense).Text.IsZero() {
 			stock(blnk.TypesenseKey, "another one in Typesense's --api-key, and the same in type_sense_key of blnk.json")
 		}
-		return found
 	})
-	return append(found, more...), errors.Join(err, failed)
 }

@@ -93,7 +93,7 @@ func TestOpenHere(t *testing.T) {
 			_, port := program(t, c.program, c.at)
 			dsn := strings.ReplaceAll(c.dsn, "%s", port)
 			f := with([]Container{{Names: []string{"redis"}}}, nil, resolved(t, host, `{"redis": {"dns": "`+dsn+`"}}`))
-			found, err := f.openHere(t.Context())
+			found, err := tell(t, f, portsClosed)
 			got := ""
 			for _, one := range found {
 				got += one.Place + ": " + one.Text
@@ -120,7 +120,7 @@ func TestMonitoring(t *testing.T) {
 		}
 		pid, port := program(t, "blnk", at)
 		f := with(nil, nil, resolved(t, &restart.Process{Workers: true, PID: pid}, strings.ReplaceAll(text, "%s", port)))
-		found, err := f.openHere(t.Context())
+		found, err := tell(t, f, portsClosed)
 		if n, _ := strconv.Atoi(port); err != nil || n == 0 || (len(found) == 1) != (want != "") || len(found) == 1 && found[0].Severity != want {
 			t.Errorf("%s: %+v, %v", text, found, err)
 		}

@@ -60,11 +60,8 @@ func (k *kept) UnmarshalJSON(text []byte) error {
 // alive says that a server lets it in.
 func (k ScopedKey) alive(now time.Time) bool { return !k.IsRevoked && now.Before(k.Expires) }
 
-func (k ScopedKey) finding(text, remedy string) Finding {
-	return Finding{
-		Place: "API key " + k.ID, Text: fmt.Sprintf("%s of %s: %s", k.Name, k.Owner, text), Remedy: remedy,
-		Evidence: []string{"scopes " + strings.Join(k.Scopes, " ")},
-	}
+func (k ScopedKey) add(r *Result, text, remedy string) {
+	r.add("API key "+k.ID, fmt.Sprintf("%s of %s: %s", k.Name, k.Owner, text), remedy, "scopes "+strings.Join(k.Scopes, " "))
 }
 
 // end is the command that revokes it.
@@ -133,60 +130,58 @@ func (f *Facts) Scoped(ctx context.Context) (Scoped, error) {
 	})
 }
 
-// eachScoped looks at each key, and returns ErrNothing where there is none.
-func eachScoped(ctx context.Context, f *Facts, look func(ScopedKey) (Finding, bool)) (found []Finding, err error) {
+// eachScoped looks at each key.
+func (f *Facts) eachScoped(ctx context.Context, r *Result, look func(ScopedKey)) {
 	s, err := f.Scoped(ctx)
+	r.unsure(err)
 	for _, k := range s.Keys {
-		if one, ok := look(k); ok {
-			found = append(found, one)
-		}
+		r.saw(true)
+		look(k)
 	}
-	if len(s.Keys) == 0 && err == nil {
-		return nil, ErrNothing
-	}
-	return found, err
 }
 
 // noAllScopes: a key for everything is a second master key.
-func noAllScopes(ctx context.Context, f *Facts) ([]Finding, error) {
-	return eachScoped(ctx, f, func(k ScopedKey) (Finding, bool) {
-		return k.finding("may do everything (*:*)", "make one with the scopes that its service needs, then: "+k.end(f)),
-			k.alive(f.Now()) && slices.Contains(k.Scopes, "*:*")
+func noAllScopes(ctx context.Context, f *Facts, r *Result) {
+	f.eachScoped(ctx, r, func(k ScopedKey) {
+		if k.alive(f.Now()) && slices.Contains(k.Scopes, "*:*") {
+			k.add(r, "may do everything (*:*)", "make one with the scopes that its service needs, then: "+k.end(f))
+		}
 	})
 }
 
 // scopedKeysUsed: a key that nobody needs is ended, and one that ends is replaced before.
-func scopedKeysUsed(ctx context.Context, f *Facts) ([]Finding, error) {
+func scopedKeysUsed(ctx context.Context, f *Facts, r *Result) {
 	const day = 24 * time.Hour
-	return eachScoped(ctx, f, func(k ScopedKey) (Finding, bool) {
-		now, last := f.Now(), k.LastUsed
-		if last.Before(k.Created) {
-			last = k.Created
+	on := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+	f.eachScoped(ctx, r, func(k ScopedKey) {
+		now, text := f.Now(), "was not used since "+on(k.LastUsed)
+		if k.LastUsed.Before(k.Created) {
+			k.LastUsed = k.Created
+			text = "was never used since it was made on " + on(k.Created)
 		}
-		switch on := func(t time.Time) string { return t.UTC().Format(time.DateOnly) }; {
+		switch {
 		case k.IsRevoked:
 		case !k.alive(now):
-			return k.finding("ended on "+on(k.Expires)+": who still uses it is refused", k.end(f)), true
+			k.add(r, "ended on "+on(k.Expires)+": who still uses it is refused", k.end(f))
 		case k.Expires.Before(now.Add(14 * day)):
-			return k.finding("ends on "+on(k.Expires), "make the next one, give it to who uses this one, then: "+k.end(f)), true
-		case last.Before(now.Add(-90*day)) && last.Equal(k.Created):
-			return k.finding("was never used since it was made on "+on(last), k.end(f)), true
-		case last.Before(now.Add(-90 * day)):
-			return k.finding("was not used since "+on(last), k.end(f)), true
+			k.add(r, "ends on "+on(k.Expires), "make the next one, give it to who uses this one, then: "+k.end(f))
+		case k.LastUsed.Before(now.Add(-90 * day)):
+			k.add(r, text, k.end(f))
 		}
-		return Finding{}, false
 	})
 }
 
 // scopedKeysHashed: the rows of those that old releases made stand in the database, its
 // dumps and copies, also where 0.13.2 has ended them.
-func scopedKeysHashed(ctx context.Context, f *Facts) ([]Finding, error) {
-	return eachScoped(ctx, f, func(k ScopedKey) (Finding, bool) {
+func scopedKeysHashed(ctx context.Context, f *Facts, r *Result) {
+	f.eachScoped(ctx, r, func(k ScopedKey) {
 		remedy := "delete its row from blnk.api_keys: revoking leaves it there"
 		if regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(k.ID) {
 			remedy += `: psql … -c "DELETE FROM blnk.api_keys WHERE api_key_id = '` + k.ID + `'"`
 		}
-		return k.finding("stands "+string(k.Kept), remedy), k.Kept != ""
+		if k.Kept != "" {
+			k.add(r, "stands "+string(k.Kept), remedy)
+		}
 	})
 }
 
@@ -195,32 +190,35 @@ const exact = 1 << 53
 
 // amountsExact: up to 0.15.2 a POST with a scoped key goes through float64. A sum of
 // credits that is smaller has no amount in it that is larger.
-func amountsExact(ctx context.Context, f *Facts) (found []Finding, err error) {
+func amountsExact(ctx context.Context, f *Facts, r *Result) {
 	s, unknown := f.Scoped(ctx)
-	switch {
-	case unknown == nil && !slices.ContainsFunc(s.Keys, func(k ScopedKey) bool { return k.alive(f.Now()) }):
-		return nil, ErrNothing
-	case s.server == nil:
-		if s, err = f.asking(ctx); err != nil {
-			return nil, err
-		}
+	if unknown == nil && !slices.ContainsFunc(s.Keys, func(k ScopedKey) bool { return k.alive(f.Now()) }) {
+		return
+	}
+	var err error
+	if s.server == nil {
+		s, err = f.asking(ctx)
+	}
+	var balances []struct {
+		Credits json.Number `json:"credit_balance"`
+	}
+	if err == nil {
+		err = s.read(ctx, "/balances", url.Values{"credit_balance_gt": {fmt.Sprint(int64(exact))}, "limit": {"1"}}, &balances)
 	}
 	above := func(n json.Number) bool {
 		amount, ok := new(big.Int).SetString(n.String(), 10)
 		return ok && amount.CmpAbs(big.NewInt(exact)) > 0
 	}
-	var balances []struct {
-		Credits json.Number `json:"credit_balance"`
-	}
-	if err = s.read(ctx, "/balances", url.Values{"credit_balance_gt": {fmt.Sprint(int64(exact))}, "limit": {"1"}}, &balances); err != nil || len(balances) == 0 || !above(balances[0].Credits) {
-		return nil, err
+	r.saw(true)
+	if r.unsure(err); err != nil || len(balances) == 0 || !above(balances[0].Credits) {
+		return
 	}
 	var recent []struct {
 		Amount json.Number `json:"precise_amount"`
 	}
-	const most = 100
-	if err = s.read(ctx, "/transactions", url.Values{"limit": {fmt.Sprint(most)}}, &recent); err != nil {
-		return nil, err
+	if err = s.read(ctx, "/transactions", url.Values{"limit": {"100"}}, &recent); err != nil {
+		r.unsure(err)
+		return
 	}
 	n := 0
 	for _, t := range recent {
@@ -228,16 +226,13 @@ func amountsExact(ctx context.Context, f *Facts) (found []Finding, err error) {
 			n++
 		}
 	}
-	one := Finding{
-		Place: s.server.String(), Text: fmt.Sprintf("%d of the last %d transactions have a precise_amount above 2^53: a POST with a scoped key rounds those", n, len(recent)),
-		Evidence: []string{"Blnk up to 0.15.2 decodes what a scoped key posts to float64"},
-		Remedy:   "post amounts above 9007199254740992 with the master key, or with a smaller precision",
-	}
+	text := fmt.Sprintf("%d of the last %d transactions have a precise_amount above 2^53: a POST with a scoped key rounds those", n, len(recent))
 	if n == 0 {
-		one.Text = "a balance has credits above 2^53 in all: a POST with a scoped key rounds a precise_amount that is so large"
+		text = "a balance has credits above 2^53 in all: a POST with a scoped key rounds a precise_amount that is so large"
 	}
+	one := r.add(s.server.String(), text, "post amounts above 9007199254740992 with the master key, or with a smaller precision",
+		"Blnk up to 0.15.2 decodes what a scoped key posts to float64")
 	if n == 0 || unknown != nil {
 		one.Severity = Note
 	}
-	return []Finding{one}, nil
 }

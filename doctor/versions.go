@@ -127,41 +127,40 @@ func releaseOf(info *debug.BuildInfo) release {
 }
 
 // eachRelease looks at those that are known; the others could not be looked at.
-func eachRelease(ctx context.Context, f *Facts, look func(release) *Finding) (found []Finding, err error) {
+func (f *Facts) eachRelease(ctx context.Context, r *Result, look func(release)) {
 	all := f.releases(ctx)
-	_, err = f.Containers(ctx)
-	for _, r := range all {
-		if r.Newest == "" {
-			err = errors.Join(err, fmt.Errorf("%s: its version is not known: %s", r.Place, r.From))
-		} else if one := look(r); one != nil {
-			one.Place, one.Evidence = r.Place, append([]string{r.From}, one.Evidence...)
-			found = append(found, *one)
+	_, err := f.Containers(ctx)
+	r.unsure(err)
+	for _, one := range all {
+		if r.saw(true); one.Newest == "" {
+			r.unsure(fmt.Errorf("%s: its version is not known: %s", one.Place, one.From))
+		} else {
+			look(one)
 		}
 	}
 	if len(all) == 0 {
-		err = errors.Join(err, errors.New("this user sees no Blnk on this host: its version is that of its image, or of its binary"))
+		r.unsure(errors.New("this user sees no Blnk on this host: its version is that of its image, or of its binary"))
 	}
-	return found, err
 }
 
 // noRisks: each row of the table that certainly applies is a line of evidence.
-func noRisks(ctx context.Context, f *Facts) ([]Finding, error) {
-	return eachRelease(ctx, f, func(r release) *Finding {
-		risks := blnk.RisksOf(r.Newest)
+func noRisks(ctx context.Context, f *Facts, r *Result) {
+	f.eachRelease(ctx, r, func(has release) {
+		risks := blnk.RisksOf(has.Newest)
 		if len(risks) == 0 {
-			return nil
+			return
 		}
-		one := Finding{Text: fmt.Sprintf("Blnk %s: %s", r, risks[0].Text), Remedy: "take Blnk " + blnk.Newest + " or newer (its release notes first), and restart"}
+		text, remedy := fmt.Sprintf("Blnk %s: %s", has, risks[0].Text), "take Blnk "+blnk.Newest+" or newer (its release notes first), and restart"
 		if n := len(risks) - 1; n > 0 {
-			one.Text += fmt.Sprintf(", and %d more", n)
+			text += fmt.Sprintf(", and %d more", n)
 		}
+		if strings.HasPrefix(has.Place, "service ") || strings.HasPrefix(has.Place, "container ") {
+			remedy = "take the image jerryenebeli/blnk:" + blnk.Newest + " or newer (its release notes first), and recreate it"
+		}
+		one := r.add(has.Place, text, remedy, has.From)
 		for _, risk := range risks {
 			one.Evidence = append(one.Evidence, "before "+risk.Fixed+": "+risk.Text)
 		}
-		if strings.HasPrefix(r.Place, "service ") || strings.HasPrefix(r.Place, "container ") {
-			one.Remedy = "take the image jerryenebeli/blnk:" + blnk.Newest + " or newer (its release notes first), and recreate it"
-		}
-		return &one
 	})
 }
 
@@ -173,46 +172,28 @@ func (r release) String() string {
 }
 
 // hooksNeedMaster: before 0.14.3 a scoped key with hooks:* manages them.
-func hooksNeedMaster(ctx context.Context, f *Facts) ([]Finding, error) {
-	return eachRelease(ctx, f, func(r release) *Finding {
-		if !blnk.Older(r.Newest, blnk.HooksNeedMaster) {
-			return nil
+func hooksNeedMaster(ctx context.Context, f *Facts, r *Result) {
+	f.eachRelease(ctx, r, func(has release) {
+		if blnk.Older(has.Newest, blnk.HooksNeedMaster) {
+			r.add(has.Place, "in Blnk "+has.String()+" a scoped key can manage hooks", "take Blnk "+blnk.HooksNeedMaster+" or newer", has.From)
 		}
-		return &Finding{Text: "in Blnk " + r.String() + " a scoped key can manage hooks", Remedy: "take Blnk " + blnk.HooksNeedMaster + " or newer"}
 	})
 }
 
 // imagePinned: what "latest" is changes under the same name, with a push to Blnk's main
 // branch (its workflow docker-publish).
-func imagePinned(ctx context.Context, f *Facts) (found []Finding, err error) {
+func imagePinned(ctx context.Context, f *Facts, r *Result) {
 	all, err := f.Containers(ctx)
-	seen := false
+	r.unsure(err)
+	bare := regexp.MustCompile(`^(sha256:)?[0-9a-f]{12,64}$`)
 	for _, c := range all {
-		if !c.Role.Blnk() {
-			continue
-		}
-		seen = true
 		_, tag := splitImage(c.Image)
-		if bare := regexp.MustCompile(`^(sha256:)?[0-9a-f]{12,64}$`); strings.Contains(c.Image, "@") || bare.MatchString(c.Image) || tag != "" && tag != "latest" && tag != "main" {
-			continue
+		pinned := strings.Contains(c.Image, "@") || bare.MatchString(c.Image) || tag != "" && tag != "latest" && tag != "main"
+		if r.saw(c.Role.Blnk()); c.Role.Blnk() && !pinned {
+			r.add(c.Place, "its image "+c.Image+" is another one with each pull, and no release",
+				"name a release: jerryenebeli/blnk:"+blnk.Newest+", or a digest")
 		}
-		found = appendPlace(found, Finding{
-			Place: c.Place, Text: "its image " + c.Image + " is another one with each pull, and no release",
-			Remedy: "name a release: jerryenebeli/blnk:" + blnk.Newest + ", or a digest",
-		})
 	}
-	if !seen && err == nil {
-		err = ErrNothing
-	}
-	return found, err
-}
-
-// appendPlace leaves out what replicas of one service say again.
-func appendPlace(all []Finding, one Finding) []Finding {
-	if slices.ContainsFunc(all, func(f Finding) bool { return f.Place == one.Place && f.Text == one.Text }) {
-		return all
-	}
-	return append(all, one)
 }
 
 // dockerSeen is the day of what dockerMaintained says.
@@ -229,41 +210,38 @@ func maintained() map[string][]string {
 
 // dockerMaintained asks both for their versions. A distribution that builds its own
 // keeps it, too: that is a note.
-func dockerMaintained(ctx context.Context, f *Facts) (found []Finding, err error) {
+func dockerMaintained(ctx context.Context, f *Facts, r *Result) {
 	all, err := f.Containers(ctx)
-	if len(all) == 0 {
-		if err == nil {
-			err = ErrNothing
-		}
-		return nil, err
+	if r.unsure(err); len(all) == 0 {
+		return
 	}
+	r.saw(true)
 	engine := f.engine()
-	for name, args := range map[string][]string{
-		"Docker Engine":  {"docker", "version", "--format", "{{.Server.Version}}"},
-		"Docker Compose": {"docker", "compose", "version", "--short"},
+	composed := slices.ContainsFunc(all, func(c Container) bool { return strings.HasPrefix(c.Place, "service ") })
+	for _, tool := range []struct {
+		name string
+		ask  []string
+	}{
+		{"Docker Compose", []string{"docker", "compose", "version", "--short"}},
+		{"Docker Engine", []string{"docker", "version", "--format", "{{.Server.Version}}"}},
 	} {
-		text, failed := engine.Ask(ctx, args...)
+		text, failed := engine.Ask(ctx, tool.ask...)
 		version := strings.TrimPrefix(strings.TrimSpace(text), "v")
-		switch one := (Finding{Place: name, Severity: Warning}); {
-		case blnk.Version(version) == "" && failed != nil && name == "Docker Compose" && !slices.ContainsFunc(all, func(c Container) bool { return strings.HasPrefix(c.Place, "service ") }):
-			continue // nothing here needs it
+		lines := maintained()[tool.name]
+		switch {
+		case failed != nil && tool.name == "Docker Compose" && !composed: // nothing here needs it
 		case failed != nil:
-			err = errors.Join(err, failed)
+			r.unsure(failed)
 		case !regexp.MustCompile(`^[0-9]`).MatchString(version):
-			err = errors.Join(err, fmt.Errorf("%s names no version", name))
-		case !lives(version, maintained()[name]):
-			one.Text = version + " gets no fixes any more: those of " + strings.Join(maintained()[name], " and ") + " do"
-			one.Evidence = []string{"as of " + dockerSeen().Format(time.DateOnly)}
-			one.Remedy = "update it: https://docs.docker.com/engine/install"
-			if strings.Contains(version, "+") || strings.Contains(version, "ubuntu") || strings.Contains(version, "~") {
-				one.Severity, one.Text = Note, version+" is kept by your distribution alone, and no more by Docker"
-				one.Remedy = "apt list --upgradable 'docker*'"
-			}
-			found = append(found, one)
+			r.unsure(fmt.Errorf("%s names no version", tool.name))
+		case lives(version, lines):
+		case strings.ContainsAny(version, "+~") || strings.Contains(version, "ubuntu"):
+			r.add(tool.name, version+" is kept by your distribution alone, and no more by Docker", "apt list --upgradable 'docker*'").Severity = Note
+		default:
+			r.add(tool.name, version+" gets no fixes any more: those of "+strings.Join(lines, " and ")+" do",
+				"update it: https://docs.docker.com/engine/install", "as of "+dockerSeen().Format(time.DateOnly))
 		}
 	}
-	slices.SortStableFunc(found, func(a, b Finding) int { return strings.Compare(a.Place, b.Place) })
-	return found, err
 }
 
 // lives says whether a version is of one of the lines, or newer than the newest.
@@ -275,14 +253,11 @@ func lives(version string, lines []string) bool {
 }
 
 // tableNew: what this blnkctl knows of releases gets old.
-func tableNew(_ context.Context, f *Facts) (found []Finding, err error) {
+func tableNew(_ context.Context, f *Facts, r *Result) {
 	const most = 180 // days
+	r.saw(true)
 	if days := int(f.Now().Sub(blnk.ReleasesSeen()).Hours() / 24); days > most {
-		found = append(found, Finding{
-			Place: "blnkctl", Text: fmt.Sprintf("what it knows of releases is %d days old: newer ones of Blnk, Docker and Compose are not in it", days),
-			Evidence: []string{"as of " + blnk.ReleasesSeen().Format(time.DateOnly)},
-			Remedy:   "go install github.com/blnkctl/blnkctl@latest",
-		})
+		r.add("blnkctl", fmt.Sprintf("what it knows of releases is %d days old: newer ones of Blnk, Docker and Compose are not in it", days),
+			"go install github.com/blnkctl/blnkctl@latest", "as of "+blnk.ReleasesSeen().Format(time.DateOnly))
 	}
-	return found, nil
 }

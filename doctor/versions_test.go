@@ -111,7 +111,7 @@ func TestLives(t *testing.T) {
 func TestTableAge(t *testing.T) {
 	for days, want := range map[int]int{0: 0, 180: 0, 181: 1} {
 		f := &Facts{Sources: Sources{Now: func() time.Time { return blnk.ReleasesSeen().AddDate(0, 0, days) }}}
-		if found, err := tableNew(t.Context(), f); len(found) != want || err != nil {
+		if found, err := tell(t, f, tableNew); len(found) != want || err != nil {
 			t.Errorf("after %d days: %v, %v", days, found, err)
 		}
 	}

@@ -18,41 +18,35 @@ import (
 )
 
 // noDrift: all stores hold one key.
-func noDrift(ctx context.Context, f *Facts) (found []Finding, err error) {
+func noDrift(ctx context.Context, f *Facts, r *Result) {
 	stores := f.Stores(ctx)
 	if len(stores) < 2 {
-		return nil, ErrNothing
+		return
 	}
+	r.saw(true)
 	var first Store // that holds a key
 	for _, s := range stores {
-		if err = errors.Join(err, s.Err); first.Key.IsZero() {
+		if r.unsure(s.Err); first.Key.IsZero() {
 			first = s
 		}
 		if !s.Key.IsZero() && !s.Key.Equal(first.Key) {
-			found = append(found, Finding{
-				Place: s.Ref, Text: "holds another key than " + first.Ref,
-				Evidence: []string{s.Ref + ": " + s.Key.Name(), first.Ref + ": " + first.Key.Name()},
-				Remedy:   "blnkctl sync" + f.restarting(),
-			})
+			r.add(s.Ref, "holds another key than "+first.Ref, "blnkctl sync"+f.restarting(), s.Ref+": "+s.Key.Name(), first.Ref+": "+first.Key.Name())
 		}
 	}
-	return found, err
 }
 
 // eachProcess is eachConfig for those of processes.
-func (f *Facts) eachProcess(ctx context.Context, about settings, ask func(Running) []Finding) (found []Finding, err error) {
+func (f *Facts) eachProcess(ctx context.Context, r *Result, about settings, ask func(Running)) {
 	seen := false
-	found, err = f.eachConfig(ctx, about, func(c Running) []Finding {
-		if c.Process == nil {
-			return nil
+	f.eachConfig(ctx, r, about, func(c Running) {
+		if c.Process != nil {
+			seen = true
+			ask(c)
 		}
-		seen = true
-		return ask(c)
 	})
-	if !seen && err == nil {
-		err = f.unseen(ctx)
+	if !seen && r.err == nil {
+		r.unsure(f.unseen(ctx))
 	}
-	return found, err
 }
 
 // unseen says why no process is known.
@@ -65,14 +59,15 @@ func (f *Facts) unseen(ctx context.Context) error {
 }
 
 // sameKey: every process runs with the key of the stores.
-func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
+func sameKey(ctx context.Context, f *Facts, r *Result) {
 	keys := f.Keys(ctx)
 	if len(keys) == 0 {
-		return nil, f.noKeys(ctx, 0)
+		f.subject(ctx, r, 0)
+		return
 	}
 	history, _ := f.History(ctx) // a look less
 	var unsure error
-	found, err = f.eachProcess(ctx, settings{blnk.SecretKey}, func(c Running) []Finding {
+	f.eachProcess(ctx, r, settings{blnk.SecretKey}, func(c Running) {
 		v, text := c.Effective.Value(blnk.SecretKey), ""
 		switch of := slices.ContainsFunc(keys, v.Text.Equal); {
 		case v.Text.IsZero():
@@ -86,16 +81,12 @@ func sameKey(ctx context.Context, f *Facts) (found []Finding, err error) {
 				unsure = errors.Join(unsure, fmt.Errorf("%s: %s was changed since it was started: a restart makes sure that it has this key", c.Place, c.Path))
 			}
 		}
-		if text == "" {
-			return nil
+		if text != "" {
+			r.add(c.Place, text, "restart it, where the stores give it its key; else blnkctl rotate"+f.restarting()+" --store REF, with the place that does",
+				nameOf(v.Text)+" from "+v.Source, "the stores hold "+keys[0].Name())
 		}
-		return []Finding{{
-			Place: c.Place, Text: text,
-			Evidence: []string{nameOf(v.Text) + " from " + v.Source, "the stores hold " + keys[0].Name()},
-			Remedy:   "restart it, where the stores give it its key; else blnkctl rotate" + f.restarting() + " --store REF, with the place that does",
-		}}
 	})
-	return found, errors.Join(err, unsure)
+	r.unsure(unsure)
 }
 
 // Older says that a process was started before its blnk.json was changed last, and certain
@@ -113,18 +104,17 @@ func (f *Facts) Older(c Running, proved time.Time) (older, certain bool) {
 }
 
 // noShadow: no variable that none of the stores sets decides about the key.
-func noShadow(ctx context.Context, f *Facts) (found []Finding, err error) {
+func noShadow(ctx context.Context, f *Facts, r *Result) {
 	t, _ := f.Target(ctx)
 	if len(t.Set) == 0 {
-		return nil, f.noKeys(ctx, 0)
+		f.subject(ctx, r, 0)
+		return
 	}
 	stores := reach.Of(ctx, t.Set, len(t.Set) < len(f.Spec.Stores))
-	return f.eachProcess(ctx, nil, func(c Running) []Finding {
-		shadow := stores.Shadowed(*c.Process)
-		if shadow == nil {
-			return nil
+	f.eachProcess(ctx, r, nil, func(c Running) {
+		if shadow := stores.Shadowed(*c.Process); shadow != nil {
+			r.add(c.Place, shadow.Error(), hint.Of(shadow), from(c.Process)...)
 		}
-		return []Finding{{Place: c.Place, Text: shadow.Error(), Evidence: from(c.Process), Remedy: hint.Of(shadow)}}
 	})
 }
 
@@ -137,8 +127,8 @@ func from(p *restart.Process) []string {
 }
 
 // noneEmpty: a variable that is set but empty wipes what blnk.json has.
-func noneEmpty(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachProcess(ctx, nil, func(c Running) (found []Finding) {
+func noneEmpty(ctx context.Context, f *Facts, r *Result) {
+	f.eachProcess(ctx, r, nil, func(c Running) {
 		file, _ := blnk.Resolve(c.Text, nil)
 		for _, s := range blnk.Settings() {
 			v := c.Effective.Value(s.Name)
@@ -149,9 +139,8 @@ func noneEmpty(ctx context.Context, f *Facts) (found []Finding, err error) {
 			if s.Name == blnk.SecretKey {
 				text += ": no key is let in"
 			}
-			found = append(found, Finding{Place: c.Place, Text: text, Evidence: from(c.Process), Remedy: takeOut(c, v.Source)})
+			r.add(c.Place, text, takeOut(c, v.Source), from(c.Process)...)
 		}
-		return found
 	})
 }
 
@@ -160,87 +149,68 @@ func takeOut(c Running, variable string) string {
 }
 
 // noTwin: the doubled name of a variable wins, and nobody looks for it.
-func noTwin(ctx context.Context, f *Facts) (found []Finding, err error) {
-	return f.eachProcess(ctx, nil, func(c Running) (found []Finding) {
+func noTwin(ctx context.Context, f *Facts, r *Result) {
+	f.eachProcess(ctx, r, nil, func(c Running) {
 		for _, s := range blnk.Settings() {
 			if _, ok := c.Process.Env[s.Twin]; ok {
-				found = append(found, Finding{
-					Place: c.Place, Text: s.Twin + " is set: this doubled name wins over " + s.Env + " and over blnk.json",
-					Evidence: from(c.Process), Remedy: takeOut(c, s.Twin),
-				})
+				r.add(c.Place, s.Twin+" is set: this doubled name wins over "+s.Env+" and over blnk.json", takeOut(c, s.Twin), from(c.Process)...)
 			}
 		}
-		return found
 	})
 }
 
 // readAsMeant: Blnk starts with what stands in blnk.json, and of a name that stands there
 // twice, of which it takes the last, a person sees the first.
-func readAsMeant(ctx context.Context, f *Facts) (found []Finding, err error) {
-	seen := map[string]bool{}
+func readAsMeant(ctx context.Context, f *Facts, r *Result) {
 	for _, c := range f.Configurations(ctx) {
 		if c.Text == nil {
-			err = errors.Join(err, c.Err)
-		}
-		if c.Text == nil || seen[c.Path] {
+			r.unsure(c.Err)
 			continue
 		}
-		seen[c.Path] = true
+		r.saw(true)
 		if _, err := blnk.Resolve(c.Text, nil); err != nil {
-			found = append(found, Finding{Place: c.Path, Severity: Error, Text: err.Error(), Remedy: "mend that line of " + c.Path + " before the next restart"})
+			r.add(c.Path, err.Error(), "mend that line of "+c.Path+" before the next restart").Severity = Error
 		}
 		for _, d := range blnk.Doubled(c.Text) {
-			found = append(found, Finding{
-				Place: c.Path, Text: fmt.Sprintf("%s stands there twice (line %d): Blnk takes the last, and a person reads the first", d.Name, d.Line),
-				Remedy: "take one of them out of " + c.Path,
-			})
+			r.add(c.Path, fmt.Sprintf("%s stands there twice (line %d): Blnk takes the last, and a person reads the first", d.Name, d.Line),
+				"take one of them out of "+c.Path)
 		}
 	}
-	if len(seen) == 0 && err == nil {
-		err = ErrNothing
-	}
-	return found, err
 }
 
 // noneOpen: a rotation that did not end is to be ended.
-func noneOpen(_ context.Context, f *Facts) (found []Finding, err error) {
-	if f.State == nil {
-		return nil, f.StateErr
+func noneOpen(_ context.Context, f *Facts, r *Result) {
+	r.saw(true)
+	if r.unsure(f.StateErr); f.State == nil {
+		return
 	}
-	for _, r := range f.Rotations {
-		found = append(found, Finding{
-			Place: r.Store, Text: "the rotation " + r.ID + " is open: " + r.Where, Remedy: r.Ways,
-		})
+	for _, open := range f.Rotations {
+		r.add(open.Store, "the rotation "+open.ID+" is open: "+open.Where, open.Ways)
 	}
 	targets, err := f.State.OpenTargets()
+	r.unsure(err)
 	for _, t := range targets {
 		if _, damaged := t.LoadJournal(); damaged != nil {
-			found = append(found, Finding{
-				Place: t.Path(), Text: "there is a journal of an open rotation that cannot be read",
-				Evidence: []string{damaged.Error()}, Remedy: "blnkctl rotate --abandon, with the stores and servers of it, once they agree on a key",
-			})
+			r.add(t.Path(), "there is a journal of an open rotation that cannot be read",
+				"blnkctl rotate --abandon, with the stores and servers of it, once they agree on a key", damaged.Error())
 		}
 	}
-	return found, err
 }
 
 // auditWhole: the record of what was done is as it was written.
-func auditWhole(ctx context.Context, f *Facts) (found []Finding, err error) {
-	if f.State == nil {
-		return nil, f.StateErr
+func auditWhole(ctx context.Context, f *Facts, r *Result) {
+	if r.unsure(f.StateErr); f.State == nil {
+		return
 	}
 	log := audit.Open(f.State.Path(), f.Now)
 	report, err := log.Verify()
-	switch {
-	case err != nil:
-		return nil, err
-	case report.Problem != nil:
-		return []Finding{{Place: log.Path(), Text: log.Err(report).Error(), Remedy: "find out who changed it; then move it away, so that a new one begins: blnkctl audit verify"}}, nil
-	case report.Records > 0:
-		return nil, nil
+	if r.unsure(err); err != nil {
+		return
 	}
-	if history, _ := f.History(ctx); history.Rotation != "" {
-		return []Finding{{Place: log.Path(), Severity: Note, Text: "there is none, although blnkctl has rotated this key", Remedy: "see who moved it away; the next rotation begins another one"}}, nil
+	r.saw(report.Records > 0)
+	if report.Problem != nil {
+		r.add(log.Path(), log.Err(report).Error(), "find out who changed it; then move it away, so that a new one begins: blnkctl audit verify")
+	} else if history, _ := f.History(ctx); report.Records == 0 && history.Rotation != "" {
+		r.add(log.Path(), "there is none, although blnkctl has rotated this key", "see who moved it away; the next rotation begins another one").Severity = Note
 	}
-	return nil, ErrNothing
 }

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -63,7 +62,7 @@ func TestWorkerFromBefore(t *testing.T) {
 		}
 		worker := Running{Place: "unit w", Process: &restart.Process{PID: os.Getpid(), Workers: true}, Path: config, Text: text, Effective: effective}
 		f := seeded(now, []Store{{Ref: "s", Key: secret.New("k")}}, []Running{worker}, state.History{ProvedAt: c.proved})
-		found, err := sameKey(context.Background(), f)
+		found, err := tell(t, f, sameKey)
 		if err != nil != c.unsure || len(found) != c.found {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
