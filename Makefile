@@ -11,13 +11,15 @@ MODULES = $(patsubst %/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -pa
 # Those that can be tidied: tidy follows the tests of all dependencies too, and
 # Vault's lead to modules that do not exist any more.
 TIDY    = $(filter-out ./internal/vaulttest/vaultserver,$(MODULES))
-# Those of them that have tests; those with something concurrent in them.
+# Those of them that have tests.
 TESTED  = $(foreach m,$(MODULES),$(if $(shell find $(m) -name '*_test.go' -print -quit),$(m)))
-RACED   = $(filter-out ./tools/release ./tools/prometheus,$(TESTED))
+# Packages in which something is concurrent, in the product or in a test.
+RACED   = $(sort $(shell grep -lrE --include='*.go' --exclude-dir=tools --exclude-dir=vaultserver \
+	'^[[:space:]]+go [a-z]|\.Go[^a-z]|AfterFunc|signal\.Notify|httptest\.|synctest|t\.Parallel' . | xargs -n 1 dirname))
 
 FUZZTIME ?= 30s
 
-.PHONY: help build test race vault compose systemd demo docs bench lint lines tidy cross release fuzz clean need-go need-cc
+.PHONY: help build test modules race vault compose systemd demo docs bench lint lines tidy cross release fuzz clean need-go need-cc
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,15 +27,25 @@ help: ## show this list
 build: need-go ## build ./blnkctl
 	CGO_ENABLED=0 $(GO) build . # a static binary starts in two thirds of the time
 
-# Static programs start faster, and scripts start thousands.
-test: need-go ## run all tests; what is missing for some is named first
-	@$(GO) run ./internal/blnktest/needs/list
-	CGO_ENABLED=0 $(GO) test -timeout=20m ./... # enough for containers on a busy machine
-	@set -e; for m in $(TESTED); do echo "$(GO) -C $$m test ./..."; $(GO) -C $$m test ./...; done
+# Tests make small files by the hundred thousand, and sync them: in memory, where
+# there is much of it and programs may be run there. What a killed test leaves goes, too.
+IN_MEMORY = memory=$$(mktemp -d /dev/shm/blnkctl-test.XXXXXX 2>/dev/null) || memory=$$(mktemp -d); trap 'rm -rf "$$memory"' EXIT; trap 'exit 1' HUP INT TERM; \
+	if chmod 1777 "$$memory" && cp /bin/true "$$memory" && "$$memory/true" && [ "$$(df -Pk "$$memory" | awk 'END { print $$4 }')" -gt 4000000 ]; then export TMPDIR="$$memory"; fi 2>/dev/null
 
-race: need-go need-cc ## run all tests with the race detector
-	$(GO) test -race -timeout=20m -skip '^Test(Docker|Compose|Systemd)$$' ./... # they take long, and nothing in a driver is concurrent
-	@set -e; for m in $(RACED); do echo "$(GO) -C $$m test -race ./..."; $(GO) -C $$m test -race ./...; done
+# Static programs start faster, and scripts start thousands; make lint vets.
+test: need-go ## run all tests of the product; what is missing for some is named first
+	@$(GO) run ./internal/blnktest/needs/list
+	@echo "$(GO) test ./..."; $(IN_MEMORY); CGO_ENABLED=0 $(GO) test -vet=off -timeout=20m ./... # enough for containers on a busy machine
+
+# They compile for minutes, once.
+modules: need-go ## hold blnkctl against programs of others (gitleaks, Prometheus, Compose), and build a release
+	@$(IN_MEMORY); set -e; for m in $(TESTED); do echo "$(GO) -C $$m test ./..."; $(GO) -C $$m test ./...; done
+
+# Containers take long, and nothing in a driver is concurrent; the same holds for what
+# goes through commands, pages and seeded leaks one by one.
+race: need-go need-cc ## run with the race detector what has something concurrent
+	@echo "$(GO) test -race"; $(IN_MEMORY); $(GO) test -race -vet=off -timeout=20m \
+		-skip '^Test(Docker|Compose|Systemd|Docs|MisplacedKeys|SeededLeaks.*|ThisRepositoryIsClean)$$' $(RACED)
 
 # What some tests need and not every machine has. Each takes minutes, once.
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/blnkctl-test

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/blnkctl/blnkctl/internal/blnktest"
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
 // The pages of the documentation show what was really printed. A block that begins
@@ -58,6 +59,7 @@ func blocksOf(page string) (all []docBlock) {
 
 // TestDocs runs the blocks of each page.
 func TestDocs(t *testing.T) {
+	needs.Namespaces().For(t)
 	t.Parallel()
 	pages, _ := filepath.Glob("../docs/*.md")
 	for _, path := range append(pages, "../README.md") {
@@ -137,9 +139,6 @@ func (n *names) like(text string) string {
 // runPage runs the blocks of a page on a host of their own.
 func runPage(t *testing.T, blocks []docBlock) (ran []docBlock) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("a host of its own needs root")
-	}
 	given, err := json.Marshal(blocks)
 	if err != nil {
 		t.Fatal(err)
@@ -152,9 +151,6 @@ func runPage(t *testing.T, blocks []docBlock) (ran []docBlock) {
 		Pdeathsig:  syscall.SIGKILL,
 	}
 	out, err := host.Output()
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("no namespaces here")
-	}
 	if err == nil {
 		err = json.Unmarshal(out, &ran)
 	}

@@ -46,47 +46,54 @@ func TestMisplacedKeys(t *testing.T) {
 		c.InitDefaultHelpFlag()
 		for i, text := range misplaced(key) {
 			t.Run(strings.Join(args, "_"), func(t *testing.T) {
+				dir := wrongPlaces(t)
 				c.Flags().VisitAll(func(f *pflag.Flag) {
 					if f.Name == "help" || f.Value.Type() == "bool" && i > 0 {
 						return
 					}
-					refusesKey(t, key, text, nil, append(args, "--"+f.Name+"="+text)...)
+					refusesKey(t, dir, key, text, nil, append(args, "--"+f.Name+"="+text)...)
 					if i%5 > 0 && f.Name != "store" && f.Name != "restart" {
 						return // the way of a value is the same for all flags
 					}
-					refusesKey(t, key, text, nil, append(args, "--"+f.Name, text)...)
+					refusesKey(t, dir, key, text, nil, append(args, "--"+f.Name, text)...)
 					if _, action := f.Annotations[actionMark]; !action && f.Value.Type() != "bool" {
-						refusesKey(t, key, text, []string{variable(f.Name) + "=" + text}, args...)
+						refusesKey(t, dir, key, text, []string{variable(f.Name) + "=" + text}, args...)
 					}
 				})
 				if c.Name() != "exec" {
-					refusesKey(t, key, text, nil, append(args, text)...)
+					refusesKey(t, dir, key, text, nil, append(args, text)...)
 				}
-				refusesKey(t, key, text, nil, append(args, "--"+text)...)
+				refusesKey(t, dir, key, text, nil, append(args, "--"+text)...)
 			})
 		}
 	})
+	dir := wrongPlaces(t)
 	for _, text := range misplaced(key) {
 		for _, line := range []string{"stores: %q", "restart: [%q]", "servers: %q", "state_dir: %q", "commands: {x: {read: [cat, %q], write: [tee]}}", "# %s", "%q: 1"} {
-			dir := t.TempDir()
-			file := filepath.Join(dir, "blnkctl.yaml")
+			file := filepath.Join(t.TempDir(), "blnkctl.yaml")
 			if err := os.WriteFile(file, fmt.Appendf(nil, "\n"+line+"\n", text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			refusesKey(t, key, line, nil, "config", "show", "--config", file)
-			refusesKey(t, key, line, nil, "rotate", "--dry-run", "--config", file)
+			refusesKey(t, dir, key, line, nil, "config", "show", "--config", file)
+			refusesKey(t, dir, key, line, nil, "rotate", "--dry-run", "--config", file)
 		}
 	}
 }
 
-// refusesKey runs a command that must fail, and looks everywhere for the key.
-func refusesKey(t *testing.T, key, text string, environ []string, args ...string) {
+// wrongPlaces is a folder for commands that must all fail and leave nothing there.
+func wrongPlaces(t *testing.T) string {
 	t.Helper()
-	env, stdout, stderr := testEnv(t, environ...)
-	dir, _ := env.Getwd()
+	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "blnk.json"), []byte(`{"server":{"port":"1","secret_key":"x"}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// refusesKey runs a command that must fail, and looks everywhere for the key.
+func refusesKey(t *testing.T, dir, key, text string, environ []string, args ...string) {
+	t.Helper()
+	env, stdout, stderr := testEnvIn(dir, environ...)
 	env.AllowCoreDumps = func() {}
 	code := Run(context.Background(), env, args)
 	if code != exitUsage && (args[0] != "exec" || code < 125) { // exec may take it for the command

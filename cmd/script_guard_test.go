@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -27,6 +28,7 @@ type guarded struct{ *testing.M }
 const guardName = "guard-of-tests"
 
 func (g guarded) Run() int {
+	heedSignals()
 	run := fmt.Sprintf("%06x", rand.N(1<<24))
 	read, write, err := os.Pipe()
 	if err == nil {
@@ -39,6 +41,16 @@ func (g guarded) Run() int {
 	status := g.M.Run()
 	_, _ = write.WriteString("over")
 	return status
+}
+
+// heedSignals gives what the tests start the default action for each signal, where
+// nohup or a shell that ran us in the background had some of them ignored.
+func heedSignals() {
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s) // here it goes on being of no effect
+		}
+	}
 }
 
 func startGuard(run string, stdin *os.File) error {

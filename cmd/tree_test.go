@@ -19,7 +19,11 @@ import (
 // but a state folder of its own.
 func testEnv(t *testing.T, environ ...string) (env *Env, stdout, stderr *bytes.Buffer) {
 	t.Helper()
-	dir := t.TempDir()
+	return testEnvIn(t.TempDir(), environ...)
+}
+
+// testEnvIn is the same in a folder that is there.
+func testEnvIn(dir string, environ ...string) (env *Env, stdout, stderr *bytes.Buffer) {
 	stdout, stderr = &bytes.Buffer{}, &bytes.Buffer{}
 	return &Env{
 		CatchSignals: func() {},

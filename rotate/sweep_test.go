@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -48,8 +49,12 @@ type sweepCase struct {
 
 func (c sweepCase) sweep(s *tally) {
 	s.ends = map[string]int{}
+	step := 1
+	if needs.Raced {
+		step = 17 // of the first faults: each does the same concurrent things
+	}
 	length := c.one(s, nil)
-	for i := 1; i <= length; i++ {
+	for i := 1; i <= length; i += step {
 		for k := range kinds {
 			if c.mangle != nil && len(s.broken) > 0 {
 				return // one is enough to show that the sweep notices
@@ -227,7 +232,7 @@ func TestSweepPairsOfFaults(t *testing.T) {
 				if s.stuck != 0 || len(s.broken) != 0 {
 					t.Errorf("%d cases, %d stuck, %d broken; ends: %v", s.cases, s.stuck, len(s.broken), s.ends)
 				}
-				if s.cases != c.cases || s.excused != c.excused {
+				if !needs.Raced && (s.cases != c.cases || s.excused != c.excused) {
 					t.Errorf("%d cases, want %d; %d excused, want %d", s.cases, c.cases, s.excused, c.excused)
 				}
 				t.Logf("%d cases, %d excused; ends: %v", s.cases, s.excused, s.ends)
@@ -239,6 +244,9 @@ func TestSweepPairsOfFaults(t *testing.T) {
 // A sweep that cannot fail proves nothing: each of these journals lacks one
 // thing that the story rests on, and the sweep must see it.
 func TestSweepNoticesAMissingMark(t *testing.T) {
+	if needs.Raced {
+		t.Skip("a sample may miss it")
+	}
 	for name, mangle := range map[string]func(before, after []byte) []byte{
 		"no mark of the way back": func(before, after []byte) []byte {
 			if rec := mustParse(after); rec.Direction == undo {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -109,7 +110,7 @@ func TestSweepSync(t *testing.T) {
 		if s.stuck != 0 || len(s.broken) != 0 {
 			t.Errorf("%d cases, %d stuck, %d broken; ends: %v", s.cases, s.stuck, len(s.broken), s.ends)
 		}
-		if want := 26447; s.cases != want {
+		if want := 26447; s.cases != want && !needs.Raced {
 			t.Errorf("%d cases, want %d", s.cases, want)
 		}
 	})

@@ -6,6 +6,7 @@
 package needs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -25,7 +26,7 @@ type Tool struct {
 
 // Tools returns all of them.
 func Tools() []Tool {
-	return []Tool{Git(), Strace(), Vault(), Docker(), Compose(), Systemd(), Dpkg(), Mandoc()}
+	return []Tool{Git(), Strace(), Vault(), Docker(), Compose(), Systemd(), Namespaces(), Dpkg(), Mandoc()}
 }
 
 // Missing says why the tool cannot be used, and what helps; nil where it can.
@@ -154,6 +155,22 @@ func Systemd() Tool {
 
 // SystemdTree is the root of that Debian.
 func SystemdTree() string { return filepath.Join(cache(), "systemd-bookworm") }
+
+// Namespaces make a host of its own for the commands of the documentation.
+func Namespaces() Tool {
+	return Tool{"namespaces", func() error {
+		if os.Geteuid() != 0 {
+			return errors.New("a host of its own takes root")
+		}
+		if _, err := exec.LookPath("unshare"); err != nil {
+			return errors.New("no unshare (Debian: apt-get install util-linux)")
+		}
+		if out, err := exec.Command("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "true").CombinedOutput(); err != nil {
+			return fmt.Errorf("not allowed here (in a container: --privileged): %s", bytes.TrimSpace(out))
+		}
+		return nil
+	}}
+}
 
 // Dpkg installs the .deb of a release.
 func Dpkg() Tool {
