@@ -21,7 +21,7 @@ type initOptions struct {
 }
 
 func newInitCmd(a *app) *cobra.Command {
-	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Init, Secures: true, Weak: keygen.SecretKey.Weakness}, bits: keygen.DefaultBits, init: &initOptions{}}
+	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Init, Weak: keygen.SecretKey.Weakness}, bits: keygen.DefaultBits, init: &initOptions{}}
 	o.intent.NewKey = o.newKey
 	cmd := newCmd("", "init [TARGET] [flags]", func(cmd *cobra.Command) error {
 		if o.init.keyFile != "" {

@@ -29,13 +29,13 @@ type rotateOptions struct {
 	from   string       // of sync
 	init   *initOptions // nil: another command
 
-	format                 string
-	bits                   int
-	lockTimeout            time.Duration
-	splay                  time.Duration
-	dryRun, abort, abandon bool
-	ifDue, yes, verbose    bool
-	onSuccess, onFailure   string
+	format               string
+	bits                 int
+	lockTimeout          time.Duration
+	splay                time.Duration
+	dryRun, ifDue        bool
+	yes, verbose         bool
+	onSuccess, onFailure string
 }
 
 func newRotateCmd(a *app) *cobra.Command {
@@ -58,8 +58,8 @@ func newRotateCmd(a *app) *cobra.Command {
 	o.addAll(cmd)
 	f.BoolVar(&o.intent.Force, "force", false, "whatever the policy forbids")
 	f.DurationVar(&o.splay, "splay", 0, "wait a random while first, at most")
-	f.BoolVar(&o.abort, "abort", false, "undo the open rotation")
-	f.BoolVar(&o.abandon, "abandon", false, "forget the open rotation: a person mended it")
+	f.BoolVar(&o.intent.Abort, "abort", false, "undo the open rotation")
+	f.BoolVar(&o.intent.Abandon, "abandon", false, "forget the open rotation: a person mended it")
 	f.BoolVar(&o.intent.Compromised, "compromised", false, "others know the old key: there is no way back to it")
 	f.BoolVar(&o.intent.ServerDown, "server-down", false, "ask for no proof of the old key: servers are stopped")
 	choice(cmd, f, (*string)(&o.intent.IfUnknown), "if-unknown", "", "key of unknown age", "adopt", "rotate", "fail")
@@ -192,7 +192,7 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 		return w.renderReport(rotate.Report{Outcome: rotate.Refused, Rotation: plan.OpenID(), Old: plan.Old}, err)
 	}
 	_ = w.teller.Begin() // what it cannot remember is told twice
-	report, err := w.Run(ctx, w.confirmAbandon(ctx))
+	report, err := w.Run(ctx)
 	return w.tell(ctx, report, w.renderReport(report, err))
 }
 
@@ -205,7 +205,7 @@ func (w *work) openTarget(ctx context.Context) (err error) {
 	w.intent.Policy = w.app.target.Policy.At(w.intent.Policy.MaxAge)
 	opt := site.Options{
 		Spec: w.spec, Given: func(flag string) bool { return given(w.cmd, flag) }, Intent: w.intent,
-		Abort: w.abort, Abandon: w.abandon, DryRun: w.dryRun, LockTimeout: w.lockTimeout,
+		DryRun: w.dryRun, LockTimeout: w.lockTimeout,
 		Env:   rotate.Env{Now: w.env.Now, Who: w.actor(), Named: w.named(), Progress: w.progress},
 		Store: w.storeOpener(&w.places), Server: w.openServer, Driver: w.openDriver,
 		Restart: restart.Options{Say: w.instruct}, Say: w.say, Warn: w.warn,
@@ -213,8 +213,11 @@ func (w *work) openTarget(ctx context.Context) (err error) {
 	if !fromFile(w.cmd, "store") { // else they start elsewhere
 		opt.Env.Stores = hint.Flags("--store", w.spec.Stores)
 	}
-	if w.canAsk() && !w.yes {
-		opt.Env.Confirm = w.confirmPlan
+	if w.canAsk() {
+		opt.Env.Forget = w.confirmAbandon
+		if !w.yes {
+			opt.Env.Confirm = w.confirmPlan
+		}
 	}
 	if w.verbose {
 		opt.Restart.Show = w.env.Stderr.Detail
@@ -258,12 +261,7 @@ func (o *rotateOptions) newKey() (secret.Key, error) {
 
 // confirmAbandon lets a person at the terminal decide what the servers cannot
 // prove. --yes does not: it was typed before anybody knew why.
-func (w *work) confirmAbandon(ctx context.Context) func(error) error {
-	if !w.canAsk() {
-		return nil
-	}
-	return func(why error) error {
-		w.warn("%v", why)
-		return w.env.Stderr.Confirm(ctx, w.env.Stdin, "Forget the open rotation all the same?")
-	}
+func (w *work) confirmAbandon(ctx context.Context, why error) error {
+	w.warn("%v", why)
+	return w.env.Stderr.Confirm(ctx, w.env.Stdin, "Forget the open rotation all the same?")
 }

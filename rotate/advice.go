@@ -91,9 +91,9 @@ func (r *run) situation(ctx context.Context, e *EndError) {
 			servers = append(servers, ServerState{URL: r.Servers[i].String(), Live: live})
 		}
 	}
-	next, before := r.rec.called()
+	called := events[r.rec.Event]
 	says := map[string]string{
-		"new": "runs with the " + next + " key, " + r.rec.next().Name(), "old": "runs with the " + before + " key, " + r.rec.live().Name(),
+		"new": "runs with the " + called.next + " key, " + r.rec.next().Name(), "old": "runs with the " + called.other + " key, " + r.rec.live().Name(),
 		"mixed": "takes either key, from one connection to the next", "open": "lets any key in", "other": "takes neither of the two keys",
 	}
 	for _, s := range servers {

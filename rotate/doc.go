@@ -19,12 +19,13 @@
 // rotation that replaces a compromised key is not undone: it stops where it is
 // and waits for the next run.
 //
-// [Run] rotates or syncs, [Check] is its dry run, [Abort] undoes an open rotation,
-// [Abandon] forgets it. A new kind of rotation is another Intent, and no other code:
+// [Run] does what an [Intent] says, [Check] is its dry run. A new kind of rotation is
+// another Intent, and no other code:
 //
 //	in := rotate.Intent{Event: rotate.Rotate, NewKey: makeKey, IfDue: true, Policy: p}
 //	in := rotate.Intent{Event: rotate.Sync, Source: 0} // its key to all others
 //	in := rotate.Intent{Event: rotate.Rollback}        // the key from before
+//	in := rotate.Intent{Event: rotate.Rotate, Abort: true} // undo the open one
 //	report, err := rotate.Run(ctx, t, in, rotate.Env{Lock: lock, Recorder: log, Now: time.Now})
 //
 // The journal says which row was entered, and in which direction. Whoever

@@ -22,20 +22,14 @@ func (r *run) finish(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	// The audit log has the same word for the same rotation, however many runs it
 	// took, so that it is recorded once.
-	end := Rotated
+	end := events[r.rec.Event].done
 	r.report.written = !r.proves()
 	r.report.keyOnly = r.report.written && len(r.Settings) == 0
 	switch {
 	case r.undoing():
 		end = RolledBack
-	case r.rec.Event == Sync:
-		end = Synced
-	case !r.proves():
+	case !r.proves() && r.rec.Event == Init:
 		end = Written
-	case r.rec.Event == Init:
-		end = Secured
-	case r.rec.Event == Rollback:
-		end = Restored
 	}
 	if !r.undoing() {
 		for _, s := range r.Set {

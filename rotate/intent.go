@@ -29,11 +29,8 @@ type Intent struct {
 	// Trust: the source is right, whatever key is live.
 	Trust bool
 
-	// Secures: a server may let any key in beforehand, and is not to afterwards. A key
-	// that stands and is not Weak stays in force, unless Given takes its place. Without
-	// a --restart only the places are written, and nothing is proved.
-	Secures bool
-	Given   secret.Key
+	// Given takes the place of a key that stands, in an Init.
+	Given secret.Key
 	// Standing: the key has to be there already.
 	Standing bool
 	// KeyOnly: only the key is written, and secure mode stays as it is.
@@ -59,30 +56,41 @@ type Intent struct {
 	// Reason goes into the audit log.
 	Reason string
 
-	end     fate
-	confirm func(why error) error // of Abandon
+	// Abort undoes the rotation that is open, Abandon forgets it after a person repaired
+	// things: where all stores agree and every server proves that key, or where
+	// Env.Forget says so. A journal that cannot be read can still be abandoned. Neither
+	// begins a rotation: where none is open, the outcome is None.
+	Abort, Abandon bool
 }
 
 // OfPrevious says that it is about the key from before: Rollback, or Retire.
 func (in Intent) OfPrevious() bool { return in.Event == Rollback || in.Event == Retire }
 
-// A fate is what becomes of the rotation that is open.
-type fate int
-
-const (
-	finished fate = iota
-	aborted
-	abandoned
-)
-
 // What a rotation can be begun for.
 const (
 	Rotate = "rotate" // a new key
 	Sync   = "sync"   // the key of one store, brought to the others and to the servers
-	Init   = "init"   // secure mode, with a strong key
+	// Init brings secure mode, with a strong key: a server may let any key in beforehand,
+	// and is not to afterwards. A key that stands and is not Intent.Weak stays in force.
+	// Without a --restart only the places are written, and nothing is proved.
+	Init = "init"
 	// Rollback brings the key back that was in force before.
 	Rollback = "rollback"
 )
+
+// An event is what differs from one kind of rotation to another in what is said of it.
+type event struct {
+	done, idle  Outcome // what is proved in the end, and that there was nothing to do
+	next, other string  // what the key that it brings is called, and the one that it replaces
+	question    string  // for who has seen the plan
+}
+
+var events = map[string]event{
+	Rotate:   {Rotated, NotDue, "new", "old", "Rotate the key now?"},
+	Sync:     {Synced, InSync, "new", "old", "Sync now?"},
+	Init:     {Secured, InPlace, "new", "old", "Turn secure mode on now?"},
+	Rollback: {Restored, None, "previous", "newer", "Bring the previous key back now?"},
+}
 
 // IfUnknown says what Intent.IfDue does with a key that was never seen
 // before.
@@ -150,6 +158,9 @@ type Env struct {
 	// Confirm shows the plan to a person, and returns an error where the answer
 	// is no.
 	Confirm func(ctx context.Context, p Plan) error
+	// Forget shows a person why a rotation should not be abandoned, and returns an error
+	// where the answer is no.
+	Forget func(ctx context.Context, why error) error
 	// Progress takes what happens.
 	Progress func(Progress)
 }

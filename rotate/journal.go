@@ -145,8 +145,8 @@ type goal struct {
 }
 
 func (r *record) goal() goal {
-	g := goal{key: r.next(), other: r.live(), live: "new", otherLive: "old", otherOpen: r.WasOpen}
-	g.name, g.otherNamed = r.called()
+	called := events[r.Event]
+	g := goal{key: r.next(), other: r.live(), name: called.next, otherNamed: called.other, live: "new", otherLive: "old", otherOpen: r.WasOpen}
 	if r.WasOpen {
 		g.otherNamed, g.otherLive = "open", "open"
 	}

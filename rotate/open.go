@@ -34,14 +34,6 @@ type Open struct {
 	Keys    []secret.Key `json:"-"` // the one before, the new one, and those of stores: for masking
 }
 
-// called is what the key that it brings is called, and the one that it replaces.
-func (o *Open) called() (next, before string) {
-	if o.Event == Rollback {
-		return "previous", "newer"
-	}
-	return "new", "old"
-}
-
 // Is says how it stands.
 func (o *Open) Is() string {
 	if o.AtWork != "" {
@@ -91,10 +83,9 @@ func (o *Open) Help() string {
 
 // Where says which key is where, as far as the journal tells.
 func (o *Open) Where() string {
-	next, before := o.called()
-	key := "the " + next + " key, " + o.Keys[1].Name()
+	key := "the " + events[o.Event].next + " key, " + o.Keys[1].Name()
 	if o.Undoing {
-		key = "the " + before + " key, " + o.Keys[0].Name()
+		key = "the " + events[o.Event].other + " key, " + o.Keys[0].Name()
 	}
 	if o.Undoing && o.Keys[0].IsZero() {
 		key = "what they held before"
@@ -122,8 +113,7 @@ func (o *Open) Ways(named string) string {
 	case o.NoUndo != "":
 		return again + " finishes it"
 	case o.Undoing:
-		_, before := o.called()
-		return again + " goes on putting the " + before + " key back"
+		return again + " goes on putting the " + events[o.Event].other + " key back"
 	default:
 		return again + " continues, blnkctl rotate --abort" + named + " goes back"
 	}
@@ -135,8 +125,7 @@ func (o *Open) signalled() string {
 	case o.Row == rowFinish:
 		return "what is proved is recorded"
 	case o.Undoing:
-		_, before := o.called()
-		return "the " + before + " key is being put back"
+		return "the " + events[o.Event].other + " key is being put back"
 	case o.NoUndo != "":
 		return "stopping after this step: " + o.NoUndo
 	case o.Row == rowRestart:

@@ -82,9 +82,9 @@ func (r *run) prepare(ctx context.Context, repair bool) (p Plan, err error) {
 		switch {
 		case r.in.Event == Rollback:
 			find = r.findPrevious
-		case r.in.NewKey == nil:
+		case r.in.Event == Sync:
 			find = r.findDifference
-		case r.in.Secures:
+		case r.in.Event == Init:
 			find = r.findInsecure
 		}
 		p.old, p.absent = map[string]secret.Key{}, map[string]string{}
@@ -432,13 +432,7 @@ func (r *run) newRecord(p Plan) *record {
 
 // notDue ends a run that has nothing to do.
 func (r *run) notDue(ctx context.Context, p Plan) error {
-	r.report.Outcome, r.report.Due = NotDue, p.Due
-	switch {
-	case r.in.NewKey == nil:
-		r.report.Outcome = InSync
-	case r.in.Secures:
-		r.report.Outcome = InPlace
-	}
+	r.report.Outcome, r.report.Due = events[r.in.Event].idle, p.Due
 	if !p.Due.Adopt {
 		return nil
 	}

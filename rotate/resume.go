@@ -17,7 +17,7 @@ import (
 // resume ends the open rotation and stops there: in the direction that its
 // journal names, or by undoing it.
 func (r *run) resume(ctx context.Context) error {
-	abort := r.in.end == aborted
+	abort := r.in.Abort
 	if !abort {
 		r.note("finishing rotation %s, %s", r.rec.Rotation, r.rec.Begun())
 	}
@@ -139,7 +139,7 @@ func (r *run) resumeAt(ctx context.Context) string {
 	return rowTest
 }
 
-// forget is Abandon.
+// forget is Intent.Abandon.
 func (r *run) forget(ctx context.Context) error {
 	// What a crash left is put right: a forgotten rotation leaves no file
 	// that holds a key.
@@ -151,8 +151,8 @@ func (r *run) forget(ctx context.Context) error {
 	if err == nil {
 		err = r.allProve(ctx, key)
 	}
-	if err != nil && r.in.confirm != nil {
-		err = r.in.confirm(err)
+	if err != nil && r.env.Forget != nil {
+		err = r.env.Forget(ctx, err)
 	} else if err != nil && r.rec != nil {
 		err = hint.Add(err, "%s; on a terminal --abandon asks", r.rec.open().Ways(r.env.Named))
 	}

@@ -53,7 +53,7 @@ func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, err
 	}
 	defer unlock()
 	defer r.heedSignals(ctx)()
-	if r.rec == nil && !r.damaged && in.end != finished {
+	if r.rec == nil && !r.damaged && (in.Abort || in.Abandon) {
 		r.report.Outcome = None
 		r.offerBack(ctx)
 		return r.report, nil
@@ -69,29 +69,14 @@ func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, err
 		err = r.refuse(ctx, err)
 	case err != nil:
 		err = r.getStuck(ctx, err)
-	case r.rec == nil && in.end == finished:
+	case r.rec == nil && !in.Abandon:
 		err = r.begin(ctx)
-	case in.end == abandoned:
+	case in.Abandon:
 		err = r.forget(ctx)
 	default:
 		err = r.resume(ctx)
 	}
 	return r.report, err
-}
-
-// Abort undoes the open rotation. Without one, the outcome is None.
-func Abort(ctx context.Context, t *target.Target, in Intent, env Env) (Report, error) {
-	in.end = aborted
-	return Run(ctx, t, in, env)
-}
-
-// Abandon forgets the open rotation after a person repaired things: where all
-// stores agree and every server proves that key. Where that is not so, confirm
-// is shown why and decides; nil refuses. A journal that cannot be read can still
-// be abandoned.
-func Abandon(ctx context.Context, t *target.Target, in Intent, env Env, confirm func(why error) error) (Report, error) {
-	in.end, in.confirm = abandoned, confirm
-	return Run(ctx, t, in, env)
 }
 
 // start takes the lock and reads the journal.
@@ -104,9 +89,9 @@ func start(ctx context.Context, t *target.Target, in Intent, env Env) (*run, fun
 	rec, err := load(t.State, env.Named)
 	r.damaged = errors.Is(err, ErrJournal)
 	switch {
-	case rec != nil && in.end != abandoned && !rec.Target.SameStores(t.Spec):
+	case rec != nil && !in.Abandon && !rec.Target.SameStores(t.Spec):
 		err = hint.Add(fmt.Errorf("%w: it was begun with%s", ErrOtherStores, rec.Target.Args()), "blnkctl rotate%s finishes it as it was begun", byStore(env.Named, rec.Target))
-	case r.damaged && in.end == abandoned:
+	case r.damaged && in.Abandon:
 		err = nil
 	case rec != nil:
 		r.adopt(rec)
@@ -201,9 +186,9 @@ func (r *run) walk(ctx context.Context, from string) error {
 }
 
 func (r *run) change() *store.Change {
-	next, before := r.rec.called()
+	called := events[r.rec.Event]
 	return &store.Change{
-		NewCalled: next, OldCalled: before,
+		NewCalled: called.next, OldCalled: called.other,
 		Set: r.Set, Old: r.rec.old, New: r.rec.next(),
 		Settings: r.Settings, Values: r.rec.wanted, Absence: func(ref string) string { return r.rec.Absent[ref] },
 	}

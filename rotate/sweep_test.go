@@ -160,7 +160,7 @@ func (c sweepCase) checkPrevious(w *world, res Report, crashed bool) string {
 	kept, want, next := w.previous.Key, w.kept, oldKey
 	if w.keys[1].Equal(newKey) {
 		want, next = oldKey, newKey
-		if c.opt.Compromised || c.opt.Secures || c.opt.Event == Rollback {
+		if c.opt.Compromised || c.opt.Event == Init || c.opt.Event == Rollback {
 			want = secret.Key{}
 		}
 	}
@@ -216,8 +216,8 @@ func TestSweepPairsOfFaults(t *testing.T) {
 		"compromised":        {sweepCase{opt: Intent{Compromised: true}, setup: keeping}, 30661, 0},
 		"server down":        {sweepCase{opt: Intent{ServerDown: true}}, 27182, 40},
 		"rollback":           {sweepCase{opt: Intent{Event: Rollback}, setup: rotated, audits: Restored}, 28358, 40},
-		"init":               {sweepCase{opt: Intent{Secures: true}, setup: securing, audits: Secured}, 32432, 48},
-		"init, then abort":   {sweepCase{opt: Intent{Secures: true}, setup: securing, audits: Secured, then: aborts}, 30423, 48},
+		"init":               {sweepCase{opt: Intent{Event: Init}, setup: securing, audits: Secured}, 32432, 48},
+		"init, then abort":   {sweepCase{opt: Intent{Event: Init}, setup: securing, audits: Secured, then: aborts}, 30423, 48},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

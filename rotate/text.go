@@ -3,7 +3,6 @@ package rotate
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/screen"
@@ -35,7 +34,7 @@ func (p Plan) Text(private string) string {
 		screen.Items(&b, "write", copyFormat, p.Copies)
 		screen.Items(&b, "restart", "%s", p.Restart)
 		screen.Items(&b, "test", "%s: this key taken, the one before and random ones refused", p.Servers)
-	case p.in.Secures:
+	case p.in.Event == Init:
 		p.writeSecuring(&b, private)
 	default:
 		p.write(&b, private)
@@ -59,12 +58,11 @@ const copyFormat = "%s (write-only: last, and not read back)"
 
 // write writes the plan of a new key.
 func (p Plan) write(b *strings.Builder, private string) {
-	which, next, old := "Rotate the master key "+p.Old, "new", "old"
+	which, called := "Rotate the master key "+p.Old, events[p.in.Event]
 	if p.Old == "" {
 		which = "Rotate the master key, which is weak"
 	}
 	if p.in.Event == Rollback {
-		next, old = "previous", "newer"
 		which = fmt.Sprintf("Bring the previous key back: %s\nin place of %s", screen.CleanLine(p.Due.Why), p.Current.Name())
 	}
 	b.WriteString(which)
@@ -75,13 +73,13 @@ func (p Plan) write(b *strings.Builder, private string) {
 	screen.Items(b, "1 set", "%s", p.Stores)
 	screen.Items(b, "", copyFormat, p.Copies)
 	screen.Items(b, "2 restart", "%s", p.Restart)
-	screen.Items(b, "3 test", "%s: "+next+" key taken, "+old+" and random ones refused", p.Servers)
+	screen.Items(b, "3 test", "%s: "+called.next+" key taken, "+called.other+" and random ones refused", p.Servers)
 	screen.Items(b, "4 finish", "state and audit log in %s", []string{private})
 	switch {
 	case p.Compromised:
-		b.WriteString("\nThere is no way back to the " + old + " key: after a failure a person is needed.\n")
+		b.WriteString("\nThere is no way back to the " + called.other + " key: after a failure a person is needed.\n")
 	default:
-		b.WriteString("\nAfter a failure the " + old + " key is put back, restarted with, and proved.\n")
+		b.WriteString("\nAfter a failure the " + called.other + " key is put back, restarted with, and proved.\n")
 		if p.in.Event == Rotate && p.in.Policy.Keep() > 0 {
 			fmt.Fprintf(b, "Otherwise it is kept in the state folder for %s, for `blnkctl rollback`.\n", policy.Age(p.in.Policy.Keep()))
 		}
@@ -149,50 +147,56 @@ func (p Plan) writeSecuring(b *strings.Builder, private string) {
 func (r Report) Text(look screen.Look) string {
 	before, after := cmp.Or(r.Old, "a weak key"), cmp.Or(r.New, "a weak key")
 	good := func(word string) string { return look.Paint(screen.Green, word) }
-	switch {
-	case r.event != Init:
-	case r.Outcome == Secured, r.Outcome == Resumed && !r.written:
-		which, proof := "with the new key ", "this key is live, random ones are refused"
+	text := func(word, proof, format string, args ...any) string {
+		return word + fmt.Sprintf(format, args...) + "\n" + r.proofs(good, proof)
+	}
+	called, back := events[r.event], look.Paint(screen.Yellow, "put back")
+	replaced := fmt.Sprintf("the %s key is live, the %s one is dead", called.next, called.other)
+	switch r.ended() {
+	case Secured:
+		which, proof := "new key", "this key is live, random ones are refused"
 		switch {
 		case r.kept:
-			which = "with the key "
+			which = "key"
 		case !r.wasOpen:
-			proof = "the new key is live, the old one is dead"
+			proof = replaced
 		}
-		return fmt.Sprintf("%s: secure mode is on, %s%s\n%s", good("secured"), which, after, r.proofs(good, proof))
-	case r.Outcome == Written, r.Outcome == Resumed:
-		return fmt.Sprintf("%s: the key %s stands in every place; nothing was restarted or proved\n", good("written"), after)
-	case r.Outcome == RolledBack && r.written:
-		return look.Paint(screen.Yellow, "put back") + ": every place is as it was\n"
-	case r.Outcome == RolledBack && len(r.Servers) > 0 && r.Servers[0].Live == "open":
-		return fmt.Sprintf("%s: secure mode is off again\n%s", look.Paint(screen.Yellow, "put back"), r.proofs(good, "any key is let in, as before"))
-	}
-	switch why := screen.CleanLine(r.Due.Why) + "\n"; r.Outcome {
-	case InPlace:
-		return good("in place") + ": " + why
-	case Rotated, Resumed, Restored:
-		if r.event == Rollback {
-			return fmt.Sprintf("%s %s -> %s\n%s", good("rolled back"), before, after, r.proofs(good, "the previous key is live, the newer one is dead"))
-		}
-		return fmt.Sprintf("%s %s -> %s\n%s", good("rotated"), before, after, r.proofs(good, "the new key is live, the old one is dead"))
-	case RolledBack:
-		next, old := (&Open{Event: r.event}).called()
-		return fmt.Sprintf("%s: %s is in force again\n%s", look.Paint(screen.Yellow, "put back"), before, r.proofs(good, "the "+old+" key is live, the "+next+" one is dead"))
+		return text(good("secured"), proof, ": secure mode is on, with the %s %s", which, after)
+	case Written:
+		return text(good("written"), "", ": the key %s stands in every place; nothing was restarted or proved", after)
+	case Rotated:
+		return text(good("rotated"), replaced, " %s -> %s", before, after)
+	case Restored:
+		return text(good("rolled back"), replaced, " %s -> %s", before, after)
 	case Synced:
-		return fmt.Sprintf("%s to %s\n%s", good("synced"), after, r.proofs(good, "this key is live"))
-	case InSync:
-		return good("in sync") + ": " + why
-	case NotDue:
-		return good("not due") + ": " + why
-	case Adopted:
-		return good("adopted") + ": " + why
+		return text(good("synced"), "this key is live", " to %s", after)
+	case RolledBack:
+		switch {
+		case r.event == Init && r.written:
+			return text(back, "", ": every place is as it was")
+		case r.event == Init && len(r.Servers) > 0 && r.Servers[0].Live == "open":
+			return text(back, "any key is let in, as before", ": secure mode is off again")
+		}
+		return text(back, fmt.Sprintf("the %s key is live, the %s one is dead", called.other, called.next), ": %s is in force again", before)
+	case InPlace, InSync, NotDue, Adopted:
+		return good(strings.ReplaceAll(string(r.Outcome), "_", " ")) + ": " + screen.CleanLine(r.Due.Why) + "\n"
 	case Abandoned:
 		return "abandoned: the open rotation is forgotten\n"
 	case None:
 		return "there is no open rotation\n"
-	default:
-		return ""
 	}
+	return ""
+}
+
+// ended is the outcome, whether or not an earlier run began it.
+func (r Report) ended() Outcome {
+	switch {
+	case r.Outcome != Resumed:
+		return r.Outcome
+	case r.event == Init && r.written:
+		return Written
+	}
+	return events[r.event].done
 }
 
 func (r Report) proofs(good func(string) string, proof string) string {
@@ -215,14 +219,14 @@ func (r Report) proofs(good func(string) string, proof string) string {
 // target is the name of the target, "" for none, and restart a flag that a command lacks,
 // " --restart REF" where nothing was named.
 func (r Report) Next(cron, target, restart string) []string {
-	switch {
-	case slices.Contains([]Outcome{Secured, Written, InPlace}, r.Outcome), r.Outcome == Resumed && r.event == Init:
+	switch end := r.ended(); {
+	case end == Secured, end == Written, end == InPlace:
 		return r.nextOfInit(cron, target, restart)
-	case r.Outcome == None && r.back != "":
+	case end == None && r.back != "":
 		return []string{r.back}
-	case r.event == Rollback && (r.Outcome == Restored || r.Outcome == Resumed):
+	case end == Restored:
 		return []string{"give the previous key back to whatever else got the newer one (receivers of webhooks, jobs, SDKs, Blnk Cloud)", r.back}
-	case r.Outcome != Rotated && r.Outcome != Resumed:
+	case end != Rotated:
 		return nil
 	}
 	who := "whatever else uses it (receivers of webhooks, jobs, SDKs, Blnk Cloud)"
@@ -269,17 +273,10 @@ func (r Report) nextOfInit(cron, target, restart string) []string {
 
 // Question is what a person is asked who has seen the plan.
 func (p Plan) Question() string {
-	switch {
-	case p.in.Event == Sync:
-		return "Sync now?"
-	case p.in.Event == Rollback:
-		return "Bring the previous key back now?"
-	case p.in.KeyOnly:
+	if p.in.KeyOnly {
 		return "Write the key now?"
-	case p.in.Secures:
-		return "Turn secure mode on now?"
 	}
-	return "Rotate the key now?"
+	return events[p.in.Event].question
 }
 
 // Name is what a step is called.

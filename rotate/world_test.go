@@ -373,10 +373,15 @@ func (p *process) Check(ctx context.Context) (Plan, error) {
 	return Check(ctx, p.Target, p.Intent, p.Env)
 }
 func (p *process) Abort(ctx context.Context) (Report, error) {
-	return Abort(ctx, p.Target, p.Intent, p.Env)
+	p.Intent.Abort = true
+	return Run(ctx, p.Target, p.Intent, p.Env)
 }
 func (p *process) Abandon(ctx context.Context, confirm func(error) error) (Report, error) {
-	return Abandon(ctx, p.Target, p.Intent, p.Env, confirm)
+	p.Intent.Abandon = true
+	if confirm != nil {
+		p.Env.Forget = func(_ context.Context, why error) error { return confirm(why) }
+	}
+	return Run(ctx, p.Target, p.Intent, p.Env)
 }
 
 // syncing makes it a sync.
@@ -392,6 +397,7 @@ func (p *process) drive(d target.Restarter) {
 
 // process is a new process that works on this world.
 func (w *world) process(in Intent) *process {
+	secures := in.Event == Init
 	if in.Event != Rollback {
 		in.Event, in.NewKey = Rotate, func() (secret.Key, error) { w.made++; return newKey, nil }
 	}
@@ -410,7 +416,7 @@ func (w *world) process(in Intent) *process {
 			Recorder: w, Now: time.Now, Progress: w.listen,
 		},
 	}
-	if in.Secures {
+	if secures {
 		p.Event, p.Weak = Init, func(secret.Key) string { return "" }
 		p.Values = map[string]secret.Key{"flag:": secret.New("true")}
 		p.Set, p.Settings, p.Spec.Settings = store.Set{blank{cell{w, 0}}, blank{cell{w, 1}}}, store.Set{flag{w}}, []string{"flag:"}

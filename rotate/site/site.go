@@ -38,20 +38,19 @@ import (
 type Options struct {
 	// Spec has a store at least. Given says of a flag whether it was said: what is not
 	// comes from the journal of an open rotation.
-	Spec   target.Spec
-	Given  func(flag string) bool
-	Intent rotate.Intent
-	// Abort and Abandon end the open rotation and begin none. DryRun changes nothing.
-	Abort, Abandon, DryRun bool
-	LockTimeout            time.Duration
-	// Secure is for an Intent that Secures.
+	Spec        target.Spec
+	Given       func(flag string) bool
+	Intent      rotate.Intent
+	DryRun      bool // nothing is changed
+	LockTimeout time.Duration
+	// Secure is for an Init.
 	Secure *Secure
 
 	State *state.Dir
 	Log   *audit.Log // in State
 	// Mask must not show in what commands print, nor must the keys.
 	Mask []secret.Key
-	// Env has Now, Who, Confirm, Progress and Named, and Stores where they are to be named
+	// Env has Now, Who, Confirm, Forget, Progress and Named, and Stores where they are to be named
 	// as they were typed; the rest of it is made here.
 	Env    rotate.Env
 	Store  func(ref string, spec target.Spec) (store.Store, store.Copy, error)
@@ -93,7 +92,7 @@ func Open(ctx context.Context, opt Options) (*Site, error) {
 	}
 	s.Folder = opt.State.Target(set[0].String())
 	s.Open, err = rotate.Load(ctx, s.Folder, set, opt.Env.Named)
-	if err != nil && !opt.Abandon {
+	if err != nil && !opt.Intent.Abandon {
 		return nil, err
 	}
 	err = nil // one that is forgotten need not be read
@@ -106,8 +105,8 @@ func Open(ctx context.Context, opt Options) (*Site, error) {
 		}
 	case opt.Intent.OfPrevious():
 		spec = rotate.Retrace(s.Folder, spec, opt.Given)
-	case (opt.Abort || opt.Abandon) && !opt.Given("store"):
-		err = rotate.RefuseOtherEnd(opt.State, s.Folder, set[0], opt.Abandon)
+	case (opt.Intent.Abort || opt.Intent.Abandon) && !opt.Given("store"):
+		err = rotate.RefuseOtherEnd(opt.State, s.Folder, set[0], opt.Intent.Abandon)
 	}
 	if opt.Secure != nil && err == nil {
 		spec, err = s.secure(ctx, spec, set)
@@ -115,7 +114,7 @@ func Open(ctx context.Context, opt Options) (*Site, error) {
 	if opt.Intent.Event == rotate.Retire {
 		spec.Restart, spec.Servers = nil, nil // nothing is asked or restarted
 	}
-	if err == nil && len(spec.Restart) == 0 && !opt.Abandon && !opt.Abort && opt.Secure == nil && s.Open == nil && !opt.Intent.OfPrevious() {
+	if err == nil && len(spec.Restart) == 0 && !opt.Intent.Abandon && !opt.Intent.Abort && opt.Secure == nil && s.Open == nil && !opt.Intent.OfPrevious() {
 		err = target.Refuse("for services of systemd: --restart systemd:blnk,blnk-worker; of compose: --restart compose:", "--restart is required")
 	}
 	if err != nil {
@@ -190,18 +189,10 @@ func (s *Site) Check(ctx context.Context) (rotate.Plan, error) {
 	return plan, err
 }
 
-// Run runs the engine: rotate.Run, or Abort, or Abandon with confirm. What secure mode
-// wants around the key is done too, where the run ends well.
-func (s *Site) Run(ctx context.Context, confirm func(why error) error) (report rotate.Report, err error) {
+// Run is rotate.Run. What secure mode wants around the key is done too, where it ends well.
+func (s *Site) Run(ctx context.Context) (rotate.Report, error) {
 	intent, env := s.surround()
-	switch {
-	case s.opt.Abort:
-		report, err = rotate.Abort(ctx, s.Target, intent, env)
-	case s.opt.Abandon:
-		report, err = rotate.Abandon(ctx, s.Target, intent, env, confirm)
-	default:
-		report, err = rotate.Run(ctx, s.Target, intent, env)
-	}
+	report, err := rotate.Run(ctx, s.Target, intent, env)
 	if s.opt.Secure != nil && err == nil {
 		s.complete(ctx, &report)
 	}
@@ -254,7 +245,7 @@ func (s *Site) surround() (rotate.Intent, rotate.Env) {
 // that has one of the stores.
 func (s *Site) lock(ctx context.Context) (unlock func(), err error) {
 	unlock, err = rotate.Lock(ctx, s.Folder, s.Places(), s.opt.LockTimeout, s.opt.DryRun)
-	if err == nil && s.Open == nil && !s.opt.Abandon {
+	if err == nil && s.Open == nil && !s.opt.Intent.Abandon {
 		if err = rotate.RefuseOverlap(s.opt.State, s.Folder, s.Set, s.opt.Spec, target.Openers{Store: s.opt.Store}); err != nil {
 			unlock()
 		}
