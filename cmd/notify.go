@@ -76,10 +76,11 @@ func (a *app) auditLog(private *state.Dir) *audit.Log {
 	return log
 }
 
-// tell runs the hooks and tells whom the target names, when a run has ended with err.
-func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
+// tell runs the hooks and tells whom the target names, when a run has ended with err. What
+// failed comes back.
+func (w *work) tell(ctx context.Context, r rotate.Report, err error) (failed []string) {
 	if w.dryRun || w.declined || !w.teller.Any() && w.onSuccess+w.onFailure == "" {
-		return err
+		return nil
 	}
 	dir, _ := w.env.Getwd() // without one, its command says so
 	after := site.After{
@@ -97,7 +98,7 @@ func (w *work) tell(ctx context.Context, r rotate.Report, err error) error {
 		w.env.Stderr.Begin("tell")
 		defer w.env.Stderr.Pause()
 	}
-	return w.told(after.Do(ctx, after.Event(r, err, code, asTyped(w.cmd, help))), err)
+	return after.Do(ctx, after.Event(r, err, code, asTyped(w.cmd, help)))
 }
 
 // tellFindings tells what doctor found where nobody sees it, and that it is gone.

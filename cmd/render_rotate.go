@@ -41,7 +41,7 @@ func (w *work) progress(e rotate.Progress) {
 	case e.Kind == rotate.Idle:
 	case e.Kind == rotate.Urgent, e.Kind == rotate.Stopped:
 		talk.Say(e.Text)
-	case w.global.quiet, w.declined && e.Kind == rotate.Failed: // a no is no failure
+	case w.global.quiet:
 	case e.Kind == rotate.Started:
 		talk.Begin(e.Name())
 	case e.Kind == rotate.Note:
@@ -55,21 +55,20 @@ func (w *work) progress(e rotate.Progress) {
 // on until it is done.
 func (w *work) instruct(line string) { w.env.Stderr.Tell(screen.Bold, "now:", line) }
 
-// renderUnopened prints the document of a rotation that could not be opened, where
-// report would print one.
-func (w *work) renderUnopened(err error) error {
-	if code, _ := classify(err); w.json() && code != exitUsage {
-		_ = w.printJSON(rotate.Report{Outcome: rotate.Refused}.Document(err)) // err matters more
+// end tells of a run that ended with err, which is shown as an error, and prints its
+// document: last, so that it has what failed behind the run.
+func (w *work) end(ctx context.Context, r rotate.Report, err, shown error) error {
+	failed := w.tell(ctx, r, shown)
+	if code, _ := classify(shown); w.json() && (w.Site != nil || code != exitUsage) { // what could not be opened is as in report
+		r.Warnings = slices.Concat(r.Warnings, failed)
+		_ = w.printJSON(r.Document(err)) // lostOutput says it, with the right code
 	}
-	return err
+	return w.told(failed, shown)
 }
 
-// renderReport prints what came of a run, and turns its error into an exit code.
+// renderReport prints what came of a run for people, and turns its error into an exit code.
 func (w *work) renderReport(r rotate.Report, err error) error {
-	switch {
-	case w.json():
-		_ = w.printJSON(r.Document(err)) // lostOutput says it, with the right code
-	case !w.global.quiet && !r.Due.Waiting:
+	if !w.json() && !w.global.quiet && !r.Due.Waiting {
 		_ = w.print(w.env.Look.Fold(r.Text(w.env.Look)))
 	}
 	printed := r.Printed(err)

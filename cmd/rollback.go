@@ -27,10 +27,11 @@ func newRetireCmd(a *app) *cobra.Command {
 	o.addStores(cmd, "`REF`: where the key is (default "+defaultStore+")")
 	f := cmd.Flags()
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be destroyed, change nothing")
+	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
 	f.DurationVar(&o.lockTimeout, "lock-timeout", 0, "for another rotation to end")
 	f.StringVar(&o.intent.Reason, "reason", "", "`TEXT`: for the audit log")
 	o.addNetwork()
-	actions(cmd, "dry-run")
+	actions(cmd, "dry-run", "yes")
 	configured(cmd, "store")
 	return cmd
 }
@@ -42,7 +43,7 @@ func (a *app) runRetire(ctx context.Context, o *rotateOptions) error {
 	}
 	w := &work{app: a, rotateOptions: o}
 	if err := w.openTarget(ctx); err != nil {
-		return w.renderUnopened(err)
+		return err
 	}
 	end, err := w.EndPrevious(ctx)
 	if end.Outcome != rotate.Refused {

@@ -179,7 +179,7 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 	}
 	w := &work{app: a, rotateOptions: o}
 	if err := w.openTarget(ctx); err != nil {
-		return w.tell(ctx, rotate.Report{Outcome: rotate.Refused}, w.renderUnopened(err))
+		return w.end(ctx, rotate.Report{Outcome: rotate.Refused}, err, err)
 	}
 	if o.dryRun {
 		for _, line := range w.teller.Check() {
@@ -189,11 +189,12 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 		if err == nil {
 			return w.renderPlan(plan)
 		}
-		return w.renderReport(rotate.Report{Outcome: rotate.Refused, Rotation: plan.OpenID(), Old: plan.Old}, err)
+		report := rotate.Report{Outcome: rotate.Refused, Rotation: plan.OpenID(), Old: plan.Old}
+		return w.end(ctx, report, err, w.renderReport(report, err))
 	}
 	_ = w.teller.Begin() // what it cannot remember is told twice
 	report, err := w.Run(ctx)
-	return w.tell(ctx, report, w.renderReport(report, err))
+	return w.end(ctx, report, err, w.renderReport(report, err))
 }
 
 // openTarget opens everything that the flags name.

@@ -90,6 +90,7 @@ var events = map[string]event{
 	Sync:     {Synced, InSync, "new", "old", "Sync now?"},
 	Init:     {Secured, InPlace, "new", "old", "Turn secure mode on now?"},
 	Rollback: {Restored, None, "previous", "newer", "Bring the previous key back now?"},
+	Retire:   {Retired, None, "", "", "End it now?"},
 }
 
 // IfUnknown says what Intent.IfDue does with a key that was never seen
@@ -382,5 +383,5 @@ const (
 	Note
 	Urgent  // a line that a person who sent a signal waits for
 	Stopped // such a line, and no step goes on behind it
-	Idle    // a step that found nothing to do
+	Idle    // a step that found nothing to do, or was refused
 )

@@ -351,12 +351,9 @@ func (r *run) findLate(p *Plan) error {
 	return nil
 }
 
-// create ends the step of that name: a person's yes, the new key, and the journal,
-// from which on a crash loses nothing.
+// create ends the step of that name: the new key, and the journal, from which on a crash
+// loses nothing.
 func (r *run) create(ctx context.Context, p Plan) error {
-	if err := r.confirm(ctx, p); err != nil {
-		return err
-	}
 	if r.env.Prepare != nil {
 		if err := r.env.Prepare(ctx); err != nil {
 			return err

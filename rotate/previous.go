@@ -31,7 +31,7 @@ const heldBack = 24 * time.Hour
 // keepPrevious keeps the key that was replaced, or, where it is not to be kept, none: one
 // from before would not be the one before any more. It may be repeated.
 func (r *run) keepPrevious() error {
-	old, next, now := r.rec.live(), r.rec.next().Fingerprint(), r.env.Now().UTC()
+	old, next, now := r.rec.live(), r.rec.next(), r.env.Now().UTC()
 	history, err := r.State.LoadHistory()
 	kept, _ := r.State.LoadPrevious() // one that cannot be read is replaced
 	switch {
@@ -39,18 +39,18 @@ func (r *run) keepPrevious() error {
 		return r.keepNone()
 	case err != nil:
 		return err
-	case old.Equal(r.rec.next()), r.rec.Event == Sync && history.Key == next && history.Rotation != r.rec.Rotation:
+	case old.Equal(next), r.rec.Event == Sync && history.Key == next.Fingerprint() && history.Rotation != r.rec.Rotation:
 		return nil // no key was replaced; a server was behind
 	case r.rec.Event == Rollback:
 		r.report.back = "so that cron does not do the same again, rotate --if-due and --if-older-than wait until " + screen.At(now.Add(heldBack))
 		return r.keepNone()
-	case kept.Key.Equal(old) && kept.Next == next: // by a run that was killed
+	case kept.Key.Equal(old) && state.Marks(kept.Next, next): // by a run that was killed
 		r.offerUntil(kept)
 		return nil
 	case r.rec.Event != Rotate && r.rec.Event != Sync || r.rec.Keep <= 0 || !blnk.Sendable(old):
 		return r.keepNone()
 	}
-	p := state.Previous{Key: old, KeptAt: now, Until: now.Add(r.rec.Keep), Next: next}
+	p := state.Previous{Key: old, KeptAt: now, Until: now.Add(r.rec.Keep), Next: state.Mark(next)}
 	if history.Key == old.Fingerprint() {
 		p.ProvedAt, p.SeenAt = history.ProvedAt, history.SeenAt
 	}
@@ -130,7 +130,7 @@ func (r *run) lookBack(ctx context.Context, current secret.Key) (b back, err err
 	case err != nil:
 		why = err.Error()
 	case b.IsZero() || b.Ended(r.env.Now()):
-	case b.Next != current.Fingerprint() || b.Key.Equal(current):
+	case b.Key.Equal(current) || !state.Marks(b.Next, current):
 		why = "the key that is kept is not the one before " + current.Name()
 	default:
 		return b, r.unknown(b.Key)

@@ -21,6 +21,14 @@ type versioned struct {
 	before secret.Key
 	since  time.Time
 	fail   error
+	down   bool
+}
+
+func (v *versioned) Get(ctx context.Context) (secret.Key, store.Version, error) {
+	if v.down {
+		return secret.Key{}, "", errFault
+	}
+	return v.vault.Get(ctx)
 }
 
 func (v *versioned) Previous(context.Context) (secret.Key, time.Time, error) {
@@ -29,6 +37,8 @@ func (v *versioned) Previous(context.Context) (secret.Key, time.Time, error) {
 	}
 	return v.before, v.since, v.fail
 }
+
+var errNo = errors.New("not confirmed")
 
 // known is a list of compromised keys.
 type known []secret.Key
@@ -52,6 +62,15 @@ func TestRollback(t *testing.T) {
 		"a clock was set back":   {setup: func(w *world, _ *process, _ *versioned) { w.previous.KeptAt = now.Add(1) }, want: ErrNoPrevious},
 		"none was kept":          {setup: func(w *world, _ *process, _ *versioned) { w.previous = state.Previous{} }, want: ErrNoPrevious},
 		"another key came since": {setup: func(w *world, _ *process, _ *versioned) { w.previous.Next = "sha256:other" }, want: ErrNoPrevious, says: "not the one before"},
+		"another weak key came since": {setup: func(w *world, _ *process, _ *versioned) {
+			w.previous.Next, w.history.Key = state.Mark(secret.New("changeme")), ""
+			w.keys = [2]secret.Key{secret.New("hunter2"), secret.New("hunter2")}
+		}, want: ErrNoPrevious, says: "not the one before"},
+		"in place of a weak key": {setup: func(w *world, _ *process, _ *versioned) {
+			weak := secret.New("hunter2")
+			w.previous.Next, w.history.Key = state.Mark(weak), ""
+			w.keys, w.server.key, w.worker.key = [2]secret.Key{weak, weak}, weak, weak
+		}, says: "which is 1h old, from the state folder"},
 		"it is in force already": {setup: func(w *world, _ *process, _ *versioned) { w.previous.Key = oldKey }, want: ErrNoPrevious},
 		"it was rolled back":     {setup: func(w *world, _ *process, v *versioned) { w.history.RolledBackAt, v.before = now, newKey }, want: ErrNoPrevious, says: "was rolled back at 2000-01-01"},
 		"it was retired":         {setup: func(w *world, _ *process, v *versioned) { w.history.RetiredAt, v.before = now, newKey }, want: ErrNoPrevious, says: "was retired at 2000-01-01"},
@@ -228,6 +247,7 @@ func TestAbortOffersRollback(t *testing.T) {
 func TestEndPrevious(t *testing.T) {
 	for name, c := range map[string]struct {
 		setup  func(w *world, v *versioned)
+		no     error // of a person
 		want   error
 		purged []secret.Key
 		end    Outcome
@@ -239,7 +259,10 @@ func TestEndPrevious(t *testing.T) {
 		"nowhere":                 {setup: func(w *world, _ *versioned) { w.previous = state.Previous{} }, end: None},
 		"it is in force":          {setup: func(w *world, _ *versioned) { w.previous.Key = oldKey }, end: Retired},
 		"not to be destroyed":     {setup: func(_ *world, v *versioned) { v.vault.fail = errFault }, want: ErrLeft, purged: []secret.Key{newKey}, end: Retired},
-		"the store fails":         {setup: func(_ *world, v *versioned) { v.fail = errFault }, want: errFault, end: Refused},
+		"the store tells nothing": {setup: func(_ *world, v *versioned) { v.fail = errFault }, want: ErrLeft, end: Retired},
+		"the store is down":       {setup: func(_ *world, v *versioned) { v.down, v.before = true, newKey }, want: ErrLeft, end: Retired},
+		"down, and nothing kept":  {setup: func(w *world, v *versioned) { w.previous, v.down = state.Previous{}, true }, want: errFault, end: Refused},
+		"nobody says yes":         {no: errNo, want: errNo, end: Refused},
 		"the stores differ":       {setup: func(w *world, _ *versioned) { w.keys[1] = thirdKey }, want: store.ErrDrift, end: Refused},
 		"a rotation is open":      {setup: func(w *world, _ *versioned) { w.journal = openJournal(w) }, want: ErrUnfinished, end: Refused},
 		"the state is a full one": {setup: func(w *world, _ *versioned) { w.history = state.History{Key: "sha256:other"} }, purged: []secret.Key{newKey}, end: Retired},
@@ -250,12 +273,18 @@ func TestEndPrevious(t *testing.T) {
 				v := &versioned{vault: vault{cell: cell{w, 0}}}
 				r := w.process(Intent{})
 				r.Set[0], r.Intent.Event = v, Retire
+				r.Env.Confirm = func(_ context.Context, p Plan) error {
+					if text := p.Text("") + p.Question(); !strings.HasPrefix(text, "Retire ") || !strings.HasSuffix(text, "Nothing brings it back.\n\nEnd it now?") {
+						t.Errorf("asked: %q", text)
+					}
+					return c.no
+				}
 				if c.setup != nil {
 					c.setup(w, v)
 				}
 				kept := w.previous
 				end, err := EndPrevious(t.Context(), r.Target, r.Intent, r.Env, true)
-				if !errors.Is(err, c.want) || end.Outcome != c.end || len(v.purged) > 0 || !w.previous.Key.Equal(kept.Key) || len(w.audit) > 0 {
+				if c.no == nil && (!errors.Is(err, c.want) || end.Outcome != c.end) || len(v.purged) > 0 || !w.previous.Key.Equal(kept.Key) || len(w.audit) > 0 {
 					t.Errorf("dry run: %+v, %v", end, err)
 				}
 				end, err = EndPrevious(t.Context(), r.Target, r.Intent, r.Env, false)
@@ -268,9 +297,15 @@ func TestEndPrevious(t *testing.T) {
 					}
 				}
 				if c.end != Retired {
+					if !w.previous.Key.Equal(kept.Key) {
+						t.Error("refused, and the key is gone")
+					}
 					return
 				}
-				v.before, v.purged, v.vault.fail = secret.Key{}, nil, nil
+				if !w.previous.IsZero() {
+					t.Error("the state folder still has it")
+				}
+				v.before, v.purged, v.vault.fail, v.fail, v.down = secret.Key{}, nil, nil, nil, false
 				if again, err := EndPrevious(t.Context(), r.Target, r.Intent, r.Env, false); err != nil || again.Outcome != None || len(w.audit) != max(1, len(c.purged)) {
 					t.Errorf("once more: %+v, %v", again, err)
 				}
@@ -281,6 +316,29 @@ func TestEndPrevious(t *testing.T) {
 			})
 		})
 	}
+}
+
+// full is a state on a disk that has room only where the previous key was.
+type full struct{ *world }
+
+func (f full) SaveHistory(h state.History) error {
+	if !f.previous.IsZero() {
+		return errFault
+	}
+	return f.world.SaveHistory(h)
+}
+
+// To end the previous key needs no room.
+func TestEndPreviousOnAFullDisk(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, _ *process) {
+		rotated(w)
+		r := w.process(Intent{})
+		r.Intent.Event, r.State = Retire, full{w}
+		end, err := EndPrevious(t.Context(), r.Target, r.Intent, r.Env, false)
+		if err != nil || end.Outcome != Retired || !w.previous.IsZero() || w.history.RetiredAt.IsZero() {
+			t.Errorf("%+v, %v; kept %s, %+v", end, err, w.previous.Key.Name(), w.history)
+		}
+	})
 }
 
 // openJournal is that of a rotation which was just begun.

@@ -21,7 +21,7 @@ var (
 	// ErrUnfinished: a rotation is open, and has to be ended first: its journal has the key,
 	// and what ends it may not be what was asked for.
 	ErrUnfinished = errors.New("a rotation is open")
-	// ErrLeft: a place still has the key that was to be ended.
+	// ErrLeft: a place may still have the key that was to be ended.
 	ErrLeft = errors.New("there is no way back any more, but not everything is done")
 )
 
@@ -40,65 +40,74 @@ type Retirement struct {
 	From     []string `json:"from"`     // where they were kept, for people
 }
 
-// Text is the retirement for people.
-func (r Retirement) Text(look screen.Look) string {
+// which says of which key it is.
+func (r Retirement) which() string {
 	keys := slices.Clone(r.Previous)
 	for i, key := range keys {
 		keys[i] = cmp.Or(key, "a weak key")
 	}
-	which := fmt.Sprintf(" %s, which was kept in %s\n", cmp.Or(strings.Join(keys, " and "), "a key"), screen.CleanLine(strings.Join(r.From, " and ")))
+	return cmp.Or(strings.Join(keys, " and "), "a key") + ", which was kept in " + screen.CleanLine(strings.Join(r.From, " and "))
+}
+
+// Text is the retirement for people.
+func (r Retirement) Text(look screen.Look) string {
 	switch {
 	case r.Outcome == None:
 		return "no previous key is kept\n"
 	case r.DryRun:
-		return "Retire" + which + "Dry run: nothing was changed.\n"
+		return "Retire " + r.which() + "\nDry run: nothing was changed.\n"
 	}
-	return look.Paint(screen.Green, "retired") + which
+	return look.Paint(screen.Green, "retired") + " " + r.which() + "\n"
+}
+
+// A kept is what is to be ended: the keys, and the stores that can be asked to.
+type kept struct {
+	Retirement
+	dead   []secret.Key
+	stores []store.Purger
+	left   error // why a store could not be looked at: what it keeps, it goes on keeping
 }
 
 // EndPrevious ends the key that was in force before, wherever it is kept: in the state
-// folder, and in each store that keeps old values, which are destroyed for good. The
-// stores have to agree on the key that is in force, and that one is never touched. It may
-// be repeated. Of env it uses Lock, Recorder, Now, Who, Named and Stores.
+// folder, and in each store that keeps old values, which are destroyed for good. Stores
+// that disagree on the key that is in force are refused, and that one is never touched.
+// It may be repeated. Of env it uses Lock, Recorder, Now, Who, Named, Stores and Confirm.
 //
-// Where a store does not let it, the error is ErrLeft, and there is no Rollback all the same.
-func EndPrevious(ctx context.Context, t *target.Target, in Intent, env Env, dry bool) (end Retirement, err error) {
-	end = Retirement{Outcome: Refused, DryRun: dry, Previous: []string{}, From: []string{}}
+// The key in the state folder goes, whatever a store says. Where one cannot be asked, or
+// does not let it, the error is ErrLeft, and there is no Rollback all the same.
+func EndPrevious(ctx context.Context, t *target.Target, in Intent, env Env, dry bool) (Retirement, error) {
+	k := kept{Retirement: Retirement{Outcome: Refused, DryRun: dry, Previous: []string{}, From: []string{}}}
 	r, unlock, err := start(ctx, t, in, env)
 	if err != nil {
-		return end, err
+		return k.Retirement, err
 	}
 	defer unlock()
 	if r.rec != nil {
-		return end, r.unfinished()
+		return k.Retirement, r.unfinished()
 	}
-	current, err := r.Set.Agreed(ctx)
-	if err != nil {
-		return end, r.advised(ctx, err)
-	}
-	dead, err := r.findKept(ctx, current, &end)
+	err = r.findKept(ctx, &k)
 	if c, ok := env.Recorder.(interface{ Check() error }); ok && err == nil {
 		err = c.Check()
 	}
 	switch {
 	case err != nil:
-		return end, err
-	case len(end.From) == 0:
-		end.Outcome = None
-		return end, nil
+	case len(k.From) > 0:
+		if dry {
+			err = errors.Join(k.left, r.Set.CheckPurge(ctx))
+		} else if err = r.confirm(ctx, Plan{in: in, Due: Due{Yes: true, Why: k.which()}}); err == nil {
+			err = r.retire(context.WithoutCancel(ctx), k)
+		} else {
+			break
+		}
+		if k.Outcome = Retired; err != nil {
+			err = fmt.Errorf("%w: %w", ErrLeft, err)
+		}
+	case k.left != nil:
+		err = r.advised(ctx, k.left)
+	default:
+		k.Outcome = None
 	}
-	if dry {
-		err = r.Set.CheckPurge(ctx)
-	} else if err = r.markRetired(current); err == nil {
-		err = r.retire(ctx, dead)
-	} else {
-		return end, err
-	}
-	end.Outcome = Retired
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrLeft, err)
-	}
-	return end, err
+	return k.Retirement, err
 }
 
 // unfinished is the error of an open rotation, with what ends it.
@@ -107,12 +116,20 @@ func (r *run) unfinished() error {
 	return hint.Add(fmt.Errorf("%w: %s, %s", ErrUnfinished, o.Rotation, o.Begun()), "%s", o.Ways(r.env.Named))
 }
 
-// findKept are the keys that are kept besides the current one, and where.
-func (r *run) findKept(ctx context.Context, current secret.Key, end *Retirement) (dead []secret.Key, err error) {
+// findKept finds the keys that are kept besides the current one, and where.
+func (r *run) findKept(ctx context.Context, k *kept) error {
+	current, err := r.Set.Agreed(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return interrupted(ctx)
+	case errors.Is(err, store.ErrDrift) || errors.Is(err, store.ErrNotFound):
+		return r.advised(ctx, err)
+	}
+	k.left = err
 	add := func(key secret.Key, from string) {
-		end.From = append(end.From, from)
-		if !key.IsZero() && !key.Equal(current) && !slices.ContainsFunc(dead, key.Equal) {
-			dead, end.Previous = append(dead, key), append(end.Previous, key.Fingerprint())
+		k.From = append(k.From, from)
+		if !key.IsZero() && !key.Equal(current) && !slices.ContainsFunc(k.dead, key.Equal) {
+			k.dead, k.Previous = append(k.dead, key), append(k.Previous, key.Fingerprint())
 		}
 	}
 	p, err := r.State.LoadPrevious()
@@ -121,58 +138,65 @@ func (r *run) findKept(ctx context.Context, current secret.Key, end *Retirement)
 	case err == nil, errors.Is(err, state.ErrDamaged), errors.Is(err, state.ErrOtherVersion): // it goes, whoever wrote it
 		add(p.Key, "the state folder")
 	default:
-		return nil, err
+		return err
+	}
+	if k.left != nil { // which key is in force is not known
+		return nil
 	}
 	for _, s := range r.Set {
-		k, ok := s.(store.Keeper)
-		if !ok {
-			continue
-		}
-		switch key, _, err := k.Previous(ctx); {
-		case err == nil:
-			add(key, s.String())
-		case !errors.Is(err, store.ErrNotFound):
-			return nil, err
-		}
-	}
-	return dead, nil
-}
-
-// markRetired comes first, so that there is no way back to a key that is half gone.
-func (r *run) markRetired(current secret.Key) error {
-	history, err := r.State.LoadHistory()
-	if err == nil && history.Key == current.Fingerprint() {
-		history.RetiredAt = r.env.Now().UTC()
-		err = r.State.SaveHistory(history)
-	}
-	return err
-}
-
-// retire ends the keys, as many as it can.
-func (r *run) retire(ctx context.Context, dead []secret.Key) error {
-	err := r.State.ForgetPrevious()
-	for _, s := range r.Set {
-		if p, ok := s.(store.Purger); ok {
-			for _, key := range dead {
-				if failed := p.Purge(ctx, key); failed != nil {
-					err = errors.Join(err, failed)
-				}
+		if keeper, ok := s.(store.Keeper); ok {
+			key, _, err := keeper.Previous(ctx)
+			if err == nil {
+				add(key, s.String())
+			} else if !errors.Is(err, store.ErrNotFound) {
+				k.left = errors.Join(k.left, err)
+				continue
 			}
 		}
+		if p, ok := s.(store.Purger); ok {
+			k.stores = append(k.stores, p)
+		}
 	}
-	if len(dead) == 0 { // nobody can read which it was, or it is in force
-		dead = []secret.Key{{}}
+	return nil
+}
+
+// retire ends the keys, as many as it can. Nothing of it needs a store that answers, or
+// room on the disk, but for what is remembered and recorded.
+func (r *run) retire(ctx context.Context, k kept) error {
+	marked := r.markRetired() // first: there is to be no way back to a key that is half gone
+	err := r.State.ForgetPrevious()
+	if marked != nil {
+		marked = r.markRetired() // there may be room for it now
 	}
-	for _, key := range dead {
+	err = errors.Join(err, marked, k.left)
+	for _, s := range k.stores {
+		for _, key := range k.dead {
+			err = errors.Join(err, s.Purge(ctx, key))
+		}
+	}
+	if len(k.dead) == 0 { // nobody can read which it was, or it is in force
+		k.dead = []secret.Key{{}}
+	}
+	for _, key := range k.dead {
 		record := audit.Record{
 			Event: Retire, Outcome: string(Retired), Old: key.Fingerprint(), Stores: r.Set.Names(), Actor: r.env.Who, Reason: r.in.Reason,
 		}
 		if err != nil {
 			record.Error = oneLine(err.Error())
 		}
-		if failed := r.env.Recorder.Append(context.WithoutCancel(ctx), record); failed != nil {
+		if failed := r.env.Recorder.Append(ctx, record); failed != nil {
 			err = errors.Join(err, failed)
 		}
+	}
+	return err
+}
+
+// markRetired remembers that there is no way back from the key that is in force.
+func (r *run) markRetired() error {
+	history, err := r.State.LoadHistory()
+	if err == nil {
+		history.RetiredAt = r.env.Now().UTC()
+		err = r.State.SaveHistory(history)
 	}
 	return err
 }

@@ -125,11 +125,12 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	act := err == nil && p.Due.Yes && len(p.late) == 0
 	if act {
-		err = r.create(ctx, p)
+		err = r.confirm(ctx, p)
 	}
-	if act || err != nil {
+	if act && err == nil {
+		err = r.create(ctx, p)
 		r.ended(rowCreate, started, err)
-	} else {
+	} else { // what was refused was not begun
 		r.progress(Progress{Step: rowCreate, Kind: Idle})
 	}
 	switch {

@@ -34,6 +34,8 @@ func (p Plan) Text(private string) string {
 		screen.Items(&b, "write", copyFormat, p.Copies)
 		screen.Items(&b, "restart", "%s", p.Restart)
 		screen.Items(&b, "test", "%s: this key taken, the one before and random ones refused", p.Servers)
+	case p.in.Event == Retire:
+		fmt.Fprintf(&b, "Retire %s.\nNothing brings it back.\n", p.Due.Why)
 	case p.in.Event == Init:
 		p.writeSecuring(&b, private)
 	default:

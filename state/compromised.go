@@ -17,10 +17,7 @@ import (
 
 // Compromised are the keys that others are known to have, of all targets: whatever
 // becomes of a target, none of them is put in force again. Each is the name of an
-// empty file, so that none is lost where two processes add one.
-//
-// A strong key has its fingerprint for a name. A weak one could be guessed from
-// that, so it has a salted and slow hash, in a folder that is private anyway.
+// empty file (its Mark), so that none is lost where two processes add one.
 type Compromised struct{ dir *Dir }
 
 // Compromised returns the list of the folder. Nothing is made yet.
@@ -28,7 +25,8 @@ func (d *Dir) Compromised() Compromised { return Compromised{d} }
 
 func (c Compromised) path() string { return filepath.Join(c.dir.path, "compromised") }
 
-// Add adds keys, durably; zero ones are none.
+// Add adds keys, durably; zero ones are none. Where one of them is kept as the previous key
+// of a target that nobody works on, it is removed there.
 func (c Compromised) Add(keys ...secret.Key) error {
 	for _, key := range keys {
 		if there, err := c.Has(key); there || key.IsZero() || err != nil {
@@ -37,12 +35,7 @@ func (c Compromised) Add(keys ...secret.Key) error {
 			}
 			continue
 		}
-		name := named(key)
-		if name == "" {
-			salt := make([]byte, 16)
-			_, _ = rand.Read(salt) // never fails (Go 1.24 on)
-			name = slowName(key, hex.EncodeToString(salt))
-		}
+		name := strings.ReplaceAll(Mark(key), ":", "-")
 		err := c.dir.Make()
 		if err == nil {
 			err = atomicfile.MakeDir(c.path())
@@ -57,6 +50,7 @@ func (c Compromised) Add(keys ...secret.Key) error {
 			return fmt.Errorf("remember that a key is compromised: %w", err)
 		}
 	}
+	c.dir.purge(func(p Previous) bool { return slices.ContainsFunc(keys, p.Key.Equal) })
 	return nil
 }
 
@@ -67,26 +61,41 @@ func (c Compromised) Has(keys ...secret.Key) (bool, error) {
 		return false, fmt.Errorf("read which keys are compromised: %w", err)
 	}
 	for _, e := range entries {
-		salt, isSlow := strings.CutPrefix(e.Name(), slowPrefix)
-		salt, _, _ = strings.Cut(salt, "-")
-		if slices.ContainsFunc(keys, func(key secret.Key) bool {
-			name := named(key)
-			return e.Name() == name || name == "" && isSlow && !key.IsZero() && e.Name() == slowName(key, salt)
-		}) {
+		mark := strings.Replace(e.Name(), "sha256-", "sha256:", 1)
+		if slices.ContainsFunc(keys, func(key secret.Key) bool { return Marks(mark, key) }) {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// named is the name of a strong key, "" for a weak one.
-func named(key secret.Key) string { return strings.ReplaceAll(key.Fingerprint(), ":", "-") }
-
 const slowPrefix = "pbkdf2-"
 
-// slowName takes a tenth of a second or so, as OWASP's Password Storage Cheat Sheet
+// Mark is what a key is told by without being kept: the fingerprint of a strong one. A weak
+// one could be guessed from that, and has a salted and slow hash.
+func Mark(key secret.Key) string {
+	if fingerprint := key.Fingerprint(); fingerprint != "" {
+		return fingerprint
+	}
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails (Go 1.24 on)
+	return slowMark(key, hex.EncodeToString(salt))
+}
+
+// Marks says whether a Mark is that of a key, which takes as long as making one where both
+// are of a weak key.
+func Marks(mark string, key secret.Key) bool {
+	salt, slow := strings.CutPrefix(mark, slowPrefix)
+	if fingerprint := key.Fingerprint(); fingerprint != "" || key.IsZero() || !slow {
+		return fingerprint != "" && mark == fingerprint
+	}
+	salt, _, _ = strings.Cut(salt, "-")
+	return mark == slowMark(key, salt)
+}
+
+// slowMark takes a tenth of a second or so, as OWASP's Password Storage Cheat Sheet
 // wants it.
-func slowName(key secret.Key, salt string) string {
+func slowMark(key secret.Key, salt string) string {
 	sum, err := pbkdf2.Key(sha256.New, key.Reveal(), []byte(salt), 600_000, 16)
 	if err != nil { // no system that blnkctl runs on has such a policy
 		return ""

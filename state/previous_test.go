@@ -21,7 +21,7 @@ var kept = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func aPrevious() state.Previous {
 	key := secret.New("blnk_sk_JnWCOhPAXu2LFiuAUycDBXMM9ORD8HElkaJGIa2Qwwt1MxBPH")
 	return state.Previous{
-		Key: key, Fingerprint: key.Fingerprint(), ProvedAt: kept.Add(-time.Hour), KeptAt: kept, Until: kept.Add(24 * time.Hour),
+		Key: key, ProvedAt: kept.Add(-time.Hour), KeptAt: kept, Until: kept.Add(24 * time.Hour),
 		Next: "sha256:0123456789ab", Target: []byte(`{"stores":["a"]}`),
 	}
 }
@@ -122,20 +122,64 @@ func TestPurgePrevious(t *testing.T) {
 	}
 }
 
-// A key that others know goes at once.
+// A key that others know goes at once, a weak one too. To look whether a weak one should
+// takes no time, whatever is known: each command does.
 func TestPurgeCompromised(t *testing.T) {
 	dir, _ := newTarget(t)
 	d, err := state.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := d.Target("known")
-	err = errors.Join(target.SavePrevious(aPrevious()), d.Compromised().Add(aPrevious().Key))
-	if d.PurgePrevious(kept); err != nil {
-		t.Fatal(err)
+	strong, weak, lock := aPrevious(), aPrevious(), func() {}
+	weak.Key = secret.New("changeme")
+	for name, c := range map[string]struct {
+		kept   state.Previous
+		before bool // it was known already, and the key came late
+		locked bool // while it becomes known
+		stays  bool
+	}{
+		"strong":         {kept: strong},
+		"strong, locked": {kept: strong, locked: true},
+		"strong, late":   {kept: strong, before: true},
+		"weak":           {kept: weak},
+		"weak, locked":   {kept: weak, locked: true, stays: true}, // until its time is up, or the key is named again
+	} {
+		target := d.Target(name)
+		if c.before {
+			err = d.Compromised().Add(c.kept.Key)
+		}
+		err = errors.Join(err, target.SavePrevious(c.kept))
+		if c.locked {
+			var locked error
+			lock, locked = target.Lock(t.Context(), 0)
+			err = errors.Join(err, locked)
+		}
+		if !c.before {
+			err = errors.Join(err, d.Compromised().Add(c.kept.Key))
+		}
+		lock()
+		if lock = func() {}; err != nil {
+			t.Fatal(err)
+		}
+		d.PurgePrevious(kept)
+		if p, err := target.LoadPrevious(); err != nil || p.IsZero() == c.stays {
+			t.Errorf("%s: %s, %v", name, p.Key.Name(), err)
+		}
 	}
-	if p, err := target.LoadPrevious(); err != nil || !p.IsZero() {
-		t.Errorf("%s, %v", p.Key.Name(), err)
+}
+
+// Two weak keys, which have no fingerprint, are told apart; and from none.
+func TestMark(t *testing.T) {
+	strong, weak, none := aPrevious().Key, secret.New("changeme"), secret.Key{}
+	for mark, of := range map[string]secret.Key{state.Mark(strong): strong, state.Mark(weak): weak, "": none} {
+		for _, key := range []secret.Key{strong, weak, none, secret.New("hunter2")} {
+			if got := state.Marks(mark, key); got != (key.Equal(of) && !key.IsZero()) {
+				t.Errorf("%q of %s: %v", mark, key.Name(), got)
+			}
+		}
+		if strings.Contains(mark, weak.Reveal()) || state.Mark(weak) == mark {
+			t.Error(mark)
+		}
 	}
 }
 

@@ -213,26 +213,11 @@ type History struct {
 // nothing; ErrDamaged or ErrOtherVersion (wrapped) where the file cannot be
 // read as it was written.
 func (t *Target) LoadHistory() (History, error) {
-	var history History
-	body, err := t.load(historyName)
-	if err != nil || body == nil {
-		return History{}, err
-	}
-	if err := json.Unmarshal(body, &history); err != nil {
-		// Not the decoder's error: it may quote the file.
-		return History{}, fmt.Errorf("load history: %s: %w", t.file(historyName), ErrDamaged)
-	}
-	return history, nil
+	return loadJSON[History](t, historyName)
 }
 
 // SaveHistory replaces the history, durably.
-func (t *Target) SaveHistory(history History) error {
-	body, err := json.Marshal(history)
-	if err != nil {
-		return fmt.Errorf("save history: %w", err)
-	}
-	return t.save(historyName, append(body, '\n'))
-}
+func (t *Target) SaveHistory(history History) error { return t.saveJSON(historyName, history) }
 
 // LoadTold returns what SaveTold saved; its errors are those of LoadJournal.
 func (t *Target) LoadTold() ([]byte, error) { return t.load(toldName) }
@@ -240,6 +225,27 @@ func (t *Target) LoadTold() ([]byte, error) { return t.load(toldName) }
 // SaveTold replaces what is remembered of the notices that were given of the target,
 // durably. Who calls it need not hold the lock: of two at a time, one is lost.
 func (t *Target) SaveTold(body []byte) error { return t.save(toldName, body) }
+
+// saveJSON is save of a document.
+func (t *Target) saveJSON(name string, document any) error {
+	body, err := json.Marshal(document)
+	if err != nil {
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	return t.save(name, append(body, '\n'))
+}
+
+// loadJSON is load of a document, the zero one where there is none.
+func loadJSON[T any](t *Target, name string) (document T, err error) {
+	body, err := t.load(name)
+	if err != nil || body == nil {
+		return document, err
+	}
+	if json.Unmarshal(body, &document) != nil { // its error may quote the file
+		return *new(T), fmt.Errorf("load %s: %s: %w", name, t.file(name), ErrDamaged)
+	}
+	return document, nil
+}
 
 // save writes a sealed file of the target, whole or not at all.
 func (t *Target) save(name string, body []byte) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/rotate"
+	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
@@ -28,10 +29,10 @@ func (t Target) clock(ctx context.Context, h state.History) rotate.Due {
 }
 
 // previous finds until when the key before can be brought back.
-func (t Target) previous(s *Standing, h state.History) {
+func (t Target) previous(s *Standing, h state.History, current secret.Key) {
 	p, err := t.Facts.State.Target(s.Stores[0].Ref).LoadPrevious()
-	retired := h.Key == p.Next && !h.RetiredAt.IsZero()                                          // and whoever did it could not remove it
-	if err == nil && !p.IsZero() && !p.Ended(s.now) && p.Next == s.Key.Fingerprint && !retired { // else rollback has no use for it
+	retired := h.Key == s.Key.Fingerprint && !h.RetiredAt.IsZero()                                // and whoever did it could not remove it
+	if err == nil && !p.IsZero() && !p.Ended(s.now) && !retired && state.Marks(p.Next, current) { // else rollback has no use for it
 		s.RollbackUntil = p.Until
 	}
 }
