@@ -14,6 +14,7 @@ package probe
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,27 +95,26 @@ func (s *Server) TLS() bool { return s.base.Scheme == "https" }
 func (s *Server) CertificateEnd(ctx context.Context) (end time.Time, err error) {
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(within, http.MethodHead, s.base.String()+"/", nil)
-	if err != nil {
-		return end, err
-	}
-	response, err := s.transport.RoundTrip(request)
+	response, err := s.transport.RoundTrip(s.request(within, http.MethodHead, "/", "", nil))
 	if err != nil {
 		return end, https.Reason(err, s.timeout)
 	}
 	_ = response.Body.Close()
 	for _, chain := range response.TLS.VerifiedChains {
-		first := chain[0].NotAfter
-		for _, c := range chain {
-			if c.NotAfter.Before(first) {
-				first = c.NotAfter
-			}
-		}
-		if first.After(end) {
-			end = first
+		first := slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		if first.NotAfter.After(end) {
+			end = first.NotAfter
 		}
 	}
 	return end, nil
+}
+
+// request is for a path and a query of this server, escaped as they are.
+func (s *Server) request(ctx context.Context, method, path, query string, header http.Header) *http.Request {
+	u := *s.base
+	u.RawPath, u.RawQuery = u.EscapedPath()+path, query
+	u.Path, _ = url.PathUnescape(u.RawPath) // looked at, or our own
+	return (&http.Request{Method: method, URL: &u, Header: header}).WithContext(ctx)
 }
 
 // Ask sends key to the oracle once, on a fresh connection, and says what the
@@ -134,44 +134,31 @@ func (s *Server) ask(ctx context.Context, key secret.Key, query url.Values) (bln
 	if err := s.wait(ctx); err != nil {
 		return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, err)
 	}
-	within, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	response, body, err := s.get(within, blnk.OraclePath, key, query) //nolint:bodyclose // get has read and closed it
-	switch {
-	case ctx.Err() != nil:
-		err = ctx.Err() // the caller's own end, not the server's slowness
-	case err != nil:
-		err = s.reason(err, s.timeout)
-	default:
+	response, body, err := s.get(ctx, blnk.OraclePath, key, query) //nolint:bodyclose // get has read and closed it
+	if err == nil {
 		answer := blnk.Judge(response.StatusCode, body)
-		if err = s.odd(response, body, answer); err == nil {
+		if answer != blnk.Nothing {
 			return answer, body, nil
 		}
+		err = fmt.Errorf("ask %s: %w", s, s.odd(response, body))
 	}
-	return blnk.Nothing, nil, fmt.Errorf("ask %s: %w", s, err)
+	return blnk.Nothing, nil, err
 }
 
 // Read asks for another resource of the server with a key, once, and returns the
 // status and the body as they came: they may hold secrets. The error says why there is
 // no answer of Blnk's.
 func (s *Server) Read(ctx context.Context, key secret.Key, path string, query url.Values) (status int, body []byte, err error) {
-	within, cancel := context.WithTimeout(ctx, s.timeout)
+	soon, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	if err := s.wait(within); err != nil {
+	if err := s.wait(soon); err != nil {
 		return 0, nil, fmt.Errorf("ask %s: %w", s, err)
 	}
-	response, body, err := s.get(within, path, key, query) //nolint:bodyclose // get has read and closed it
-	switch {
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	case err != nil:
-		err = https.Reason(err, s.timeout)
-	case isCached(response.Header):
-		err = errors.New("a cache in front of the server answered, not the server")
-	default:
-		return response.StatusCode, body, nil
+	response, body, err := s.get(ctx, path, key, query) //nolint:bodyclose // get has read and closed it
+	if err != nil {
+		return 0, nil, err
 	}
-	return 0, nil, fmt.Errorf("ask %s: %w", s, err)
+	return response.StatusCode, body, nil
 }
 
 // reason is https.Reason, with what helps.
@@ -185,39 +172,41 @@ func (s *Server) reason(err error, within time.Duration) error {
 	return err
 }
 
+const direct = "name the server itself with --server"
+
 // get makes one request and reads the whole answer. No two are alike, so that
-// no cache has the answer.
-func (s *Server) get(ctx context.Context, path string, key secret.Key, query url.Values) (*http.Response, []byte, error) {
+// no cache has the answer; one that has is an error.
+func (s *Server) get(ctx context.Context, path string, key secret.Key, query url.Values) (response *http.Response, body []byte, err error) {
+	within, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	query.Set("blnkctl", rand.Text())
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base.String()+path+"?"+query.Encode(), nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	request.Header.Set("Accept", "application/json")
-	request.Header.Set("Cache-Control", "no-cache, no-store")
-	request.Header.Set("User-Agent", "blnkctl")
+	header := http.Header{"Accept": {"application/json"}, "Cache-Control": {"no-cache, no-store"}, "User-Agent": {"blnkctl"}}
 	if !key.IsZero() {
-		request.Header.Set(blnk.KeyHeader, key.Reveal())
+		header.Set(blnk.KeyHeader, key.Reveal())
 	}
-	response, err := s.transport.RoundTrip(request)
-	if err != nil {
-		return nil, nil, err
+	response, err = s.transport.RoundTrip(s.request(within, http.MethodGet, path, query.Encode(), header))
+	if err == nil {
+		defer response.Body.Close()
+		s.pace.heard(response.StatusCode, response.Header)
+		body, err = io.ReadAll(https.Limit(response.Body, maxBody))
 	}
-	defer response.Body.Close()
-	s.pace.heard(response.StatusCode, response.Header)
-	body, err := io.ReadAll(https.Limit(response.Body, maxBody))
-	return response, body, err
+	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err() // the caller's own end, not the server's slowness
+	case err != nil:
+		err = s.reason(err, s.timeout)
+	case isCached(response.Header):
+		err = hint.Add(errors.New("a cache in front of the server answered, not the server"), direct)
+	default:
+		return response, body, nil
+	}
+	return nil, nil, fmt.Errorf("ask %s: %w", s, err)
 }
 
 // odd says what is wrong with an answer that proves nothing, and what helps.
-func (s *Server) odd(r *http.Response, body []byte, answer blnk.Answer) error {
-	const direct = "name the server itself with --server"
+func (s *Server) odd(r *http.Response, body []byte) error {
 	location, code := r.Header.Get("Location"), blnk.CodeOf(body)
 	switch {
-	case isCached(r.Header):
-		return hint.Add(errors.New("a cache in front of the server answered, not the server"), direct)
-	case answer != blnk.Nothing:
-		return nil
 	case r.StatusCode == http.StatusTooManyRequests:
 		return blnk.ErrLimited
 	case r.StatusCode >= 300 && r.StatusCode < 400 && location != "":

@@ -234,7 +234,7 @@ func (e *exchange) once(ctx context.Context, query string, take func(*http.Respo
 	silence := time.AfterFunc(e.Timeout, func() { end(context.DeadlineExceeded) })
 	defer silence.Stop()
 	start, stop := func() { silence.Reset(e.Timeout) }, func() { silence.Stop() }
-	request := (&http.Request{Method: e.Method, URL: e.below(e.path, query), Header: e.header.Clone()}).WithContext(within)
+	request := e.request(within, e.Method, e.path, query, e.header.Clone())
 	if e.Body != nil && e.Size != 0 {
 		request.Body, request.ContentLength = watched{io.NopCloser(given{within, e.Body}), stop, start}, e.Size
 	}
@@ -271,14 +271,6 @@ func (e *exchange) once(ctx context.Context, query string, take func(*http.Respo
 
 func (e *exchange) fail(format string, args ...any) error {
 	return fmt.Errorf("%s of %s: %w", e.What(), e.Server, fmt.Errorf(format, args...))
-}
-
-// below is a path and a query of this server, escaped as they are.
-func (s *Server) below(path, query string) *url.URL {
-	u := *s.base
-	u.RawPath, u.RawQuery = u.EscapedPath()+path, query
-	u.Path, _ = url.PathUnescape(u.RawPath) // checked
-	return &u
 }
 
 // refusal is the error of an answer that is no success. Its body is written: what it
