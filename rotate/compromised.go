@@ -32,6 +32,15 @@ func (e *Env) known(keys ...secret.Key) (bool, error) {
 	return e.Compromised.Has(keys...)
 }
 
+// refuse is ErrCompromised where others know a key.
+func (e *Env) refuse(key secret.Key) error {
+	known, err := e.known(key)
+	if known && err == nil {
+		err = fmt.Errorf("%s: %w", key.Name(), ErrCompromised)
+	}
+	return err
+}
+
 // Known is what a state folder knows of stores, and of keys and where they were found:
 // the ID of an open rotation of theirs, "" for none, and what a person has to be warned
 // of. Without stores only the keys are looked up.
@@ -81,16 +90,11 @@ func (r *run) learn() error {
 // onlyForward: a rotation of which the old key is compromised goes forward, and ends
 // nowhere if the new one is.
 func (r *run) onlyForward() error {
-	if known, err := r.env.known(r.rec.next()); err != nil || known {
-		if known {
-			err = fmt.Errorf("%s: %w", r.rec.next().Name(), ErrCompromised)
-		}
-		return err
+	err := r.env.refuse(r.rec.next())
+	if err == nil && r.rec.Compromised {
+		err = r.markCompromised(r.rec.live())
 	}
-	if !r.rec.Compromised {
-		return nil
-	}
-	if err := r.markCompromised(r.rec.live()); err != nil || !r.undoing() {
+	if err != nil || !r.rec.Compromised || !r.undoing() {
 		return err
 	}
 	r.note("the old key is compromised: going on to the new one")

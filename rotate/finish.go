@@ -98,23 +98,6 @@ func (r *run) writeCopies(ctx context.Context, copies []store.Copy, key secret.K
 	return failed
 }
 
-// writeLate writes the copies that an earlier run could not write, where nothing
-// else differs: there is nothing to restart or to prove, and nothing to undo.
-func (r *run) writeLate(ctx context.Context, p Plan) error {
-	if err := r.confirm(ctx, p); err != nil {
-		return r.refuse(ctx, err)
-	}
-	p.Current = p.next
-	r.adopt(r.newRecord(p))
-	r.rec.Unwritten = r.writeCopies(ctx, p.late, p.next)
-	if err := r.remember(); err != nil {
-		r.incomplete("which copies could not be written was not recorded: %v", err)
-	}
-	r.report.Outcome = Synced
-	r.record(ctx, Synced, nil)
-	return nil
-}
-
 // remember writes what the next run has to know: since when the key is proved,
 // or that a rotation failed.
 func (r *run) remember() error {

@@ -13,7 +13,6 @@ import (
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/secret"
-	"github.com/blnkctl/blnkctl/store"
 )
 
 // An Intent says which kind of rotation a run is for, as data: where the next
@@ -205,7 +204,6 @@ type Plan struct {
 	back          back                  // of a Rollback
 	old           map[string]secret.Key // by the store's reference; zero where there is none
 	absent        map[string]string     // how a store looks that holds none
-	late          []store.Copy          // to be written, where nothing else differs
 }
 
 // OpenID is the ID of Open, "" where there is none.

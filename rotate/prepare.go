@@ -46,7 +46,7 @@ func (r *run) checkPlan(ctx context.Context) (Plan, error) {
 		}
 		return p, r.advised(ctx, err)
 	}
-	p := r.plan(r.Copies)
+	p := r.plan()
 	p.Open, p.Due.Yes = r.rec.open(), true
 	p.Due.Why, p.named = p.Open.Where(), r.env.Named
 	if r.rec.Row != rowFinish {
@@ -59,12 +59,12 @@ func (r *run) checkPlan(ctx context.Context) (Plan, error) {
 	return p, nil
 }
 
-func (r *run) plan(copies []store.Copy) Plan {
+func (r *run) plan() Plan {
 	p := Plan{
 		Restart: r.Spec.Restart, Servers: r.Spec.Servers, Stores: r.Set.SwappersFirst().Names(),
 		in: r.in, workersProved: r.WorkersProved,
 	}
-	for _, c := range copies {
+	for _, c := range r.Copies {
 		p.Copies = append(p.Copies, c.String())
 	}
 	return p
@@ -73,7 +73,7 @@ func (r *run) plan(copies []store.Copy) Plan {
 // prepare reads every store and checks all that can be known before the first
 // effect. repair: a file that an earlier crash left torn is put right first.
 func (r *run) prepare(ctx context.Context, repair bool) (p Plan, err error) {
-	p = r.plan(r.Copies)
+	p = r.plan()
 	if repair {
 		err = r.Places().Repair(ctx)
 	}
@@ -89,11 +89,32 @@ func (r *run) prepare(ctx context.Context, repair bool) (p Plan, err error) {
 		}
 		p.old, p.absent = map[string]secret.Key{}, map[string]string{}
 		err = find(ctx, &p)
+		p.Stores = r.Set.SwappersFirst().Names() // a store may know only now whether it swaps
+		p.Old = p.Current.Fingerprint()
+		r.report.Old = p.Old
+	}
+	if err == nil && p.Due.Yes {
+		written := slices.DeleteFunc(r.Places(), func(s store.Store) bool { return !p.wants(s).IsZero() && p.wants(s).Equal(p.old[s.String()]) })
+		err = written.CheckPut(ctx)
+		if err == nil && r.in.Compromised && r.in.Event == Rotate {
+			err = r.Set.CheckPurge(ctx)
+		}
+	}
+	if err == nil && (p.Due.Yes || p.Due.Adopt) { // the clock starts for a key that is proved, and that a rotation could replace
+		err = r.before(ctx, &p)
 	}
 	if err != nil && ctx.Err() != nil {
 		err = interrupted(ctx)
 	}
 	return p, err
+}
+
+// wants is what a place is to hold; zero where that is still to be made.
+func (p *Plan) wants(s store.Store) secret.Key {
+	if value, setting := p.in.Values[s.String()]; setting {
+		return value
+	}
+	return p.next
 }
 
 // findCurrent finds the key that all stores agree on.
@@ -105,40 +126,25 @@ func (r *run) findCurrent(ctx context.Context, p *Plan) error {
 	for _, ref := range r.Set.Names() {
 		p.old[ref] = current
 	}
-	p.Stores = r.Set.SwappersFirst().Names() // a store may know only now whether it swaps
-	p.Current, p.Old = current, current.Fingerprint()
-	r.report.Old = p.Old
+	p.Current = current
 	return r.beware(p, current)
 }
 
 // findDue prepares the replacement of the key that all stores agree on.
 func (r *run) findDue(ctx context.Context, p *Plan) error {
 	err := r.findCurrent(ctx, p)
-	current := p.Current
 	if err == nil {
-		p.Due, err = r.due(ctx, current)
+		p.Due, err = r.due(ctx, p.Current)
 	}
-	switch {
-	case err != nil || p.Due.Waiting:
-		return err
-	case p.Due.Adopt: // the clock starts for a key that is proved, and that a rotation could replace
-		return r.before(ctx, p, true)
-	case !p.Due.Yes:
-		return r.stillLive(ctx, current)
+	if err == nil && !p.Due.Yes && !p.Due.Adopt && !p.Due.Waiting {
+		err = r.stillLive(ctx, p.Current)
 	}
-	err = r.Set.CheckPut(ctx)
-	if err == nil && r.in.Compromised {
-		err = r.Set.CheckPurge(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	return r.before(ctx, p, !r.in.ServerDown)
+	return err
 }
 
 // before is what the stores and the caller have to say and to object, and, beside
 // that, the proof that the current key is live everywhere.
-func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
+func (r *run) before(ctx context.Context, p *Plan) (err error) {
 	for _, text := range slices.Concat(r.Spec.Stores, r.Spec.Restart, []string{r.Spec.Dir, r.Spec.CACert}) {
 		if !utf8.ValidString(text) {
 			return target.Refuse("go by another name: a link to it will do", "%q is not valid UTF-8, so that the journal could not keep it", text)
@@ -150,13 +156,11 @@ func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 				"replace it there: blnkctl keygen --force%s; then restart the server and its workers", r.env.Stores)
 		}
 	}
-	said := p.Remarks
+	var said []string
 	if p.Due.Yes {
-		more, err := r.Places().Remarks(ctx)
-		if err != nil {
+		if said, err = r.Places().Remarks(ctx); err != nil {
 			return err
 		}
-		said = append(said, more...)
 	}
 	if r.env.Keys != nil {
 		r.env.Keys(p.Current, p.next)
@@ -164,20 +168,22 @@ func (r *run) before(ctx context.Context, p *Plan, prove bool) (err error) {
 	proving, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var beside sync.WaitGroup
+	var found Findings
 	beside.Go(func() {
-		if p.Findings, err = r.check(ctx, p.Current); err != nil {
+		if found, err = r.check(ctx, p.Current); err != nil {
 			cancel() // what the servers say is beside the point
 		}
 	})
 	var unproved error
 	switch {
-	case prove:
+	case p.Due.Adopt || r.in.Event != Sync && r.proves() && !p.WasOpen && !r.in.ServerDown:
 		unproved = r.proveLive(proving, p.Current)
 	case r.in.ServerDown:
 		unproved = r.notOpen(proving, p.Current)
 	}
 	beside.Wait()
-	p.Remarks = append(said, p.Remarks...)
+	p.Remarks = slices.Concat(p.Remarks, said, found.Remarks)
+	p.Cautions, p.Holders = append(p.Cautions, found.Cautions...), found.Holders
 	return cmp.Or(err, unproved)
 }
 
@@ -195,7 +201,7 @@ func (r *run) check(ctx context.Context, current secret.Key) (found Findings, er
 			err = c.Check()
 		}
 	}
-	if err == nil && r.env.Before != nil {
+	if err == nil && r.env.Before != nil && (r.proves() || r.in.Event == Init) {
 		found, err = r.env.Before(ctx, current)
 	}
 	found.Remarks = append(remarks, found.Remarks...)
@@ -248,13 +254,14 @@ func (r *run) findDifference(ctx context.Context, p *Plan) error {
 		return err
 	}
 	p.next = keys[r.in.Source]
-	p.Stores = r.Set.SwappersFirst().Names()
 	if !blnk.Sendable(p.next) {
 		return hint.Add(fmt.Errorf("%s: its key cannot be sent to a server: %w", source, ErrNotLive), putLive)
 	}
-	if known, err := r.env.known(p.next); known || err != nil {
-		return hint.Add(cmp.Or(err, fmt.Errorf("%s has %s: %w", source, p.next.Name(), ErrCompromised)),
+	if err := r.env.refuse(p.next); errors.Is(err, ErrCompromised) {
+		return hint.Add(fmt.Errorf("%s has %w", source, err),
 			"name a store with another key with --from; where there is none: blnkctl rotate --compromised%s", r.env.Named)
+	} else if err != nil {
+		return err
 	}
 	if err := r.findLive(ctx, p, keys); err != nil {
 		return err
@@ -262,23 +269,17 @@ func (r *run) findDifference(ctx context.Context, p *Plan) error {
 	if err := r.beware(p, append(keys, p.Current)...); err != nil {
 		return err
 	}
-	var differing store.Set
 	for i, s := range r.Set {
 		p.old[s.String()] = keys[i]
 		if !keys[i].Equal(p.next) {
 			p.Differs = append(p.Differs, fmt.Sprintf("%s has %s", s, keys[i].Name()))
-			differing = append(differing, s)
 		}
 	}
-	if err := differing.CheckPut(ctx); err != nil {
-		return err
-	}
-	p.Old = p.Current.Fingerprint()
 	if len(p.Differs) == 0 {
 		return r.findLate(p)
 	}
 	p.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", source, p.next.Name())}
-	return r.before(ctx, p, false)
+	return nil
 }
 
 // findLive finds out which key each server runs with, and says where that is not
@@ -329,23 +330,26 @@ func (r *run) liveKey(ctx context.Context, s *proof.Server, candidates []secret.
 	return secret.Key{}, nil
 }
 
-// findLate: every store and server has the source's key. Copies that cannot be
-// read may still be known to lack it.
+// findLate: every store and server has the source's key. Copies that cannot be read may
+// still be known to lack it: then there is nothing to restart or to prove.
 func (r *run) findLate(p *Plan) error {
 	history, err := r.State.LoadHistory()
 	if err != nil {
 		return err
 	}
 	p.Due.Why = fmt.Sprintf("every store and server has %s", p.next.Name())
+	behind := *r.Target
+	behind.Copies, behind.Drivers, behind.Spec.Restart, behind.Servers, behind.Spec.Servers = nil, nil, nil, nil, nil
 	for _, c := range r.Copies {
 		p.Due.Why += fmt.Sprintf("; %s is write-only and was not compared", c)
 		if slices.Contains(history.Unwritten, c.String()) {
-			p.late = append(p.late, c)
+			behind.Copies = append(behind.Copies, c)
 			p.Differs = append(p.Differs, c.String()+" could not be written by an earlier run")
 		}
 	}
-	if len(p.late) > 0 {
-		p.Copies, p.Restart, p.Servers = r.plan(p.late).Copies, nil, nil
+	if len(behind.Copies) > 0 {
+		r.Target = &behind
+		p.Current, p.Restart, p.Servers, p.Copies = p.next, nil, nil, r.plan().Copies
 		p.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", r.Set[r.in.Source], p.next.Name())}
 	}
 	return nil

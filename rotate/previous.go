@@ -163,10 +163,11 @@ func (r *run) noPrevious(format string, args ...any) error {
 
 // unknown is an error where others know the key.
 func (r *run) unknown(key secret.Key) error {
-	if known, err := r.env.known(key); known || err != nil {
-		return cmp.Or(err, r.noPrevious("the previous key, %s, is known to be compromised", key.Name()))
+	err := r.env.refuse(key)
+	if errors.Is(err, ErrCompromised) {
+		err = r.noPrevious("the previous key, %s, is known to be compromised", key.Name())
 	}
-	return nil
+	return err
 }
 
 // findPrevious prepares the way back to the key that was in force before.
@@ -182,13 +183,10 @@ func (r *run) findPrevious(ctx context.Context, p *Plan) error {
 		return target.Refuse("name what restarts the server and its workers: blnkctl rollback"+r.env.Stores+" --restart REF", "--restart is required")
 	}
 	p.next, p.Due = p.back.Key, Due{Yes: true, Why: p.back.says(r.env.Now())}
-	if err = r.Set.CheckPut(ctx); err == nil {
-		err = r.before(ctx, p, !r.in.ServerDown)
-	}
 	if r.in.Weak != nil && r.in.Weak(p.next) != "" { // also for who sees no plan
 		p.Cautions = append(p.Cautions, "the key that comes back is weak: it "+r.in.Weak(p.next))
 	}
-	return err
+	return nil
 }
 
 // offerBack says that there is a way back, where an undo finds nothing to be undone.

@@ -1,7 +1,6 @@
 package rotate
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,8 +166,8 @@ func (r *run) forget(ctx context.Context) error {
 func (r *run) abandon(ctx context.Context, key secret.Key) error {
 	r.report.Outcome, r.report.New = Abandoned, key.Fingerprint() // in force, not the one that was made
 	r.warn("rotation %s was abandoned: the key in force is %s", r.report.Rotation, key.Name())
-	if known, err := r.env.known(key); known || err != nil {
-		r.warn("%s: %v; replace it with blnkctl rotate --compromised%s", key.Name(), cmp.Or(err, ErrCompromised), r.env.Named)
+	if err := r.env.refuse(key); err != nil {
+		r.warn("%v; replace it with blnkctl rotate --compromised%s", err, r.env.Named)
 	}
 	if !r.workersHave(key) {
 		r.warn("workers not proved: restart them, unless that was done with this key")

@@ -123,7 +123,7 @@ func (r *run) begin(ctx context.Context) error {
 		// Whatever was wrong beforehand: what is known of the key stays known.
 		err = errors.Join(err, r.markCompromised(p.Current))
 	}
-	act := err == nil && p.Due.Yes && len(p.late) == 0
+	act := err == nil && p.Due.Yes
 	if act {
 		err = r.confirm(ctx, p)
 	}
@@ -138,8 +138,6 @@ func (r *run) begin(ctx context.Context) error {
 		return r.refuse(ctx, err)
 	case act:
 		return r.forward(ctx, rowSet)
-	case len(p.late) > 0:
-		return r.writeLate(ctx, p)
 	default:
 		return r.notDue(ctx, p)
 	}

@@ -33,8 +33,6 @@ func (r *run) findInsecure(ctx context.Context, p *Plan) error {
 	if err := r.findChanges(ctx, p, keys); err != nil {
 		return err
 	}
-	p.Old, p.Stores = p.Current.Fingerprint(), r.Set.SwappersFirst().Names()
-	r.report.Old = p.Old
 	if err := r.beware(p, keys...); err != nil {
 		return err
 	}
@@ -46,10 +44,7 @@ func (r *run) findInsecure(ctx context.Context, p *Plan) error {
 			"name what restarts them: blnkctl init%s --restart REF", r.env.Stores)
 	}
 	p.Due = Due{Yes: true, Why: "secure mode is not in place"}
-	if err := r.Places().CheckPut(ctx); err != nil {
-		return err
-	}
-	return r.before(ctx, p, r.proves() && !p.WasOpen)
+	return nil
 }
 
 // areSecured says whether all servers let any key in (proof.Open), or none of them
@@ -121,8 +116,8 @@ func (r *run) findKey(ctx context.Context, p *Plan, keys []secret.Key, secured p
 		}
 		return hint.Add(fmt.Errorf("%w: %s %s", store.ErrWeak, r.Set[0], why), "first: blnkctl init --stage key%s", r.env.Named)
 	}
-	if known, err := r.env.known(p.next); known || err != nil {
-		return cmp.Or(err, fmt.Errorf("%s: %w", p.next.Name(), ErrCompromised))
+	if err := r.env.refuse(p.next); err != nil {
+		return err
 	}
 	standing := slices.DeleteFunc(slices.Clone(keys), secret.Key.IsZero)
 	if p.Current.IsZero() && len(standing) > 0 && !slices.ContainsFunc(standing, func(k secret.Key) bool { return !k.Equal(standing[0]) }) {
@@ -134,34 +129,26 @@ func (r *run) findKey(ctx context.Context, p *Plan, keys []secret.Key, secured p
 // findChanges compares every place with what it is to hold.
 func (r *run) findChanges(ctx context.Context, p *Plan, keys []secret.Key) error {
 	for i, s := range r.Places() {
-		ref := s.String()
-		value, setting := r.in.Values[ref]
-		held, what := secret.Key{}, "a new key"
-		switch {
-		case !setting:
-			held, value = keys[i], p.next
-			if !value.IsZero() {
-				what = "the key " + value.Name()
+		ref, want, what := s.String(), p.wants(s), "a new key"
+		held, err := secret.Key{}, error(nil)
+		if i < len(keys) {
+			held = keys[i]
+			if !want.IsZero() {
+				what = "the key " + want.Name()
 			}
-		case value.Reveal() == "true":
+		} else if held, err = store.Held(ctx, s); want.Reveal() == "true" {
 			what = "true"
-		default:
+		} else {
 			what = "a new token"
 		}
-		if setting {
-			var err error
-			if held, err = store.Held(ctx, s); err != nil {
-				return err
-			}
-		}
 		p.old[ref] = held
-		if e, ok := s.(store.Eraser); ok && held.IsZero() {
-			var err error
-			if p.absent[ref], err = e.Absence(ctx); err != nil {
-				return err
-			}
+		if e, ok := s.(store.Eraser); ok && held.IsZero() && err == nil {
+			p.absent[ref], err = e.Absence(ctx)
 		}
-		if value.IsZero() || !held.Equal(value) {
+		if err != nil {
+			return err
+		}
+		if want.IsZero() || !held.Equal(want) {
 			p.Differs = append(p.Differs, ref+": "+what)
 		}
 	}

@@ -100,8 +100,8 @@ func Open(ctx context.Context, opt Options) (*Site, error) {
 	case s.Open != nil:
 		s.keys.Add(s.Open.Keys...)
 		spec = spec.Over(s.Open.Target, opt.Given)
-		if o := s.Open; o.Event == rotate.Init && len(o.Target.Restart)+len(o.Target.Settings) == 0 {
-			spec.Restart = nil // only a key is being written
+		if o := s.Open; len(o.Target.Restart)+len(o.Target.Settings) == 0 {
+			spec.Restart = nil // only a key, or a copy, is being written
 		}
 	case opt.Intent.OfPrevious():
 		spec = rotate.Retrace(s.Folder, spec, opt.Given)
@@ -132,6 +132,9 @@ func (s *Site) open(ctx context.Context, spec target.Spec, open target.Openers) 
 	mend := func() error { return s.Mend(ctx, s.opt.LockTimeout) }
 	if s.opt.DryRun {
 		mend = nil
+	}
+	if s.opt.Intent.Event == rotate.Retire { // nobody is asked
+		return nil
 	}
 	if err := s.Locate(ctx, open, mend); err != nil && (len(spec.Restart) > 0 || !errors.Is(err, target.ErrNoServer) && !errors.Is(err, store.ErrNotFound)) {
 		return err // where nothing is restarted, nobody has to be asked
