@@ -20,64 +20,47 @@ import (
 
 // What a person can do about an error, and which rotations are open elsewhere.
 
-// Lines are the error for a person, one thing to a line.
-func (e *EndError) Lines() (head string, details []string) {
-	head = cmp.Or(e.Cause, e.State).Error()
-	for _, d := range slices.Concat(e.Details, e.Advice) {
-		switch d { // a rotation that is stuck has often failed twice, for the same reason
-		case head:
-		case "undo: " + head:
-			details = append(details, "the undo failed in the same way")
-		default:
-			details = append(details, d)
-		}
-	}
-	return head, details
-}
-
-// Hint is Help.
-func (e *EndError) Hint() string { return e.Help }
-
 // end is what a rotation ends with that had an effect.
-func (r *run) end(state, cause error) *EndError {
-	e := &EndError{State: state, Cause: cause, Details: r.stuck}
+func (r *run) end(state, cause error) *endError {
 	again, help := "blnkctl rotate"+r.env.Named, hint.Of(cause)
+	if errors.Is(state, ErrUnrecorded) {
+		cause = fmt.Errorf("the key is live and proved, but that could not be recorded: %w", cause)
+	}
+	e := &endError{error: hint.As(state, "%w", cmp.Or(cause, state)), details: r.stuck}
 	if r.why != nil {
-		e.Advice = append(e.Advice, r.why.Error())
+		e.advice = append(e.advice, r.why.Error())
 	}
 	switch {
-	case errors.Is(state, ErrUnrecorded):
-		e.Cause = fmt.Errorf("the key is live and proved, but that could not be recorded: %w", cause)
 	case errors.Is(state, ErrUndone):
 		if _, command := errors.AsType[printer](cause); command && help == "" {
 			help = "when that command works, run this again"
 		}
-		if e.Help = help; r.why != nil {
-			e.Help = hint.Of(r.why)
+		if e.help = help; r.why != nil {
+			e.help = hint.Of(r.why)
 		}
 		return e
 	case help != "":
-		e.Advice = append(e.Advice, help)
+		e.advice = append(e.advice, help)
 	}
 	if r.rec == nil { // the journal cannot be read
-		e.Help = "when the cause is mended: " + again
+		e.help = "when the cause is mended: " + again
 		return e
 	}
 	if why := r.rec.noUndo(); why != "" && r.rec.Row != rowFinish {
-		e.Advice = append(e.Advice, "there is no way back: "+why)
+		e.advice = append(e.advice, "there is no way back: "+why)
 	}
-	e.Advice = append(e.Advice, "the journal of "+r.rec.Rotation+" is kept in "+folder(r.State))
-	e.Help = "when the cause is mended: " + r.rec.open().Ways(r.env.Named)
+	e.advice = append(e.advice, "the journal of "+r.rec.Rotation+" is kept in "+folder(r.State))
+	e.help = "when the cause is mended: " + r.rec.open().Ways(r.env.Named)
 	return e
 }
 
 // situation adds to an end which key is where, and the ways out that are not in its hint.
-func (r *run) situation(ctx context.Context, e *EndError) {
+func (r *run) situation(ctx context.Context, e *endError) {
 	if r.rec == nil {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	e.Details = append(slices.Clone(e.Details), r.change().Holds(ctx)...)
+	e.details = append(slices.Clone(e.details), r.change().Holds(ctx)...)
 	servers := r.report.Servers
 	if len(servers) == 0 {
 		ctx, cancel := context.WithTimeout(ctx, patience)
@@ -97,12 +80,12 @@ func (r *run) situation(ctx context.Context, e *EndError) {
 		"mixed": "takes either key, from one connection to the next", "open": "lets any key in", "other": "takes neither of the two keys",
 	}
 	for _, s := range servers {
-		e.Details = append(e.Details, s.URL+" "+cmp.Or(says[s.Live], "does not answer"))
+		e.details = append(e.details, s.URL+" "+cmp.Or(says[s.Live], "does not answer"))
 	}
 	if r.rec.Row == rowFinish {
 		return
 	}
-	e.Advice = append(e.Advice, "where --restart, --server or --timeout was wrong, give the right one with that command; "+
+	e.advice = append(e.advice, "where --restart, --server or --timeout was wrong, give the right one with that command; "+
 		"where a person has put one key everywhere: blnkctl rotate --abandon"+r.env.Named)
 }
 

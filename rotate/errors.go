@@ -1,9 +1,9 @@
 package rotate
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -46,7 +46,7 @@ var (
 	// ErrIncomplete: it is no reason to put anything back.
 	ErrIncomplete = errors.New("done and proved, but something around it needs you: see the warnings")
 
-	// States of an *EndError: put back, and the old key was proved; a person is
+	// How a rotation ended that had an effect: put back, and the old key was proved; a person is
 	// needed, and the journal is kept; or the key is live and proved, and the next
 	// run only has to record it.
 	ErrUndone     = errors.New("put back")
@@ -54,29 +54,39 @@ var (
 	ErrUnrecorded = errors.New("proved, but not recorded")
 )
 
-// An EndError tells how a rotation ended that had an effect: State is ErrUndone,
-// ErrStuck or ErrUnrecorded, Cause is what went wrong first, and Details say
-// what a person should look at.
-type EndError struct {
-	State   error
-	Cause   error
-	Details []string
-	// Advice is what else a person should know, and Help what to do next.
-	Advice []string
-	Help   string
+// An endError is what a rotation ends with that had an effect: it is its state (ErrUndone,
+// ErrStuck or ErrUnrecorded) and what went wrong first.
+type endError struct {
+	error
+	// details are what a person should look at, advice is what else one should know, and
+	// help what to do next.
+	details, advice []string
+	help            string
 }
 
-// Error gives the cause; the state is for the caller to phrase.
-func (e *EndError) Error() string {
-	return strings.Join(append([]string{cmp.Or(e.Cause, e.State).Error()}, e.Details...), "; ")
+// Error gives the cause and the details; the state is for the caller to phrase.
+func (e *endError) Error() string {
+	return strings.Join(append([]string{e.error.Error()}, e.details...), "; ")
 }
 
-// Unwrap hands out both, so that errors.Is finds the state and the cause.
-func (e *EndError) Unwrap() []error {
-	if e.Cause == nil {
-		return []error{e.State}
+func (e *endError) Unwrap() error { return e.error }
+
+// Hint is what helps.
+func (e *endError) Hint() string { return e.help }
+
+// Lines are the error for a person, one thing to a line.
+func (e *endError) Lines() (head string, details []string) {
+	head = e.error.Error()
+	for _, d := range slices.Concat(e.details, e.advice) {
+		switch d { // a rotation that is stuck has often failed twice, for the same reason
+		case head:
+		case "undo: " + head:
+			details = append(details, "the undo failed in the same way")
+		default:
+			details = append(details, d)
+		}
 	}
-	return []error{e.State, e.Cause}
+	return head, details
 }
 
 // interrupted is what a run ends with before the first effect when ctx is done.

@@ -274,7 +274,7 @@ func TestEndPrevious(t *testing.T) {
 				r := w.process(Intent{})
 				r.Set[0], r.Intent.Event = v, Retire
 				r.Env.Confirm = func(_ context.Context, p Plan) error {
-					if text := p.Text("") + p.Question(); !strings.HasPrefix(text, "Retire ") || !strings.HasSuffix(text, "Nothing brings it back.\n\nEnd it now?") {
+					if text := p.Text("") + p.Question(); !strings.HasPrefix(text, "Retire ") || !strings.HasSuffix(text, "Nothing brings it back.\nEnd it now?") {
 						t.Errorf("asked: %q", text)
 					}
 					return c.no

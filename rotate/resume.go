@@ -231,7 +231,7 @@ func (r *run) undo(ctx context.Context, from string, cause error) error {
 		cause = errors.New(r.rec.FirstError)
 	}
 	err := r.walk(ctx, from)
-	if _, ended := errors.AsType[*EndError](err); ended {
+	if _, ended := errors.AsType[*endError](err); ended {
 		return err
 	}
 	switch {

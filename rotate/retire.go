@@ -94,7 +94,7 @@ func EndPrevious(ctx context.Context, t *target.Target, in Intent, env Env, dry 
 	case len(k.From) > 0:
 		if dry {
 			err = errors.Join(k.left, r.Set.CheckPurge(ctx))
-		} else if err = r.confirm(ctx, Plan{in: in, Due: Due{Yes: true, Why: k.which()}}); err == nil {
+		} else if err = r.confirm(ctx, Plan{in: in, Due: Due{Why: k.which()}}); err == nil {
 			err = r.retire(context.WithoutCancel(ctx), k)
 		} else {
 			break

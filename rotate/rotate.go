@@ -45,7 +45,8 @@ type run struct {
 }
 
 // Run finishes an open rotation and stops, or makes a new one from its first step
-// to its last. An error that is no *EndError means that nothing was changed.
+// to its last. An error that is none of ErrUndone, ErrStuck and ErrUnrecorded means that
+// nothing was changed.
 func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, error) {
 	r, unlock, err := start(ctx, t, in, env)
 	if err != nil {
@@ -146,7 +147,7 @@ func (r *run) begin(ctx context.Context) error {
 // forward walks the way forward; where a step fails, everything is put back.
 func (r *run) forward(ctx context.Context, from string) error {
 	err := r.walk(ctx, from)
-	if _, ended := errors.AsType[*EndError](err); err == nil || ended {
+	if _, ended := errors.AsType[*endError](err); err == nil || ended {
 		return err
 	}
 	return r.turn(ctx, err)

@@ -26,6 +26,8 @@ func (p Plan) Text(private string) string {
 			fmt.Fprintf(&b, "It stopped because: %s\n", screen.CleanLine(p.Open.FirstError))
 		}
 		b.WriteString(p.Open.Ways(p.named) + "\n")
+	case p.in.Event == Retire:
+		fmt.Fprintf(&b, "Retire %s.\nNothing brings it back.\n", p.Due.Why)
 	case !p.Due.Yes:
 		b.WriteString("Nothing to do: " + screen.CleanLine(p.Due.Why) + "\n")
 	case p.in.Event == Sync:
@@ -34,8 +36,6 @@ func (p Plan) Text(private string) string {
 		screen.Items(&b, "write", copyFormat, p.Copies)
 		screen.Items(&b, "restart", "%s", p.Restart)
 		screen.Items(&b, "test", "%s: this key taken, the one before and random ones refused", p.Servers)
-	case p.in.Event == Retire:
-		fmt.Fprintf(&b, "Retire %s.\nNothing brings it back.\n", p.Due.Why)
 	case p.in.Event == Init:
 		p.writeSecuring(&b, private)
 	default:
@@ -72,11 +72,7 @@ func (p Plan) write(b *strings.Builder, private string) {
 		b.WriteString("\n(" + screen.CleanLine(p.Due.Why) + ")")
 	}
 	b.WriteString("\n\n")
-	screen.Items(b, "1 set", "%s", p.Stores)
-	screen.Items(b, "", copyFormat, p.Copies)
-	screen.Items(b, "2 restart", "%s", p.Restart)
-	screen.Items(b, "3 test", "%s: "+called.next+" key taken, "+called.other+" and random ones refused", p.Servers)
-	screen.Items(b, "4 finish", "state and audit log in %s", []string{private})
+	p.writeSteps(b, p.Stores, called.next+" key taken, "+called.other+" and random ones refused", private)
 	switch {
 	case p.Compromised:
 		b.WriteString("\nThere is no way back to the " + called.other + " key: after a failure a person is needed.\n")
@@ -95,16 +91,32 @@ func (p Plan) write(b *strings.Builder, private string) {
 		workers = "not proved: restart them too, they read the key at start"
 	}
 	screen.Items(b, "workers", "sign webhooks with it; %s", []string{workers})
-	hooks := []string{"none known to the server or to blnk.json"}
+	hooks := "none known to the server or to blnk.json"
 	if len(p.Receivers) > 0 {
-		hooks[0] = "receivers must accept signatures of both keys meanwhile:"
+		hooks = "receivers must accept signatures of both keys meanwhile:"
 	}
+	p.writeHooks(b, hooks)
+	screen.Items(b, "jobs", "%s", []string{"that use the master key (hooks, API keys, SDKs, Blnk Cloud)"})
+	b.WriteString("Scoped API keys are not touched, nor is any other secret.\n")
+}
+
+// writeSteps writes the steps that are taken behind this one.
+func (p Plan) writeSteps(b *strings.Builder, set []string, test, private string) {
+	screen.Items(b, "1 set", "%s", set)
+	screen.Items(b, "", copyFormat, p.Copies)
+	if len(p.Restart) > 0 {
+		screen.Items(b, "2 restart", "%s", p.Restart)
+		screen.Items(b, "3 test", "%s: "+test, p.Servers)
+		screen.Items(b, "4 finish", "state and audit log in %s", []string{private})
+	}
+}
+
+func (p Plan) writeHooks(b *strings.Builder, head string) {
+	hooks := []string{head}
 	for _, r := range p.Receivers {
 		hooks = append(hooks, r.URL+" ("+r.What+")")
 	}
 	screen.Items(b, "webhooks", "%s", hooks)
-	screen.Items(b, "jobs", "%s", []string{"that use the master key (hooks, API keys, SDKs, Blnk Cloud)"})
-	b.WriteString("Scoped API keys are not touched, nor is any other secret.\n")
 }
 
 // writeSecuring writes the plan of what turns secure mode on.
@@ -118,12 +130,8 @@ func (p Plan) writeSecuring(b *strings.Builder, private string) {
 	default:
 		b.WriteString("Put secure mode and a strong key in place\n\n")
 	}
-	screen.Items(b, "1 set", "%s", p.Differs)
-	screen.Items(b, "", copyFormat, p.Copies)
+	p.writeSteps(b, p.Differs, "this key taken, random ones refused", private)
 	if len(p.Restart) > 0 {
-		screen.Items(b, "2 restart", "%s", p.Restart)
-		screen.Items(b, "3 test", "%s: this key taken, random ones refused", p.Servers)
-		screen.Items(b, "4 finish", "state and audit log in %s", []string{private})
 		after := "the old key is put back, restarted with, and proved"
 		if p.WasOpen {
 			after = "key and settings are put back, restarted with, and open as they are now; modes and ignore lists stay"
@@ -137,11 +145,7 @@ func (p Plan) writeSecuring(b *strings.Builder, private string) {
 	}
 	b.WriteString("\nWho is cut off then, until it sends this key (X-Blnk-Key) or an API key:\n")
 	screen.Items(b, "clients", "%s", []string{"every one that sends no key, or another one"})
-	hooks := []string{"receivers must accept signatures of this key"}
-	for _, r := range p.Receivers {
-		hooks = append(hooks, r.URL+" ("+r.What+")")
-	}
-	screen.Items(b, "webhooks", "%s", hooks)
+	p.writeHooks(b, "receivers must accept signatures of this key")
 	b.WriteString("To move the clients first: --stage key now, --stage enforce when they send the key.\n")
 }
 
