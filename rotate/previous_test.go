@@ -70,7 +70,7 @@ func TestRollback(t *testing.T) {
 			weak := secret.New("hunter2")
 			w.previous.Next, w.history.Key = state.Mark(weak), ""
 			w.keys, w.server.key, w.worker.key = [2]secret.Key{weak, weak}, weak, weak
-		}, says: "which is 1h old, from the state folder"},
+		}, says: "which is 60 minutes old, from the state folder"},
 		"it is in force already": {setup: func(w *world, _ *process, _ *versioned) { w.previous.Key = oldKey }, want: ErrNoPrevious},
 		"it was rolled back":     {setup: func(w *world, _ *process, v *versioned) { w.history.RolledBackAt, v.before = now, newKey }, want: ErrNoPrevious, says: "was rolled back at 2000-01-01"},
 		"it was retired":         {setup: func(w *world, _ *process, v *versioned) { w.history.RetiredAt, v.before = now, newKey }, want: ErrNoPrevious, says: "was retired at 2000-01-01"},
