@@ -49,7 +49,7 @@ func (r *run) end(state, cause error) *endError {
 	if why := r.rec.noUndo(); why != "" && r.rec.Row != rowFinish {
 		e.advice = append(e.advice, "there is no way back: "+why)
 	}
-	e.advice = append(e.advice, "the journal of "+r.rec.Rotation+" is kept in "+folder(r.State))
+	e.advice = append(e.advice, "the journal of "+r.rec.Rotation+" is kept in "+r.State.Path())
 	e.help = "when the cause is mended: " + r.rec.open().Ways(r.env.Named)
 	return e
 }
@@ -87,14 +87,6 @@ func (r *run) situation(ctx context.Context, e *endError) {
 	}
 	e.advice = append(e.advice, "where --restart, --server or --timeout was wrong, give the right one with that command; "+
 		"where a person has put one key everywhere: blnkctl rotate --abandon"+r.env.Named)
-}
-
-// folder is where a state is kept.
-func folder(s target.State) string {
-	if f, ok := s.(interface{ Path() string }); ok {
-		return f.Path()
-	}
-	return "the state folder"
 }
 
 // advised adds to an error before the first effect what helps.
@@ -173,9 +165,7 @@ func Load(ctx context.Context, s target.State, set store.Set, named string) (*Op
 	rec, err := load(s, named)
 	if rec != nil {
 		o := rec.open()
-		if held, ok := s.(interface{ Holder() string }); ok {
-			o.AtWork = held.Holder()
-		}
+		o.AtWork = s.Holder()
 		return o, nil
 	}
 	if errors.Is(err, ErrJournal) {
@@ -210,7 +200,7 @@ func load(s target.State, named string) (rec *record, err error) {
 		return nil, err
 	default:
 		if rec, err = parseRecord(data); err != nil {
-			err = fmt.Errorf("in %s: %w", folder(s), err)
+			err = fmt.Errorf("in %s: %w", s.Path(), err)
 		}
 	}
 	help := "after a person repaired things: blnkctl rotate --abandon" + named

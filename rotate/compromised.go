@@ -26,9 +26,6 @@ type KnownKeys interface {
 
 // known says whether one of the keys is known to others.
 func (e *Env) known(keys ...secret.Key) (bool, error) {
-	if e.Compromised == nil {
-		return false, nil
-	}
 	return e.Compromised.Has(keys...)
 }
 
@@ -105,7 +102,7 @@ func (r *run) onlyForward() error {
 // markCompromised remembers a key that the servers ran with, but for one that this
 // rotation brings them.
 func (r *run) markCompromised(live secret.Key) error {
-	if r.env.Compromised == nil || r.rec != nil && live.Equal(r.rec.next()) {
+	if r.rec != nil && live.Equal(r.rec.next()) {
 		return nil
 	}
 	return r.env.Compromised.Add(live)

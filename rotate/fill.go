@@ -36,8 +36,8 @@ func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret
 	}
 	f.Before = func() error {
 		err := before()
-		if c, ok := env.Recorder.(interface{ Check() error }); ok && err == nil {
-			err = c.Check()
+		if err == nil {
+			err = env.Recorder.Check()
 		}
 		begun = err == nil
 		return err

@@ -104,13 +104,13 @@ const (
 )
 
 // A Recorder keeps the audit log. Append of a final record that is there
-// already is a success.
+// already is a success. Check says whether it could be written.
 type Recorder interface {
 	Append(ctx context.Context, r audit.Record) error
+	Check() error
 }
 
-// An Env is what a run needs besides its target. All but Lock, Recorder and Now
-// may be nil.
+// An Env is what a run needs besides its target. What is below Progress may be nil.
 type Env struct {
 	// Lock keeps every other rotation of the target away.
 	Lock     func(ctx context.Context) (unlock func(), err error)
@@ -122,7 +122,8 @@ type Env struct {
 	// Named and Stores are what names the target, and all its stores, on the command
 	// line of a hint.
 	Named, Stores string
-
+	// Progress takes what happens.
+	Progress func(Progress)
 	// Keys takes the keys of the rotation as they become known: a driver masks them,
 	// and knows by them what carries them.
 	Keys func(keys ...secret.Key)
@@ -130,6 +131,7 @@ type Env struct {
 	// may start a server with either key at any time, so that no proof would last.
 	Settle func(ctx context.Context, limit time.Duration, say func(format string, args ...any)) error
 	AtWork func() string // names it, "" for none
+
 	// Before checks what the engine cannot know, before the first effect: whether
 	// the restart can work, whether the stores reach the servers. It runs beside
 	// the questions to the servers, and its error counts before theirs: it knows
@@ -161,8 +163,6 @@ type Env struct {
 	// Forget shows a person why a rotation should not be abandoned, and returns an error
 	// where the answer is no.
 	Forget func(ctx context.Context, why error) error
-	// Progress takes what happens.
-	Progress func(Progress)
 }
 
 // Findings are what a check that found no fault has to say.

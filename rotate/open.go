@@ -139,9 +139,7 @@ func (o *Open) signalled() string {
 // open.
 func (r *run) heedSignals(ctx context.Context) (stop func()) {
 	tell := func(kind Kind, format string, args ...any) {
-		if r.env.Progress != nil {
-			r.env.Progress(Progress{Kind: kind, Text: fmt.Sprintf(format, args...)})
-		}
+		r.env.Progress(Progress{Kind: kind, Text: fmt.Sprintf(format, args...)})
 	}
 	heedless := context.AfterFunc(ctx, func() {
 		if o := r.entered.Load(); o != nil {

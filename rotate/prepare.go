@@ -30,10 +30,8 @@ func Check(ctx context.Context, t *target.Target, in Intent, env Env) (Plan, err
 	}
 	defer unlock()
 	p, err := r.checkPlan(ctx)
-	if r.env.AtWork != nil && err == nil {
-		if left := r.env.AtWork(); left != "" {
-			p.Cautions = append(p.Cautions, fmt.Sprintf("a restart command that an earlier run left is still at work, and is waited for first, at most %s: %s", r.RestartTimeout, left))
-		}
+	if left := r.env.AtWork(); left != "" && err == nil {
+		p.Cautions = append(p.Cautions, fmt.Sprintf("a restart command that an earlier run left is still at work, and is waited for first, at most %s: %s", r.RestartTimeout, left))
 	}
 	return p, err
 }
@@ -162,9 +160,7 @@ func (r *run) before(ctx context.Context, p *Plan) (err error) {
 			return err
 		}
 	}
-	if r.env.Keys != nil {
-		r.env.Keys(p.Current, p.next)
-	}
+	r.env.Keys(p.Current, p.next)
 	proving, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var beside sync.WaitGroup
@@ -196,10 +192,8 @@ func (r *run) check(ctx context.Context, current secret.Key) (found Findings, er
 			err = c.Check(ctx)
 		}
 	}
-	for _, able := range []any{r.State, r.env.Recorder} {
-		if c, ok := able.(interface{ Check() error }); ok && err == nil {
-			err = c.Check()
-		}
+	if err == nil {
+		err = cmp.Or(r.State.Check(), r.env.Recorder.Check())
 	}
 	if err == nil && r.env.Before != nil && (r.proves() || r.in.Event == Init) {
 		found, err = r.env.Before(ctx, current)

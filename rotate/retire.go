@@ -86,8 +86,8 @@ func EndPrevious(ctx context.Context, t *target.Target, in Intent, env Env, dry 
 		return k.Retirement, r.unfinished()
 	}
 	err = r.findKept(ctx, &k)
-	if c, ok := env.Recorder.(interface{ Check() error }); ok && err == nil {
-		err = c.Check()
+	if err == nil {
+		err = env.Recorder.Check()
 	}
 	switch {
 	case err != nil:
@@ -122,7 +122,7 @@ func (r *run) findKept(ctx context.Context, k *kept) error {
 	switch {
 	case ctx.Err() != nil:
 		return interrupted(ctx)
-	case errors.Is(err, store.ErrDrift) || errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrDrift): // one of them may be the one that is kept
 		return r.advised(ctx, err)
 	}
 	k.left = err

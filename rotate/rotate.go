@@ -59,9 +59,7 @@ func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, err
 		r.offerBack(ctx)
 		return r.report, nil
 	}
-	if r.env.Settle != nil {
-		err = r.env.Settle(ctx, r.RestartTimeout, r.note)
-	}
+	err = r.env.Settle(ctx, r.RestartTimeout, r.note)
 	if r.rec != nil && err == nil {
 		r.entered.Store(r.rec.open())
 	}
@@ -337,10 +335,8 @@ func (r *run) note(format string, args ...any) {
 }
 
 func (r *run) progress(p Progress) {
-	if r.env.Progress != nil {
-		p.Undo = r.undoing()
-		r.env.Progress(p)
-	}
+	p.Undo = r.undoing()
+	r.env.Progress(p)
 }
 
 func (r *run) undoing() bool { return r.rec != nil && r.rec.Direction == undo }

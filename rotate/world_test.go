@@ -348,6 +348,10 @@ func (w *world) Append(_ context.Context, r audit.Record) error {
 	})
 }
 
+func (*world) Check() error   { return nil }
+func (*world) Path() string   { return "the state folder" }
+func (*world) Holder() string { return "" }
+
 // listen keeps what the invariants need from the progress.
 func (w *world) listen(e Progress) {
 	if e.Kind == Started && e.Undo && e.Step == rowSet {
@@ -413,7 +417,8 @@ func (w *world) process(in Intent) *process {
 		Intent: in,
 		Env: Env{
 			Lock:     func(context.Context) (func(), error) { return func() {}, nil },
-			Recorder: w, Now: time.Now, Progress: w.listen,
+			Recorder: w, Now: time.Now, Progress: w.listen, Compromised: &known{}, Keys: func(...secret.Key) {}, AtWork: func() string { return "" },
+			Settle: func(context.Context, time.Duration, func(string, ...any)) error { return nil },
 		},
 	}
 	if secures {

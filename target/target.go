@@ -163,6 +163,9 @@ type State interface {
 	LoadPrevious() (state.Previous, error)
 	SavePrevious(state.Previous) error
 	ForgetPrevious() error
+	Check() error   // whether it could save; nothing is changed
+	Path() string   // where it is, for people
+	Holder() string // the process that works on the target, "" for none
 }
 
 // A Target is everything that a run works on.

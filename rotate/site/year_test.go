@@ -110,7 +110,10 @@ func newYear(t *testing.T, p policy.Policy, proved time.Time) *year {
 		Event: rotate.Rotate, NewKey: func() (secret.Key, error) { return key(t), nil }, Policy: p, IfDue: true,
 		IfUnknown: rotate.AdoptUnknown, Weak: keygen.SecretKey.Weakness,
 	}
-	y.env = rotate.Env{Lock: func(context.Context) (func(), error) { return func() {}, nil }, Recorder: log, Now: y.now}
+	y.env = rotate.Env{Lock: func(context.Context) (func(), error) { return func() {}, nil }, Recorder: log, Now: y.now,
+		Compromised: y.dir.Compromised(), Progress: func(rotate.Progress) {}, Keys: func(...secret.Key) {}, AtWork: func() string { return "" },
+		Settle: func(context.Context, time.Duration, func(string, ...any)) error { return nil },
+	}
 	y.after = site.After{
 		Teller: notify.Open([]config.Notice{{To: "command:tell"}}, notify.Options{
 			Dir: t.TempDir(), Env: os.Environ(), State: folder, Log: log, Store: y.String(), Now: y.now,
