@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -15,6 +14,7 @@ import (
 	"strconv"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/https"
 )
 
 // Blnk pages with limit and offset: GET of /ledgers, /balances and /transactions, and
@@ -55,98 +55,56 @@ func (r *Request) page(n int) (query string) {
 	return values.Encode()
 }
 
+// mostBytes bounds a page, which may be the whole of a long list.
+const mostBytes = 256 << 20
+
 // pages writes the pages of a list as one list, and what is no list as it came.
 func (e *exchange) pages(ctx context.Context) error {
-	l := &list{exchange: e}
+	var before []json.RawMessage
+	written, end := false, false // an item was, and there are no more pages
 	for n := range mostPages {
-		if err := e.once(ctx, e.page(n), l.read); err != nil || l.end {
+		err := e.once(ctx, e.page(n), func(response *http.Response) error {
+			body, err := io.ReadAll(https.Limit(response.Body, mostBytes))
+			var page []json.RawMessage
+			switch invalid := json.Unmarshal(body, &page); {
+			case n == 0 && (err != nil || invalid != nil):
+				end = true
+				_, _ = e.out.Write(body)
+				if err == nil && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+					err = e.fail("%w", hint.As(ErrAnswer, "the list is no valid JSON"))
+				}
+				return cmp.Or(e.out.err, err)
+			case err != nil:
+				return err
+			case invalid != nil:
+				return e.fail("%w", hint.As(ErrAnswer, "a further page of the list is none"))
+			}
+			// What has no pages gives the whole list each time.
+			again := n > 0 && (len(page) > e.limit || slices.EqualFunc(before, page, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }))
+			if n == 0 {
+				_, _ = io.WriteString(e.out, "[")
+			}
+			for _, item := range page {
+				if again {
+					break
+				}
+				if written {
+					_, _ = io.WriteString(e.out, ",")
+				}
+				written = true
+				_, _ = e.out.Write(item)
+			}
+			if end = again || len(page) != e.limit; end {
+				_, _ = io.WriteString(e.out, "]\n")
+			}
+			before = page
+			return e.out.err
+		})
+		if err != nil || end {
 			return err
 		}
 		e.refused = io.Discard // it stands in the middle of the list
 	}
 	return hint.Add(e.fail("%w", hint.As(ErrAnswer, "stopped after %d pages of the list", mostPages)),
 		"go on with: blnkctl api --paginate %s", hint.Quote(e.path+"?"+e.page(mostPages)))
-}
-
-// A list is one that is written while its pages come. It holds the items of two.
-type list struct {
-	*exchange
-	before  []json.RawMessage // the page before; nil: there was none
-	page    []json.RawMessage
-	n       int  // items of the page
-	written bool // an item was
-	end     bool // there are no more pages
-}
-
-// read reads a page. The first is written as it comes: it may be the whole of a long
-// list. A further one is written where it is not the whole again.
-func (l *list) read(response *http.Response) error {
-	first := l.before == nil
-	body := bufio.NewReader(response.Body)
-	begin, _ := body.Peek(512) // an error comes again
-	begin = bytes.TrimLeft(begin, " \t\r\n")
-	switch {
-	case bytes.HasPrefix(begin, []byte("[")), bytes.HasPrefix(begin, []byte("null")):
-	case first:
-		l.end = true
-		_, err := io.Copy(l.out, body)
-		return err
-	default:
-		return l.fail("%w", hint.As(ErrAnswer, "a further page of the list is none"))
-	}
-	l.page, l.n = []json.RawMessage{}, 0
-	if first {
-		_, _ = io.WriteString(l.out, "[")
-	}
-	if err := l.items(json.NewDecoder(body), first); err != nil {
-		return err
-	}
-	again := !first && (l.n > l.limit || slices.EqualFunc(l.before, l.page, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }))
-	for _, item := range l.page {
-		if !first && !again {
-			l.write(item)
-		}
-	}
-	if l.end = again || l.n != l.limit; l.end {
-		_, _ = io.WriteString(l.out, "]\n")
-	}
-	l.before = l.page
-	return l.out.err
-}
-
-func (l *list) items(in *json.Decoder, write bool) error {
-	begin, err := in.Token()
-	if begin == nil { // null
-		return err
-	}
-	for err == nil && in.More() {
-		var item json.RawMessage
-		if err = in.Decode(&item); err != nil {
-			break
-		}
-		if l.n++; l.n <= l.limit {
-			l.page = append(l.page, item)
-		}
-		if write {
-			l.write(item)
-		}
-		if l.out.err != nil {
-			return l.out.err
-		}
-	}
-	if err == nil {
-		_, err = in.Token() // a list that was cut off has no end
-	}
-	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return l.fail("%w", hint.As(ErrAnswer, "the list is no valid JSON"))
-	}
-	return err
-}
-
-func (l *list) write(item json.RawMessage) {
-	if l.written {
-		_, _ = io.WriteString(l.out, ",")
-	}
-	l.written = true
-	_, _ = l.out.Write(item)
 }
