@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goreleaser/nfpm/v2"
@@ -42,6 +44,9 @@ func packages(published tree, b binary, content tree, work string) error {
 				Source: filepath.Join(dir, to), Destination: to, FileInfo: &files.ContentFileInfo{Mode: mode(path)},
 			})
 		}
+		for _, own := range ownFolders(installed) {
+			contents = append(contents, &files.Content{Destination: own, Type: files.TypeDir, FileInfo: &files.ContentFileInfo{Mode: 0o755}})
+		}
 		if err := installed.write(dir); err != nil {
 			return err
 		}
@@ -63,6 +68,18 @@ func packages(published tree, b binary, content tree, work string) error {
 		published[packager.ConventionalFileName(info)] = out.Bytes()
 	}
 	return nil
+}
+
+// ownFolders are the folders of the files that are for this program alone: rpm removes
+// those only that a package has.
+func ownFolders(installed tree) []string {
+	own := map[string]bool{}
+	for _, file := range installed.paths() {
+		for dir := filepath.Dir(file); strings.Contains(dir, "/blnkctl"); dir = filepath.Dir(dir) {
+			own[dir] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(own))
 }
 
 // place is where a package puts what an archive has at path; "" is nowhere.

@@ -511,6 +511,14 @@ func checkRPM(t *testing.T, data []byte, content tree) {
 			t.Errorf("there is %s", file.Name())
 		}
 	}
+	// rpm leaves a folder behind that no package has: all that are ours are in it.
+	for name := range packed {
+		for dir := filepath.Dir(name); strings.HasPrefix(name, "/usr/share/") && strings.Contains(dir, "/blnkctl"); dir = filepath.Dir(dir) {
+			if packed[dir] != "040755 root:root" {
+				t.Errorf("%s: the folder is %q", dir, packed[dir])
+			}
+		}
+	}
 	for name, want := range map[string]string{
 		"/usr/bin/blnkctl": "100755 root:root",
 		stateDir:           "040700 root:root",
