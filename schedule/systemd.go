@@ -132,14 +132,17 @@ func (j Job) timer() string {
 		"\n[Install]\nWantedBy=timers.target\n"
 }
 
-// mailer mails the end of the service's journal.
+// mailer mails what the journal has of the service's last run: what blnkctl said, and
+// what systemd said of it (INVOCATION_ID, systemd.journal-fields(7)).
 func (j Job) mailer() string {
-	manager := ""
+	manager, said := "", "INVOCATION_ID"
 	if !j.Root {
-		manager = "--user "
+		manager, said = "--user ", "USER_INVOCATION_ID"
 	}
 	script := `{ printf 'To: %s\nSubject: blnkctl on %s: the scheduled rotation` + j.of() + ` failed\n\n' ` + j.Mail + ` "$(uname -n)"; ` +
-		"journalctl " + manager + "--unit=" + Service(j.Target) + " --lines=50 --output=cat --no-pager; } | PATH=$PATH:/usr/sbin:/usr/lib sendmail -t"
+		"run=$(systemctl " + manager + "show --property=InvocationID --value " + Service(j.Target) + "); " +
+		"journalctl " + manager + "--lines=50 --output=cat --no-pager _SYSTEMD_INVOCATION_ID=$run + " + said + "=$run; }" +
+		" | PATH=$PATH:/usr/sbin:/usr/lib sendmail -t"
 	return "[Unit]\nDescription=Mail that the scheduled rotation" + j.of() + " failed\n\n[Service]\nType=oneshot\nExecStart=" +
 		"/bin/sh -c " + quoted(script, true) + "\n"
 }
