@@ -73,6 +73,9 @@ type Head struct {
 // mostText is how long one of the texts may be: a notice is no log.
 const mostText = 500
 
+// mostTexts is how many there may be in one list.
+const mostTexts = 20
+
 // clean is the event with its texts fit to be shown anywhere.
 func (e Event) clean() Event {
 	one := func(text string) string {
@@ -83,10 +86,9 @@ func (e Event) clean() Event {
 		return text
 	}
 	list := func(texts []string) (cleaned []string) {
-		const most = 20
 		for i, text := range texts {
-			if i == most {
-				return append(cleaned, fmt.Sprintf("and %d more", len(texts)-most))
+			if i == mostTexts {
+				return append(cleaned, fmt.Sprintf("and %d more", len(texts)-mostTexts))
 			}
 			cleaned = append(cleaned, one(text))
 		}
@@ -123,7 +125,7 @@ func (e Event) Subject() string {
 	if e.ExitCode == Incomplete && e.Kind == Success {
 		what += ", and something around it failed"
 	}
-	return "blnkctl: " + e.Target + ": " + what
+	return "blnkctl on " + e.Host + ": " + e.Target + ": " + what
 }
 
 // Exit statuses that say what is told; `blnkctl help exit-codes` has all.

@@ -19,7 +19,7 @@ func TestDocument(t *testing.T) {
 	data, err := e.Document()
 	const want = `{"version":1,"event":"failure","command":"rotate","target":"prod","host":"h1","user":"root","time":"2026-03-01T02:00:00Z","outcome":"rolled_back","exit_code":3,` +
 		`"rotation":"20260301T020000Z-abcd","old":"sha256:aaaaaaaaaaaa","new":"sha256:bbbbbbbbbbbb","error":"run ./restart: exit status 7","since":"2026-02-28T02:00:00Z",` +
-		`"help":"blnkctl rotate prod","audit":{"seq":7,"hash":"ff"},"text":"blnkctl: prod: rotate failed: put back, the old key is in force\nrun ./restart: exit status 7\n` +
+		`"help":"blnkctl rotate prod","audit":{"seq":7,"hash":"ff"},"text":"blnkctl on h1: prod: rotate failed: put back, the old key is in force\nrun ./restart: exit status 7\n` +
 		`key sha256:aaaaaaaaaaaa, not sha256:bbbbbbbbbbbb\nfirst told 2026-02-28 02:00 UTC\nhint: blnkctl rotate prod\nrotate on h1, 2026-03-01 02:00 UTC, exit status 3\n` +
 		`rotation 20260301T020000Z-abcd\naudit log: record 7, ff\n"}`
 	if err != nil || string(data) != want {

@@ -87,7 +87,7 @@ func stateDir(t *testing.T) string {
 }
 
 var (
-	failed = Event{Kind: Failure, Command: "rotate", Target: "prod", ExitCode: 3, Outcome: "rolled_back", Error: "run ./restart: exit status 7"}
+	failed = Event{Kind: Failure, Command: "rotate", Target: "prod", Host: "h1", ExitCode: 3, Outcome: "rolled_back", Error: "run ./restart: exit status 7"}
 	done   = Event{Kind: Success, Command: "rotate", Target: "prod", Outcome: "rotated", Ends: []string{Failure, Stuck, Overdue}}
 	idle   = Event{Command: "rotate", Target: "prod", Outcome: "not_due", Ends: []string{Failure, Stuck, Overdue}}
 )
@@ -388,11 +388,11 @@ func TestCommand(t *testing.T) {
 		}
 		return string(data)
 	}
-	if want := "blnkctl: prod: rotate failed: put back, the old key is in force\n- one\n- two\\x1b[31m three\nrotate on "; !strings.HasPrefix(read("text"), want) {
+	if want := "blnkctl on h1: prod: rotate failed: put back, the old key is in force\n- one\n- two\\x1b[31m three\nrotate on "; !strings.HasPrefix(read("text"), want) {
 		t.Errorf("%s", read("text"))
 	}
 	env := read("env")
-	for _, want := range []string{"BLNKCTL_HOOK_EVENT=failure\n", "BLNKCTL_HOOK_EXIT_CODE=3\n", "BLNKCTL_HOOK_ERROR=\n", "BLNKCTL_HOOK_SUBJECT=blnkctl: prod: rotate failed"} {
+	for _, want := range []string{"BLNKCTL_HOOK_EVENT=failure\n", "BLNKCTL_HOOK_EXIT_CODE=3\n", "BLNKCTL_HOOK_ERROR=\n", "BLNKCTL_HOOK_SUBJECT=blnkctl on h1: prod: rotate failed"} {
 		if !strings.Contains(env, want) {
 			t.Errorf("no %q in\n%s", want, env)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ const (
 	tries = 3
 	// usualPause is between two tries, and twice as long before the third.
 	usualPause = time.Second
+	// mostChat is how many characters the strictest of the chats takes: Discord
+	// ("SlackWebhook" in its OpenAPI document).
+	mostChat = 2000
 	// mostAddress is far more than any URL.
 	mostAddress = 8 << 10
 )
@@ -112,7 +116,7 @@ func (o Options) path(path string) string {
 func (w *webhook) send(ctx context.Context, e Event) error {
 	body, err := e.Document()
 	if w.slack {
-		body, err = json.Marshal(map[string]string{"text": mrkdwn(e.Text())})
+		body, err = json.Marshal(map[string]string{"text": e.chat()})
 	}
 	if err != nil {
 		return err
@@ -185,6 +189,20 @@ func retryAfter(h http.Header) time.Duration {
 		return max(0, time.Until(at))
 	}
 	return 0
+}
+
+// chat is Text as chats take it. What would be too long for one has fewer of its
+// warnings and findings: what happened, what to do and the audit log stay.
+func (e Event) chat() string {
+	all := slices.Concat(e.Warnings, e.Findings)
+	for n := len(all); ; n = min(n, mostTexts) - 1 {
+		if n < len(all) {
+			e.Findings, e.Warnings = nil, append(slices.Clone(all[:n]), fmt.Sprintf("and %d more", len(all)-n))
+		}
+		if text := []rune(mrkdwn(e.Text())); n == 0 || len(text) <= mostChat {
+			return string(text[:min(len(text), mostChat)])
+		}
+	}
 }
 
 // mrkdwn escapes what Slack reads as a mention or a link ("Escaping text" of its

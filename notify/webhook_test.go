@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/blnkctl/blnkctl/config"
 )
@@ -192,8 +194,32 @@ func TestSlack(t *testing.T) {
 		got <- body["text"]
 	})
 	err := w.send(t.Context(), Event{Kind: Failure, Command: "rotate", Target: "prod", Error: "<!channel> & more", Outcome: "refused", ExitCode: 1, Host: "h"})
-	if said := <-got; err != nil || !strings.HasPrefix(said, "blnkctl: prod: rotate failed: nothing was changed\n&lt;!channel&gt; &amp; more\n") {
+	if said := <-got; err != nil || !strings.HasPrefix(said, "blnkctl on h: prod: rotate failed: nothing was changed\n&lt;!channel&gt; &amp; more\n") {
 		t.Errorf("%q, %v", said, err)
+	}
+}
+
+// Discord refuses a text that is longer than it takes: what is left out is of the lists.
+func TestSlackLong(t *testing.T) {
+	for _, findings := range []int{6, 15, 20, 30} {
+		e := Event{Kind: Findings, Command: "doctor", Target: "prod", Host: "h", ExitCode: 6, Error: "many", Help: "blnkctl doctor prod", Audit: &Head{7, "ff"}}
+		for i := range findings {
+			e.Findings = append(e.Findings, fmt.Sprintf("BLNK-1.%d %s", i, strings.Repeat("<é>", 120)))
+		}
+		said := e.chat()
+		shown := strings.Count(said, "\n- BLNK-1.")
+		if n := utf8.RuneCountInString(said); n > mostChat || shown == 0 || !strings.Contains(said, fmt.Sprintf("\n- and %d more\n", findings-shown)) ||
+			!strings.HasPrefix(said, "blnkctl on h: prod: doctor found something\nmany\n- BLNK-1.0 ") || !strings.HasSuffix(said, "\naudit log: record 7, ff\n") {
+			t.Errorf("%d findings, %d shown in %d characters:\n%s", findings, shown, n, said)
+		}
+	}
+	long := Event{Kind: Failure, Target: "prod", Host: "h", Error: strings.Repeat("<", 500), Warnings: []string{"one"}}
+	if said := long.chat(); utf8.RuneCountInString(said) > mostChat {
+		t.Errorf("%q", said)
+	}
+	short := Event{Kind: Failure, Target: "prod", Host: "h", Warnings: []string{"one"}, Findings: []string{"two"}}
+	if said := short.chat(); said != mrkdwn(short.Text()) {
+		t.Errorf("%q", said)
 	}
 }
 
