@@ -63,11 +63,13 @@ func (j Job) service() string {
 	line("ExecStart", j.exec())
 	b.WriteString("# On SIGTERM it puts everything back, which takes a restart.\n")
 	line("TimeoutStopSec", "10min")
+	// Also where no command of theirs is known: blnkctl.yaml may name one later, and the
+	// server and workers that it starts would be killed with a rotation that went well.
+	b.WriteString("# What a command of yours starts goes on when the service ends.\n")
+	line("KillMode", "process")
 	if j.Foreign {
-		b.WriteString("# Commands of yours restart Blnk, or keep its key: what they leave at work goes on,\n# and nothing that they could need is taken from them.\n")
-		line("KillMode", "process")
+		b.WriteString("# Nothing that it could need is taken from it.\n")
 	} else {
-		line("KillMode", "mixed")
 		for _, s := range j.shut() {
 			line(s[0], s[1])
 		}
