@@ -21,9 +21,10 @@ var (
 	aText = schema{"type": "string", "minLength": 1}
 	aFlag = schema{"type": "boolean"}
 	anAge = schema{"type": []string{"string", "integer"}, "pattern": "^(0|[0-9]+[dw]|([0-9.]+(h|m|s|ms|us|µs|ns))+)$", "maximum": 0, "minimum": 0}
+	aWord = schema{"type": []string{"string", "number", "boolean"}, "minLength": 1} // as in [sleep, 5]
 	aDay  = schema{"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
 	texts = schema{"anyOf": []schema{aText, {"type": "array", "items": aText}}}
-	wordy = schema{"anyOf": []schema{{"type": "string", "pattern": "^[^ \t\n]+$"}, {"type": "array", "items": aText, "minItems": 1}}}
+	wordy = schema{"anyOf": []schema{{"type": "string", "pattern": "^[^ \t\n]+$"}, {"type": "array", "items": aWord, "minItems": 1}}}
 	kindy = schema{"anyOf": []schema{oneKind, {"type": "array", "items": oneKind, "minItems": 1}}}
 
 	oneKind = schema{"enum": NoticeKinds}

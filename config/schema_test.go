@@ -29,7 +29,7 @@ targets:
     notify: {to: 'command:mail', on: failure}
 owners: [me]
 state_dir: state
-commands: {mail: {run: [mail, root], read: cat, write: [tee, key], exists: ./there}}
+commands: {mail: {run: [mail, -n, 5, true], read: cat, write: [tee, key], exists: ./there}}
 baseline: [{id: BLNK-0.1, place: here, reason: a test, until: 2027-01-31}]
 audit: {syslog: true}
 `
@@ -102,7 +102,7 @@ func fits(t *testing.T, s map[string]any, v any) (why string) {
 			if _, is := v.(bool); is {
 				kind = "boolean"
 			}
-			ok = slices.Contains(all, any(kind))
+			ok = slices.Contains(all, any(kind)) || isNumber && slices.Contains(all, any("number"))
 		case "minLength":
 			ok = !isText || len(text) >= int(rule.(float64))
 		case "pattern":
