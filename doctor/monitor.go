@@ -83,7 +83,7 @@ func lastSucceeded(ctx context.Context, f *Facts, r *Result) {
 	if history.Failures > 0 {
 		text = fmt.Sprintf("the last rotation failed and was put back (%d since the last one that was proved)", history.Failures)
 	} else if last.Outcome == audit.Refused || last.Outcome == audit.Stuck {
-		text, at = fmt.Sprintf("the last attempt to %s was %s, %s", last.Event, last.Outcome, times(1+last.Repeated)), cmp.Or(last.Last, last.Time)
+		text, at = fmt.Sprintf("the last attempt to %s was %s, %s", last.Event, last.Outcome, screen.Times(1+last.Repeated)), cmp.Or(last.Last, last.Time)
 	} else {
 		return
 	}
@@ -137,20 +137,13 @@ func (r *Result) addClients(log *accesslog.Log, names []string, remedy string, s
 	}
 }
 
-func times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
-}
-
 // refused: who was not let in.
 func refused(ctx context.Context, f *Facts, r *Result) {
 	log, err := f.Access(ctx)
 	r.unsure(err)
 	names := log.Those(func(c *accesslog.Client) bool { return c.Counted() > 0 })
 	r.addClients(log, names, "see what it asked for: ", func(name string) (string, Severity) {
-		return fmt.Sprintf("was refused %s in the last day (401)", times(log.Clients[name].Counted())), r.Severity
+		return fmt.Sprintf("was refused %s in the last day (401)", screen.Times(log.Clients[name].Counted())), r.Severity
 	})
 }
 
@@ -177,7 +170,7 @@ func oldKey(ctx context.Context, f *Facts, r *Result) {
 		if !log.Whole() || old.Shared {
 			severity = Note
 		}
-		return fmt.Sprintf("was refused %s since the rotation of %s, and %s", times(old.Refused), screen.At(log.Proved), then), severity
+		return fmt.Sprintf("was refused %s since the rotation of %s, and %s", screen.Times(old.Refused), screen.At(log.Proved), then), severity
 	})
 }
 

@@ -259,7 +259,7 @@ func spoken(outcome string) string { return strings.ReplaceAll(outcome, "_", " "
 func (s Standing) oldKey(now time.Time) (lines []string) {
 	for _, c := range s.OldKey {
 		sure := map[bool]string{true: "still used", false: "may still be used"}[c.Sure]
-		lines = append(lines, fmt.Sprintf("%s by %s: refused %d times, the last %s", sure, c.Address, c.Refused, screen.Ago(c.Last, now)))
+		lines = append(lines, fmt.Sprintf("%s by %s: refused %s, the last %s", sure, c.Address, screen.Times(c.Refused), screen.Ago(c.Last, now)))
 	}
 	if s.OldKey != nil && len(lines) == 0 {
 		lines = []string{"used by nobody, in the last day of the servers' logs"}

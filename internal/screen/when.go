@@ -47,3 +47,11 @@ func Span(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d %s", n, name)
 }
+
+// Times is how often something was.
+func Times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
