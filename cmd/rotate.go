@@ -152,7 +152,7 @@ func (o *rotateOptions) wait(ctx context.Context, a *app) error {
 	if pause == 0 || o.dryRun || !o.intent.IfDue && !typed(o.cmd, "splay") {
 		return nil
 	}
-	a.say("waiting %s (--splay %s)", pause, o.splay)
+	a.say("waiting %s (--splay %s)", pause.Round(time.Millisecond), o.splay)
 	return interrupt.Sleep(ctx, pause)
 }
 
