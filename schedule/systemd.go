@@ -134,17 +134,18 @@ func (j Job) timer() string {
 		"\n[Install]\nWantedBy=timers.target\n"
 }
 
-// mailer mails what the journal has of the service's last run: what blnkctl said, and
-// what systemd said of it (INVOCATION_ID, systemd.journal-fields(7)).
+// mailer mails what the journal has of the service's last run. Its lines are not asked for
+// by the ID of the run (_SYSTEMD_INVOCATION_ID): those that the journal takes when the run
+// has ended lack it.
 func (j Job) mailer() string {
-	manager, said := "", "INVOCATION_ID"
+	manager := ""
 	if !j.Root {
-		manager, said = "--user ", "USER_INVOCATION_ID"
+		manager = "--user "
 	}
 	script := `{ printf 'To: %s\nSubject: blnkctl on %s: the scheduled rotation` + j.of() + ` failed\n\n' ` + j.Mail + ` "$(uname -n)"; ` +
-		"run=$(systemctl " + manager + "show --property=InvocationID --value " + Service(j.Target) + "); " +
-		"journalctl " + manager + "--lines=50 --output=cat --no-pager _SYSTEMD_INVOCATION_ID=$run + " + said + "=$run; }" +
-		" | PATH=$PATH:/usr/sbin:/usr/lib sendmail -t"
+		"journalctl --sync 2>/dev/null; " + // only root can; what is under way is in it then
+		"journalctl " + manager + "--unit=" + Service(j.Target) + ` --since="$(systemctl ` + manager + "show --property=InactiveExitTimestamp --value " + Service(j.Target) + `)"` +
+		" --lines=50 --output=cat --no-pager; } | PATH=$PATH:/usr/sbin:/usr/lib sendmail -t"
 	return "[Unit]\nDescription=Mail that the scheduled rotation" + j.of() + " failed\n\n[Service]\nType=oneshot\nExecStart=" +
 		"/bin/sh -c " + quoted(script, true) + "\n"
 }
