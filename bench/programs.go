@@ -42,7 +42,7 @@ func prepare(dir string) (programs, error) {
 			return strings.HasPrefix(v, "BLNKCTL_") || strings.HasPrefix(v, "BLNK_")
 		}),
 		blnkctl: filepath.Join(dir, "blnkctl"),
-		standin: filepath.Join(dir, "blnkstandin"),
+		standin: filepath.Join(dir, "bin", "blnk"), // by this name blnkctl knows a Blnk
 		age:     filepath.Join(store, "age-keygen"),
 	}
 	if err := p.goes("build", "-o", p.blnkctl, "."); err != nil {

@@ -41,14 +41,13 @@ func (g *globalFlags) add(root *cobra.Command) {
 // openState opens the state folder, which may not exist yet. Keys that are kept in it and
 // whose time is up go.
 func (a *app) openState() (*state.Dir, error) {
-	dir := a.global.stateDir
+	dir, err := a.global.stateDir, error(nil)
 	if dir == "" {
-		var err error
-		if dir, err = state.DefaultDir(a.env.Getenv, a.env.UID); err != nil {
-			return nil, err
-		}
+		dir, err = state.DefaultDir(a.env.Getenv, a.env.UID)
 	}
-	dir, err := a.abs(dir)
+	if err == nil {
+		dir, err = a.abs(dir)
+	}
 	if err != nil {
 		return nil, err
 	}

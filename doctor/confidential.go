@@ -234,7 +234,7 @@ func (f *Facts) socket(ctx context.Context, r *Result, holds string) {
 // environs: a process can read the environment of another of its own user.
 func environs(ctx context.Context, f *Facts, r *Result) {
 	users := accountsOf(passwd, 7)
-	for _, pid := range listener.AllBlnk() {
+	for _, pid := range listener.Scan().Blnk {
 		p, _ := listener.Look(pid)
 		rights, ok := listener.RightsOf(pid)
 		if !ok || rights.UID == 0 || isPerson(users, rights.UID) { // whose programs are all that person's
@@ -275,11 +275,10 @@ func isPerson(users [][]string, uid int) bool {
 // besides are programs of the same user and group that are no Blnk, do not belong to it, and see
 // its /proc.
 func besides(pid int, rights listener.Rights) (names []string) {
-	blnks := listener.AllBlnk()
 	space, session := procLink(pid, "ns/pid"), sessionOf(pid)
-	for _, other := range listener.All() {
+	for _, other := range listener.Scan().Others {
 		its, ok := listener.RightsOf(other)
-		if !ok || its.UID != rights.UID || !its.In(rights.Groups[0]) || slices.Contains(blnks, other) || sessionOf(other) == session {
+		if !ok || its.UID != rights.UID || !its.In(rights.Groups[0]) || sessionOf(other) == session {
 			continue
 		}
 		if ns := procLink(other, "ns/pid"); ns != "" && (ns == space || ns == procLink(1, "ns/pid")) {

@@ -307,7 +307,7 @@ func (f *Facts) look(ctx context.Context) (all []restart.Process) {
 			add(p)
 		}
 	}
-	for _, pid := range listener.AllBlnk() {
+	for _, pid := range listener.Scan().Blnk {
 		p := restart.Process{Name: "PID " + strconv.Itoa(pid)}
 		if p.Look(pid); f.ours(ctx, p) {
 			add(p)

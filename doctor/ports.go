@@ -66,7 +66,7 @@ func (f *Facts) openHere(ctx context.Context, r *Result) {
 		if _, bad := fmt.Sscanf(port, "%d", &number); bad != nil {
 			return nil
 		}
-		listening, failed := listener.FindOpen(number)
+		listening, failed := listener.Scan().FindOpen(number)
 		r.unsure(failed)
 		for _, p := range listening {
 			if is(p) {

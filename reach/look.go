@@ -76,7 +76,7 @@ func (l Look) Listening(url string) (marks []listener.Mark) {
 		if server.String() != url || !server.Loopback() {
 			continue
 		}
-		found, err := listener.Find(server.Port())
+		found, err := listener.Scan().Find(server.Port())
 		if err != nil {
 			return nil
 		}

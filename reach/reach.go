@@ -84,6 +84,7 @@ type View struct {
 	Complete bool
 	// Unknown says of which servers nothing could be seen, and why.
 	Unknown []string
+	host    listener.Host // once something was looked for in it
 }
 
 // Observe asks the drivers, and where none of them tells of a server, who
@@ -110,6 +111,7 @@ func Observe(ctx context.Context, drivers []restart.Driver, servers []*probe.Ser
 
 // Listening adds the processes behind the servers' ports.
 func (v *View) Listening(servers []*probe.Server) {
+	v.host = listener.Scan()
 	for _, server := range servers {
 		unknown := func(why string) {
 			text := fmt.Sprintf("the environment of %s is not known (%s): a BLNK_SERVER_SECRET_KEY there wins over blnk.json", server, why)
@@ -119,7 +121,7 @@ func (v *View) Listening(servers []*probe.Server) {
 			unknown("it is not on this host")
 			continue
 		}
-		found, err := listener.Find(server.Port())
+		found, err := v.host.Find(server.Port())
 		if err != nil || len(found) == 0 {
 			unknown("no process here could be found behind its port")
 		}
@@ -642,10 +644,14 @@ func below(path, top string) bool {
 // those of a View, and every other blnk of this host, which no driver may know.
 func (s Stores) holders(v View, key secret.Key) (marks []listener.Mark) {
 	all := slices.DeleteFunc(slices.Clone(v.Processes), func(p restart.Process) bool { return p.PID <= 0 })
-	for _, pid := range listener.AllBlnk() {
-		var p restart.Process
-		p.Look(pid)
-		all = append(all, p)
+	if len(v.host.Blnk) == 0 {
+		v.host = listener.Scan()
+	}
+	for _, pid := range v.host.Blnk {
+		if p := (restart.Process{}); !slices.ContainsFunc(all, func(p restart.Process) bool { return p.PID == pid && p.Env != nil }) {
+			p.Look(pid)
+			all = append(all, p)
+		}
 	}
 	for _, p := range all {
 		name, value := s.deciding(restart.Process{}, p.Env) // exec set it once

@@ -36,7 +36,7 @@ func (l Look) Readers(ctx context.Context, path string) (readers []exposure.Read
 // as. maybe are those that may not be looked at, so that they might.
 func Readers(of []restart.Process, path string) (certain, maybe []exposure.Reader) {
 	all, known := slices.DeleteFunc(slices.Clone(of), func(p restart.Process) bool { return !p.Server && !p.Workers }), map[int]bool{}
-	for _, pid := range listener.AllBlnk() {
+	for _, pid := range listener.Scan().Blnk {
 		p := restart.Process{Name: "PID " + strconv.Itoa(pid)}
 		p.Look(pid)
 		all = append(all, p)

@@ -117,7 +117,7 @@ func Running(set store.Set) string {
 	var names []string
 	s := Stores{}
 	s.files, _ = placesOf(set)
-	for _, pid := range listener.AllBlnk() {
+	for _, pid := range listener.Scan().Blnk {
 		var p restart.Process
 		switch p.Look(pid); {
 		case !s.reads(pid):

@@ -159,7 +159,7 @@ func listening(server *proof.Server) (pids []int) {
 	if !ok || !local.Loopback() {
 		return nil
 	}
-	found, _ := listener.Find(local.Port())
+	found, _ := listener.Scan().Find(local.Port())
 	for _, p := range found {
 		pids = append(pids, p.PID)
 	}

@@ -18,11 +18,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,20 +73,40 @@ func (m Mark) Listens() bool {
 	return err == nil && len(held) > 0
 }
 
+// A Host is which processes it has: to find that out again costs more than most of what
+// is asked of them.
+type Host struct {
+	Blnk   []int // the IDs of those that run blnk
+	Others []int // of all others that run a program
+}
+
+// Scan looks at all processes that are seen here.
+func Scan() (h Host) {
+	for _, pid := range All() {
+		if blnk, any := runs(pid); blnk {
+			h.Blnk = append(h.Blnk, pid)
+		} else if any {
+			h.Others = append(h.Others, pid)
+		}
+	}
+	return h
+}
+
 // Find returns the processes that listen on the TCP port, on any address, in
-// the order of their PIDs. Several share a socket where a server forks.
+// the order of their PIDs. Several share a socket where a server forks; where those
+// that run blnk have them all, nobody else is looked for.
 //
 // Nobody listening is no error. A listener that this user may not look at is
 // an error that wraps fs.ErrPermission, together with the processes that could
 // be seen. A process that ends meanwhile is left out.
-func Find(port int) (found []Process, err error) {
-	return find(port, func(string) bool { return true })
+func (h Host) Find(port int) (found []Process, err error) {
+	return h.find(port, func(string) bool { return true })
 }
 
 // FindOpen is Find of those that other machines may reach: who listens on an address
 // that is not loopback. It does not know what a firewall keeps out.
-func FindOpen(port int) ([]Process, error) {
-	return find(port, func(local string) bool {
+func (h Host) FindOpen(port int) ([]Process, error) {
+	return h.find(port, func(local string) bool {
 		// The bytes of an address stand in the order of this machine, four at a time.
 		const mapped = "0000000000000000FFFF0000"
 		at, _, _ := strings.Cut(local, ":")
@@ -97,50 +115,36 @@ func FindOpen(port int) ([]Process, error) {
 	})
 }
 
-func find(port int, on func(local string) bool) (found []Process, err error) {
+func (h Host) find(port int, on func(local string) bool) (found []Process, err error) {
 	end := fmt.Sprintf(":%04X", port)
 	sockets, err := listening("/proc", func(local string) bool { return strings.HasSuffix(local, end) && on(local) })
 	if err != nil || len(sockets) == 0 {
 		return nil, err
 	}
-	var mu sync.Mutex
 	var closed error // of a process that may not be looked at
 	seen := map[string]bool{}
-	look := func(pid int) {
-		held, err := heldBy(pid, sockets)
-		var p Process
-		ok := false
-		if len(held) > 0 { // of few: looking at one costs more than at its descriptors
-			p, ok = Look(pid)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if errors.Is(err, fs.ErrPermission) {
-			closed = fmt.Errorf("find who listens on port %d: %w", port, err)
-		}
-		for _, link := range held {
-			seen[link] = true
-		}
-		if ok {
-			found = append(found, p)
-		}
-	}
-	// A host has hundreds: they are shared out, since the kernel takes its time for
-	// each.
-	pids := All()
-	var workers sync.WaitGroup
-	for first, step := 0, min(runtime.GOMAXPROCS(0), 4); first < step; first++ {
-		workers.Go(func() {
-			for i := first; i < len(pids); i += step {
-				look(pids[i])
+	for _, pids := range [][]int{h.Blnk, h.Others} {
+		for _, pid := range pids {
+			held, err := heldBy(pid, sockets)
+			if errors.Is(err, fs.ErrPermission) {
+				closed = fmt.Errorf("find who listens on port %d: %w", port, err)
 			}
-		})
+			for _, link := range held {
+				seen[link] = true
+			}
+			if len(held) == 0 { // most: a look costs more than one at its descriptors
+				continue
+			}
+			if p, ok := Look(pid); ok {
+				found = append(found, p)
+			}
+		}
+		if len(seen) == len(sockets) { // a host has hundreds, and the kernel takes its time for each
+			closed = nil
+			break
+		}
 	}
-	workers.Wait()
-	slices.SortStableFunc(found, func(a, b Process) int { return a.PID - b.PID })
-	if len(seen) == len(sockets) {
-		closed = nil
-	}
+	slices.SortFunc(found, func(a, b Process) int { return a.PID - b.PID })
 	return found, closed
 }
 
@@ -168,9 +172,7 @@ func listening(proc string, such func(local string) bool) (map[string]bool, erro
 				sockets["socket:["+column[9]+"]"] = true
 			}
 		}
-		err = lines.Err()
-		_ = file.Close()
-		if err != nil {
+		if err := errors.Join(lines.Err(), file.Close()); err != nil {
 			return nil, fmt.Errorf("find who listens: %w", err)
 		}
 	}
@@ -278,7 +280,7 @@ func parse(environ string) map[string]string {
 func Blnk(pid int) (Process, bool) { return blnkBelow(pid, 4) }
 
 func blnkBelow(pid, depth int) (Process, bool) {
-	if isBlnk(pid) {
+	if blnk, _ := runs(pid); blnk {
 		return Look(pid)
 	}
 	if depth == 1 {
@@ -294,14 +296,14 @@ func blnkBelow(pid, depth int) (Process, bool) {
 	return Process{}, false
 }
 
-func isBlnk(pid int) bool {
-	exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+// runs says whether a process runs blnk, and whether any program: a part of the kernel
+// has none.
+func runs(pid int) (blnk, any bool) {
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, false
+	}
 	args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	name, _, _ := strings.Cut(string(args), "\x00")
-	return filepath.Base(exe) == "blnk" || filepath.Base(name) == "blnk"
-}
-
-// AllBlnk are the IDs of the processes of this host that run blnk.
-func AllBlnk() []int {
-	return slices.DeleteFunc(All(), func(pid int) bool { return !isBlnk(pid) })
+	return filepath.Base(exe) == "blnk" || filepath.Base(name) == "blnk", exe+name != ""
 }

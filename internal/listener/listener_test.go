@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,7 +40,7 @@ func TestMain(m *testing.M) {
 		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 	case find:
 		port, _ := strconv.Atoi(os.Args[1])
-		found, err := listener.Find(port)
+		found, err := listener.Scan().Find(port)
 		fmt.Println(len(found), errors.Is(err, fs.ErrPermission), err)
 	default:
 		os.Exit(m.Run())
@@ -49,7 +50,14 @@ func TestMain(m *testing.M) {
 // server starts a process that listens, and returns it with its port.
 func server(t *testing.T, addr string, env ...string) (cmd *exec.Cmd, port int) {
 	t.Helper()
+	return serverAs(t, "/proc/self/exe", addr, env...)
+}
+
+// serverAs starts it by another name.
+func serverAs(t *testing.T, name, addr string, env ...string) (cmd *exec.Cmd, port int) {
+	t.Helper()
 	cmd = exec.Command("/proc/self/exe", addr)
+	cmd.Args[0] = name
 	cmd.Env = append([]string{role + "=" + listen}, env...)
 	cmd.Dir = "/usr"
 	in, err := cmd.StdinPipe()
@@ -83,7 +91,7 @@ func TestFindOpen(t *testing.T) {
 	} {
 		t.Run(addr, func(t *testing.T) {
 			cmd, port := server(t, addr)
-			found, err := listener.FindOpen(port)
+			found, err := listener.Scan().FindOpen(port)
 			if err != nil || (len(found) == 1 && found[0].PID == cmd.Process.Pid) != open || len(found) > 1 {
 				t.Errorf("%v, %v; want it found: %v", found, err, open)
 			}
@@ -99,7 +107,7 @@ func TestFind(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", ":0", "[::1]:0"} {
 		t.Run(addr, func(t *testing.T) {
 			cmd, port := server(t, addr, "BLNK_SERVER_SECRET_KEY=a=b c", "BLNK_SERVER_SSL=")
-			found, err := listener.Find(port)
+			found, err := listener.Scan().Find(port)
 			if err != nil || len(found) != 1 {
 				t.Fatalf("found %v, %v; want one process", found, err)
 			}
@@ -130,8 +138,21 @@ func TestNobodyListens(t *testing.T) {
 	}
 	defer conn.Close()
 	l.Close()
-	if found, err := listener.Find(port); err != nil || len(found) != 0 {
+	if found, err := listener.Scan().Find(port); err != nil || len(found) != 0 {
 		t.Errorf("found %v, %v; want nobody", found, err)
+	}
+}
+
+// A Blnk that listens is found among the others, and one that waits for nothing is not.
+func TestFindBlnk(t *testing.T) {
+	cmd, port := serverAs(t, "blnk", "127.0.0.1:0")
+	h := listener.Scan()
+	found, err := h.Find(port)
+	if err != nil || len(found) != 1 || found[0].PID != cmd.Process.Pid || !slices.Contains(h.Blnk, cmd.Process.Pid) {
+		t.Errorf("found %v, %v; want PID %d, of %v", found, err, cmd.Process.Pid, h.Blnk)
+	}
+	if slices.Contains(h.Blnk, os.Getpid()) {
+		t.Error("the test runs no blnk")
 	}
 }
 
