@@ -65,6 +65,7 @@ func TestErrorsHoldNoEcho(t *testing.T) {
 		{"chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n", "no HTTP server"},
 		{"location", "HTTP/1.1 302 Found\r\nLocation: http://%s/\r\nContent-Length: 0\r\n\r\n", "redirect"},
 		{"location that is no URL", "HTTP/1.1 302 Found\r\nLocation: ://%s\r\nContent-Length: 0\r\n\r\n", "redirect"},
+		{"scheme of a location", "HTTP/1.1 302 Found\r\nLocation: canary%x://127.0.0.1/\r\nContent-Length: 0\r\n\r\n", "redirect"},
 		{"body", "HTTP/1.1 200 OK\r\n\r\n\"%s\"", "is this a Blnk server?"},
 		{"cut body", "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n%s", "ended before"},
 		{"empty", "%.0s", "ended before"},

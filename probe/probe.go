@@ -249,7 +249,7 @@ func hadOne(said string) bool {
 // case (http to https). The rest of a Location is the server's free text.
 func (s *Server) redirectTarget(location string) string {
 	u, err := url.Parse(location)
-	if err != nil || !strings.EqualFold(u.Hostname(), s.base.Hostname()) {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !strings.EqualFold(u.Hostname(), s.base.Hostname()) {
 		return "another place"
 	}
 	return u.Scheme + "://" + s.base.Hostname()

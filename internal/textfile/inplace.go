@@ -14,12 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 )
 
 // checkInPlace says whether the file could be written in place. why is the
 // reason why it must be.
 func (f *File) checkInPlace(p place, why string) error {
+	if st, err := p.Stat(p.name); err == nil && st.Nlink == 0 { // a mount keeps what has no name any more
+		return hint.Add(fmt.Errorf("%s: %w: it was replaced or removed outside after it was mounted here, so that the next mount has another one",
+			f.path, ErrUnwritable), "mount it anew (start the container anew), then run this again")
+	}
 	if f.copyDir == "" {
 		return fmt.Errorf("%s: %w: %s, and there is no folder for a copy of it", f.path, ErrUnwritable, why)
 	}

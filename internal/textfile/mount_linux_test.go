@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
 const nobody = 65534
@@ -118,6 +120,27 @@ func TestWriteBindMount(t *testing.T) {
 		wantFolder(t, dir, "f")
 		wantNoCopy(t, f)
 	}
+}
+
+// A mounted file that was replaced outside is gone with the mount: what is written to
+// it would be lost.
+func TestWriteBindMountOfDeleted(t *testing.T) {
+	needRoot(t)
+	source, path := filepath.Join(t.TempDir(), "source"), filepath.Join(t.TempDir(), "f")
+	writeFile(t, source, "old", 0o600)
+	writeFile(t, path, "", 0o600)
+	mount(t, source, path, "", syscall.MS_BIND, "")
+	if err := os.Remove(source); err != nil {
+		t.Fatal(err)
+	}
+	f := newFile(t, path)
+	for act, err := range map[string]error{"check": f.Check(), "write": f.Write([]byte("old"), []byte("new"))} {
+		if !errors.Is(err, ErrUnwritable) || !strings.Contains(hint.Of(err), "mount") {
+			t.Errorf("%s: %v, %q; want ErrUnwritable", act, err, hint.Of(err))
+		}
+	}
+	wantText(t, path, "old")
+	wantNoCopy(t, f)
 }
 
 // Without a folder for the copy nothing is written in place.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -296,16 +297,22 @@ func (c *conn) unreachable(err error) error {
 
 // words are Vault's own. What is not in Vault's form is not among them, since a
 // gateway could send the request back, nor what Vault says of a write, since it
-// could quote the fields of others.
+// could quote the fields of others, nor a word that could be a key: Vault has many.
 func (c *conn) words(r request, said *api.ResponseError) string {
 	if r.writes || said.RawError || len(said.Errors) == 0 {
 		return ""
 	}
-	return ", " + c.clean(strings.Join(said.Errors, "; "))
+	words := strings.Fields(run.Mask(strings.Join(said.Errors, "; "), c.shown...))
+	for i, word := range words {
+		if secret.Shown(word) == "" {
+			words[i] = secret.Redacted
+		}
+	}
+	return ", " + c.clean(strings.Join(words, " "))
 }
 
-// clean makes one short line of a text from elsewhere, and masks in it what
-// Vault was shown.
+// clean makes one short line of a text from elsewhere, and masks in it what Vault and we
+// have shown each other.
 func (c *conn) clean(text string) string {
 	words := strings.FieldsFunc(run.Mask(text, c.shown...), func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) })
 	line := []rune(strings.Join(words, " "))
@@ -315,9 +322,9 @@ func (c *conn) clean(text string) string {
 	return string(line)
 }
 
-// shows remembers a secret that Vault gets to see.
+// shows remembers a secret that Vault gets to see, or has shown.
 func (c *conn) shows(k secret.Key) {
-	if !k.IsZero() {
+	if !k.IsZero() && !slices.ContainsFunc(c.shown, k.Equal) {
 		c.shown = append(c.shown, k)
 	}
 }

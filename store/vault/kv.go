@@ -162,6 +162,7 @@ func (s *Store) read(ctx context.Context, number int) (entry, error) {
 	case nil: // missing, or null
 	case string:
 		e.key = secret.New(value)
+		s.conn.shows(e.key)
 	default:
 		return e, s.conn.because(r, fmt.Errorf("%w: the field %q is not a string", store.ErrNotSafe, s.field))
 	}

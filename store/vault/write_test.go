@@ -187,6 +187,33 @@ func TestQuotes(t *testing.T) {
 	fails(t, err, vault.ErrLogin, "role-of-anna")
 }
 
+// What holds the key may quote it to who asks: neither a key that was read shows, nor a
+// word of which nobody here knows whether it is one.
+func TestQuotesTheKey(t *testing.T) {
+	known, other, reads := "not-long-0123456789ab", "c0ffee.0123456789abcdef0123456789abcdef", 0
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.Contains(r.URL.Path, "/internal/"):
+			_, _ = w.Write([]byte(`{"data":{"path":"secret/","type":"kv","options":{"version":"2"}}}`))
+			return
+		case reads == 0:
+			_, _ = w.Write([]byte(`{"data":{"data":{"secret_key":"` + known + `"},"metadata":{"version":1}}}`))
+		default:
+			w.WriteHeader(http.StatusBadRequest)
+			_ = json.NewEncoder(w).Encode(map[string]any{"errors": []string{"what is: " + known, "or ('" + other + "')?"}})
+		}
+		reads++
+	}))
+	defer front.Close()
+	s := (&user{T: t, env: []string{"VAULT_ADDR=" + front.URL, "VAULT_TOKEN=hvs.right-token"}}).open("vault:" + place("secret"))
+	get(t, s, known)
+	_, _, err := s.Get(t.Context())
+	fails(t, err, vault.ErrRefused, known, other)
+	if !strings.Contains(err.Error(), "what is:") {
+		t.Errorf("error %v does not quote Vault", err)
+	}
+}
+
 // Of many who write at one time with check-and-set, one gets through, and the
 // others know.
 func TestManyWriters(t *testing.T) {
