@@ -134,7 +134,9 @@ func (f *Facts) services(ctx context.Context) (all []Container, err error) {
 	if exposure.UsualComposeFile(f.Dir) == "" {
 		return nil, nil
 	}
-	text, err := f.engine().Ask(ctx, "docker", "compose", "config", "--format", "json")
+	engine := f.engine() // root's git and registries go nowhere that the writer of a file here names
+	engine.Options.Env = append(slices.Clip(f.Env), "COMPOSE_EXPERIMENTAL_GIT_REMOTE=0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE=0")
+	text, err := engine.Ask(ctx, "docker", "compose", "config", "--format", "json")
 	if err != nil { // its words may quote values
 		return nil, fmt.Errorf("%s cannot be read: docker compose config says why", exposure.UsualComposeFile(f.Dir))
 	}
