@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/blnkctl/blnkctl/config"
-	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
@@ -94,7 +92,7 @@ func newConfigCheckCmd(a *app) *cobra.Command {
 			a.warn("%s", line) // here: a variable may be set where cron runs it
 		}
 		names := append([]string{}, file.Names()...)
-		return a.show(map[string]any{"file": file.Path, "targets": names}, "good: "+screen.CleanLine(strings.Join(append([]string{file.Path}, names...), ", "))+"\n")
+		return a.show(map[string]any{"file": file.Path, "targets": names}, "good: "+file.Called()+"\n")
 	})
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/internal/ref"
+	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/secret"
 )
@@ -75,6 +76,11 @@ func (f File) AllStores() map[string][]string {
 
 // Names are the targets that have one, sorted.
 func (f File) Names() []string { return slices.Sorted(maps.Keys(f.Targets)) }
+
+// Called is the file with its targets, as a line for people.
+func (f File) Called() string {
+	return screen.CleanLine(strings.Join(append([]string{f.Path}, f.Names()...), ", "))
+}
 
 // All are the names of all targets; that of the file itself is "", and the first.
 func (f File) All() []string {

@@ -65,7 +65,7 @@ type Finding struct {
 	// Evidence is how that is known, a line each.
 	Evidence []string `json:"evidence,omitempty"`
 	// Remedy is a command that mends it, or what a person has to do.
-	Remedy string `json:"remedy"`
+	Remedy   string   `json:"remedy"`
 	Severity Severity `json:"severity"`
 	// Fix mends it without a restart; nil where a person decides.
 	Fix *Fix `json:"-"`

@@ -264,10 +264,15 @@ func RefuseOtherEnd(dir *state.Dir, own *state.Target, first store.Store, abando
 // ErrOverlap: a place belongs to the open rotation of another target.
 var ErrOverlap = errors.New("part of an open rotation")
 
+func (o *Open) overlaps(s store.Store, first string) error {
+	return hint.Add(fmt.Errorf("%s is %w: %s, %s, of %s", s, ErrOverlap, o.Rotation, o.Begun(), o.Target.Stores[0]), "%s%s", first, o.Help())
+}
+
 // RefuseOverlap is ErrOverlap where a store belongs to an open rotation of another
 // target than own: of two journals, one would end with a key that the other knows
 // nothing of. A target is named after its first store as it is spelled, and a place
-// can be named in other ways, or second: open tells by the place, where it can.
+// can be named in other ways, or second: open tells by the place, where it can. The new
+// key of such a rotation tells, too: its file was moved, or copied.
 func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, spec target.Spec, open target.Openers) error {
 	if own == nil { // one of these may name a target
 		for _, name := range set.Names() {
@@ -285,9 +290,13 @@ func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, spec target
 			}
 			for _, s := range set {
 				if store.Identity(s) == id || s.String() == name {
-					return hint.Add(fmt.Errorf("%s is %w: %s, %s, of %s", s, ErrOverlap, o.Rotation, o.Begun(), o.Target.Stores[0]),
-						"%s", o.Help())
+					return o.overlaps(s, "")
 				}
+			}
+		}
+		for _, s := range set {
+			if key, _, failed := s.Get(context.Background()); failed == nil && o.Event != Sync && key.Equal(o.Keys[1]) {
+				return o.overlaps(s, "where it was moved from there, put a link there that leads to it; then: ")
 			}
 		}
 	}

@@ -359,7 +359,7 @@ func (t Target) stores(ctx context.Context, s *Standing) {
 		if i == 0 {
 			first = one
 		}
-		same := one.Key.Equal(first.Key)
+		same := one.Key.Equal(first.Key) && !one.Key.IsZero()
 		switch {
 		case i > 0 && errors.Is(one.Err, doctor.ErrWriteOnly):
 			row.Error = one.Err.Error()
