@@ -16,8 +16,8 @@ import (
 // A program that stands in the folder bin of a leakFolder notes what is to be
 // searched for later before it begins: blnkctl the keys that stand below the
 // script's folder and what it was started with, others what blnkctl started them
-// with. Below strace nobody notes anything: strace sees it all, and a strike
-// waits for the first call on a path.
+// with. Below strace, or a filter, nobody notes anything: strace sees it all, and a
+// strike waits for the first call on a path.
 func noteStart(name string) {
 	self, err := os.Executable()
 	if err != nil {
@@ -25,7 +25,7 @@ func noteStart(name string) {
 	}
 	folder := filepath.Dir(filepath.Dir(self))
 	work, err := os.ReadFile(filepath.Join(folder, "work"))
-	if tracer, _ := tracerIn("/proc/self"); err != nil || tracer != 0 {
+	if tracer, _ := tracerIn("/proc/self"); err != nil || tracer != 0 || os.Getenv(struckVariable) == strconv.Itoa(os.Getpid()) {
 		return
 	}
 	switch {

@@ -2,7 +2,11 @@
 
 package cmd_test
 
-import "github.com/rogpeppe/go-internal/testscript"
+import (
+	"errors"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
 
 // There is neither strace nor a tmpfs.
 func heldCmds() map[string]scriptCmd        { return nil }
@@ -12,3 +16,10 @@ func watchScript(*testscript.Env) error     { return nil }
 func noteStart(string)                      {}
 func watchContainers(*testscript.Env) error { return nil }
 func searchOutput(scriptT)                  {}
+
+// There is no filter of calls here.
+const watchArg, struckVariable = "-watch", "TEST_STRUCK_BY_BLNKCTL"
+
+func becomeFiltered(string, string, []string) error { return errors.ErrUnsupported }
+
+func watch(int, string) error { return errors.ErrUnsupported }
