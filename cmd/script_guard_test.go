@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +28,9 @@ type guarded struct{ *testing.M }
 
 const guardName = "guard-of-tests"
 
+// toGuard tells the guard, a line each, of what is mounted for tests, and that all is over.
+var toGuard io.Writer
+
 func (g guarded) Run() int {
 	heedSignals()
 	run := fmt.Sprintf("%06x", rand.N(1<<24))
@@ -38,9 +42,26 @@ func (g guarded) Run() int {
 		fmt.Fprintln(os.Stderr, "guard:", err)
 		return 1
 	}
+	toGuard = write
+	go endWithGo()
 	status := g.M.Run()
-	_, _ = write.WriteString("over")
+	_, _ = write.WriteString(runOver + "\n")
 	return status
+}
+
+// endWithGo ends the test run when the go command that began it was killed, which would
+// not wait for it any more.
+func endWithGo() {
+	parent := os.Getppid()
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent))
+	if strings.TrimSpace(string(name)) != "go" {
+		return // a person's shell may end
+	}
+	for range time.Tick(time.Second) {
+		if os.Getppid() != parent {
+			os.Exit(1)
+		}
+	}
 }
 
 // heedSignals gives what the tests start the default action for each signal, where
@@ -65,17 +86,24 @@ func startGuard(run string, stdin *os.File) error {
 	return guard.Start()
 }
 
-// guardRun is the guard. A run that says that it is over has removed its
-// containers itself.
+// runOver is the last line of a run that has taken away itself what it made.
+const runOver = "over"
+
+// guardRun is the guard.
 func guardRun() int {
-	word, _ := io.ReadAll(os.Stdin)
+	said, _ := io.ReadAll(os.Stdin)
+	mounted := strings.Split(strings.TrimSpace(string(said)), "\n")
+	over := mounted[len(mounted)-1] == runOver
 	run := os.Args[1]
 	again := time.NewTicker(20 * time.Millisecond) // what was about to start something
 	for range 50 {
-		if !killAll(run) && len(word) > 0 {
+		if !killAll(run) && over {
 			return 0
 		}
 		<-again.C
+	}
+	for _, place := range mounted {
+		_ = exec.Command("umount", "--lazy", place).Run() // most are none any more
 	}
 	removeContainers(containersOf(run))
 	return 0

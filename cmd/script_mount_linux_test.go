@@ -2,6 +2,7 @@ package cmd_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -38,6 +39,8 @@ func cmdMountfile(ts *testscript.TestScript, neg bool, args []string) {
 // found any more.
 func unmountAtEnd(ts *testscript.TestScript, place string) {
 	work := ts.Getenv("WORK")
+	_, err := fmt.Fprintln(toGuard, place)
+	ts.Check(err)
 	ts.Defer(func() {
 		stopStandins(work)
 		_ = syscall.Unmount(place, syscall.MNT_DETACH)
