@@ -93,7 +93,8 @@ func watchScript(env *testscript.Env) error {
 // blnkctl starts slow, so it looks into one of each kind.
 func watchContainers(env *testscript.Env) error {
 	mode, name := "note", filepath.Base(env.WorkDir)
-	if (name == "script-docker_restart" || name == "script-compose_both") && needs.Strace().Missing() == nil {
+	both := name == "script-compose_both" && env.Getenv("DOCKER_CONFIG") == needs.ComposeConfig("") // a key goes the same way with each
+	if (name == "script-docker_restart" || both) && needs.Strace().Missing() == nil {
 		mode = "strace"
 	}
 	return watchLeaks(env, mode, "blnkctl")

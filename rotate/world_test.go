@@ -99,6 +99,13 @@ func newWorld(faults ...fault) *world {
 	return w
 }
 
+// copy is another world with the same past.
+func (w *world) copy() *world {
+	c := *w
+	c.journal, c.audit, c.met, c.trace, c.broken = slices.Clone(w.journal), slices.Clone(w.audit), slices.Clone(w.met), slices.Clone(w.trace), slices.Clone(w.broken)
+	return &c
+}
+
 // touch runs a deed of the outside world, with the fault that hits it.
 func (w *world) touch(name string, deed func()) error {
 	w.touches++
