@@ -3,6 +3,7 @@ package cmd_test
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -132,16 +133,17 @@ func scriptParams(more func(*testscript.Env) error) testscript.Params {
 	}
 }
 
-// scriptCondition: [root], [strace], and [network], an address of this host that
-// is not loopback.
+// scriptCondition: [root], [git], [strace], and [network], an address of this host
+// that is not loopback.
 func scriptCondition(cond string) (bool, error) {
-	switch cond {
-	case "strace":
-		err := needs.Strace().Missing()
-		if err != nil && needs.Strace().Required() {
+	if tool, ok := map[string]needs.Tool{"git": needs.Git(), "strace": needs.Strace()}[cond]; ok {
+		err := tool.Missing()
+		if err != nil && tool.Required() {
 			return false, err
 		}
 		return err == nil, nil
+	}
+	switch cond {
 	case "root":
 		return os.Geteuid() == 0, nil
 	case "network":
@@ -156,6 +158,7 @@ func prepareScript(env *testscript.Env) error {
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	env.Setenv("BLNKCTL_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("RUN", filepath.Join(env.WorkDir, "run"))
+	env.Setenv("SHORT", shortTime())
 	repository, err := filepath.Abs("..")
 	if err != nil {
 		return err
@@ -172,6 +175,15 @@ func prepareScript(env *testscript.Env) error {
 	env.Values[sumsKey{}] = map[string]treeSum{}
 	env.Defer(func() { stopStandins(env.WorkDir) })
 	return nil
+}
+
+// shortTime is $SHORT, for a --timeout that is over soon where nothing comes, and is long
+// enough for all that comes: the longer, the more processes share a processor now.
+func shortTime() string {
+	var average, running float64
+	data, _ := os.ReadFile("/proc/loadavg") // proc(5): "0.20 0.18 0.12 1/80 11206"
+	_, _ = fmt.Sscanf(string(data), "%g %g %g %g/", &average, new(float64), new(float64), &running)
+	return fmt.Sprintf("%.0fms", 1500+500*max(average, running)/float64(runtime.NumCPU()))
 }
 
 // stopStandins ends the servers and workers of every folder of a script.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/blnk"
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/restart"
@@ -21,6 +22,7 @@ import (
 // known makes facts of which none is gathered: what is not given does not exist.
 func known(t *testing.T, stores []Store, processes []restart.Process, all []Running) *Facts {
 	t.Helper()
+	needs.Git().For(t)
 	dir := t.TempDir()
 	if text, err := exec.Command("git", "init", "-q", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
