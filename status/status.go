@@ -353,6 +353,7 @@ func (t Target) help(err error) string {
 // stores are which key is where.
 func (t Target) stores(ctx context.Context, s *Standing) {
 	all := t.Facts.Stores(ctx)
+	history, _ := t.Facts.History(ctx) // a look less
 	var first doctor.Store
 	for i, one := range all {
 		row := Store{Ref: one.Ref, Fingerprint: one.Key.Fingerprint()}
@@ -363,6 +364,10 @@ func (t Target) stores(ctx context.Context, s *Standing) {
 		switch {
 		case i > 0 && errors.Is(one.Err, doctor.ErrWriteOnly):
 			row.Error = one.Err.Error()
+			if slices.Contains(history.Unwritten, one.Ref) {
+				s.drift = true
+				s.problem("drift", one.Ref+" could not be written by an earlier run, and has another key, or none", t.command("sync"))
+			}
 		case one.Err != nil:
 			row.Error = one.Err.Error()
 			s.problem("store", row.Error, t.help(one.Err))
