@@ -162,18 +162,18 @@ func (e *Event) Settle(watched, done bool) {
 
 // outcome is the outcome in words.
 func (e Event) outcome() string {
-	switch e.Outcome {
-	case "":
-		return "exit status " + strconv.Itoa(e.ExitCode)
-	case "rolled_back":
-		return "put back, the old key is in force"
-	case "refused":
-		return "nothing was changed"
-	}
-	if e.Kind == Failure && e.Outcome == "not_due" {
+	switch {
+	case e.Kind == Recovered && (e.Outcome == "" || e.Outcome == "not_due"):
+		return "what was told is over"
+	case e.Kind == Failure && e.Outcome == "not_due":
 		return "it waits for its next try"
+	case e.Outcome == "":
+		return "exit status " + strconv.Itoa(e.ExitCode)
 	}
-	return strings.ReplaceAll(e.Outcome, "_", " ")
+	return cmp.Or(map[string]string{
+		"rolled_back": "everything was put back as it was", "refused": "nothing was changed",
+		"restored": "the previous key is back in force", "secured": "secure mode is on",
+	}[e.Outcome], strings.ReplaceAll(e.Outcome, "_", " "))
 }
 
 // Text is the event for people, a few lines.

@@ -11,6 +11,30 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// The first sentence is what a phone shows: it says what is so now, of whatever ran.
+func TestSubject(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		e    Event
+	}{
+		{"rollback failed: everything was put back as it was", Event{Kind: Failure, Command: "rollback", Outcome: "rolled_back", ExitCode: 3}},
+		{"init failed: nothing was changed", Event{Kind: Failure, Command: "init", Outcome: "refused", ExitCode: 1}},
+		{"rotate failed: it waits for its next try", Event{Kind: Failure, Command: "rotate", Outcome: "not_due", ExitCode: 6}},
+		{"rotate failed: exit status 1", Event{Kind: Failure, Command: "rotate", ExitCode: 1}},
+		{"the previous key is back in force", Event{Kind: Success, Command: "rollback", Outcome: "restored"}},
+		{"secure mode is on", Event{Kind: Success, Command: "init", Outcome: "secured"}},
+		{"rotated, and something around it failed", Event{Kind: Success, Command: "rotate", Outcome: "rotated", ExitCode: Incomplete}},
+		{"recovered: rotated", Event{Kind: Recovered, Command: "rotate", Outcome: "rotated"}},
+		{"recovered: what was told is over", Event{Kind: Recovered, Command: "rotate", Outcome: "not_due"}},
+		{"recovered: what was told is over", Event{Kind: Recovered, Command: "status"}},
+	} {
+		c.e.Target, c.e.Host = "prod", "h1"
+		if got := c.e.Subject(); got != "blnkctl on h1: prod: "+c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
 // The fields of the JSON are a contract: docs/notices.md has them.
 func TestDocument(t *testing.T) {
 	e := failed
@@ -19,7 +43,7 @@ func TestDocument(t *testing.T) {
 	data, err := e.Document()
 	const want = `{"version":1,"event":"failure","command":"rotate","target":"prod","host":"h1","user":"root","time":"2026-03-01T02:00:00Z","outcome":"rolled_back","exit_code":3,` +
 		`"rotation":"20260301T020000Z-abcd","old":"sha256:aaaaaaaaaaaa","new":"sha256:bbbbbbbbbbbb","error":"run ./restart: exit status 7","since":"2026-02-28T02:00:00Z",` +
-		`"help":"blnkctl rotate prod","audit":{"seq":7,"hash":"ff"},"text":"blnkctl on h1: prod: rotate failed: put back, the old key is in force\nrun ./restart: exit status 7\n` +
+		`"help":"blnkctl rotate prod","audit":{"seq":7,"hash":"ff"},"text":"blnkctl on h1: prod: rotate failed: everything was put back as it was\nrun ./restart: exit status 7\n` +
 		`key sha256:aaaaaaaaaaaa, not sha256:bbbbbbbbbbbb\nfirst told 2026-02-28 02:00 UTC\nhint: blnkctl rotate prod\nrotate on h1, 2026-03-01 02:00 UTC, exit status 3\n` +
 		`rotation 20260301T020000Z-abcd\naudit log: record 7, ff\n"}`
 	if err != nil || string(data) != want {

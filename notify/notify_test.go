@@ -388,7 +388,7 @@ func TestCommand(t *testing.T) {
 		}
 		return string(data)
 	}
-	if want := "blnkctl on h1: prod: rotate failed: put back, the old key is in force\n- one\n- two\\x1b[31m three\nrotate on "; !strings.HasPrefix(read("text"), want) {
+	if want := "blnkctl on h1: prod: rotate failed: everything was put back as it was\n- one\n- two\\x1b[31m three\nrotate on "; !strings.HasPrefix(read("text"), want) {
 		t.Errorf("%s", read("text"))
 	}
 	env := read("env")
