@@ -198,7 +198,7 @@ func (e Event) Text() string {
 	case e.Kind == Stuck:
 		line("key %s or %s", old, e.New)
 	default:
-		line("key %s -> %s", old, e.New)
+		line("key %s, now %s", old, e.New) // no ">", which chats other than Slack show as it is sent to Slack
 	}
 	if !e.Since.IsZero() {
 		line("first told %s", screen.At(e.Since))

@@ -29,6 +29,10 @@ func TestSubject(t *testing.T) {
 		{"recovered: what was told is over", Event{Kind: Recovered, Command: "status"}},
 	} {
 		c.e.Target, c.e.Host = "prod", "h1"
+		c.e.Old, c.e.New = "sha256:a", "sha256:b"
+		if text := c.e.Text(); text != mrkdwn(text) {
+			t.Errorf("chats other than Slack show what is escaped for it as it is:\n%s", text)
+		}
 		if got := c.e.Subject(); got != "blnkctl on h1: prod: "+c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
