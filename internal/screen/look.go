@@ -88,7 +88,7 @@ func (l Look) Page(text string) string {
 	before := ""
 	for line := range strings.SplitSeq(text, "\n") {
 		switch prose := line != "" && line[0] != ' '; {
-		case before != "" && before[0] != ' ' && !strings.HasSuffix(before, ":") && prose:
+		case before != "" && before[0] != ' ' && !heading(before) && prose:
 			b.WriteByte(' ')
 		case b.Len() > 0:
 			b.WriteByte('\n')
@@ -97,6 +97,11 @@ func (l Look) Page(text string) string {
 		before = line
 	}
 	return l.paper().fold(b.String(), 0, false)
+}
+
+// heading says whether a line is one, as "Exit Status:" is.
+func heading(line string) bool {
+	return strings.HasSuffix(line, ":") && strings.Count(line, " ") < 2
 }
 
 func (l Look) fold(text string, further int, hard bool) string {

@@ -66,6 +66,9 @@ func TestFold(t *testing.T) {
 }
 
 func TestPage(t *testing.T) {
+	if got := (Look{}).Page("what is read, and opened:\nall of it\n\nExit Status:\n0 well\n"); got != "what is read, and opened: all of it\n\nExit Status:\n0 well\n" {
+		t.Errorf("%q", got)
+	}
 	text := "one two\nthree\n\nUsage:\n  four  five\n"
 	if got := (Look{}).Page(text); got != "one two three\n\nUsage:\n  four  five\n" {
 		t.Errorf("%q", got)
