@@ -5,16 +5,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 )
 
 // Fill puts a key into stores, with no server to prove it: the only way for a first
 // key. It is recorded, and no compromised key counts as good. Of env it uses
-// Recorder, Who and Compromised.
-func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret.Key, done []store.Filled, err error) {
+// Recorder, Who and Compromised. dir keeps two apart that write the same copies: no file
+// is there that could be locked.
+func Fill(ctx context.Context, dir *state.Dir, set store.Set, f store.Fill, env Env) (key secret.Key, done []store.Filled, err error) {
+	var copies []string
+	for _, c := range f.Copies {
+		copies = append(copies, c.String())
+	}
+	for _, name := range slices.Sorted(slices.Values(copies)) {
+		unlock, err := dir.Target(name).Lock(ctx, 0)
+		if err != nil {
+			return key, nil, err
+		}
+		defer unlock()
+	}
 	if _, err := env.known(secret.Key{}); err != nil { // the list cannot be read
 		return key, nil, err
 	}
@@ -43,10 +57,7 @@ func Fill(ctx context.Context, set store.Set, f store.Fill, env Env) (key secret
 		return err
 	}
 	key, done, err = set.Fill(ctx, f)
-	record := audit.Record{Event: "keygen", Stores: set.Names(), Actor: env.Who}
-	for _, c := range f.Copies {
-		record.Stores = append(record.Stores, c.String())
-	}
+	record := audit.Record{Event: "keygen", Stores: append(set.Names(), copies...), Actor: env.Who}
 	switch {
 	case errors.Is(err, store.ErrPartly):
 		record.Outcome = audit.Stuck

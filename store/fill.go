@@ -63,12 +63,30 @@ func (f Filled) String() string { return f.Store + ": " + f.text }
 
 // Fill returns the key that every store holds in the end. Unchanged stores are an
 // end, too. With an ErrUnwritten there is everything else that was done.
+//
+// The lock is held until the copies are written: of two at once, one would ask a copy
+// that the other is about to write, or write it last with the key that went first.
 func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, done []Filled, err error) {
+	unlock, err := s.Lock(ctx, 0)
+	if err != nil {
+		return key, nil, err
+	}
+	defer unlock()
+	if err := s.Repair(ctx); err != nil {
+		return key, nil, err
+	}
 	holds, err := f.holds(ctx)
 	if err != nil {
 		return key, nil, err
 	}
-	key, old, err := s.fill(ctx, f, holds)
+	old, err := s.Keys(ctx)
+	if err != nil {
+		return key, nil, err
+	}
+	key, stays, err := s.filled(old, f, holds)
+	if err == nil && !stays {
+		key, err = s.put(ctx, f, old)
+	}
 	if err != nil {
 		return key, nil, err
 	}
@@ -81,56 +99,28 @@ func (s Set) Fill(ctx context.Context, f Fill) (key secret.Key, done []Filled, e
 		}
 		done = append(done, one)
 	}
-	written := len(s)
-	for i, c := range f.Copies {
-		one, failed := f.write(ctx, c, holds[i], key)
-		if failed == nil {
-			written++
-		}
-		err = errors.Join(err, failed)
-		done = append(done, one)
-	}
-	switch {
-	case err == nil:
+	if len(f.Copies) == 0 {
 		return key, done, nil
-	case written == 0: // there is nothing to tell but why
-		return key, nil, err
 	}
-	help := "once the cause is mended, --force gives all one new key"
-	if len(s) > 0 {
-		help = "once the cause is mended: blnkctl keygen --if-absent" + hint.Flags("--store", f.names(s))
-	}
-	return key, done, hint.Add(fmt.Errorf("%w: %w", ErrUnwritten, err), "%s", help)
+	copies, err := f.writeAll(ctx, s, holds, key)
+	return key, append(done, copies...), err
 }
 
-func (s Set) fill(ctx context.Context, f Fill, holds []held) (key secret.Key, old []secret.Key, err error) {
-	unlock, err := s.Lock(ctx, 0)
-	if err != nil {
-		return key, nil, err
-	}
-	defer unlock()
-	if err := s.Repair(ctx); err != nil {
-		return key, nil, err
-	}
-	if old, err = s.Keys(ctx); err != nil {
-		return key, old, err
-	}
-	if key, done, err := s.filled(old, f, holds); done || err != nil {
-		return key, old, err
-	}
+// put writes a new key into every store, or puts everything back.
+func (s Set) put(ctx context.Context, f Fill, old []secret.Key) (key secret.Key, err error) {
 	if err := f.Before(); err != nil {
-		return key, old, err
+		return key, err
 	}
 	if err := s.CheckPut(ctx); err != nil {
-		return key, old, err
+		return key, err
 	}
 	for _, c := range f.Copies {
 		if err := c.Check(ctx); err != nil {
-			return key, old, err
+			return key, err
 		}
 	}
 	if key, err = f.New(); err != nil {
-		return key, old, err
+		return key, err
 	}
 	names := s.Names()
 	change := Change{
@@ -143,7 +133,7 @@ func (s Set) fill(ctx context.Context, f Fill, holds []held) (key secret.Key, ol
 				"once the cause is mended, run it again with --force: all stores get one new key")
 		}
 	}
-	return key, old, err
+	return key, err
 }
 
 // filled decides by what stands there: whether everything may stay as it is, or why

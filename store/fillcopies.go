@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
@@ -37,15 +39,6 @@ func (f Fill) holds(ctx context.Context) ([]held, error) {
 	return all, nil
 }
 
-// names are the references of all that is filled.
-func (f Fill) names(s Set) []string {
-	names := s.Names()
-	for _, c := range f.Copies {
-		names = append(names, c.String())
-	}
-	return names
-}
-
 // copiesFilled decides by the copies, where no store holds a key: which one they hold
 // nobody can read.
 func (f Fill) copiesFilled(s Set, holds []held) (done bool, err error) {
@@ -70,6 +63,42 @@ func (f Fill) copiesFilled(s Set, holds []held) (done bool, err error) {
 		return false, hint.Add(fmt.Errorf("%w: %s holds a key and others do not", ErrDrift, f.Copies[kept]), help)
 	}
 	return true, nil
+}
+
+// writeAll gives the copies the key, and looks then whether the stores still have it: a
+// lock keeps nobody on another host away, who may have written the copies before us.
+func (f Fill) writeAll(ctx context.Context, s Set, holds []held, key secret.Key) (done []Filled, err error) {
+	var failed []error
+	for i, c := range f.Copies {
+		one, err := f.write(ctx, c, holds[i], key)
+		done, failed = append(done, one), append(failed, err)
+	}
+	help := "once the cause is mended, --force gives all one new key"
+	if len(s) > 0 {
+		now, err := s.Agreed(ctx)
+		if err == nil && !now.Equal(key) {
+			err = fmt.Errorf("%s: %w: it holds %s by now", s[0], ErrConflict, now.Name())
+		}
+		if failed = append(failed, err); err == nil {
+			help = "once the cause is mended: blnkctl keygen --if-absent" + hint.Flags("--store", append(s.Names(), f.names()...))
+		}
+	}
+	err = errors.Join(failed...)
+	if len(s) == 0 && !slices.Contains(failed, nil) {
+		return nil, err // there is nothing to tell but why
+	}
+	if err != nil {
+		err = hint.Add(fmt.Errorf("%w: %w", ErrUnwritten, err), "%s", help)
+	}
+	return done, err
+}
+
+// names are the references of the copies.
+func (f Fill) names() (all []string) {
+	for _, c := range f.Copies {
+		all = append(all, c.String())
+	}
+	return all
 }
 
 // write gives a copy the key, unless one stands there that is to stay.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
 )
@@ -106,5 +108,65 @@ func TestFillCopies(t *testing.T) {
 				t.Errorf("%s: copy %d has another key", c.name, i)
 			}
 		}
+	}
+}
+
+// A safe is a store in a file, which is a folder's lock.
+type safe struct {
+	shelf
+	dir string
+}
+
+func (s *safe) LockPath() (string, error) { return s.dir, nil }
+
+// A hatch is a copy that is asked and written while somebody looks on.
+type hatch struct {
+	window
+	look func(at string)
+}
+
+func (h *hatch) Holds(ctx context.Context) (there, known bool, err error) {
+	h.look("asked")
+	return h.window.Holds(ctx)
+}
+
+func (h *hatch) Write(ctx context.Context, key secret.Key) error {
+	h.look("written")
+	return h.slot.Write(ctx, key)
+}
+
+// Of two at once a copy would have the key of the one, and the stores that of the other.
+func TestFillLocksForTheCopies(t *testing.T) {
+	one := &safe{shelf{name: "a"}, t.TempDir()}
+	fill := store.Fill{Force: true, Weak: func(secret.Key) string { return "" }, Before: func() error { return nil }, New: func() (secret.Key, error) { return newKey(), nil }}
+	var seen []string
+	second := fill
+	fill.Copies = []store.Copy{&hatch{look: func(at string) {
+		_, _, err := store.Set{one}.Fill(t.Context(), second)
+		if seen = append(seen, at); !errors.Is(err, flock.ErrHeld) {
+			t.Errorf("%s: another one is let in: %v", at, err)
+		}
+	}}}
+	if key, _, err := (store.Set{one}).Fill(t.Context(), fill); err != nil || !key.Equal(one.key) || strings.Join(seen, " ") != "asked written" {
+		t.Errorf("%v, %v", seen, err)
+	}
+}
+
+// Somebody on another host, whom no lock keeps away, has written the stores before us or
+// after us: which key a copy has then nobody knows.
+func TestFillSeesAnotherKeyBehindTheCopies(t *testing.T) {
+	theirs := newKey()
+	one := &shelf{name: "a"}
+	fill := store.Fill{
+		Weak: func(secret.Key) string { return "" }, Before: func() error { return nil }, New: func() (secret.Key, error) { return newKey(), nil },
+		Copies: []store.Copy{&hatch{look: func(at string) {
+			if at == "written" {
+				one.key = theirs
+			}
+		}}},
+	}
+	_, done, err := store.Set{one}.Fill(t.Context(), fill)
+	if !errors.Is(err, store.ErrUnwritten) || !errors.Is(err, store.ErrConflict) || len(done) != 2 || !strings.Contains(hint.Of(err), "--force") {
+		t.Errorf("%v, %v", done, err)
 	}
 }
