@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/internal/ref"
 )
@@ -99,8 +101,12 @@ func (t *Target) make() error {
 	return nil
 }
 
-// Check says whether this user may write the journal. It changes nothing.
-func (t *Target) Check() error { return checkWritable(t.path) }
+// Check says whether this user may write the journal, and the history can be read,
+// which is written anew at the end. It changes nothing.
+func (t *Target) Check() error {
+	_, err := t.LoadHistory()
+	return cmp.Or(err, checkWritable(t.path))
+}
 
 // Lock keeps other blnkctl processes away from the target until unlock is
 // called or the process ends. It waits at most wait, but always for who only passes; a
@@ -242,7 +248,7 @@ func loadJSON[T any](t *Target, name string) (document T, err error) {
 		return document, err
 	}
 	if json.Unmarshal(body, &document) != nil { // its error may quote the file
-		return *new(T), fmt.Errorf("load %s: %s: %w", name, t.file(name), ErrDamaged)
+		return *new(T), t.damaged(name)
 	}
 	return document, nil
 }
@@ -270,10 +276,21 @@ func (t *Target) load(name string) ([]byte, error) {
 		return nil, fmt.Errorf("load %s: %w", name, err)
 	}
 	body, err := unseal(name, data)
+	if errors.Is(err, ErrDamaged) && name != journalName { // for that one package rotate knows more
+		return nil, t.damaged(name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %s: %w", name, t.file(name), err)
 	}
 	return append([]byte{}, body...), nil
+}
+
+// damaged is ErrDamaged of a file without which everything goes on.
+func (t *Target) damaged(name string) error {
+	return hint.Add(fmt.Errorf("load %s: %s: %w", name, t.file(name), ErrDamaged),
+		"put it away, and with it what blnkctl remembers there (%s): %s",
+		map[string]string{historyName: "the age of the key, failures", toldName: "what was told", previousName: "the previous key"}[name],
+		hint.Command("mv", t.file(name), t.file(name)+".damaged"))
 }
 
 // seal puts a line before the body by which a cut, a flipped bit and another
