@@ -39,7 +39,8 @@ type target struct {
 // Open opens the runner's files for a key that is to be called env in the environment of
 // later steps, and output among the outputs of this one; "" is neither. nil, which gives
 // nothing, where both are "". stdout is the step's: a mask that it does not take is an
-// error, also where nobody reads it any more.
+// error, also where nobody reads it any more; so is one that says itself (Unread) that
+// nobody will.
 func Open(getenv func(string) string, stdout io.Writer, env, output string) (*Export, error) {
 	e := &Export{stdout: stdout}
 	for _, one := range []struct{ flag, name, variable string }{{"--github-env", env, "GITHUB_ENV"}, {"--github-output", output, "GITHUB_OUTPUT"}} {
@@ -63,6 +64,11 @@ func Open(getenv func(string) string, stdout io.Writer, env, output string) (*Ex
 	}
 	if len(e.targets) == 0 {
 		return nil, nil
+	}
+	if to, ok := stdout.(interface{ Unread() bool }); ok && to.Unread() {
+		e.Close()
+		return nil, hint.Add(hint.As(ErrUsage, "the key would not be masked: stdout goes to a file or nowhere, and the runner reads the mask there"),
+			"run it without > behind it: with --github-env or --github-output nothing but the mask is printed")
 	}
 	return e, nil
 }

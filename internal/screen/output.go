@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // An Output is one that remembers its first failure, so that a command may
@@ -39,6 +42,18 @@ func (s *Output) Lost() error {
 		return nil
 	}
 	return s.Failed()
+}
+
+// Unread says that nobody reads it as it comes: a file, or a device such as /dev/null,
+// which Go opens in the place of a stdout that is closed.
+func (s *Output) Unread() bool {
+	f, ok := s.Writer.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	_, noTerminal := unix.IoctlGetTermios(int(f.Fd()), getTermios)
+	return err != nil || info.Mode().IsRegular() || info.Mode()&fs.ModeCharDevice != 0 && noTerminal != nil
 }
 
 // Shared says whether it is a file that everybody may read.
