@@ -127,33 +127,15 @@ func (c *conn) tryAgain(ctx context.Context, r *http.Response, err error) (bool,
 	return api.DefaultRetryPolicy(ctx, r, err)
 }
 
-// A request is what an error says of a question to Vault.
+// A request is a question to Vault, and what an error says of it.
 type request struct {
 	act     string // what is done: "read secret/data/blnk"
 	path    string // behind /v1/
-	needs   string // the capability
-	writes  bool   // must not be repeated blindly
-	refused error  // where Vault says no; nil is ErrRefused
-}
-
-// A call asks through Vault's client.
-type call func(context.Context, *api.Client) error
-
-// logical reads a path of the API, or with a body writes to it. got stays empty
-// where there is no answer.
-func logical(path string, body map[string]any, got *api.Secret) call {
-	return func(ctx context.Context, v *api.Client) (err error) {
-		var answer *api.Secret
-		if body == nil {
-			answer, err = v.Logical().ReadWithContext(ctx, path)
-		} else {
-			answer, err = v.Logical().WriteWithContext(ctx, path, body)
-		}
-		if answer != nil {
-			*got = *answer
-		}
-		return err
-	}
+	query   url.Values
+	body    map[string]any // nil reads
+	needs   string         // the capability
+	writes  bool           // must not be repeated blindly
+	refused error          // where Vault says no; nil is ErrRefused
 }
 
 // unknown marks the error of a write that may have been done all the same.
@@ -172,65 +154,71 @@ func (c *conn) because(r request, err error) error {
 }
 
 // do asks with the token, and once more with another one where the token has
-// ended in the meantime. That nothing is there (404) is no error.
-func (c *conn) do(ctx context.Context, r request, call call) error {
+// ended in the meantime. That nothing is there (404) is no error; nil is the answer
+// then, or where there is none.
+func (c *conn) do(ctx context.Context, r request) (*api.Secret, error) {
 	if !c.loggedIn {
 		if err := c.login(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	status, err := c.ask(ctx, r, call)
-	if status != http.StatusForbidden {
-		return err
+	got, err := c.ask(ctx, r)
+	if c.status != http.StatusForbidden {
+		return got, err
 	}
 	alive, err := c.alive(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !alive {
 		ended := c.api.Token()
 		if err := c.login(ctx); err != nil {
-			return c.because(r, err)
+			return nil, c.because(r, err)
 		}
 		if c.api.Token() == ended {
-			return c.because(r, c.ended())
+			return nil, c.because(r, c.ended())
 		}
-		if status, err = c.ask(ctx, r, call); status != http.StatusForbidden {
-			return err
+		if got, err = c.ask(ctx, r); c.status != http.StatusForbidden {
+			return got, err
 		}
 	}
-	return c.because(r, c.lacks(r.needs, r.path))
+	return nil, c.because(r, c.lacks(r.needs, r.path))
 }
 
-// ask asks once (the client repeats what cannot do harm).
-func (c *conn) ask(ctx context.Context, r request, call call) (status int, err error) {
-	if err := ctx.Err(); err != nil {
-		return 0, c.because(r, err)
-	}
+// ask asks once (the client repeats what cannot do harm). c.status is that of the answer.
+func (c *conn) ask(ctx context.Context, r request) (got *api.Secret, err error) {
 	c.status, c.writes = 0, r.writes
-	err = call(ctx, c.api)
-	status = c.status
-	absent := errors.Is(err, api.ErrSecretNotFound)
+	switch err = ctx.Err(); {
+	case err != nil:
+		return nil, c.because(r, err)
+	case r.body == nil:
+		got, err = c.api.Logical().ReadWithDataWithContext(ctx, r.path, r.query)
+	default:
+		got, err = c.api.Logical().WriteWithContext(ctx, r.path, r.body)
+	}
+	status := c.status
 	switch {
-	case status == http.StatusNotFound && (err == nil || absent), err == nil && status < 300:
-		return status, nil
+	case err == nil && (status < 300 || status == http.StatusNotFound):
+		return got, nil
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case status >= 300 && status < 400:
 		err = fmt.Errorf("%w: HTTP %d, a redirect that is not followed", ErrOdd, status)
-	case err == nil || absent:
+	case err == nil:
 		err = fmt.Errorf("%w: HTTP %d", ErrOdd, status)
 	default:
-		err = c.explain(ctx, r, status, err)
+		err = c.explain(ctx, r, err)
+		c.status = status // explain may have asked how Vault is
 	}
 	if err = c.because(r, err); r.writes && (status < 400 || status >= 500) {
 		err = unknown{err}
 	}
-	return status, err
+	return nil, err
 }
 
 // explain turns the client's error into one of ours.
-func (c *conn) explain(ctx context.Context, r request, status int, err error) error {
+func (c *conn) explain(ctx context.Context, r request, err error) error {
+	status := c.status
 	said, ok := errors.AsType[*api.ResponseError](err)
 	if !ok {
 		if reason := c.unreachable(err); status == 0 || !errors.Is(reason, ErrUnreachable) {

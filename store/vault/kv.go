@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -41,20 +42,19 @@ func (s *Store) findMount(ctx context.Context) (mount, error) {
 		return *s.mount, nil
 	}
 	r := request{act: "find the mount of " + s.place, path: "sys/internal/ui/mounts/" + s.place, needs: "read"}
-	got := &api.Secret{}
-	switch err := s.conn.do(ctx, r, logical(r.path, nil, got)); {
+	got, err := s.conn.do(ctx, r)
+	switch {
 	case errors.Is(err, ErrDenied):
 		return mount{}, s.conn.because(r, s.noMount(ctx))
 	case err != nil:
 		return mount{}, err
 	}
-	found := got.Data
+	found := dataOf(got)
 	path, _ := found["path"].(string)
 	kind, _ := found["type"].(string)
 	options, _ := found["options"].(map[string]any)
 	path = strings.Trim(path, "/")
 	rest, below := strings.CutPrefix(s.place, path+"/")
-	var err error
 	switch {
 	case path == "" || kind == "":
 		err = ErrOdd
@@ -133,16 +133,11 @@ func (s *Store) read(ctx context.Context, number int) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	var got *api.Secret
 	r := request{act: "read " + m.data(), path: m.data(), needs: "read"}
-	err = s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) (err error) {
-		var query map[string][]string
-		if number > 0 {
-			query = map[string][]string{"version": {strconv.Itoa(number)}}
-		}
-		got, err = v.Logical().ReadWithDataWithContext(ctx, m.data(), query)
-		return err
-	})
+	if number > 0 {
+		r.query = url.Values{"version": {strconv.Itoa(number)}}
+	}
+	got, err := s.conn.do(ctx, r)
 	e := entry{mount: m}
 	if err != nil {
 		return e, err
@@ -201,22 +196,26 @@ func (s *Store) write(ctx context.Context, e entry, next secret.Key) error {
 	maps.Copy(fields, e.fields)
 	fields[s.field] = next.Reveal()
 	m := e.mount
-	r := request{act: "write " + m.data(), path: m.data(), needs: "update", writes: true}
+	r := request{act: "write " + m.data(), path: m.data(), body: fields, needs: "update", writes: true}
 	if !e.exists {
 		r.needs = "create"
 	}
-	return s.conn.do(ctx, r, func(ctx context.Context, v *api.Client) error {
-		if m.version == 1 {
-			_, err := v.Logical().WriteWithContext(ctx, m.data(), fields)
-			return err
-		}
-		body := map[string]any{"data": fields, "options": map[string]any{"cas": e.meta.Version}}
-		answer, err := v.Logical().WriteWithContext(ctx, m.data(), body)
-		if err == nil && (answer == nil || answer.Data["version"] == nil) {
-			err = api.ErrSecretNotFound // it is not said that it was done
-		}
-		return err
-	})
+	if m.version == 2 {
+		r.body = map[string]any{"data": fields, "options": map[string]any{"cas": e.meta.Version}}
+	}
+	got, err := s.conn.do(ctx, r)
+	if err == nil && m.version == 2 && dataOf(got)["version"] == nil { // it is not said that it was done
+		err = unknown{s.conn.because(r, fmt.Errorf("%w: HTTP %d", ErrOdd, s.conn.status))}
+	}
+	return err
+}
+
+// dataOf is what an answer holds; nil where there is none.
+func dataOf(answer *api.Secret) map[string]any {
+	if answer == nil {
+		return nil
+	}
+	return answer.Data
 }
 
 // Created says since when Vault has held the key that it holds now: the oldest
@@ -333,8 +332,8 @@ func (s *Store) Purge(ctx context.Context, dead secret.Key) error {
 	}
 	sort(now)
 	if len(doomed) > 0 {
-		r := request{act: fmt.Sprintf("destroy the versions %v of %s", doomed, s.place), path: now.mount.destroy(), needs: "update"}
-		err = s.conn.do(ctx, r, logical(r.path, map[string]any{"versions": doomed}, &api.Secret{})) // does no harm where it is repeated
+		r := request{act: fmt.Sprintf("destroy the versions %v of %s", doomed, s.place), path: now.mount.destroy(), body: map[string]any{"versions": doomed}, needs: "update"}
+		_, err = s.conn.do(ctx, r) // does no harm where it is repeated
 	}
 	if err != nil || len(hidden) == 0 {
 		return err

@@ -23,8 +23,7 @@ func (c *conn) login(ctx context.Context) error {
 	c.loggedIn = false
 	c.api.ClearToken()
 	mount := c.authMount()
-	r := request{act: "log in at auth/" + mount, path: "auth/" + mount + "/login", refused: ErrLogin}
-	body := map[string]any{}
+	r := request{act: "log in at auth/" + mount, path: "auth/" + mount + "/login", body: map[string]any{}, refused: ErrLogin}
 	for _, s := range c.secrets {
 		value, err := c.secret(s)
 		if err == nil && value.IsZero() && c.auth == "jwt" {
@@ -40,7 +39,7 @@ func (c *conn) login(ctx context.Context) error {
 			}
 			c.api.SetToken(value.Reveal())
 		case !value.IsZero():
-			body[strings.ReplaceAll(s.name, "-", "_")] = value.Reveal()
+			r.body[strings.ReplaceAll(s.name, "-", "_")] = value.Reveal()
 		case s.name == "secret-id": // Vault may not ask for it
 			r.refused = hint.Add(ErrLogin, "%s", s.hint())
 		default:
@@ -52,16 +51,15 @@ func (c *conn) login(ctx context.Context) error {
 		return nil
 	}
 	if role := c.given.Get("role"); role != "" {
-		body["role"] = role
+		r.body["role"] = role
 	}
-	got := &api.Secret{}
-	status, err := c.ask(ctx, r, logical(r.path, body, got))
+	got, err := c.ask(ctx, r)
 	switch {
-	case status == http.StatusForbidden: // Vault says the same where nothing is mounted there
+	case c.status == http.StatusForbidden: // Vault says the same where nothing is mounted there
 		return c.because(r, fmt.Errorf("%w, or has no such login", ErrLogin))
 	case err != nil:
 		return err
-	case got.Auth == nil:
+	case got == nil || got.Auth == nil:
 		return c.because(r, ErrOdd)
 	case got.Auth.ClientToken == "":
 		return c.because(r, fmt.Errorf("%w: it wants a second factor", ErrLogin))
@@ -80,13 +78,14 @@ func (c *conn) ended() error {
 	return fmt.Errorf("%w: it has expired, was revoked, or is another Vault's", ErrToken)
 }
 
-// lookUp asks what Vault knows of the token. Forbidden (403) is no error.
-func (c *conn) lookUp(ctx context.Context) (got *api.Secret, err error) {
-	status, err := c.ask(ctx, request{act: "look up the token"}, func(ctx context.Context, v *api.Client) (err error) {
-		got, err = v.Auth().Token().LookupSelfWithContext(ctx)
-		return err
-	})
-	if status == http.StatusForbidden {
+// lookUp asks what Vault knows of the token; nil where it may not be asked that (403).
+func (c *conn) lookUp(ctx context.Context) (*api.Secret, error) {
+	return c.askOpen(ctx, request{act: "look up the token", path: "auth/token/lookup-self"})
+}
+
+func (c *conn) askOpen(ctx context.Context, r request) (*api.Secret, error) {
+	got, err := c.ask(ctx, r)
+	if c.status == http.StatusForbidden {
 		return nil, nil
 	}
 	return got, err
@@ -98,12 +97,8 @@ func (c *conn) alive(ctx context.Context) (bool, error) {
 	if got, err := c.lookUp(ctx); got != nil || err != nil {
 		return err == nil, err
 	}
-	got := &api.Secret{}
-	status, err := c.ask(ctx, request{act: "look up the mounts"}, logical("sys/internal/ui/mounts", nil, got))
-	if status == http.StatusForbidden {
-		err = nil
-	}
-	engines, _ := got.Data["secret"].(map[string]any) // empty for whoever comes without a good token
+	got, err := c.askOpen(ctx, request{act: "look up the mounts", path: "sys/internal/ui/mounts"})
+	engines, _ := dataOf(got)["secret"].(map[string]any) // empty for whoever comes without a good token
 	return len(engines) > 0, err
 }
 

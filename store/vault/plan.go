@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/vault/api"
-
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
@@ -92,13 +90,14 @@ func (c *conn) lacks(capability, path string) error {
 
 // capabilities asks what the token may do with a path.
 func (s *Store) capabilities(ctx context.Context, path string) (map[string]bool, error) {
-	r := request{act: "ask for the rights on " + s.place, path: "sys/capabilities-self", needs: "update"}
-	got, granted := &api.Secret{}, map[string]bool{}
-	err := s.conn.do(ctx, r, logical(r.path, map[string]any{"paths": []string{path}}, got))
-	if err == nil && got.Data == nil {
+	r := request{act: "ask for the rights on " + s.place, path: "sys/capabilities-self", body: map[string]any{"paths": []string{path}}, needs: "update"}
+	granted := map[string]bool{}
+	got, err := s.conn.do(ctx, r)
+	data := dataOf(got)
+	if err == nil && data == nil {
 		err = s.conn.because(r, fmt.Errorf("%w: HTTP %d", ErrOdd, s.conn.status))
 	}
-	list, _ := got.Data[path].([]any)
+	list, _ := data[path].([]any)
 	for _, c := range list {
 		if name, _ := c.(string); name != "" && name != "deny" {
 			granted[name] = true
