@@ -18,15 +18,8 @@ type Error struct{ Signal os.Signal }
 
 // Error names the signal as kill(1) does.
 func (e *Error) Error() string {
-	switch e.Signal {
-	case syscall.SIGINT:
-		return "interrupted (SIGINT)"
-	case syscall.SIGTERM:
-		return "interrupted (SIGTERM)"
-	case syscall.SIGHUP:
-		return "interrupted (SIGHUP)"
-	}
-	return "interrupted"
+	names := map[os.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM", syscall.SIGHUP: "SIGHUP"}
+	return "interrupted (" + names[e.Signal] + ")"
 }
 
 // ErrInterrupted is every Error.

@@ -47,8 +47,7 @@ var (
 func Open(ref store.Ref, opt store.Options) (store.Store, error) { return New(ref, opt) }
 
 // New opens blnkjson:PATH[#FIELD]. FIELD is a path of names with dots between
-// them; a backslash makes the character behind it, a dot for one, part of the
-// name. The file is not read, and may be missing.
+// them: no name of Blnk's has a dot. The file is not read, and may be missing.
 func New(ref store.Ref, opt store.Options) (*Store, error) {
 	ref.Field = cmp.Or(ref.Field, opt.DefaultField, DefaultField)
 	path, err := splitField(ref.Field)
@@ -65,25 +64,9 @@ func New(ref store.Ref, opt store.Options) (*Store, error) {
 }
 
 func splitField(field string) ([]string, error) {
-	var path []string
-	var name strings.Builder
-	for i := 0; i < len(field); i++ {
-		switch c := field[i]; {
-		case c == '\\' && i+1 < len(field):
-			i++
-			name.WriteByte(field[i])
-		case c == '.':
-			path = append(path, name.String())
-			name.Reset()
-		default:
-			name.WriteByte(c)
-		}
-	}
-	path = append(path, name.String())
-	for _, name := range path {
-		if name == "" || !utf8.ValidString(name) {
-			return nil, fmt.Errorf("field %q: want names with dots between them", field)
-		}
+	path := strings.Split(field, ".")
+	if slices.Contains(path, "") || !utf8.ValidString(field) {
+		return nil, fmt.Errorf("field %q: want names with dots between them", field)
 	}
 	return path, nil
 }

@@ -75,7 +75,6 @@ func TestNew(t *testing.T) {
 		{"blnkjson:/etc/b.json#tokenization_secret", "", "blnkjson:/etc/b.json#tokenization_secret"},
 		{"blnkjson:b.json", "server.metrics_bearer_token", "blnkjson:/srv/b.json#server.metrics_bearer_token"},
 		{"blnkjson:b.json#x.y", "server.metrics_bearer_token", "blnkjson:/srv/b.json#x.y"},
-		{`blnkjson:b.json#a\.b.c`, "", `blnkjson:/srv/b.json#a\.b.c`},
 		{"blnkjson:", "", ""},
 		{"blnkjson:b.json#a..b", "", ""},
 		{"blnkjson:b.json#.a", "", ""},

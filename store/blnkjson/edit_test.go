@@ -34,8 +34,7 @@ var setTests = []struct {
 	{"look-alikes before", "", `{"secret_key":"a","x":{"server":{"secret_key":"b"}},"server.secret_key":"c","y":["server",{"secret_key":"d"}],"server":{"secret_key":"old"}}`, `{"secret_key":"a","x":{"server":{"secret_key":"b"}},"server.secret_key":"c","y":["server",{"secret_key":"d"}],"server":{"secret_key":"KEY"}}`},
 	{"duplicates elsewhere", "", `{"a":1,"a":2,"server":{"b":1,"B":2,"secret_key":"old"},"c":{"d":1,"d":2}}`, `{"a":1,"a":2,"server":{"b":1,"B":2,"secret_key":"KEY"},"c":{"d":1,"d":2}}`},
 	{"key outside", "tokenization_secret", `{"tokenization_secret": "old"}`, `{"tokenization_secret": "KEY"}`},
-	{"dot in a name", `a\.b.c`, `{"a":{"b":{"c":"1"}},"a.b":{"c":"old"}}`, `{"a":{"b":{"c":"1"}},"a.b":{"c":"KEY"}}`},
-	{"special names", `*.#\|@?`, `{"b":{"x":"1"},"*":{"y":"2","#|@?":"old"}}`, `{"b":{"x":"1"},"*":{"y":"2","#|@?":"KEY"}}`},
+	{"special names", `*.#|@?`, `{"b":{"x":"1"},"*":{"y":"2","#|@?":"old"}}`, `{"b":{"x":"1"},"*":{"y":"2","#|@?":"KEY"}}`},
 	{"numbers and colons", `0.-1.:x`, `{"0":{"-1":{":x":"old","x":"1"}}}`, `{"0":{"-1":{":x":"KEY","x":"1"}}}`},
 
 	// A value that is added behind others.
