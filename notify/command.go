@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/run"
@@ -34,9 +33,8 @@ func (c command) run(ctx context.Context, e Event, limit time.Duration) error {
 	res, err := run.Cmd{
 		Args: c.args, Dir: c.dir, Env: slices.Concat(c.env, e.Variables()), Timeout: limit, Text: e.Text(),
 	}.Run(ctx)
-	if said := strings.TrimSpace(secret.MaskOwn(res.Output)); err != nil && said != "" {
-		lines := strings.Split(said, "\n")
-		err = fmt.Errorf("%w: %s", err, lines[len(lines)-1])
+	if said := run.Last(secret.MaskOwn(res.Output), 1, mostText); err != nil && said != "" {
+		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return err
 }

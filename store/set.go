@@ -148,11 +148,10 @@ func (s Set) SwappersFirst() Set {
 func (s Set) Keys(ctx context.Context) ([]secret.Key, error) {
 	keys := make([]secret.Key, len(s))
 	for i, one := range s {
-		key, _, err := one.Get(ctx)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		var err error
+		if keys[i], err = Held(ctx, one); err != nil {
 			return nil, err
 		}
-		keys[i] = key
 	}
 	return keys, nil
 }

@@ -28,6 +28,22 @@ func Mask(text string, keys ...secret.Key) string {
 	return cover(text, 0, find(text, shapes(keys)))
 }
 
+// Last is the end of an output on one line, so many lines and bytes at most: what a
+// command says last is mostly the reason.
+func Last(output string, lines, most int) string {
+	var all []string
+	for line := range strings.FieldsFuncSeq(output, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if line = strings.TrimSpace(line); line != "" {
+			all = append(all, line)
+		}
+	}
+	said := strings.Join(all[max(0, len(all)-lines):], "; ")
+	if len(said) > most {
+		said = "…" + strings.ToValidUTF8(said[len(said)-most:], "")
+	}
+	return said
+}
+
 // tail reads the end of f. It masks before it cuts, and reads as far ahead of
 // the cut as the longest shape, so that no half of a key is left at the
 // beginning. At the very end, the half of a key that a killed command did not
@@ -77,9 +93,8 @@ func (c Cmd) follow(f *os.File, keys []secret.Key) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			text, err := tail(f, keys)
-			if text = strings.TrimSpace(text); err == nil && text != "" {
-				c.Show(text[strings.LastIndexAny(text, "\r\n")+1:])
+			if text, err := tail(f, keys); err == nil && strings.TrimSpace(text) != "" {
+				c.Show(Last(text, 1, keep))
 			}
 		}
 	}()

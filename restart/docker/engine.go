@@ -38,22 +38,10 @@ func (e Engine) Ask(ctx context.Context, args ...string) (string, error) {
 	cmd := e.Options.Command(QueryTimeout, args...)
 	cmd.Most = mostAnswer
 	out, res, err := cmd.Read(ctx)
-	if line := lastLine(res.Output); err != nil && line != "" && res.Exit > 0 {
+	if line := run.Last(res.Output, 1, 300); err != nil && line != "" && res.Exit > 0 {
 		return "", fmt.Errorf("%v: %s", err, line) //nolint:errorlint // else its output would be shown, too
 	}
 	return out.Reveal(), err
-}
-
-// lastLine is the last line of a text that says something, cut to a length that
-// can be read.
-func lastLine(text string) string {
-	const most = 300
-	text = strings.TrimSpace(text)
-	last := strings.TrimSpace(text[strings.LastIndexByte(text, '\n')+1:])
-	if len(last) > most {
-		last = strings.ToValidUTF8(last[:most], "") + "…"
-	}
-	return last
 }
 
 // Answers says whether docker can be run, and the engine be reached.

@@ -170,7 +170,7 @@ func (p place) failed(act string, res run.Result, err error) error {
 		}
 	}
 	err = fmt.Errorf("%s: %s: %w", p, act, err)
-	if said := lastLines(withoutKeys(res.Output)); said != "" {
+	if said := run.Last(withoutKeys(res.Output), 3, 500); said != "" {
 		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return err

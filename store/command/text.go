@@ -7,22 +7,6 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
-// lastLines is the end of an output on one line, 3 lines and 500 bytes at most:
-// what a command says last is mostly the reason.
-func lastLines(output string) string {
-	var lines []string
-	for line := range strings.FieldsFuncSeq(output, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	said := strings.Join(lines[max(0, len(lines)-3):], "; ")
-	if len(said) > 500 {
-		said = "…" + strings.ToValidUTF8(said[len(said)-500:], "")
-	}
-	return said
-}
-
 // word is what a key without quotes is made of: the letters of base64, its URL
 // form, and all of base62.
 var word = regexp.MustCompile(`[A-Za-z0-9+/_=-]+`)
