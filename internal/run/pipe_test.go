@@ -84,20 +84,6 @@ func openFiles(t *testing.T) int {
 	return len(all)
 }
 
-// A text that no pipe holds at once is read by who reads, and holds nobody up who does not.
-func TestText(t *testing.T) {
-	for name, c := range map[string]struct {
-		command, output string
-		unread          bool
-	}{"read": {"wc -c", "1000000", false}, "not read": {"true", "", true}} {
-		cmd := sh(c.command)
-		cmd.Text = strings.Repeat("x", 1_000_000)
-		if res, err := cmd.Run(t.Context()); err != nil || strings.TrimSpace(res.Output) != c.output || res.Unread != c.unread {
-			t.Errorf("%s: %+v, %v", name, res, err)
-		}
-	}
-}
-
 func TestRead(t *testing.T) {
 	for _, c := range []struct {
 		name, text, key, output, err string
