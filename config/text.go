@@ -52,10 +52,7 @@ func Make(path string, t Target, check func(flag, ref string) error) error {
 			}
 		}
 	}
-	f, err := textfile.Open(path, "")
-	if err == nil {
-		err = f.Create(Text(t), 0o644, false)
-	}
+	err := textfile.Open(path, "").Create(Text(t), 0o644, false)
 	if errors.Is(err, textfile.ErrChanged) {
 		err = hint.Add(fmt.Errorf("%s is there already", path), "blnkctl config show tells what it says; nothing was written")
 	}

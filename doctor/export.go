@@ -73,10 +73,7 @@ func writeReport(path string, text []byte) error {
 	if strings.HasPrefix(path, "/dev/") {
 		return os.WriteFile(path, text, 0o644)
 	}
-	f, err := textfile.Open(path, "")
-	if err != nil {
-		return err
-	}
+	f := textfile.Open(path, "")
 	old, err := f.Read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -191,10 +191,7 @@ func fixesOf(edits []exposure.Edit, files []keyFile) map[string]*Fix {
 // away.
 func fixOf(e exposure.Edit) *Fix {
 	return &Fix{Diff: e.Diff(), Apply: func(ctx context.Context) error {
-		file, err := textfile.Open(e.Path, "")
-		if err != nil {
-			return err
-		}
+		file := textfile.Open(e.Path, "")
 		folder, err := file.Folder()
 		if err != nil {
 			return err
@@ -221,11 +218,7 @@ func modes(ctx context.Context, f *Facts, r *Result) {
 }
 
 func (f *Facts) mode(ctx context.Context, r *Result, file keyFile, who accounts) error {
-	opened, err := textfile.Open(file.Path, "")
-	if err != nil {
-		return err
-	}
-	now, err := opened.Perm()
+	now, err := textfile.Open(file.Path, "").Perm()
 	if err != nil {
 		return err
 	}

@@ -64,10 +64,8 @@ func (e Edit) Diff() string {
 // wraps textfile.ErrChanged. A file that is made can be read by all: it holds no key.
 // The caller keeps other writers away (store.Set.Lock locks the same folder).
 func (e Edit) Apply() error {
-	f, err := textfile.Open(e.Path, "")
+	f := textfile.Open(e.Path, "")
 	switch {
-	case err != nil:
-		return err
 	case e.New == nil:
 		return f.SetPerm(e.Was, e.Perm)
 	case e.Old == nil:
@@ -161,10 +159,7 @@ func ignores(ctx context.Context, files []string) ([]Edit, []string) {
 // the owner write it; nil where that is so. note says why a mode that is too wide stays,
 // or what the readers made necessary.
 func Mode(path string, readers []Reader) (edit *Edit, note string, err error) {
-	f, err := textfile.Open(path, "")
-	if err != nil {
-		return nil, "", err
-	}
+	f := textfile.Open(path, "")
 	was, err := f.Perm()
 	if err != nil {
 		return nil, "", err
@@ -225,11 +220,7 @@ func File(path string, text []byte, what string) (*Edit, error) {
 
 // read is the text of a file; nil where there is none.
 func read(path string) ([]byte, error) {
-	f, err := textfile.Open(path, "")
-	if err != nil {
-		return nil, err
-	}
-	text, err := f.Read()
+	text, err := textfile.Open(path, "").Read()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -11,9 +11,19 @@ import (
 	"testing"
 )
 
-func TestOpenWantsAbsolutePath(t *testing.T) {
-	if _, err := Open("f", ""); err == nil {
-		t.Error("a relative path was taken")
+func TestWantsAbsolutePath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	writeFile(t, "f", "here", 0o600)
+	f := Open("f", t.TempDir())
+	_, readErr := f.Read()
+	_, folderErr := f.Folder()
+	for act, err := range map[string]error{
+		"read": readErr, "folder": folderErr, "check": f.Check(), "write": f.Write([]byte("here"), []byte("x")),
+		"create": f.Create(nil, 0o600, false), "repair": f.Repair(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "path is not absolute") {
+			t.Errorf("%s: %v", act, err)
+		}
 	}
 }
 

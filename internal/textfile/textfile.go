@@ -66,12 +66,7 @@ type File struct {
 // absolute. copyDir is a private folder for the copy of a file that must be
 // written in place; it is created (0700) when it is needed. With "" such a file
 // is not written at all.
-func Open(path, copyDir string) (*File, error) {
-	if !filepath.IsAbs(path) {
-		return nil, fmt.Errorf("open %s: path is not absolute", path)
-	}
-	return &File{path: filepath.Clean(path), copyDir: copyDir}, nil
-}
+func Open(path, copyDir string) *File { return &File{filepath.Clean(path), copyDir} }
 
 // Path is the path that Open was given, cleaned, with its symbolic links.
 func (f *File) Path() string { return f.path }
@@ -121,6 +116,9 @@ func (f *File) Folder() (string, error) {
 // not exist yet too: a dangling link leads to where the file would appear.
 // owners are those of links that are neither ours nor root's.
 func resolve(path string) (real string, owners []uint32, err error) {
+	if !filepath.IsAbs(path) {
+		return "", nil, fmt.Errorf("%s: path is not absolute", path)
+	}
 	real, err = ownfile.Follow(path, func(_ string, info fs.FileInfo) error {
 		if uid := statOf(info).Uid; uid != 0 && int(uid) != os.Geteuid() {
 			owners = append(owners, uid)

@@ -10,11 +10,7 @@ import (
 
 func newFile(t *testing.T, path string) *File {
 	t.Helper()
-	f, err := Open(path, filepath.Join(t.TempDir(), "state", "copies"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return Open(path, filepath.Join(t.TempDir(), "state", "copies"))
 }
 
 func writeFile(t *testing.T, path, text string, mode fs.FileMode) {

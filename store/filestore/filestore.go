@@ -92,10 +92,7 @@ func New(ref store.Ref, opt store.Options, field string, edit Editor) (*Store, e
 	if !filepath.IsAbs(place) {
 		place = filepath.Join(opt.Dir, place)
 	}
-	file, err := textfile.Open(place, opt.CopyDir)
-	if err != nil {
-		return nil, err
-	}
+	file := textfile.Open(place, opt.CopyDir)
 	ref.Place = file.Path()
 	return &Store{file, ref, field, edit}, nil
 }
