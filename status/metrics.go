@@ -120,15 +120,7 @@ func (r Report) replace(ctx context.Context, path string) error {
 	if err := replaceable(dir, name, path); err != nil {
 		return err
 	}
-	file, err := dir.Create(name, r.Metrics())
-	if err != nil {
-		return err
-	}
-	defer file.Discard()
-	if err := file.SetPerm(0o644, -1, -1); err != nil {
-		return err
-	}
-	return file.Commit()
+	return dir.Replace(name, r.Metrics(), 0o644)
 }
 
 // replaceable refuses to take away what is no file of metrics of ours.

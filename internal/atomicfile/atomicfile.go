@@ -37,15 +37,17 @@ func Replace(path string, data []byte) error {
 		return err
 	}
 	defer d.Close()
-	t, err := d.Create(filepath.Base(path), data)
+	return d.Replace(filepath.Base(path), data, 0o600)
+}
+
+// Replace is that for a file of the folder, with a mode of the caller's own.
+func (d *Dir) Replace(name string, data []byte, mode fs.FileMode) error {
+	t, err := d.Create(name, data)
 	if err != nil {
 		return err
 	}
 	defer t.Discard()
-	if err := t.SetPerm(0o600, -1, -1); err != nil {
-		return err
-	}
-	if err := t.Sync(); err != nil {
+	if err := t.Seal(mode, -1, -1); err != nil {
 		return err
 	}
 	return t.Commit()
@@ -248,9 +250,9 @@ func (d *Dir) Discard(name string) error {
 }
 
 // A Temp is the next content of a file, written but not in its place yet. The
-// steps are Create, SetPerm, Sync and one of Commit, CommitNew and Exchange;
-// between them a caller may set attributes of File, or look a last
-// time at what it is about to replace. Discard ends it at any point.
+// steps are Create, Seal and one of Commit, CommitNew and Exchange; between them a
+// caller may set attributes of File, or look a last time at what it is about to
+// replace. Discard ends it at any point.
 type Temp struct {
 	File *os.File
 	dir  *Dir
@@ -281,11 +283,14 @@ func (d *Dir) Create(name string, data []byte) (*Temp, error) {
 	return t, nil
 }
 
-// SetPerm gives the file its owner, group and mode, in this order: a change of
-// owner clears setuid bits, and the content must not be open to the wrong
-// owner, not even for an instant. -1 leaves what the kernel gave. The umask plays no
-// part.
-func (t *Temp) SetPerm(mode fs.FileMode, uid, gid int) error {
+// Seal gives the file its owner, group and mode, in this order: a change of owner
+// clears setuid bits, and the content must not be open to the wrong owner, not even for
+// an instant. -1 leaves what the kernel gave. The umask plays no part.
+//
+// Then it makes all of that durable and closes the file. That must come before Commit:
+// a rename can reach the disk before the data that it puts in place, and a crash would
+// then leave an empty file.
+func (t *Temp) Seal(mode fs.FileMode, uid, gid int) error {
 	if uid >= 0 || gid >= 0 {
 		if err := t.File.Chown(uid, gid); err != nil {
 			return fmt.Errorf("keep the owner: %w", err)
@@ -294,13 +299,6 @@ func (t *Temp) SetPerm(mode fs.FileMode, uid, gid int) error {
 	if err := t.File.Chmod(mode); err != nil {
 		return fmt.Errorf("keep the mode: %w", err)
 	}
-	return nil
-}
-
-// Sync makes content and permissions durable and closes the file. It must
-// come before Commit: a rename can reach the disk before the data that it
-// puts in place, and a crash would then leave an empty file.
-func (t *Temp) Sync() error {
 	err := t.File.Sync()
 	// Some network file systems report a failed write only here.
 	if cerr := t.File.Close(); err == nil {

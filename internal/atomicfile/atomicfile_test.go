@@ -52,7 +52,7 @@ func replace(t *testing.T, path, text string, mode fs.FileMode, uid, gid int) er
 	if err != nil {
 		return err
 	}
-	return errors.Join(temp.SetPerm(mode, uid, gid), temp.Sync(), temp.Commit())
+	return errors.Join(temp.Seal(mode, uid, gid), temp.Commit())
 }
 
 func TestReplace(t *testing.T) {
@@ -160,7 +160,7 @@ func TestDiscardTemp(t *testing.T) {
 			t.Errorf("temporary file: mode %v, %v; want 0600", info.Mode(), err)
 		}
 		if synced {
-			if err := temp.Sync(); err != nil {
+			if err := temp.Seal(0o600, -1, -1); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -180,7 +180,7 @@ func TestCommitNew(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer temp.Discard()
-		if err := temp.Sync(); err != nil {
+		if err := temp.Seal(0o600, -1, -1); err != nil {
 			t.Fatal(err)
 		}
 		return temp.CommitNew()
@@ -259,7 +259,7 @@ func TestFolderMoved(t *testing.T) {
 	if err := errors.Join(os.Rename(dir, moved), os.Symlink(trap, dir)); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(temp.SetPerm(0o604, -1, -1), temp.Sync(), temp.Commit()); err != nil {
+	if err := errors.Join(temp.Seal(0o604, -1, -1), temp.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	want(t, filepath.Join(moved, "f"), "next")
@@ -288,7 +288,7 @@ func TestExchangeCutShort(t *testing.T) {
 		d := openDir(t, dir)
 		temp, err := d.Create("f", []byte("new"))
 		if err == nil {
-			err = temp.Sync()
+			err = temp.Seal(0o600, -1, -1)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -321,7 +321,7 @@ func TestExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer temp.Discard()
-		if err := temp.Sync(); err != nil {
+		if err := temp.Seal(0o600, -1, -1); err != nil {
 			t.Fatal(err)
 		}
 		changed, err := temp.Exchange(expected)

@@ -99,10 +99,7 @@ func (p place) create(next []byte, mode fs.FileMode, uid, gid int) error {
 	defer temp.Discard()
 	// The umask may have taken bits away. A default ACL of the folder, which
 	// the file inherits, lets nobody in: the mode's group bits are its mask.
-	if err := temp.SetPerm(mode, uid, gid); err != nil {
-		return err
-	}
-	if err := temp.Sync(); err != nil {
+	if err := temp.Seal(mode, uid, gid); err != nil {
 		return err
 	}
 	err = temp.CommitNew()
@@ -125,10 +122,7 @@ func (p place) replace(now *snapshot, next []byte) error {
 		return err
 	}
 	st := statOf(now.info)
-	if err := temp.SetPerm(permOf(now.info), int(st.Uid), int(st.Gid)); err != nil {
-		return err
-	}
-	if err := temp.Sync(); err != nil {
+	if err := temp.Seal(permOf(now.info), int(st.Uid), int(st.Gid)); err != nil {
 		return err
 	}
 	// The fsync took long. Somebody without the lock may have edited the

@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -84,14 +83,7 @@ func (d *driver) Check(ctx context.Context) error {
 	if !d.shell {
 		return run.Cmd{Args: d.args, Dir: d.opt.Dir, Env: d.opt.Env}.Check()
 	}
-	info, err := os.Stat(d.opt.Dir)
-	if err != nil {
-		return fmt.Errorf("folder of the command: %w", err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("folder of the command: %s is not a folder", d.opt.Dir)
-	}
-	_, err = d.opt.Command(checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...)...).Run(ctx)
+	_, err := d.opt.Command(checkTimeout, append([]string{"sh", "-n"}, d.args[1:]...)...).Run(ctx)
 	return err
 }
 

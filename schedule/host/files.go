@@ -84,9 +84,7 @@ func (c change) write(ctx context.Context) error {
 		return err
 	}
 	defer temp.Discard()
-	if err = temp.SetPerm(0o644, -1, -1); err == nil {
-		err = temp.Sync()
-	}
+	err = temp.Seal(0o644, -1, -1)
 	if err == nil && c.old == "" && !empty {
 		err = temp.CommitNew()
 	} else if err == nil {

@@ -78,13 +78,12 @@ func (c *conn) ended() error {
 	return fmt.Errorf("%w: it has expired, was revoked, or is another Vault's", ErrToken)
 }
 
-// lookUp asks what Vault knows of the token; nil where it may not be asked that (403).
-func (c *conn) lookUp(ctx context.Context) (*api.Secret, error) {
-	return c.askOpen(ctx, request{act: "look up the token", path: "auth/token/lookup-self"})
-}
+const tokenPath = "auth/token/lookup-self"
 
-func (c *conn) askOpen(ctx context.Context, r request) (*api.Secret, error) {
-	got, err := c.ask(ctx, r)
+// lookUp asks what Vault knows of the token, or of something else that is there for all;
+// nil where it may not be asked that (403).
+func (c *conn) lookUp(ctx context.Context, what, path string) (*api.Secret, error) {
+	got, err := c.ask(ctx, request{act: "look up " + what, path: path})
 	if c.status == http.StatusForbidden {
 		return nil, nil
 	}
@@ -94,10 +93,10 @@ func (c *conn) askOpen(ctx context.Context, r request) (*api.Secret, error) {
 // alive says whether Vault still takes the token. One without the policy
 // "default" may not look itself up; that it sees a mount tells as much.
 func (c *conn) alive(ctx context.Context) (bool, error) {
-	if got, err := c.lookUp(ctx); got != nil || err != nil {
+	if got, err := c.lookUp(ctx, "the token", tokenPath); got != nil || err != nil {
 		return err == nil, err
 	}
-	got, err := c.askOpen(ctx, request{act: "look up the mounts", path: "sys/internal/ui/mounts"})
+	got, err := c.lookUp(ctx, "the mounts", "sys/internal/ui/mounts")
 	engines, _ := dataOf(got)["secret"].(map[string]any) // empty for whoever comes without a good token
 	return len(engines) > 0, err
 }

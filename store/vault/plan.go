@@ -37,7 +37,7 @@ func (s *Store) Remarks(ctx context.Context) ([]string, error) {
 		add("VAULT_SKIP_VERIFY is set: whoever stands in for Vault gets the key")
 	}
 	if s.conn.method.path == "" && s.conn.api.Token() != "" { // no other token can be had
-		token, _ := s.conn.lookUp(ctx)
+		token, _ := s.conn.lookUp(ctx, "the token", tokenPath)
 		ttl, _ := token.TokenTTL()
 		uses, _ := token.TokenRemainingUses()
 		if ttl > 0 && ttl < lasting {
