@@ -185,29 +185,24 @@ func Limit(body io.ReadCloser, bytes int64) io.ReadCloser {
 // machine made itself are passed on, all others become fixed words. within is
 // how long the question was given.
 func Reason(err error, within time.Duration) error {
-	var (
-		name     *net.DNSError
-		errno    syscall.Errno
-		timeout  net.Error
-		proxy    *net.OpError
-		tooLarge *http.MaxBytesError
-	)
+	tooLarge, proxy, name := as[*http.MaxBytesError](err), as[*net.OpError](err), as[*net.DNSError](err)
+	timeout, errno := as[net.Error](err), as[syscall.Errno](err)
 	switch {
 	case errors.Is(err, ErrPlaintext):
 		return ErrPlaintext
-	case errors.As(err, &tooLarge):
+	case tooLarge != nil:
 		return fmt.Errorf("%w %d MiB", ErrTooLarge, tooLarge.Limit>>20)
-	case errors.As(err, &proxy) && proxy.Op == "proxyconnect" && proxy.Err != nil:
+	case proxy != nil && proxy.Op == "proxyconnect" && proxy.Err != nil:
 		return fmt.Errorf("proxy: %w", Reason(proxy.Err, within))
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return syscall.ECONNREFUSED // its text is the same on every system
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), timeout != nil && timeout.Timeout():
 		return fmt.Errorf("no answer within %s", within)
-	case errors.As(err, &name):
+	case name != nil:
 		return fmt.Errorf("host name not found: %s", name.Name)
 	case tlsReason(err) != nil:
 		return tlsReason(err)
-	case errors.As(err, &errno):
+	case errno != 0:
 		return errno
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed): // while the body was sent
 		return errors.New("the connection ended before the answer did")
@@ -218,27 +213,29 @@ func Reason(err error, within time.Duration) error {
 // tlsReason returns nil where the error is not about TLS. The texts of these
 // errors speak of certificates only.
 func tlsReason(err error) error {
-	var (
-		untrusted *tls.CertificateVerificationError
-		record    tls.RecordHeaderError
-		alert     tls.AlertError
-		authority x509.UnknownAuthorityError
-		host      x509.HostnameError
-		remote    *net.OpError
-	)
+	untrusted, alert, remote := as[*tls.CertificateVerificationError](err), as[tls.AlertError](err), as[*net.OpError](err)
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, host := errors.AsType[x509.HostnameError](err)
+	_, record := errors.AsType[tls.RecordHeaderError](err)
 	switch {
-	case errors.As(err, &authority):
+	case authority:
 		return ErrUntrusted
-	case errors.As(err, &host):
+	case host:
 		return fmt.Errorf("%w: the certificate is for another host name", ErrTLS)
-	case errors.As(err, &untrusted):
+	case untrusted != nil:
 		return fmt.Errorf("%w: %w", ErrTLS, untrusted.Err)
-	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+	case record, errors.Is(err, http.ErrSchemeMismatch):
 		return ErrNotTLS
-	case errors.As(err, &alert):
+	case alert != 0:
 		return fmt.Errorf("%w: %w", ErrTLS, alert)
-	case errors.As(err, &remote) && remote.Op == "remote error":
+	case remote != nil && remote.Op == "remote error":
 		return fmt.Errorf("%w: the server ended the handshake: %w", ErrTLS, remote.Err)
 	}
 	return nil
+}
+
+// as is the error of that type among those that err wraps; none is the zero one.
+func as[T error](err error) T {
+	found, _ := errors.AsType[T](err)
+	return found
 }

@@ -162,8 +162,7 @@ func (p place) write(ctx context.Context, next, now secret.Key) error {
 // failed names the place, the act, and what the command said at its end. It
 // wraps no *run.ExitError, whose output is masked for known keys only.
 func (p place) failed(act string, res run.Result, err error) error {
-	var exit *run.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*run.ExitError](err); ok {
 		err = errors.New(exit.Error())
 		if exit.Err != nil {
 			err = fmt.Errorf("run %s: %w", exit.Name, exit.Err)
@@ -179,11 +178,11 @@ func (p place) failed(act string, res run.Result, err error) error {
 // exists asks the exists command; seen must not show in what it prints.
 func (p place) exists(ctx context.Context, seen secret.Key) (bool, error) {
 	res, err := p.cmd(p.spec.Exists, seen).Run(ctx)
-	var exit *run.ExitError
+	exit, ended := errors.AsType[*run.ExitError](err)
 	switch {
 	case err == nil:
 		return true, nil
-	case errors.As(err, &exit) && exit.Err == nil && !res.TimedOut && res.Exit == 1:
+	case ended && exit.Err == nil && !res.TimedOut && res.Exit == 1:
 		return false, nil
 	}
 	return false, p.failed("exists", res, err)
