@@ -18,17 +18,11 @@ import (
 // Recorder, Who and Compromised. dir keeps two apart that write the same copies: no file
 // is there that could be locked.
 func Fill(ctx context.Context, dir *state.Dir, set store.Set, f store.Fill, env Env) (key secret.Key, done []store.Filled, err error) {
-	var copies []string
-	for _, c := range f.Copies {
-		copies = append(copies, c.String())
+	copies, unlock, err := lockCopies(ctx, dir, f.Copies)
+	if err != nil {
+		return key, nil, err
 	}
-	for _, name := range slices.Sorted(slices.Values(copies)) {
-		unlock, err := dir.Target(name).Lock(ctx, 0)
-		if err != nil {
-			return key, nil, err
-		}
-		defer unlock()
-	}
+	defer unlock()
 	if _, err := env.known(secret.Key{}); err != nil { // the list cannot be read
 		return key, nil, err
 	}
@@ -80,4 +74,26 @@ func Fill(ctx context.Context, dir *state.Dir, set store.Set, f store.Fill, env 
 		err = fmt.Errorf("the stores have the new key, but: %w", failed)
 	}
 	return key, done, err
+}
+
+// lockCopies keeps other runs away from copies, and returns their references.
+func lockCopies(ctx context.Context, dir *state.Dir, copies []store.Copy) (names []string, unlock func(), err error) {
+	for _, c := range copies {
+		names = append(names, c.String())
+	}
+	var held []func()
+	unlock = func() {
+		for _, release := range held {
+			release()
+		}
+	}
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		release, err := dir.Target(name).Lock(ctx, 0)
+		if err != nil {
+			unlock()
+			return nil, nil, err
+		}
+		held = append(held, release)
+	}
+	return names, unlock, nil
 }
