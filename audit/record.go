@@ -136,6 +136,9 @@ func encode(r *Record) ([]byte, error) {
 	return append(content[:len(content)-1], hashBefore+r.Hash+hashAfter+"\n"...), nil
 }
 
+// Attempts are the events that bring a key into force, or try to.
+var Attempts = []string{"rotate", "sync", "init", "rollback"}
+
 func (r *Record) isAttempt() bool { return r.Outcome == Refused || r.Outcome == Stuck }
 
 // same says whether two records tell the same.

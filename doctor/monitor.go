@@ -73,7 +73,7 @@ func lastSucceeded(ctx context.Context, f *Facts, r *Result) {
 	var last audit.Record
 	r.unsure(audit.Open(f.State.Path(), f.Now).Records(1000, func(rec audit.Record) error { // of all targets; far more than there are in a day
 		idle := rec.Event == "rollback" && rec.Outcome == audit.Refused // that there is no way back is no fault
-		if len(rec.Stores) > 0 && rec.Stores[0] == first && !idle {
+		if slices.Contains(audit.Attempts, rec.Event) && len(rec.Stores) > 0 && rec.Stores[0] == first && !idle {
 			last = rec
 		}
 		return nil

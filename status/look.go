@@ -261,11 +261,8 @@ func unknownAge(d rotate.Due) string {
 	return "a clock was wrong"
 }
 
-// attempts are the events that change a key.
-var attempts = []string{rotate.Rotate, rotate.Sync, rotate.Init, rotate.Rollback}
-
-// last is the last attempt.
-func (t Target) last(s *Standing) {
+// last is the last attempt. That it was put back is known without the log, too.
+func (t Target) last(s *Standing, h state.History) {
 	f := t.Facts
 	if f.StateErr != nil || len(s.Stores) == 0 {
 		return
@@ -273,7 +270,7 @@ func (t Target) last(s *Standing) {
 	var last audit.Record
 	const most = 1000 // of all targets; far more than there are in a day
 	err := audit.Open(f.State.Path(), f.Now).Records(most, func(r audit.Record) error {
-		if slices.Contains(attempts, r.Event) && len(r.Stores) > 0 && slices.Contains(r.Stores, s.Stores[0].Ref) {
+		if slices.Contains(audit.Attempts, r.Event) && len(r.Stores) > 0 && slices.Contains(r.Stores, s.Stores[0].Ref) {
 			last = r
 		}
 		return nil
@@ -283,7 +280,9 @@ func (t Target) last(s *Standing) {
 		return
 	}
 	if last.Seq == 0 {
-		if s.Key.How == "rotated" {
+		if h.Failures > 0 && s.Open == nil {
+			s.problem("last_attempt", "a rotation was put back, "+screen.When(h.FailedAt, s.now)+"; since then none was proved", "see why: blnkctl audit log; mend that, and: "+t.command("rotate"))
+		} else if s.Key.How == "rotated" {
 			s.unseen("the last attempt: the audit log has none of this target; blnkctl audit verify")
 		}
 		return

@@ -305,7 +305,7 @@ func (t Target) look(ctx context.Context, limit time.Duration, whole bool) Stand
 		t.processes(ctx, s)
 	}
 	if history := t.age(ctx, s); whole {
-		t.last(s)
+		t.last(s, history)
 		t.oldKey(ctx, s, history)
 	}
 	return s.done()
