@@ -173,7 +173,8 @@ func complete(flags *pflag.FlagSet, flag string, words ...string) {
 func offerWords(cmd *cobra.Command) {
 	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if words := f.Annotations[wordsMark]; words != nil {
-			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+			place := map[bool]cobra.ShellCompDirective{true: cobra.ShellCompDirectiveNoSpace}[strings.HasSuffix(words[0], ":")] // goes behind a scheme
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp|place))
 		}
 	})
 	for _, c := range cmd.Commands() {
