@@ -51,7 +51,7 @@ func TestSystemd(t *testing.T) {
 	// One at a time: a script's daemon-reload is everybody's.
 	inside := exec.Command("nsenter", "--target", leader, "--all", "sh", "-c", `cd /blnkctl/cmd && exec env -i "$@"`, "sh",
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", insideSystemd+"=1",
-		"/blnkctl/bin/cmd.test", "-test.run=^TestSystemd$", "-test.v", "-test.timeout=5m", "-test.parallel=1")
+		"/blnkctl/bin/cmd.test", "-test.run=^TestSystemd$", "-test.v", "-test.timeout=15m", "-test.parallel=1")
 	out, err := inside.CombinedOutput()
 	if err != nil || testing.Verbose() {
 		t.Logf("in the container:\n%s", out)

@@ -61,6 +61,8 @@ func (j Job) service() string {
 		line("Environment", quoted(v, false))
 	}
 	line("ExecStart", j.exec())
+	b.WriteString("# Another run is at work, and tells what comes of it.\n")
+	line("SuccessExitStatus", "5")
 	b.WriteString("# On SIGTERM it puts everything back, which takes a restart.\n")
 	line("TimeoutStopSec", "10min")
 	// Also where no command of theirs is known: blnkctl.yaml may name one later, and the
