@@ -13,7 +13,6 @@ import (
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/store"
-	"github.com/blnkctl/blnkctl/store/blnkjson"
 	"github.com/blnkctl/blnkctl/store/dotenv"
 )
 
@@ -161,26 +160,4 @@ func (l Look) LeftBehind(ctx context.Context, live secret.Key) []string {
 		}
 	}
 	return list
-}
-
-// Refused says, where a server refuses the key of a blnk.json, the usual reasons: no
-// restart, or, on this host, a variable of its environment that wins over the file.
-func (l Look) Refused(ctx context.Context, server *probe.Server) (faults []string, help string) {
-	file, ok := l.Set[0].(*blnkjson.Store)
-	if !ok {
-		return nil, ""
-	}
-	help = "a server reads its key once, at its start: was it restarted since the key was changed?"
-	var v View
-	if server.Loopback() {
-		v.Listening([]*probe.Server{server})
-	}
-	s := l.stores(ctx)
-	for _, p := range v.Processes {
-		if name, _ := s.deciding(p, p.Env); name != "" {
-			faults = append(faults, fmt.Sprintf("%s: %s in the environment of %s wins over %s", server, name, p.Name, file.Path()))
-			help = "take " + name + " out of the server's environment and restart it"
-		}
-	}
-	return faults, help
 }

@@ -3,7 +3,6 @@ package reach
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,7 +13,6 @@ import (
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/exposure"
 	"github.com/blnkctl/blnkctl/internal/hint"
-	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/restart"
 	"github.com/blnkctl/blnkctl/secret"
@@ -115,17 +113,9 @@ func heldBy(ctx context.Context, ref string, open func(ref string) (store.Store,
 // Running names the processes of this host that read a blnk.json of the stores.
 func Running(set store.Set) string {
 	var names []string
-	s := Stores{}
-	s.files, _ = placesOf(set)
-	for _, pid := range listener.Scan().Blnk {
-		var p restart.Process
-		switch p.Look(pid); {
-		case !s.reads(pid):
-		case p.Server:
-			names = append(names, fmt.Sprintf("PID %d (blnk start)", pid))
-		case p.Workers:
-			names = append(names, fmt.Sprintf("PID %d (blnk workers)", pid))
-		}
+	files, _ := placesOf(set)
+	for _, m := range (Stores{files: files}).holders(View{}, secret.Key{}) {
+		names = append(names, m.String())
 	}
 	return strings.Join(names, ", ")
 }
