@@ -1,6 +1,7 @@
 package blnk
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 
@@ -48,11 +49,8 @@ func PostgresAddress(dsn secret.Key, env map[string]string) (a Address, ok bool)
 			set(name, strings.Trim(value, "'"))
 		}
 	}
-	if values["port"] == "" {
-		values["port"] = "5432"
-	}
 	mode := values["sslmode"]
-	return Address{values["host"], values["port"], secret.New(values["password"]), mode == "disable" || mode == "allow" || mode == "prefer"}, true
+	return Address{values["host"], cmp.Or(values["port"], "5432"), secret.New(values["password"]), mode == "disable" || mode == "allow" || mode == "prefer"}, true
 }
 
 // RedisAddress reads a DSN as Blnk does (its config and redis packages, seen with
@@ -65,27 +63,24 @@ func RedisAddress(dsn secret.Key) (a Address, ok bool) {
 		found = found && !strings.ContainsAny(text, "@/") && !strings.Contains(port, ":")
 		return Address{Host: host, Port: port, Plain: !strings.HasSuffix(host, ".redis.cache.windows.net")}, found
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || misread(u, text) {
-		return a, false
-	}
-	a = Address{Host: u.Hostname(), Port: u.Port(), Plain: u.Scheme == "redis"}
-	if a.Port == "" {
-		a.Port = "6379"
-	}
-	return a, true
+	return byURL(text, "redis", "rediss", "6379", "6379")
 }
 
 // TypesenseAddress reads the URL of Typesense, which is asked with its API key.
 func TypesenseAddress(dsn secret.Key) (a Address, ok bool) {
-	u, err := url.Parse(dsn.Reveal())
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || misread(u, dsn.Reveal()) {
+	return byURL(dsn.Reveal(), "http", "https", "80", "443")
+}
+
+// byURL reads a URL with one of two schemes, each with its usual port.
+func byURL(text, plain, tls, plainPort, tlsPort string) (a Address, ok bool) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != plain && u.Scheme != tls || misread(u, text) {
 		return a, false
 	}
-	a = Address{Host: u.Hostname(), Port: u.Port(), Plain: u.Scheme == "http"}
-	if a.Port == "" {
-		a.Port = map[bool]string{true: "80", false: "443"}[a.Plain]
+	if a = (Address{Host: u.Hostname(), Port: u.Port(), Plain: u.Scheme == plain}); a.Plain {
+		a.Port = cmp.Or(a.Port, plainPort)
 	}
+	a.Port = cmp.Or(a.Port, tlsPort)
 	return a, true
 }
 

@@ -57,7 +57,7 @@ type rulesOf = map[string]check
 // tell is what a rule tells; ErrNothing where what it is about is not there.
 func tell(t *testing.T, f *Facts, check check) ([]Finding, error) {
 	t.Helper()
-	r := Result{Severity: Warning}
+	r := Result{Rule: Rule{Severity: Warning}}
 	check(t.Context(), f, &r)
 	if r.err == nil && !r.seen && len(r.Findings) == 0 {
 		return nil, ErrNothing

@@ -108,10 +108,7 @@ func (f *Facts) inFile(ctx context.Context, path string) (*spill, error) {
 		return nil, err
 	}
 	text, err := readFile(os.OpenFile(real, quietly, 0))
-	if s := f.sight(ctx, text, true); s != nil {
-		return &spill{*s, path, ""}, err
-	}
-	return nil, err
+	return f.spillOf(ctx, path, text, true), err
 }
 
 // units: what stands in a unit's file, systemctl shows to every user.

@@ -39,12 +39,12 @@ const (
 // A Rule is one thing that is looked at.
 type Rule struct {
 	// ID is stable: BLNK, the step of the guide's check list, a number in it.
-	ID string
+	ID string `json:"id"`
 	// Title is what holds where the rule passes, as a statement.
-	Title    string
-	Severity Severity // of its findings
+	Title    string   `json:"title"`
+	Severity Severity `json:"severity"` // of its findings
 	// Sentence of the Guide that it belongs to.
-	Sentence string
+	Sentence string `json:"sentence"`
 	// check looks, and tells the result what it finds, what it cannot look at, and that
 	// what it is about is there.
 	check check
@@ -93,10 +93,7 @@ const (
 
 // A Result is one rule and what came of it.
 type Result struct {
-	ID       string    `json:"id"`
-	Title    string    `json:"title"`
-	Severity Severity  `json:"severity"`
-	Sentence string    `json:"sentence"`
+	Rule
 	Link     string    `json:"link"`
 	State    State     `json:"state"`
 	Why      string    `json:"why,omitempty"` // it could not look, or not any further
@@ -172,9 +169,9 @@ func Run(ctx context.Context, rules []Rule, f *Facts, choice Choice, baseline []
 	r := Report{Outcome: "passed", Expired: []string{}, Unused: []string{}}
 	used := make([]bool, len(baseline))
 	for _, rule := range rules {
-		one := Result{ID: rule.ID, Title: rule.Title, Severity: rule.Severity, Sentence: rule.Sentence, Link: Link(rule.Sentence), State: Skipped, Findings: []Finding{}}
+		one := Result{Rule: rule, Link: Link(rule.Sentence), State: Skipped, Findings: []Finding{}}
 		if choice.has(rule.ID) {
-			one.look(ctx, rule, f)
+			one.look(ctx, f)
 			if ctx.Err() != nil {
 				return r, context.Cause(ctx)
 			}
@@ -197,8 +194,8 @@ func Run(ctx context.Context, rules []Rule, f *Facts, choice Choice, baseline []
 	return r, nil
 }
 
-func (r *Result) look(ctx context.Context, rule Rule, f *Facts) {
-	rule.check(ctx, f, r)
+func (r *Result) look(ctx context.Context, f *Facts) {
+	r.check(ctx, f, r)
 	switch {
 	case len(r.Findings) > 0:
 		r.State = Failed
@@ -237,11 +234,9 @@ func (r *Result) fails() bool {
 
 // Fixes are what can be mended at once, each once. What the baseline accepts is left alone.
 func (r Report) Fixes() (fixes []*Fix) {
-	for _, one := range r.Rules {
-		for _, f := range one.Findings {
-			if f.Fix != nil && f.Accepted == "" && !slices.Contains(fixes, f.Fix) {
-				fixes = append(fixes, f.Fix)
-			}
+	for _, f := range r.findings() {
+		if f.Fix != nil && f.Accepted == "" && !slices.Contains(fixes, f.Fix) {
+			fixes = append(fixes, f.Fix)
 		}
 	}
 	return fixes

@@ -13,6 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/internal/textfile"
+	"github.com/blnkctl/blnkctl/notify"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -113,4 +114,25 @@ func (r Report) JUnit() string {
 	}
 	return fmt.Sprintf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"%s\" tests=\"%d\" failures=\"%d\" skipped=\"%d\">\n%s</testsuite>\n",
 		reporter, len(r.Rules), failures, skipped, cases.String())
+}
+
+// Event is what a notice tells of the report: the findings that fail it, or that what was
+// told of has ended.
+func (r Report) Event(command, target, host, user, help string) notify.Event {
+	e := notify.Event{Command: command, Target: target, Host: host, User: user}
+	if r.Outcome == "passed" {
+		e.Ends = []string{notify.Findings}
+		return e
+	}
+	e.Kind, e.ExitCode, e.Help = notify.Findings, 6, help
+	for id, f := range r.findings() {
+		if f.Severity != Note && f.Accepted == "" {
+			e.Findings = append(e.Findings, id+" "+f.Place+": "+f.Text)
+		}
+	}
+	for _, line := range r.Expired {
+		e.Findings = append(e.Findings, "the baseline's date is over: "+line)
+	}
+	e.Error = r.Err().Error() // counts what could not be checked, too
+	return e
 }

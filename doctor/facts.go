@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/config"
-	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/leak"
 	"github.com/blnkctl/blnkctl/policy"
@@ -307,9 +305,8 @@ func (f *Facts) look(ctx context.Context) (all []restart.Process) {
 			add(p)
 		}
 	}
-	for _, pid := range listener.Scan().Blnk {
-		p := restart.Process{Name: "PID " + strconv.Itoa(pid)}
-		if p.Look(pid); f.ours(ctx, p) {
+	for _, p := range reach.Here() {
+		if f.ours(ctx, p) {
 			add(p)
 		}
 	}

@@ -63,8 +63,9 @@ func (f *Facts) keyFiles(ctx context.Context) ([]keyFile, error) {
 		}
 		given := func(path string, only bool) { // where it holds a key
 			text, _ := readFile(os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0))
-			if s := f.sight(ctx, text, true); s != nil && !s.Own || !only {
-				add(keyFile{spill: spill{Path: path}, Holds: s != nil && !s.Own})
+			s := f.spillOf(ctx, path, text, true)
+			if holds := s != nil && !s.Own; holds || !only {
+				add(keyFile{spill: spill{Path: path}, Holds: holds})
 			}
 		}
 		for _, c := range f.Configurations(ctx) {

@@ -74,15 +74,17 @@ func (f *Facts) searchable(ctx context.Context) error {
 	return err
 }
 
-// A sighting is a key in a text.
-type sighting struct {
-	// Own: it is none at hand, and one of blnkctl's form.
+// A spill is a file with a key in it.
+type spill struct {
+	Path string
+	Kind string // "compose file"; "" where its name says nothing
+	// Own: the key is none at hand, and one of blnkctl's form.
 	Own   bool
-	Name  string // its fingerprint
+	Name  string // the fingerprint of the key
 	Lines []int
 }
 
-func (s sighting) evidence() string {
+func (s spill) evidence() string {
 	word := "line "
 	if len(s.Lines) > 1 {
 		word = "lines "
@@ -90,14 +92,14 @@ func (s sighting) evidence() string {
 	return word + s.lines(", ") + ": " + s.Name
 }
 
-func (s sighting) lines(between string) string {
+func (s spill) lines(between string) string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(s.Lines), " ", between), "[]")
 }
 
-// sight looks for a key at hand in a text. In one that is no place of a key (public) also
-// for others of blnkctl's form, and for weak keys, which documentation may show elsewhere.
-// nil: none.
-func (f *Facts) sight(ctx context.Context, text string, public bool) *sighting {
+// spillOf looks for a key at hand in the text of a file. In one that is no place of a key
+// (public) also for others of blnkctl's form, and for weak keys, which documentation may
+// show elsewhere. nil: none.
+func (f *Facts) spillOf(ctx context.Context, path, text string, public bool) (own *spill) {
 	matcher, _ := f.matcher.get(func() (*leak.Matcher, error) {
 		var known []leak.Known
 		for _, key := range f.secrets(ctx) {
@@ -109,33 +111,24 @@ func (f *Facts) sight(ctx context.Context, text string, public bool) *sighting {
 	if key, weak := f.keyIn(ctx, text); weak && public {
 		matches = append(matches, leak.Match{Known: leak.Known{Key: key}})
 	}
-	var own *sighting
 	for _, m := range matches {
-		var lines []int
+		one := &spill{Path: path, Own: m.Own, Name: m.Key.Name()}
 		for i, line := range strings.Split(text, "\n") {
 			if restart.Holds(strings.TrimRight(line, "\r"), m.Key) {
-				lines = append(lines, 1+i)
+				one.Lines = append(one.Lines, 1+i)
 			}
 		}
-		if lines == nil { // encoded, or over several lines
-			lines = []int{m.Line}
+		if one.Lines == nil { // encoded, or over several lines
+			one.Lines = []int{m.Line}
 		}
-		if !m.Own {
-			return &sighting{Name: m.Key.Name(), Lines: lines}
+		if !one.Own {
+			return one
 		}
-		own = &sighting{true, m.Key.Name(), lines}
-	}
-	if !public {
-		return nil
+		if public {
+			own = one
+		}
 	}
 	return own
-}
-
-// A spill is a file of the project with a key in it.
-type spill struct {
-	sighting
-	Path string
-	Kind string // "compose file"; "" where its name says nothing
 }
 
 // A searched is what came of looking through the project.
@@ -208,8 +201,9 @@ func (w *walk) below(ctx context.Context, dir string) error {
 				w.closed++
 			}
 			kind := kindOf(name, text)
-			if s := w.facts.sight(ctx, text, kind != ""); s != nil {
-				w.spills = append(w.spills, spill{*s, here, kind})
+			if s := w.facts.spillOf(ctx, here, text, kind != ""); s != nil {
+				s.Kind = kind
+				w.spills = append(w.spills, *s)
 			}
 		}
 		return nil

@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -26,13 +27,9 @@ func (r Report) Text(look screen.Look, verbose bool) string {
 // Brief is what of Text stands before the count; "" where all is well.
 func (r Report) Brief(look screen.Look, verbose bool) string {
 	var b strings.Builder
-	for _, severity := range []Severity{Error, Warning, Note} {
-		for _, one := range r.Rules {
-			for _, f := range one.Findings {
-				if f.Severity == severity && (f.Accepted == "" || verbose) {
-					f.write(&b, one.ID, look, verbose)
-				}
-			}
+	for id, f := range r.findings() {
+		if f.Accepted == "" || verbose {
+			f.write(&b, id, look, verbose)
 		}
 	}
 	blind := r.blind()
@@ -54,6 +51,21 @@ func (r Report) Brief(look screen.Look, verbose bool) string {
 		fmt.Fprintf(&b, "The baseline needs this no more: %s\n", screen.CleanLine(line))
 	}
 	return b.String()
+}
+
+// findings are all of them, the worst first, each with the ID of its rule.
+func (r Report) findings() iter.Seq2[string, Finding] {
+	return func(yield func(string, Finding) bool) {
+		for _, severity := range []Severity{Error, Warning, Note} {
+			for _, one := range r.Rules {
+				for _, f := range one.Findings {
+					if f.Severity == severity && !yield(one.ID, f) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // So many rules that cannot look for the same reason are one line.
@@ -125,38 +137,34 @@ func (r Report) count(look screen.Look) string {
 // its rules could look, one had something to look at, and none found anything.
 func (r Report) checklist(b *strings.Builder, look screen.Look) {
 	for _, s := range Guide() {
-		passed, failed, other, skipped, nothing := 0, 0, 0, 0, 0
+		n := map[State]int{}
 		for _, one := range r.Rules {
 			switch {
 			case one.Sentence != s.Number:
-			case one.fails():
-				failed++
-			case one.State == Skipped:
-				skipped++
-			case one.State == NoSubject:
-				nothing++
-			case one.Why != "":
-				other++
+			case one.State == Failed && one.Why != "" && !one.fails():
+				n[NotChecked]++
+			case one.State == Failed && !one.fails(): // but notes
+				n[Passed]++
 			default:
-				passed++
+				n[one.State]++
 			}
 		}
-		if passed+failed+other+nothing == 0 && r.partly() {
+		blind := n[NotChecked] + n[Skipped]
+		if n[Passed]+n[Failed]+n[NotChecked]+n[NoSubject] == 0 && r.partly() {
 			continue // it is another part that was asked for
 		}
-		other += skipped
 		mark, more := look.Paint(screen.Green, "ok"), ""
 		switch {
-		case failed > 0:
+		case n[Failed] > 0:
 			mark = look.Paint(screen.Red, "no")
 		case s.Person != "":
 			mark, more = "--", " (yours: "+s.Person+")"
-		case passed+other == 0 && nothing > 0:
+		case n[Passed]+blind == 0 && n[NoSubject] > 0:
 			mark, more = "--", " (there is nothing of the kind here)"
-		case passed+other == 0:
+		case n[Passed]+blind == 0:
 			mark, more = "--", " (no rule looks at it)"
-		case other > 0:
-			mark, more = look.Paint(screen.Yellow, "? "), fmt.Sprintf(" (%d of %d not checked)", other, passed+other)
+		case blind > 0:
+			mark, more = look.Paint(screen.Yellow, "? "), fmt.Sprintf(" (%d of %d not checked)", blind, n[Passed]+blind)
 		}
 		fmt.Fprintf(b, "  %s  %s  %s%s\n", mark, s.Number, s.Text, more)
 	}
@@ -176,16 +184,16 @@ func (r Report) Err() error {
 		return nil
 	}
 	n, notes, blind := 0, 0, 0
-	for _, one := range r.Rules {
-		for _, f := range one.Findings {
-			switch {
-			case f.Accepted != "":
-			case f.Severity == Note:
-				notes++
-			default:
-				n++
-			}
+	for _, f := range r.findings() {
+		switch {
+		case f.Accepted != "":
+		case f.Severity == Note:
+			notes++
+		default:
+			n++
 		}
+	}
+	for _, one := range r.Rules {
 		if one.Why != "" {
 			blind++
 		}

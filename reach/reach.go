@@ -640,6 +640,16 @@ func below(path, top string) bool {
 	return true
 }
 
+// Here are the Blnk processes of this host, whoever restarts them.
+func Here() (all []restart.Process) {
+	for _, pid := range listener.Scan().Blnk {
+		p := restart.Process{Name: "PID " + strconv.Itoa(pid)}
+		p.Look(pid)
+		all = append(all, p)
+	}
+	return all
+}
+
 // holders are the processes that run with a key, or read a blnk.json of the stores:
 // those of a View, and every other blnk of this host, which no driver may know.
 func (s Stores) holders(v View, key secret.Key) (marks []listener.Mark) {
