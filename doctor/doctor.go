@@ -130,10 +130,7 @@ func (r *Result) add(place, text, remedy string, evidence ...string) *Finding {
 type Report struct {
 	Outcome string   `json:"result"` // passed, failed
 	Rules   []Result `json:"rules"`
-	// Expired are the lines of the baseline that are past their date, Unused those that
-	// no finding needs.
-	Expired []string `json:"expired"`
-	Unused  []string `json:"unused"`
+	Expired []string `json:"expired"` // lines of the baseline that are past their date
 }
 
 // A Choice says which rules run.
@@ -166,8 +163,7 @@ func (c Choice) has(id string) bool {
 // Run holds the facts against the rules. A finding that the baseline accepts fails
 // nothing; a rule that was asked for by name and could not look fails.
 func Run(ctx context.Context, rules []Rule, f *Facts, choice Choice, baseline []config.Exception) (Report, error) {
-	r := Report{Outcome: "passed", Expired: []string{}, Unused: []string{}}
-	used := make([]bool, len(baseline))
+	r := Report{Outcome: "passed", Expired: []string{}}
 	for _, rule := range rules {
 		one := Result{Rule: rule, Link: Link(rule.Sentence), State: Skipped, Findings: []Finding{}}
 		if choice.has(rule.ID) {
@@ -175,20 +171,16 @@ func Run(ctx context.Context, rules []Rule, f *Facts, choice Choice, baseline []
 			if ctx.Err() != nil {
 				return r, context.Cause(ctx)
 			}
-			one.accept(baseline, used, f.Now())
+			one.accept(baseline, f.Now())
 		}
 		if one.fails() || one.Why != "" && len(choice.Only) > 0 {
 			r.Outcome = "failed"
 		}
 		r.Rules = append(r.Rules, one)
 	}
-	for i, e := range baseline {
-		line := e.ID + " " + e.Place
-		switch {
-		case !e.Until.After(f.Now()):
-			r.Expired = append(r.Expired, line)
-		case !used[i] && choice.has(e.ID):
-			r.Unused = append(r.Unused, line)
+	for _, e := range baseline {
+		if !e.Until.After(f.Now()) {
+			r.Expired = append(r.Expired, e.ID+" "+e.Place)
 		}
 	}
 	return r, nil
@@ -212,15 +204,20 @@ func (r *Result) look(ctx context.Context, f *Facts) {
 }
 
 // accept marks what the baseline accepts.
-func (r *Result) accept(baseline []config.Exception, used []bool, now time.Time) {
+func (r *Result) accept(baseline []config.Exception, now time.Time) {
+	open := 0
 	for i := range r.Findings {
-		for n, e := range baseline {
-			if strings.EqualFold(e.ID, r.ID) && e.Place == r.Findings[i].Place && e.Until.After(now) {
-				r.Findings[i].Accepted, used[n] = e.Reason, true
+		one := &r.Findings[i]
+		for _, e := range baseline {
+			if strings.EqualFold(e.ID, r.ID) && e.Place == one.Place && e.Until.After(now) {
+				one.Accepted = e.Reason
 			}
 		}
+		if one.Accepted == "" {
+			open++
+		}
 	}
-	if len(r.Findings) > 0 && !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Accepted == "" }) {
+	if r.State == Failed && open == 0 {
 		if r.State = Passed; r.Why != "" {
 			r.State = NotChecked
 		}

@@ -47,9 +47,6 @@ func (r Report) Brief(look screen.Look, verbose bool) string {
 	for _, line := range r.Expired {
 		fmt.Fprintf(&b, "The baseline's date is over: %s\n", screen.CleanLine(line))
 	}
-	for _, line := range r.Unused {
-		fmt.Fprintf(&b, "The baseline needs this no more: %s\n", screen.CleanLine(line))
-	}
 	return b.String()
 }
 

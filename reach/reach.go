@@ -575,11 +575,10 @@ func setInFile(name string) string {
 // one of them may not be read.
 func envFileOf(p restart.Process, name string, value secret.Key) (file, as string, unread bool) {
 	for _, path := range p.EnvFiles {
-		info, err := os.Stat(path)
-		if name == "" || err == nil && (!info.Mode().IsRegular() || info.Size() > textfile.MaxSize) {
+		text, err := textfile.Glance(path, textfile.MaxSize)
+		if name == "" {
 			continue
 		}
-		text, err := os.ReadFile(path)
 		unread = unread || errors.Is(err, fs.ErrPermission)
 		for line := range strings.Lines(string(text)) {
 			variable, set, ok := strings.Cut(strings.TrimSpace(line), "=")
