@@ -104,7 +104,7 @@ func (r repository) history(ctx context.Context, m *Matcher) ([]Finding, error) 
 		hits[id] = &hit{kind: kind, found: found}
 	}, "--batch-all-objects", "--unordered")
 	if len(hits) > 0 {
-		err = errors.Join(err, r.locate(ctx, m, hits))
+		err = errors.Join(err, r.locate(ctx, hits))
 	}
 	cut := r.stream(ctx, nil, lines(func(answer string) {
 		if answer == "true" {
@@ -209,52 +209,43 @@ type hits map[string]*hit
 type hit struct {
 	kind   string
 	found  []Match
-	places []*place
+	places []*Finding // where it stands; what is the same of all of them is missing yet
 }
 
-// A place is where an object stands.
-type place struct {
-	path            string
-	commits         []string
-	commit          string // the oldest of them
-	date            time.Time
-	indexed, remote bool
-}
-
-func (h *hit) at(path string) *place {
+func (h *hit) at(path string) *Finding {
 	for _, p := range h.places {
-		if p.path == path {
+		if p.Path == path {
 			return p
 		}
 	}
-	p := &place{path: path}
+	p := &Finding{Path: path}
 	h.places = append(h.places, p)
 	return p
 }
 
-func (p *place) in(commit string, date time.Time) {
-	p.commits = append(p.commits, commit)
-	if p.commit == "" || !date.After(p.date) {
-		p.commit, p.date = commit, date
-	}
-}
-
 // locate finds out where the objects stand.
-func (r repository) locate(ctx context.Context, m *Matcher, hits hits) error {
+func (r repository) locate(ctx context.Context, hits hits) error {
 	trees := slices.DeleteFunc(hits.all(), func(h *hit) bool { return h.kind != "tree" })
 	commit, raw, date := "", "", time.Time{}
+	by := map[string][]*Finding{} // by commit
+	in := func(p *Finding) {
+		by[commit] = append(by[commit], p)
+		if p.Commit == "" || !date.After(p.Date) {
+			p.Commit, p.Date = commit, date
+		}
+	}
 	err := r.stream(ctx, nil, fields(func(field string) {
 		header, isHeader := strings.CutPrefix(strings.TrimPrefix(field, "\n"), "commit ")
 		switch {
 		case raw != "":
 			_, id := newSide(raw)
 			if h := hits[id]; h != nil {
-				h.at(field).in(commit, date)
+				in(h.at(field))
 			}
 			raw = ""
 			for _, h := range trees {
 				if slices.ContainsFunc(h.found, func(f Match) bool { return run.Mask(field, f.Key) != field }) {
-					h.at("").in(commit, date)
+					in(h.at(""))
 				}
 			}
 		case isHeader:
@@ -262,7 +253,7 @@ func (r repository) locate(ctx context.Context, m *Matcher, hits hits) error {
 			unix, _ := strconv.ParseInt(seconds, 10, 64)
 			commit, date = id, time.Unix(unix, 0)
 			if h := hits[id]; h != nil && len(h.places) == 0 {
-				h.at("").in(commit, date)
+				in(h.at(""))
 			}
 		default:
 			raw = strings.TrimPrefix(field, "\n")
@@ -277,27 +268,14 @@ func (r repository) locate(ctx context.Context, m *Matcher, hits hits) error {
 	}), "for-each-ref", "--format=%(objectname) %(refname)"), r.stream(ctx, nil, fields(func(field string) {
 		info, path, _ := strings.Cut(field, "\t")
 		if f := strings.Fields(info); len(f) == 3 && hits[f[1]] != nil {
-			hits[f[1]].at(path).indexed = true
+			hits[f[1]].at(path).Indexed = true
 		}
-	}), "ls-files", "--stage", "-z"))
-	return errors.Join(err, r.remote(ctx, hits), r.reachable(ctx, hits))
-}
-
-// remote finds out what a remote branch has.
-func (r repository) remote(ctx context.Context, hits hits) error {
-	by := map[string][]*place{}
-	for _, h := range hits {
-		for _, p := range h.places {
-			for _, commit := range p.commits {
-				by[commit] = append(by[commit], p)
-			}
-		}
-	}
-	return r.stream(ctx, nil, lines(func(commit string) {
+	}), "ls-files", "--stage", "-z"), r.stream(ctx, nil, lines(func(commit string) {
 		for _, p := range by[commit] {
-			p.remote = true
+			p.Remote = true
 		}
-	}), "rev-list", "--remotes")
+	}), "rev-list", "--remotes"))
+	return errors.Join(err, r.reachable(ctx, hits))
 }
 
 // reachable finds out which objects without a place something leads to all the same: a
@@ -322,16 +300,14 @@ func (hs hits) findings(m *Matcher, r repository) []Finding {
 	at := map[string][]int{} // of all, by place
 	for _, id := range slices.Sorted(maps.Keys(hs)) {
 		h := hs[id]
-		lost := len(h.places) == 0
-		if lost {
-			h.places = []*place{{}}
+		if len(h.places) == 0 {
+			h.at("").Lost = true
 		}
 		for _, match := range h.found {
 			for _, p := range h.places {
-				one := Finding{
-					Match: match, Repository: r.top, Submodule: r.name, Object: id, Kind: h.kind, Path: m.masked(p.path),
-					Commit: p.commit, Date: p.date, Objects: 1, Indexed: p.indexed, Remote: p.remote, Lost: lost,
-				}
+				one := *p
+				one.Match, one.Repository, one.Submodule, one.Object, one.Kind, one.Objects = match, r.top, r.name, id, h.kind, 1
+				one.Path = m.masked(p.Path)
 				place := fmt.Sprint(one.Kind, one.Lost, one.Path)
 				i := slices.IndexFunc(at[place], func(i int) bool { return all[i].Key.Equal(one.Key) })
 				if i >= 0 {
