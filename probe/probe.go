@@ -95,7 +95,7 @@ func (s *Server) TLS() bool { return s.base.Scheme == "https" }
 func (s *Server) CertificateEnd(ctx context.Context) (end time.Time, err error) {
 	within, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	response, err := s.transport.RoundTrip(s.request(within, http.MethodHead, "/", "", nil))
+	response, err := s.transport.RoundTrip(s.request(within, http.MethodHead, "/", "", http.Header{}))
 	if err != nil {
 		return end, https.Reason(err, s.timeout)
 	}
