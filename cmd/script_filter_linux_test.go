@@ -6,19 +6,21 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// What only kills needs no strace, which stops all threads at each of their thousands
-// of calls: the kernel tells a watcher of the calls in question, and of no others
-// (seccomp_unotify(2)), and they wait for its answer.
+// What comes before a call needs no strace, which stops all threads at each of their
+// thousands of calls: the kernel tells a watcher of the calls in question, and of no
+// others (seccomp_unotify(2)), and they wait for its answer.
 
 // filtered are the calls of each kind, in Go's own programs.
 var filtered = map[string][]uint32{
@@ -31,12 +33,12 @@ var filtered = map[string][]uint32{
 	"connect":  {unix.SYS_CONNECT},
 }
 
-// struckVariable has the PID of the process that is to be killed.
+// struckVariable has the PID of the process that is to be struck.
 const struckVariable = "TEST_STRUCK_BY_BLNKCTL"
 
-// becomeFiltered turns this process into the program, which is killed when it is about
+// becomeFiltered turns this process into the program, which is struck when it is about
 // to make the call.
-func becomeFiltered(kind, path string, program []string) error {
+func becomeFiltered(effect, kind, path string, program []string) error {
 	binary, err := exec.LookPath(program[0])
 	if err != nil {
 		return err
@@ -45,7 +47,7 @@ func becomeFiltered(kind, path string, program []string) error {
 	if err != nil {
 		return err
 	}
-	watcher := exec.Command(os.Args[0], watchArg, strconv.Itoa(os.Getpid()), path)
+	watcher := exec.Command(os.Args[0], watchArg, fmt.Sprint(effect, " ", os.Getpid()), path)
 	watcher.ExtraFiles = []*os.File{os.NewFile(uintptr(pair[1]), "channel")}
 	watcher.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := errors.Join(watcher.Start(), os.Setenv(struckVariable, strconv.Itoa(os.Getpid()))); err != nil {
@@ -86,10 +88,23 @@ func filter(calls []uint32) (listener int, err error) {
 // watchArg makes strike the watcher of a process.
 const watchArg = "-watch"
 
-// watch lets everybody go on but the process when that is about to make the call: it
-// kills it. Servers that it has started by then have its filter, so this goes on until
-// nobody has it any more.
-func watch(pid int, path string) error {
+// A watcher lets everybody go on but the process when that is about to make the call:
+// it kills it, or holds the thread. Servers that the process has started by then have
+// its filter, so it goes on until nobody has it any more.
+type watcher struct {
+	effect, path  string
+	pid, listener int
+
+	mu   sync.Mutex
+	held map[uint32][8]byte // by thread: to what it waits for an answer
+	over bool               // nothing is struck any more
+}
+
+// heldFile is there while a process is held, and has the PID of its watcher.
+func heldFile(run string, pid int) string { return filepath.Join(run, fmt.Sprintf("held.%d", pid)) }
+
+func watch(what, path string) error {
+	effect, pid, _ := strings.Cut(what, " ")
 	space := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(3, make([]byte, 1), space, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
@@ -103,8 +118,19 @@ func watch(pid int, path string) error {
 	if err != nil {
 		return err
 	}
-	for listener := got[0]; ; {
-		ready := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
+	w := &watcher{effect: effect, path: path, listener: got[0], held: map[uint32][8]byte{}}
+	if w.pid, err = strconv.Atoi(pid); err != nil {
+		return err
+	}
+	defer os.Remove(heldFile(os.Getenv("RUN"), w.pid))
+	released := make(chan os.Signal, 1)
+	signal.Notify(released, syscall.SIGUSR1)
+	go func() {
+		<-released
+		w.release()
+	}()
+	for {
+		ready := []unix.PollFd{{Fd: int32(w.listener), Events: unix.POLLIN}}
 		if _, err := unix.Poll(ready, -1); err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
@@ -112,24 +138,53 @@ func watch(pid int, path string) error {
 			return nil
 		}
 		var asked [80]byte // struct seccomp_notif: id, pid, flags, nr, arch, ip, args
-		if _, _, no := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&asked))); no != 0 {
+		if _, _, no := unix.Syscall(unix.SYS_IOCTL, uintptr(w.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&asked))); no != 0 {
 			continue // whoever asked is gone
 		}
-		thread := fmt.Sprintf("/proc/%d/task/%d", pid, binary.NativeEndian.Uint32(asked[8:]))
-		if exists(thread) == nil { // else it is another process
-			if c := filteredCall(thread, asked[:]); path == "-" || c == path || c == filepath.Base(path) {
-				if err := unix.Kill(pid, unix.SIGKILL); err != nil {
-					return err
-				}
-				pid = -1
-				continue
-			}
+		if err := w.answer(asked[:]); err != nil {
+			return err
 		}
-		var answer [24]byte // struct seccomp_notif_resp: id, val, error, flags
-		copy(answer[:8], asked[:8])
-		binary.NativeEndian.PutUint32(answer[20:], unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE)
-		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&answer)))
 	}
+}
+
+func (w *watcher) answer(asked []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id, tid := [8]byte(asked), binary.NativeEndian.Uint32(asked[8:])
+	thread := fmt.Sprintf("/proc/%d/task/%d", w.pid, tid) // not there: it is another process
+	if w.over || exists(thread) != nil {
+		w.goOn(id)
+		return nil
+	}
+	if call := filteredCall(thread, asked); w.path != "-" && call != w.path && call != filepath.Base(w.path) {
+		w.goOn(id)
+		return nil
+	}
+	if w.effect == "KILL" {
+		w.over = true
+		return unix.Kill(w.pid, unix.SIGKILL)
+	}
+	w.held[tid] = id // a signal has it ask again
+	return publish(heldFile(os.Getenv("RUN"), w.pid), os.Getpid())
+}
+
+// release lets go what is held.
+func (w *watcher) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	for _, id := range w.held {
+		w.goOn(id)
+	}
+	_ = os.Remove(heldFile(os.Getenv("RUN"), w.pid))
+}
+
+// goOn lets the call be made. Where the thread has ended meanwhile, nobody waits.
+func (w *watcher) goOn(id [8]byte) {
+	var answer [24]byte // struct seccomp_notif_resp: id, val, error, flags
+	copy(answer[:], id[:])
+	binary.NativeEndian.PutUint32(answer[20:], unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(w.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&answer)))
 }
 
 // filteredCall is the path that a call is about.

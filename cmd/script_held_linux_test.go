@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -28,15 +29,26 @@ func cmdHeld(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdRelease(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, !neg && len(args) == 1, "release NAME")
-	h := &hold{pid: spawned(ts, args[0], ".pid")}
+	h := &hold{run: ts.Getenv("RUN"), pid: spawned(ts, args[0], ".pid")}
 	over := filepath.Join(ts.Getenv("RUN"), args[0]+".exit")
 	until(ts, args[0]+" to be held", func() error {
 		if exists(over) == nil {
-			h.tracer = 0
+			h.tracer, h.watcher = 0, 0
 			return nil
 		}
 		return h.find()
 	})
+	if h.watcher != 0 {
+		ts.Check(syscall.Kill(h.watcher, syscall.SIGUSR1))
+		file := heldFile(ts.Getenv("RUN"), h.pid)
+		until(ts, "the end of "+file, func() error {
+			if exists(file) == nil {
+				return errors.New("still there")
+			}
+			return nil
+		})
+		return
+	}
 	if h.tracer == 0 {
 		return // it has ended: only one of its threads was held
 	}
@@ -46,11 +58,15 @@ func cmdRelease(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// A hold is a process that waits for its tracer in a system call.
-type hold struct{ pid, tracer int }
+// A hold is a process that waits for its watcher, or its tracer, in a system call.
+type hold struct {
+	run             string
+	pid             int
+	watcher, tracer int
+}
 
 func untilHeld(ts *testscript.TestScript, name string) *hold {
-	h := &hold{pid: spawned(ts, name, ".pid")}
+	h := &hold{run: ts.Getenv("RUN"), pid: spawned(ts, name, ".pid")}
 	over := filepath.Join(ts.Getenv("RUN"), name+".exit")
 	until(ts, name+" to be held", func() error {
 		if exists(over) == nil {
@@ -69,6 +85,12 @@ func (h *hold) find() error {
 	status, err := readStatus(proc)
 	if err != nil {
 		return err
+	}
+	if watcher, err := os.ReadFile(heldFile(h.run, h.pid)); err == nil {
+		if h.watcher, err = strconv.Atoi(string(watcher)); err != nil {
+			return err
+		}
+		return h.atRest(proc, status)
 	}
 	if h.tracer, err = tracerIn(proc); err != nil || h.tracer == 0 {
 		return errors.New("nobody traces it")
@@ -106,6 +128,21 @@ func (h *hold) find() error {
 		return errors.New("it is not in such a call")
 	}
 	return nil
+}
+
+// atRest: no signal is on its way, and no thread has anything to do.
+func (h *hold) atRest(proc string, status map[string]string) error {
+	threads, err := filepath.Glob(proc + "/task/*")
+	if err == nil && strings.Trim(status["ShdPnd"], "0") != "" {
+		err = errors.New("a signal is on its way")
+	}
+	for _, thread := range threads {
+		status, gone := readStatus(thread)
+		if gone == nil && !strings.HasPrefix(status["State"], "S") {
+			err = errors.New("a thread is " + status["State"])
+		}
+	}
+	return err
 }
 
 // A call is a system call that strike knows.

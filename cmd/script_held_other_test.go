@@ -20,6 +20,6 @@ func searchOutput(scriptT)                  {}
 // There is no filter of calls here.
 const watchArg, struckVariable = "-watch", "TEST_STRUCK_BY_BLNKCTL"
 
-func becomeFiltered(string, string, []string) error { return errors.ErrUnsupported }
+func becomeFiltered(string, string, string, []string) error { return errors.ErrUnsupported }
 
-func watch(int, string) error { return errors.ErrUnsupported }
+func watch(string, string) error { return errors.ErrUnsupported }

@@ -27,8 +27,8 @@ import (
 //
 // CALL is rename (PATH: the new name), unlink, open, write, fsync, truncate or
 // connect. What PROGRAM itself starts is left alone. It needs root, because blnkctl
-// lets not even its own user look into it, and strace but for a KILL from the start
-// (script_filter_linux_test.go).
+// lets not even its own user look into it, and strace for after and for -p
+// (the others: script_filter_linux_test.go).
 func strike() int {
 	args := os.Args[1:]
 	err := errors.New("usage: strike KILL|hold|after CALL PATH PROGRAM ARG... | -p PID")
@@ -36,12 +36,11 @@ func strike() int {
 	case len(args) == 2 && args[0] == guardArg:
 		err = guard(args[1])
 	case len(args) == 3 && args[0] == watchArg:
-		pid, _ := strconv.Atoi(args[1])
-		err = watch(pid, args[2])
+		err = watch(args[1], args[2])
 	case len(args) == 5 && args[3] == "-p":
 		err = attach(strikeArgs(args[0], args[1], args[2]), args[4])
-	case len(args) > 3 && args[0] == "KILL":
-		err = becomeFiltered(args[1], args[2], args[3:])
+	case len(args) > 3 && args[0] != "after":
+		err = becomeFiltered(args[0], args[1], args[2], args[3:])
 	case len(args) > 3:
 		err = become(strikeArgs(args[0], args[1], args[2]), args[3:])
 	}
