@@ -318,3 +318,24 @@ func alive(t *testing.T, pid int) bool {
 	_, rest, _ := strings.Cut(string(data), ") ")
 	return !strings.HasPrefix(rest, "Z")
 }
+
+// What a command said last, on one line.
+func TestLast(t *testing.T) {
+	for _, c := range []struct {
+		output      string
+		lines, most int
+		want        string
+	}{
+		{"", 3, 9, ""},
+		{"\r\n \n", 3, 9, ""},
+		{"a\r\n\n b \nc\n", 1, 9, "c"},
+		{"a\r\n\n b \nc\n", 2, 9, "b; c"},
+		{"a\nb", 9, 9, "a; b"},
+		{"0123456789", 1, 4, "…6789"},
+		{"äöü", 1, 3, "…ü"}, // no half of a character
+	} {
+		if got := run.Last(c.output, c.lines, c.most); got != c.want {
+			t.Errorf("%q, %d lines, %d bytes: %q, want %q", c.output, c.lines, c.most, got, c.want)
+		}
+	}
+}
