@@ -69,10 +69,7 @@ func (r *run) situation(ctx context.Context, e *endError) {
 		verdicts, _ := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
 			return r.heard(ctx, func(ctx context.Context) (proof.Verdict, error) { return g.prove(ctx, s) })
 		})
-		for i, v := range verdicts {
-			live, _, _ := r.meaning(r.Servers[i], v, nil)
-			servers = append(servers, ServerState{URL: r.Servers[i].String(), Live: live})
-		}
+		servers = r.states(verdicts)
 	}
 	called := events[r.rec.Event]
 	says := map[string]string{

@@ -24,14 +24,9 @@ type KnownKeys interface {
 	Has(keys ...secret.Key) (bool, error) // one of them
 }
 
-// known says whether one of the keys is known to others.
-func (e *Env) known(keys ...secret.Key) (bool, error) {
-	return e.Compromised.Has(keys...)
-}
-
 // refuse is ErrCompromised where others know a key.
 func (e *Env) refuse(key secret.Key) error {
-	known, err := e.known(key)
+	known, err := e.Compromised.Has(key)
 	if known && err == nil {
 		err = fmt.Errorf("%s: %w", key.Name(), ErrCompromised)
 	}
@@ -63,7 +58,7 @@ func Known(ctx context.Context, dir *state.Dir, set store.Set, keys proof.Questi
 // beware: where one of the keys that would be replaced is known to others, there is
 // no way back to it.
 func (r *run) beware(p *Plan, old ...secret.Key) error {
-	known, err := r.env.known(old...)
+	known, err := r.env.Compromised.Has(old...)
 	if known && !r.in.Compromised {
 		r.in.Compromised = true
 		r.warn("a key that is replaced is known to be compromised: there is no way back to it")
@@ -79,7 +74,7 @@ func (r *run) learn() error {
 	if r.rec.Compromised {
 		return nil
 	}
-	known, err := r.env.known(slices.DeleteFunc(r.rec.open().Keys, r.rec.next().Equal)...)
+	known, err := r.env.Compromised.Has(slices.DeleteFunc(r.rec.open().Keys, r.rec.next().Equal)...)
 	r.rec.Compromised = known
 	return err
 }

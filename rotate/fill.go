@@ -23,11 +23,11 @@ func Fill(ctx context.Context, dir *state.Dir, set store.Set, f store.Fill, env 
 		return key, nil, err
 	}
 	defer unlock()
-	if _, err := env.known(secret.Key{}); err != nil { // the list cannot be read
+	if _, err := env.Compromised.Has(secret.Key{}); err != nil { // the list cannot be read
 		return key, nil, err
 	}
 	weak, before, begun := f.Weak, f.Before, false
-	f.Compromised = func(key secret.Key) bool { known, err := env.known(key); return known || err != nil } // it could a moment ago
+	f.Compromised = func(key secret.Key) bool { known, err := env.Compromised.Has(key); return known || err != nil } // it could a moment ago
 	f.Weak = func(key secret.Key) string {
 		if f.Compromised(key) {
 			return "is known to be compromised"

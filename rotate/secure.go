@@ -93,7 +93,7 @@ func (r *run) findKey(ctx context.Context, p *Plan, keys []secret.Key, secured p
 	}
 	var strong secret.Key
 	for i, key := range keys {
-		known, err := r.env.known(key)
+		known, err := r.env.Compromised.Has(key)
 		switch {
 		case err != nil:
 			return err

@@ -294,20 +294,27 @@ func (r *run) outlast(ctx context.Context) {
 	}
 }
 
+// states are what servers accept, by what was asked after a restart.
+func (r *run) states(verdicts []proof.Verdict) (all []ServerState) {
+	for i, v := range verdicts {
+		s := r.Servers[i]
+		live, _, _ := r.meaning(s, v, nil)
+		all = append(all, ServerState{
+			URL: s.String(), Live: live, Sampled: s.Sampled() && v.Proves(), OldScoped: v == proof.OtherScoped && !r.undoing(),
+		})
+	}
+	return all
+}
+
 // reportServers says what each server accepted in the end, and warns of what a
 // proof leaves open.
 func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
-	r.report.Servers = nil
+	r.report.Servers = r.states(verdicts)
+	if !proved {
+		return
+	}
 	for i, s := range r.Servers {
-		v := verdicts[i]
-		live, _, _ := r.meaning(s, v, nil)
-		r.report.Servers = append(r.report.Servers, ServerState{
-			URL: s.String(), Live: live, Sampled: s.Sampled() && v.Proves(), OldScoped: v == proof.OtherScoped && !r.undoing(),
-		})
-		if !proved {
-			continue
-		}
-		switch {
+		switch v := verdicts[i]; {
 		case v == proof.OtherScoped && !r.undoing():
 			r.incomplete("%s still lets the old key in, as a scoped API key: delete that API key", s)
 		case v == proof.OtherScoped:
@@ -316,9 +323,6 @@ func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
 		if s.Sampled() {
 			r.warn("%s was sampled with %d connections: if it is a balancer, give one --server per replica", s, s.Agreeing())
 		}
-	}
-	if !proved {
-		return
 	}
 	for _, m := range r.leaving {
 		what := "workers not proved"
