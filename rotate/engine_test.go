@@ -120,6 +120,11 @@ func TestAfterTheRestart(t *testing.T) {
 
 // Every way to refuse before the first effect, with its error; nothing is
 // written, and the dry run says the same.
+// A sealed store cannot be written.
+type sealed struct{ cell }
+
+func (sealed) CheckPut(context.Context) error { return errFault }
+
 func TestRefusedBeforehand(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -136,6 +141,11 @@ func TestRefusedBeforehand(t *testing.T) {
 		{"unknown age", func(_ *world, r *process) {
 			r.Intent.IfDue, r.Intent.Policy.MaxAge, r.Intent.IfUnknown = true, time.Hour, FailUnknown
 		}, ErrUnknownAge},
+		{"adopted, and another is live", func(w *world, r *process) {
+			w.server.key = thirdKey
+			r.Intent.IfDue, r.Intent.Policy.MaxAge, r.Intent.IfUnknown = true, time.Hour, AdoptUnknown
+		}, ErrNotLive},
+		{"not to be written", func(w *world, r *process) { r.Set[1] = sealed{cell{w, 1}} }, errFault},
 		{"replicas differ", func(_ *world, r *process) {
 			r.Servers = []*proof.Server{{Asker: &address{turns: []func(secret.Key) blnk.Answer{
 				answers(blnk.Rejected, blnk.Live, blnk.Rejected), answers(blnk.Rejected, blnk.Rejected, blnk.Rejected)}}}}

@@ -39,6 +39,12 @@ func TestSync(t *testing.T) {
 		"the server is open":      {func(w *world, _ *process) { w.open = true }, ErrOpen, Refused, oldKey, oldKey, false},
 		"the server is silent":    {func(w *world, _ *process) { w.server.dead = true }, ErrSilent, Refused, oldKey, oldKey, false},
 		"another source is named": {func(w *world, r *process) { behind(w); r.Source = 1 }, nil, Synced, oldKey, oldKey, true},
+		"a sealed copy is behind": {func(w *world, r *process) {
+			w.keys[1], r.Set[1] = thirdKey, sealed{cell{w, 1}}
+		}, errFault, Refused, thirdKey, oldKey, false},
+		"the source is sealed": {func(w *world, r *process) {
+			w.keys[1], r.Set[0] = thirdKey, sealed{cell{w, 0}}
+		}, nil, Synced, oldKey, oldKey, true},
 		"it fails, and goes back": {func(w *world, r *process) {
 			behind(w)
 			r.Intent.Trust = true
