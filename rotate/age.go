@@ -3,6 +3,7 @@ package rotate
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -67,7 +68,7 @@ func (c Clock) Ask(in Intent) (d Due, err error) {
 	if in.Weak != nil {
 		weak = in.Weak(c.Key)
 	}
-	d.Next = in.Policy.Opens(latest(c.Now, wait, c.wentBack(), c.soonest(in.Policy)))
+	d.Next = in.Policy.Opens(slices.MaxFunc([]time.Time{c.Now, wait, c.wentBack(), c.soonest(in.Policy)}, time.Time.Compare))
 	if d.Since.IsZero() && weak == "" && wait.IsZero() && c.Written != nil {
 		if d.Since = c.Written(); !d.Since.IsZero() {
 			how, d.At = "written", in.Policy.Next(d.Since)
@@ -167,14 +168,4 @@ func (c Clock) refuse(in Intent, named string) (err error) {
 		err = fmt.Errorf("%w: its window opens %s", ErrNotNow, screen.At(at))
 	}
 	return hint.Add(err, "--force rotates all the same: blnkctl rotate --force%s", named)
-}
-
-// latest is the latest of some times.
-func latest(first time.Time, others ...time.Time) time.Time {
-	for _, t := range others {
-		if t.After(first) {
-			first = t
-		}
-	}
-	return first
 }

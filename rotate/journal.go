@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -103,19 +104,12 @@ func parseRecord(data []byte) (*record, error) {
 
 // whole says whether a journal has everything that ending its rotation needs.
 func (r *record) whole() bool {
-	emptied := false
-	for _, old := range r.Old {
-		emptied = emptied || old == ""
-	}
+	emptied := slices.Contains(slices.Collect(maps.Values(r.Old)), "")
+	unvalued := slices.ContainsFunc(r.Target.Settings, func(ref string) bool { return r.Values[ref] == "" })
 	return r.Version != 0 && r.Rotation != "" && r.New != "" && len(r.Old) > 0 && len(r.Target.Stores) > 0 &&
 		(r.Direction == forward || r.Direction == undo) &&
 		slices.Contains([]string{rowSet, rowRestart, rowTest, rowFinish}, r.Row) &&
-		(r.Event == Sync || (r.Event == Rotate || r.Event == Rollback) && r.Live != "" && !emptied || r.Event == Init && r.valued())
-}
-
-// valued says whether it is known what each setting is to have.
-func (r *record) valued() bool {
-	return !slices.ContainsFunc(r.Target.Settings, func(ref string) bool { return r.Values[ref] == "" })
+		(r.Event == Sync || (r.Event == Rotate || r.Event == Rollback) && r.Live != "" && !emptied || r.Event == Init && !unvalued)
 }
 
 func (r *record) bytes() ([]byte, error) {
@@ -177,7 +171,12 @@ func (g goal) prove(ctx context.Context, s *proof.Server) (proof.Verdict, error)
 }
 
 // otherDoes is what a server does that is still at the other one.
-func (g goal) otherDoes() string { return doing(g.otherNamed) }
+func (g goal) otherDoes() string {
+	if g.otherNamed == "open" {
+		return "lets any key in"
+	}
+	return "takes the " + g.otherNamed + " key"
+}
 
 // refusing is what else a server does that is still at the other one.
 func (g goal) refusing() string {
@@ -185,13 +184,6 @@ func (g goal) refusing() string {
 		return ""
 	}
 	return " and refuses the " + g.name + " one"
-}
-
-func doing(name string) string {
-	if name == "open" {
-		return "lets any key in"
-	}
-	return "takes the " + name + " key"
 }
 
 // noUndo says why the old key cannot be put in force again, or "".

@@ -390,12 +390,9 @@ func (r *run) confirm(ctx context.Context, p Plan) error {
 	if r.env.Confirm == nil {
 		return nil
 	}
-	asked := time.Now()
 	r.findReceivers(ctx, &p)
 	r.report.planned, r.report.receivers = true, p.Receivers
-	err := r.env.Confirm(ctx, p)
-	r.asked = time.Since(asked)
-	return err
+	return r.env.Confirm(ctx, p)
 }
 
 // findReceivers asks who gets webhooks, for a plan that is to be shown.

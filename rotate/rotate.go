@@ -32,7 +32,6 @@ type run struct {
 	entered atomic.Pointer[Open]
 	// wrote: a store may hold, or have held, a key that this run wrote.
 	wrote bool
-	asked time.Duration // how long a person took to answer
 	// stuck collects what keeps an undo from being complete; the run goes on
 	// and says it in the end.
 	stuck []string
@@ -124,7 +123,9 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	act := err == nil && p.Due.Yes
 	if act {
+		asked := time.Now()
 		err = r.confirm(ctx, p)
+		started = started.Add(time.Since(asked)) // which is no work of the step
 	}
 	if act && err == nil {
 		err = r.create(ctx, p)
@@ -315,18 +316,11 @@ func (r *run) started(row string) time.Time {
 }
 
 func (r *run) ended(row string, started time.Time, err error) {
-	p := Progress{Step: row, Kind: Done, Duration: time.Since(started)}
-	if row == rowCreate {
-		p.Duration -= r.asked
-	}
+	p := Progress{Step: row, Undo: r.undoing(), Kind: Done, Duration: time.Since(started)}
 	if err != nil {
 		p.Kind, p.Text = Failed, err.Error()
 	}
-	name := row
-	if r.undoing() {
-		name = "undo " + row
-	}
-	r.report.Steps = append(r.report.Steps, StepTime{name, p.Duration})
+	r.report.Steps = append(r.report.Steps, StepTime{p.Name(), p.Duration})
 	r.progress(p)
 }
 
