@@ -314,7 +314,7 @@ func (r *run) liveKey(ctx context.Context, s *proof.Server, candidates []secret.
 		if !blnk.Sendable(key) || slices.ContainsFunc(candidates[:i], key.Equal) {
 			continue
 		}
-		switch v, reason := r.patiently(ctx, s, key, secret.Key{}); v {
+		switch v, reason := r.patiently(ctx, s, key); v {
 		case proof.Live:
 			return key, nil
 		case proof.Open, proof.Unknown:

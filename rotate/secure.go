@@ -57,20 +57,19 @@ func (r *run) areSecured(ctx context.Context, keys []secret.Key) (all proof.Verd
 			candidate = key
 		}
 	}
-	ask := r.patiently
-	if !r.proves() {
-		ask = func(ctx context.Context, s *proof.Server, key, _ secret.Key) (proof.Verdict, error) {
-			return s.Once(ctx, key)
+	verdicts, lacks := r.each(candidate, func(s *proof.Server) (proof.Verdict, error) {
+		if r.proves() {
+			return r.patiently(ctx, s, candidate)
 		}
-	}
-	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) { return ask(ctx, s, candidate, secret.Key{}) })
+		return s.Once(ctx, candidate)
+	})
 	all = proof.Unknown
 	for i, v := range verdicts {
 		switch {
 		case v == proof.Unknown && r.proves():
-			return v, nil, r.unasked(r.Servers[i], reasons[i])
+			return v, nil, lacks[i]
 		case v == proof.Unknown:
-			r.note("%s was not asked: %v", r.Servers[i], reasons[i])
+			r.note("not asked: %v", lacks[i])
 			continue
 		case v != proof.Open:
 			v = proof.Live

@@ -28,9 +28,9 @@ func (r *run) limited(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeout(ctx, max(r.Timeout, least))
 }
 
-// patiently proves a key, and that another is dead, to one server (heard).
-func (r *run) patiently(ctx context.Context, s *proof.Server, key, other secret.Key) (proof.Verdict, error) {
-	return r.heard(ctx, func(ctx context.Context) (proof.Verdict, error) { return s.Prove(ctx, key, other) })
+// patiently proves a key to one server (heard).
+func (r *run) patiently(ctx context.Context, s *proof.Server, key secret.Key) (proof.Verdict, error) {
+	return r.heard(ctx, func(ctx context.Context) (proof.Verdict, error) { return s.Prove(ctx, key, secret.Key{}) })
 }
 
 // heard asks one server, more than once while it is silent.
@@ -67,7 +67,7 @@ func (r *run) each(key secret.Key, ask func(s *proof.Server) (proof.Verdict, err
 // proveLive asks whether a key is the live master key everywhere, and a random
 // one is refused.
 func (r *run) proveLive(ctx context.Context, key secret.Key) error {
-	_, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return r.patiently(ctx, s, key, secret.Key{}) })
+	_, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return r.patiently(ctx, s, key) })
 	return cmp.Or(lacks...)
 }
 
