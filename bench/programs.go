@@ -45,7 +45,11 @@ func prepare(dir string) (programs, error) {
 		standin: filepath.Join(dir, "bin", "blnk"), // by this name blnkctl knows a Blnk
 		age:     filepath.Join(store, "age-keygen"),
 	}
-	if err := p.goes("build", "-o", p.blnkctl, "."); err != nil {
+	flags, err := os.ReadFile("tools/release/flags")
+	if err != nil {
+		return p, err
+	}
+	if err := p.goes("build", slices.Concat(strings.Fields(string(flags)), []string{"-o", p.blnkctl, "."})...); err != nil {
 		return p, err
 	}
 	if err := p.goes("build", "-o", p.standin, "./internal/blnktest/blnkstandin"); err != nil {
@@ -57,7 +61,7 @@ func prepare(dir string) (programs, error) {
 	return p, p.goes("install", age+"@"+ageVersion)
 }
 
-// goes calls go build or go install, stripped as a release would be.
+// goes calls go build or go install; what it makes is stripped.
 func (p programs) goes(command string, args ...string) error {
 	cmd := exec.Command("go", append([]string{command, "-trimpath", "-ldflags=-s -w"}, args...)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+filepath.Dir(p.age))

@@ -1,9 +1,13 @@
 package https
 
 import (
+	"encoding/pem"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -27,5 +31,33 @@ func TestDialLeavesNoMachineInClear(t *testing.T) {
 func TestReasonOfPlainHTTP(t *testing.T) {
 	if err := Reason(http.ErrSchemeMismatch, 0); !errors.Is(err, ErrNotTLS) || !errors.Is(err, ErrTLS) {
 		t.Errorf("%v", err)
+	}
+}
+
+// No HTTP/2, also where a server offers it: a release is built without
+// (tools/release/flags), and does what any other build does.
+func TestNoHTTP2(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base, _ := url.Parse(server.URL)
+	transport, err := New(base, Options{CACert: ca})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.CloseIdleConnections()
+	response, err := (&http.Client{Transport: transport}).Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.ProtoMajor != 1 || response.TLS.NegotiatedProtocol == "h2" {
+		t.Errorf("%s, %q", response.Proto, response.TLS.NegotiatedProtocol)
 	}
 }

@@ -114,7 +114,12 @@ type binary struct {
 
 func build(source string, p platform, work string) (binary, error) {
 	b := binary{platform: p, path: filepath.Join(work, p.String(), "blnkctl")}
-	if _, err := output(gotool(source, p, "build", "-trimpath", "-buildvcs=true", "-ldflags=-s -w", "-o", b.path, ".")); err != nil {
+	flags, err := os.ReadFile(filepath.Join(source, "tools", "release", "flags")) // make build takes them, too
+	if err != nil {
+		return b, err
+	}
+	args := slices.Concat([]string{"build", "-buildvcs=true", "-o", b.path}, strings.Fields(string(flags)), []string{"."})
+	if _, err := output(gotool(source, p, args...)); err != nil {
 		return b, err
 	}
 	info, err := buildinfo.ReadFile(b.path)
