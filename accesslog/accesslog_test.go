@@ -2,9 +2,14 @@ package accesslog
 
 import (
 	"cmp"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/blnkctl/blnkctl/restart"
 )
 
 // A line of the access log is read by its fields, whatever stands in a path. The lines
@@ -61,6 +66,23 @@ func TestManyClients(t *testing.T) {
 	}
 	if len(a.Clients) != mostClients || a.uncounted != 5 {
 		t.Errorf("%d clients, %d uncounted", len(a.Clients), a.uncounted)
+	}
+}
+
+// That some are not counted is said.
+func TestTooManyClients(t *testing.T) {
+	bin := t.TempDir()
+	now := time.Now().UTC().Format(time.RFC3339)
+	script := `#!/bin/sh
+awk 'BEGIN { for (i = 0; i <= ` + strconv.Itoa(mostClients) + `; i++) printf "time=\"` + now + `\" level=info msg=\"http request\" client_ip=c%d path=/ledgers status=200\n", i }'
+`
+	if err := os.WriteFile(filepath.Join(bin, "docker"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":/bin:/usr/bin")
+	log, err := Read(t.Context(), Look{Processes: []restart.Process{{Name: "container blnk", Server: true}}, Now: time.Now(), Env: os.Environ()})
+	if err == nil || !strings.Contains(err.Error(), "1 requests of others are not counted") || len(log.Clients) != mostClients {
+		t.Errorf("%v, %d clients", err, len(log.Clients))
 	}
 }
 

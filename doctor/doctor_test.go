@@ -69,6 +69,17 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// What replicas of a service say again is one finding.
+func TestFindingOnce(t *testing.T) {
+	r := Result{Rule: Rule{Severity: Warning}}
+	r.add("a", "is open", "close it", "seen")
+	r.add("a", "is open", "close it", "seen again").Severity = Error
+	r.add("b", "is open", "close it")
+	if len(r.Findings) != 2 || r.Findings[0].Severity != Warning || r.Findings[0].Evidence[0] != "seen" || r.Findings[1].Place != "b" {
+		t.Errorf("%+v", r.Findings)
+	}
+}
+
 // An exception is of one rule and place, and ends.
 func TestBaseline(t *testing.T) {
 	accept := func(id, place string, year int) config.Exception {

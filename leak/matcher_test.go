@@ -132,6 +132,21 @@ func TestScanFindsBroken(t *testing.T) {
 	}
 }
 
+// So it is at the border of what is read at a time.
+func TestScanFindsBrokenAtBorder(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 6)
+	known := Known{"the live key", draw(t, keygen.Hex, 1024)}
+	m := New(known)
+	lines := slices.Collect(slices.Chunk([]byte(base64.StdEncoding.EncodeToString([]byte(known.Key.Reveal()))), 20))
+	text := string(bytes.Join(lines, []byte("\n"+strings.Repeat(" ", 40))))
+	for back := 0; back <= len(text)+1; back += 7 {
+		whole := strings.Repeat("=\n", m.buffer()/2)[:m.buffer()-back] + text + "=" + strings.Repeat("-", chunk)
+		if found := scan(t, m, whole); !slices.Equal(names(found), []string{"the live key"}) {
+			t.Errorf("%d bytes before it: %q", back, names(found))
+		}
+	}
+}
+
 // What is no key of ours: hashes, cut and changed keys, examples; and a key at hand
 // that is too weak is not searched for, and named.
 func TestScanSpares(t *testing.T) {
