@@ -20,18 +20,19 @@ func Text(t Target) []byte {
 	for _, part := range []struct {
 		name   string
 		values []string
-		unsaid string // an example where there are no values
+		unsaid string // what stands there without values: an example
 	}{
-		{"stores", t.Stores, ""},
-		{"restart", t.Restart, "\n#   - " + quoted("systemd:blnk.service,blnk-worker.service")},
-		{"servers", t.Servers, "\n#   - " + quoted("http://127.0.0.1:5001")},
-		{"policy", nil, "\n#   max_age: 90d           # `blnkctl rotate --if-due`, from cron\n#   min_interval: 1d       # the next one so soon needs --force\n" +
+		{"stores", t.Stores, "# stores:"},
+		{"restart", t.Restart, "# restart:\n#   - " + quoted("systemd:blnk.service,blnk-worker.service")},
+		{"servers", t.Servers, "# servers:\n#   - " + quoted("http://127.0.0.1:5001")},
+		// Without an age nothing is ever due, and nobody hears of a key that grows old.
+		{"policy", nil, "policy:\n  max_age: 90d             # `blnkctl rotate --if-due`, from cron\n#   min_interval: 1d       # the next one so soon needs --force\n" +
 			"#   window: " + quoted("Sun 02:00-05:00 Europe/Berlin") + "\n#   splay: 10m\n#   keep_previous: 24h     # for `blnkctl rollback`; 0 keeps none"},
-		{"notify", nil, "\n#   - to: webhook:file:./webhook-url\n#     on: [failure, stuck, overdue]"},
+		{"notify", nil, "# notify:\n#   - to: webhook:file:./webhook-url\n#     on: [failure, stuck, overdue]"},
 	} {
 		fmt.Fprintf(&b, "\n# %s\n", known[part.name].says)
 		if len(part.values) == 0 {
-			fmt.Fprintf(&b, "# %s:%s\n", part.name, part.unsaid)
+			b.WriteString(part.unsaid + "\n")
 			continue
 		}
 		b.WriteString(part.name + ":\n")

@@ -4,15 +4,17 @@ import (
 	"reflect"
 	"regexp"
 	"testing"
+	"time"
 )
 
-// What is written is read again as it was given.
+// What is written is read again as it was given, with the age at which a key is due.
 func TestText(t *testing.T) {
 	for _, f := range []Target{
 		{Stores: []string{"blnkjson:./blnk.json"}},
 		{Stores: []string{"dotenv:/a b/é'\"\\.env#X", "vault:secret/blnk"}, Restart: []string{"sh:a \"b\" 'c' # d: [e]\t\u2028", "compose:"}, Servers: []string{"http://127.0.0.1:5001"}},
 	} {
 		got, err := parse(Text(f), nil)
+		f.Policy.MaxAge = 90 * 24 * time.Hour
 		if err != nil || !reflect.DeepEqual(got, File{Target: f}) {
 			t.Errorf("%+v became %+v, %v", f, got, err)
 		}
