@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/fleet"
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
@@ -27,45 +26,60 @@ func (o *rotateOptions) addAll(cmd *cobra.Command) {
 	actions(cmd, "all")
 }
 
+// forOne is what a command does for one target; with --all it does so for every one.
+func (a *app) forOne(o *rotateOptions, one func(ctx context.Context) error) func(*cobra.Command) error {
+	return func(cmd *cobra.Command) error {
+		if o.every.all || typed(cmd, "parallel") && !typed(cmd, "all") {
+			return a.runAll(cmd.Context(), o)
+		}
+		return one(cmd.Context())
+	}
+}
+
+// refuseBesideAll refuses flags that are of one target.
+func refuseBesideAll(cmd *cobra.Command) (err error) {
+	for _, flag := range []string{"store", "restart", "server", "abort", "abandon"} {
+		if err == nil && given(cmd, flag) {
+			err = usage("leave one of them away", "--all and --%s exclude each other", flag)
+		}
+	}
+	return err
+}
+
 // runAll runs the command once for every target, each as if it had been typed, and
 // prints one summary.
 func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
 	if o.every.parallel < 1 || !o.every.all {
 		return usage("blnkctl "+o.cmd.Name()+" --all --parallel 4", "--parallel wants --all, and 1 or more")
 	}
-	file, err := a.configFile()
-	names := file.All()
-	for _, flag := range []string{"store", "restart", "server", "abort", "abandon"} {
-		if err == nil && given(o.cmd, flag) {
-			err = usage("leave one of them away", "--all and --%s exclude each other", flag)
-		}
+	err := refuseBesideAll(o.cmd)
+	if err == nil && a.canAsk() && !o.yes && !o.dryRun {
+		err = a.confirmAll(ctx, o)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case targetName(o.cmd) != "":
-		return usage("leave one of them away", "--all is every target, and %s is one", targetName(o.cmd))
-	case len(names) == 0:
-		return usage("targets: of "+config.Name+" names them", "--all: there is no target in a "+config.Name)
 	}
-	if a.canAsk() && !o.yes && !o.dryRun {
-		if err := a.confirmAll(ctx, o, names); err != nil {
-			return err
-		}
-	}
-	results := a.fleet(o, names, "--yes", "--output=json").Run(ctx)
+	results := a.fleet(o, "--yes", "--output=json").Run(ctx)
 	err = a.result(results, results.Text(a.env.Look))
 	if worst, who := results.Worst(); worst != 0 {
-		return fail(worst, fmt.Errorf("%d of %d targets did not end well: %s", len(who), len(names), strings.Join(who, ", ")), "what each said stands above, behind its name")
+		return fail(worst, fmt.Errorf("%d of %d targets did not end well: %s", len(who), len(results), strings.Join(who, ", ")), "what each said stands above, behind its name")
 	}
 	return err
 }
 
 // fleet is the command for each target, with more flags behind those that were typed.
-func (a *app) fleet(o *rotateOptions, names []string, more ...string) fleet.Fleet {
-	args := append(strings.Split(o.cmd.Root().Annotations[typedMark], "\x00"), append([]string{"--all=false", "--no-input"}, more...)...)
+func (a *app) fleet(o *rotateOptions, more ...string) fleet.Fleet {
+	args := strings.Split(o.cmd.Root().Annotations[typedMark], "\x00")
+	if o.cmd.ArgsLenAtDash() == 0 { // a -- at the end, behind which there is no flag
+		args = args[:len(args)-1]
+	}
+	args = append(args, append([]string{"--all=false", "--no-input"}, more...)...)
 	if !given(o.cmd, "lock-timeout") && o.every.parallel > 1 { // two may have stores in one folder
 		args = append(args, "--lock-timeout=15m")
+	}
+	var names []string
+	for _, t := range a.targets {
+		names = append(names, t.Name)
 	}
 	return fleet.Fleet{Names: names, Parallel: o.every.parallel, Do: func(ctx context.Context, name string, out, talk io.Writer) int {
 		own := *a.env
@@ -80,8 +94,8 @@ func (a *app) fleet(o *rotateOptions, names []string, more ...string) fleet.Flee
 }
 
 // confirmAll shows the plan for each target and asks once.
-func (a *app) confirmAll(ctx context.Context, o *rotateOptions, names []string) error {
-	plans := a.fleet(o, names, "--dry-run", "--output=text")
+func (a *app) confirmAll(ctx context.Context, o *rotateOptions) error {
+	plans := a.fleet(o, "--dry-run", "--output=text")
 	do, n := plans.Do, 0
 	plans.Do = func(ctx context.Context, name string, out, talk io.Writer) int {
 		var plan strings.Builder
@@ -96,5 +110,5 @@ func (a *app) confirmAll(ctx context.Context, o *rotateOptions, names []string) 
 	if plans.Run(ctx); n == 0 || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return a.env.Stderr.Confirm(ctx, a.env.Stdin, fmt.Sprintf("Go on with %d of %d targets?", n, len(names)))
+	return a.env.Stderr.Confirm(ctx, a.env.Stdin, fmt.Sprintf("Go on with %d of %d targets?", n, len(plans.Names)))
 }

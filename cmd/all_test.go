@@ -125,7 +125,7 @@ func TestAllOfFifty(t *testing.T) {
 		results := map[any]int{}
 		for i, row := range rows {
 			results[row["result"]]++
-			if want := fmt.Sprintf("t%02d", i); row["target"] != want || (row["exit"] != 0.0) != (want == "t07") {
+			if want := fmt.Sprintf("t%02d", i); row["target"] != want || (row["exit_code"] != 0.0) != (want == "t07") {
 				t.Errorf("%s: %v", want, row)
 			}
 		}

@@ -101,36 +101,23 @@ func runConfigShow(cmd *cobra.Command, a *app, origins bool) error {
 	if err != nil {
 		return err
 	}
+	dir, err := a.openState()
+	if err != nil {
+		return err
+	}
+	usual := map[string]string{"store": defaultStore, "server": "the port in blnk.json, on this host", "state-dir": dir.Path()}
 	var rows config.Rows
 	for _, name := range []string{"store", "restart", "server", "state-dir"} {
-		row, err := a.describe(cmd, name)
-		if err != nil {
-			return err
+		row := config.Row{Name: name, Values: []string{}, Origin: cmp.Or(origin(cmd, name), "default")}
+		if f := cmd.Flags().Lookup(name); f.Changed {
+			row.Values = valuesOf(f)
+		} else if usual[name] != "" {
+			row.Values = []string{usual[name]}
 		}
 		rows = append(rows, row)
 	}
 	rows = append(rows, file.Rows(a.target)...)
 	return a.show(map[string]any{"file": file.Path, "settings": rows}, rows.Text(a.env.Look, origins))
-}
-
-// describe says what one flag is, and why.
-func (a *app) describe(cmd *cobra.Command, name string) (row config.Row, err error) {
-	row = config.Row{Name: name, Values: []string{}, Origin: cmp.Or(origin(cmd, name), "default")}
-	switch f := cmd.Flags().Lookup(name); {
-	case f.Changed:
-		row.Values = valuesOf(f)
-	case name == "store":
-		row.Values = []string{defaultStore}
-	case name == "server":
-		row.Values = []string{"the port in blnk.json, on this host"}
-	case name == "state-dir":
-		dir, err := a.openState()
-		if err != nil {
-			return row, err
-		}
-		row.Values = []string{dir.Path()}
-	}
-	return row, nil
 }
 
 func newConfigPolicyCmd(a *app) *cobra.Command {

@@ -51,11 +51,7 @@ func runNotifyTest(ctx context.Context, a *app, p *places, to string) error {
 // openTeller opens those who are to be told, and what they were told of the first store.
 func (a *app) openTeller(p *places, notices []config.Notice) *notify.Teller {
 	file, _ := a.configFile() // where it is none, there are no notices
-	only := ""
-	if all := file.Names(); len(all) == 1 && len(file.Stores) == 0 && fromFile(p.cmd, "store") {
-		only = all[0]
-	}
-	opt := notify.Options{Target: only, Dir: file.Dir, Env: a.env.Whole, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: file.Command}
+	opt := notify.Options{Target: a.target.Name, Dir: file.Dir, Env: a.env.Whole, AllowPlaintext: p.spec.AllowPlaintext, Now: a.env.Now, Command: file.Command}
 	if private, err := a.openState(); err == nil {
 		opt.Log = a.auditLog(private)
 		if len(p.spec.Stores) > 0 {

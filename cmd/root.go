@@ -57,8 +57,9 @@ type app struct {
 	out     *screen.Output // data
 	global  globalFlags
 	version bool
-	config  *config.File  // nil: not looked for yet
-	target  config.Target // of blnkctl.yaml, that the run is for
+	config  *config.File    // nil: not looked for yet
+	targets []config.Target // of blnkctl.yaml, that the run is for
+	target  config.Target   // the one of them, without --all
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what

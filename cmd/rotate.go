@@ -41,15 +41,12 @@ type rotateOptions struct {
 func newRotateCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Rotate, Weak: keygen.SecretKey.Weakness}}
 	o.intent.NewKey = o.newKey
-	cmd := newCmd("", "rotate [TARGET] [flags]", func(cmd *cobra.Command) error {
-		if o.every.all || typed(o.cmd, "parallel") && !typed(o.cmd, "all") {
-			return a.runAll(cmd.Context(), o)
-		}
+	cmd := newCmd("", "rotate [TARGET] [flags]", a.forOne(o, func(ctx context.Context) error {
 		if err := o.check(a); err != nil {
 			return err
 		}
-		return a.runRotation(cmd.Context(), o)
-	})
+		return a.runRotation(ctx, o)
+	}))
 	o.addPlaces(cmd)
 	f := cmd.Flags()
 	ageFlag(cmd, &o.intent.Policy.MaxAge, "if-older-than", "do nothing before the last rotation is that old: 90d")
@@ -73,10 +70,7 @@ func newRotateCmd(a *app) *cobra.Command {
 
 func newSyncCmd(a *app) *cobra.Command {
 	o := &rotateOptions{intent: rotate.Intent{Event: rotate.Sync}}
-	cmd := newCmd("", "sync [TARGET] [flags]", func(cmd *cobra.Command) error {
-		if o.every.all || typed(o.cmd, "parallel") && !typed(o.cmd, "all") {
-			return a.runAll(cmd.Context(), o)
-		}
+	cmd := newCmd("", "sync [TARGET] [flags]", a.forOne(o, func(ctx context.Context) error {
 		if o.from != "" {
 			o.intent.Trust = true
 			var err error
@@ -85,10 +79,14 @@ func newSyncCmd(a *app) *cobra.Command {
 			}
 		}
 		if len(o.spec.Stores) < 2 {
-			return usage("name the source of truth first: blnkctl sync --store REF --store REF…", "sync needs two stores at least")
+			help := "name the source of truth first: blnkctl sync --store REF --store REF…"
+			if fromFile(o.cmd, "store") {
+				help = a.whereToSay(targetName(o.cmd), "stores: [REF, REF], the source of truth first")
+			}
+			return usage(help, "sync needs two stores at least")
 		}
-		return a.runRotation(cmd.Context(), o)
-	})
+		return a.runRotation(ctx, o)
+	}))
 	o.addPlaces(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "`REF`: copy this one, whatever key is live (default: the first)")
 	complete(cmd.Flags(), "from", schemeNames(a.storeSchemes())...)

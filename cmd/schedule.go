@@ -23,6 +23,7 @@ func newScheduleKind(a *app, kind host.Kind) *cobra.Command {
 	cmd := newCmd("schedule", string(kind)+" [TARGET] [flags]", func(cmd *cobra.Command) error { return a.runSchedule(cmd.Context(), o, w) })
 	o.addPlaces(cmd)
 	f := cmd.Flags()
+	f.BoolVar(&w.All, "all", false, "for every target of blnkctl.yaml: one run of rotate --all")
 	f.BoolVar(&w.Install, "install", false, "show what is to be changed on this host, ask, and do it")
 	f.BoolVar(&w.Remove, "remove", false, "take away what --install has made")
 	f.BoolVar(&w.DryRun, "dry-run", false, "only show what is to be changed")
@@ -30,17 +31,20 @@ func newScheduleKind(a *app, kind host.Kind) *cobra.Command {
 	f.BoolVar(&w.Force, "force", false, "take no notice of what a person changed there")
 	f.StringVar(&w.Age, "if-older-than", "", "`AGE`: at which a key is due (default: policy, or "+schedule.DefaultAge+")")
 	f.StringVar(&w.At, "at", "", "`TIME`: of the day, as 04:30 (default: this host's own)")
-	f.DurationVar(&w.Splay, "splay", 0, "wait a random while first, at most")
+	f.DurationVar(&w.Facts.Splay, "splay", 0, "wait a random while first, at most")
 	f.StringVar(&w.Mail, "mail", "", "`ADDRESS`: to mail a failure to")
-	actions(cmd, "install", "remove", "dry-run", "yes", "force", "if-older-than", "at", "splay", "mail")
+	actions(cmd, "all", "install", "remove", "dry-run", "yes", "force", "if-older-than", "at", "splay", "mail")
 	o.addRare()
 	return cmd
 }
 
 // runSchedule gathers what a schedule is made of.
 func (a *app) runSchedule(ctx context.Context, o *rotateOptions, w host.Wish) error {
-	file, err := a.configFile()
-	if err == nil && !w.Remove {
+	err := cmp.Or(refuseTogether(o.cmd, "install", "remove"), atLeast(o.cmd, 0, "splay"))
+	file, unread := a.configFile()
+	if err = cmp.Or(err, unread); w.All {
+		o.dir, err = file.Dir, cmp.Or(err, refuseBesideAll(o.cmd))
+	} else if err == nil && !w.Remove {
 		err = a.useDefault(&o.places)
 	}
 	private, failed := a.openState()
@@ -51,9 +55,10 @@ func (a *app) runSchedule(ctx context.Context, o *rotateOptions, w host.Wish) er
 	w.Facts = schedule.Facts{
 		Target: targetName(o.cmd), Program: a.env.Program, Config: file.Path, Dir: dir, StateDir: private.Path(),
 		TellState: given(o.cmd, "state-dir") && !fromFile(o.cmd, "state-dir") || a.env.Getenv("XDG_STATE_HOME") != "",
-		Flags:     rotateFlags(o.cmd, elsewhere...), Policy: a.target.Policy, Environ: a.env.Environ, Host: a.actor().Host, User: a.actor().User,
+		Flags:     rotateFlags(o.cmd, elsewhere...), Environ: a.env.Environ, Host: a.actor().Host, User: a.actor().User,
+		Age: w.Age, Splay: w.Splay,
 	}
-	w.Spec, w.Notices, w.Hooks = o.spec, a.target.Notify, given(o.cmd, "on-failure") || given(o.cmd, "on-success")
+	w.Spec, w.Targets, w.Hooks = o.spec, a.targets, given(o.cmd, "on-failure") || given(o.cmd, "on-success")
 	w.Open = target.Openers{Store: a.storeOpener(&o.places), Restart: func(ref string, _ target.Spec) (target.Driver, error) {
 		return a.openDriver(ref, restart.Options{})
 	}}

@@ -80,26 +80,26 @@ func targetName(cmd *cobra.Command) string {
 	return ""
 }
 
-// selectTarget finds the target of blnkctl.yaml that a run is for. Stores that were
+// selectTargets finds the targets of blnkctl.yaml that a run is for. Stores that were
 // given need none, and go with no name.
-func selectTarget(cmd *cobra.Command, file config.File) (config.Target, error) {
+func selectTargets(cmd *cobra.Command, file config.File) ([]config.Target, error) {
 	name, from := targetName(cmd), origin(cmd, "store")
+	all, _ := cmd.Flags().GetBool("all") // of a command that has it
 	switch {
-	case typed(cmd, "all") && cmd.Flags().Lookup("all").Value.String() == "true":
-		return config.Target{}, nil // each has its own
-	case name != "" && from != "":
-		return config.Target{}, usage("leave one of them away", "%s names stores, and so does the target %s", strings.Replace(from, fromFlag, "--store", 1), name)
-	case from != "" || !slices.Contains(strings.Fields(cmd.Annotations[fileMark]), "store"):
-		return file.Target, nil
+	case name != "" && from != "" && !all:
+		return nil, usage("leave one of them away", "%s names stores, and so does the target %s", strings.Replace(from, fromFlag, "--store", 1), name)
+	case !all && (from != "" || !slices.Contains(strings.Fields(cmd.Annotations[fileMark]), "store")):
+		return []config.Target{file.Target}, nil
 	}
-	t, err := file.Select(name)
-	if help := unquoted(cmd, name); err != nil {
-		if name == "" && cmd.Flag("all") != nil {
-			help = "name one, or all of them with --all"
-		}
-		err = fail(exitUsage, err, help)
+	t, err := file.Select(name, all)
+	if all || err == nil {
+		return t, err
 	}
-	return t, err
+	help := unquoted(cmd, name)
+	if name == "" && cmd.Flag("all") != nil {
+		help = "name one, or all of them with --all"
+	}
+	return nil, fail(exitUsage, err, help)
 }
 
 // applySettings gives the flags that were not typed the values of their variables,
@@ -123,14 +123,15 @@ func (a *app) applySettings(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	t, err := selectTarget(cmd, file)
-	if err != nil {
+	if a.targets, err = selectTargets(cmd, file); err != nil {
 		return err
 	}
-	a.target = t
+	if all, _ := cmd.Flags().GetBool("all"); !all { // each has its own
+		a.target = a.targets[0]
+	}
 	err = fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
 		if slices.Contains(flags, f.Name) {
-			values = file.Setting(t, f.Name)
+			values = file.Setting(a.target, f.Name)
 		}
 		return values, file.Path
 	})

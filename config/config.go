@@ -82,38 +82,46 @@ func (f File) Called() string {
 	return screen.CleanLine(strings.Join(append([]string{f.Path}, f.Names()...), ", "))
 }
 
-// All are the names of all targets; that of the file itself is "", and the first.
-func (f File) All() []string {
-	if len(f.Stores) == 0 {
-		return f.Names()
+// Every is every target, that of the file itself first, where it has one.
+func (f File) Every() (all []Target) {
+	if len(f.Stores) > 0 {
+		all = append(all, f.Target)
 	}
-	return append([]string{""}, f.Names()...)
+	for _, name := range f.Names() {
+		all = append(all, f.Targets[name])
+	}
+	return all
 }
 
-// Select returns the target that a command means: the named one; with no name that of
-// the file itself, or its only one. It is an ErrTarget where that is not decided.
-func (f File) Select(name string) (Target, error) {
-	names := f.Names()
-	if name == "" && len(f.Stores) == 0 && len(names) == 1 {
-		name = names[0]
-	}
+// Select returns the targets that a command means, one or with all every one: the named
+// one; with no name that of the file itself, or its only one. It is an ErrTarget where that
+// is not decided.
+func (f File) Select(name string, all bool) ([]Target, error) {
+	names, every := f.Names(), f.Every()
 	t, ok := f.Targets[name]
 	switch {
+	case all && name != "":
+		return nil, hint.Add(hint.As(ErrTarget, "--all is every target, and %s is one", name), "leave one of them away")
+	case all && len(every) == 0:
+		return nil, hint.Add(hint.As(ErrTarget, "--all: there is no target in a %s", Name), "targets: of %s names them", Name)
+	case all:
+		return every, nil
 	case ok:
-		return t, nil
-	case name == "" && (len(f.Stores) > 0 || len(names) == 0):
-		return f.Target, nil
+		return []Target{t}, nil
+	case name == "" && len(f.Stores) == 0 && len(every) == 1:
+		return every, nil
+	case name == "" && (len(f.Stores) > 0 || len(every) == 0):
+		return []Target{f.Target}, nil
 	case name == "":
-		return t, hint.Add(fmt.Errorf("%w: %s has %s", ErrTarget, f.Path, strings.Join(names, ", ")), "name one")
+		return nil, hint.Add(hint.As(ErrTarget, "%s has %s, and none of them is named", f.Path, strings.Join(names, ", ")), "name one")
 	case len(names) == 0:
-		return t, hint.Add(fmt.Errorf("%w:%s is not the name of one", ErrTarget, secret.Shown(name)), "targets: of %s name them; a store is given with --store", Name)
-	default:
-		help := "it has " + strings.Join(names, ", ")
-		if meant := hint.Nearest(name, names); meant != "" {
-			help = "did you mean " + meant + "?"
-		}
-		return t, hint.Add(fmt.Errorf("%w: %s has none of the name%s", ErrTarget, f.Path, secret.Shown(name)), "%s", help)
+		return nil, hint.Add(hint.As(ErrTarget, "there is no target%s", secret.Shown(name)), "targets: of %s names them; a store is given with --store", Name)
 	}
+	help := "it has " + strings.Join(names, ", ")
+	if meant := hint.Nearest(name, names); meant != "" {
+		help = "did you mean " + meant + "?"
+	}
+	return nil, hint.Add(hint.As(ErrTarget, "%s has no target%s", f.Path, secret.Shown(name)), "%s", help)
 }
 
 // An Exception is a finding of doctor that somebody decided to live with, until the

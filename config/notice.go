@@ -25,8 +25,8 @@ var NoticeKinds = []string{"success", "failure", "stuck", "overdue", "findings",
 // Notices are those of all targets.
 func (f File) Notices() []Notice {
 	all := slices.Clone(f.Notify)
-	for _, name := range f.Names() {
-		for _, n := range f.Targets[name].Notify {
+	for _, t := range f.Every() {
+		for _, n := range t.Notify {
 			if !slices.ContainsFunc(all, func(other Notice) bool { return other.To == n.To }) {
 				all = append(all, n)
 			}
@@ -40,8 +40,11 @@ func (f File) NoticesOf(name string) ([]Notice, error) {
 	if name == "" {
 		return f.Notices(), nil
 	}
-	t, err := f.Select(name)
-	return t.Notify, err
+	t, err := f.Select(name, false)
+	if err != nil {
+		return nil, err
+	}
+	return t[0].Notify, nil
 }
 
 // noticeForms are the forms of Notice.To.

@@ -41,12 +41,9 @@ func parse(data []byte, check func(flag, ref string) error) (File, error) {
 		}
 	}
 	err = fields("", doc, f.fields(check))
-	for _, name := range f.All() {
-		if t := f.Targets[name]; name != "" {
-			err = cmp.Or(err, t.Policy.Check(name))
-		}
+	for _, t := range append(f.Every(), f.Target) {
+		err = cmp.Or(err, t.Policy.Check(cmp.Or(t.Name, "policy")))
 	}
-	err = cmp.Or(err, f.Policy.Check("policy"))
 	if err == nil {
 		err = f.checkNotices()
 	}

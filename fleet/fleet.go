@@ -37,7 +37,7 @@ type Fleet struct {
 // A Result is what became of one target.
 type Result struct {
 	Target string `json:"target"`
-	Exit   int    `json:"exit"`
+	Exit   int    `json:"exit_code"`
 	Result string `json:"result"`
 	Old    string `json:"old,omitempty"` // fingerprints
 	New    string `json:"new,omitempty"`

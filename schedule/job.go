@@ -15,10 +15,15 @@ const DefaultAge = "90d"
 // ownState is the folder that StateDirectory=blnkctl of a service stands for.
 const ownState = "/var/lib/blnkctl"
 
+// All is the Target of a schedule for every target of blnkctl.yaml: no target has such a name.
+const All = "-all"
+
 // Facts are what a Job is made of.
 type Facts struct {
-	Target, Program, Dir string
-	Config               string // the blnkctl.yaml that counts, "" for none
+	Target  string // the name of a target of blnkctl.yaml; "" for the one without, or All
+	Program string // the path of blnkctl
+	Dir     string // the folder to run in
+	Config  string // the blnkctl.yaml that counts, "" for none
 	// StateDir is the private folder; TellState: another run would not find it.
 	StateDir  string
 	TellState bool
@@ -26,18 +31,23 @@ type Facts struct {
 	Age       string   // "" for the policy's
 	Policy    policy.Policy
 	Splay     time.Duration
-	// Stores and Restart are the references, and Folders those of files that are written.
+	// Stores and Restart are the references, and Folders those of files that hold the key.
 	Stores, Restart, Folders []string
 	Hooks                    bool     // a rotation runs more commands of the user's
 	Environ                  []string // of this shell
-	Host, User               string
-	Root                     bool
+	Host                     string
+	User                     string // who runs it, by the name of a login
+	Root                     bool   // that is root
 }
 
 // For is the job that rotates what the facts say, where it is due.
 func For(f Facts) Job {
 	args := []string{"rotate"}
-	if f.Target != "" {
+	switch f.Target {
+	case "":
+	case All:
+		args = append(args, "--all")
+	default:
 		args = append(args, f.Target)
 	}
 	args = append(args, "-q")
@@ -58,19 +68,11 @@ func For(f Facts) Job {
 	if f.Splay > 0 { // not systemd's RandomizedDelaySec, which knows of no window that closes
 		args = append(args, "--splay", f.Splay.String())
 	}
-	if f.StateDir == ownState {
-		f.StateDir = ""
-	}
 	seed := f.Target
 	if len(f.Stores) > 0 && seed == "" {
 		seed = f.Stores[0]
 	}
-	return Job{
-		Target: f.Target, Program: f.Program, Args: append(args, f.Flags...), Dir: f.Dir, Env: environment(f),
-		When:   WhenFor(f.Host, seed, f.Policy.Windows),
-		Writes: f.Folders, StateDir: f.StateDir, Foreign: f.Foreign(),
-		User: f.User, Root: f.Root,
-	}
+	return Job{Facts: f, Args: append(args, f.Flags...), Env: environment(f), When: WhenFor(f.Host, seed, f.Policy.Windows)}
 }
 
 // uses says whether one of the references has one of the schemes.

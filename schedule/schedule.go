@@ -21,24 +21,11 @@ import (
 
 // A Job is what is run again and again: one command of blnkctl.
 type Job struct {
-	Target  string   // the name of a target of blnkctl.yaml; "" for the one without
-	Program string   // the path of blnkctl
-	Args    []string // behind it
-	Dir     string   // the folder to run in
-	Env     []string // as NAME=VALUE: what it needs of this shell; cron and systemd have their own
-	When    When
-
+	Facts
+	Args []string // behind the program
+	Env  []string // as NAME=VALUE: what it needs of this shell; cron and systemd have their own
+	When When
 	Mail string // an address to which a failure is mailed; "": whoever cron tells anyhow
-
-	// Writes are the folders of files that hold the key, absolute; StateDir is that of
-	// journal and audit log, "" for the one that systemd calls blnkctl's own.
-	Writes   []string
-	StateDir string
-	// Foreign says that it runs commands of the user's own, of which nobody knows what
-	// they need: those of sh: and command:.
-	Foreign bool
-	User    string // who runs it, by the name of a login
-	Root    bool   // that is root
 }
 
 // Command is the job as the command of a line for cron.

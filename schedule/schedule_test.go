@@ -42,7 +42,7 @@ func TestCronCommand(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nprintf '%s\\0' \"$PWD\" \"$A\" \"$@\"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	job := Job{Program: program, Args: odd, Dir: dir, Env: []string{"PATH=/usr/bin:/bin", "A=5% of $x 'y'"}, When: When{Hour: 4, Minute: 7}, User: "ops"}
+	job := Job{Facts: Facts{Program: program, Dir: dir, User: "ops"}, Args: odd, Env: []string{"PATH=/usr/bin:/bin", "A=5% of $x 'y'"}, When: When{Hour: 4, Minute: 7}}
 	want := append([]string{dir, "5% of $x 'y'"}, odd...)
 	for name, read := range map[string]func(string) string{"cron": cronReads, "busybox": func(s string) string { return s }} {
 		line, err := job.Cron(true)
@@ -64,7 +64,7 @@ func TestCronCommand(t *testing.T) {
 
 func TestCronRefuses(t *testing.T) {
 	for _, arg := range []string{"two\nlines", strings.Repeat("x", 1000)} {
-		if line, err := (Job{Program: "/b", Args: []string{arg}}).Cron(false); err == nil {
+		if line, err := (Job{Facts: Facts{Program: "/b"}, Args: []string{arg}}).Cron(false); err == nil {
 			t.Errorf("%q", line)
 		}
 	}
@@ -72,7 +72,7 @@ func TestCronRefuses(t *testing.T) {
 
 // MAILTO holds for all lines below it: those of others keep theirs.
 func TestMailOfOthers(t *testing.T) {
-	line, err := Job{Program: "/b", Args: []string{"rotate"}, Mail: "a@b.example", User: "ops", When: When{Hour: Hourly, Minute: 5}}.Cron(false)
+	line, err := Job{Facts: Facts{Program: "/b", User: "ops"}, Args: []string{"rotate"}, Mail: "a@b.example", When: When{Hour: Hourly, Minute: 5}}.Cron(false)
 	if want := "MAILTO=a@b.example\n5 * * * * /b rotate\nMAILTO=ops\n"; err != nil || line != want {
 		t.Errorf("%q, %v", line, err)
 	}
@@ -151,8 +151,10 @@ func TestSealed(t *testing.T) {
 // job is one with everything in it.
 func job(change func(*Job)) Job {
 	j := Job{
-		Target: "prod", Program: "/bin/true", Args: append([]string{"rotate"}, odd...), Dir: "/", Env: []string{"PATH=/usr/bin:/bin", "A=5% of $x 'y'"},
-		When: When{Hour: 4, Minute: 7}, Writes: []string{"/srv/with space", "/srv/50%"}, StateDir: "/var/lib/x", User: "root", Root: true, Mail: "ops@example.com",
+		Facts: Facts{
+			Target: "prod", Program: "/bin/true", Dir: "/", Folders: []string{"/srv/with space", "/srv/50%"}, StateDir: "/var/lib/x", User: "root", Root: true,
+		},
+		Args: append([]string{"rotate"}, odd...), Env: []string{"PATH=/usr/bin:/bin", "A=5% of $x 'y'"}, When: When{Hour: 4, Minute: 7}, Mail: "ops@example.com",
 	}
 	change(&j)
 	return j
@@ -164,8 +166,8 @@ func TestUnitsAreKnown(t *testing.T) {
 		t.Skip("no systemd-analyze on this machine")
 	}
 	for name, j := range map[string]Job{
-		"root": job(func(*Job) {}), "foreign": job(func(j *Job) { j.Foreign = true }),
-		"user": job(func(j *Job) { j.Root = false }), "usual": job(func(j *Job) { j.StateDir, j.Target, j.Mail = "", "", "" }),
+		"root": job(func(*Job) {}), "foreign": job(func(j *Job) { j.Hooks = true }),
+		"user": job(func(j *Job) { j.Root = false }), "usual": job(func(j *Job) { j.StateDir, j.Target, j.Mail = ownState, "", "" }),
 		"often": job(func(j *Job) { j.When = When{Hour: Hourly, Minute: 7, Step: 15} }),
 	} {
 		dir := t.TempDir()
@@ -187,7 +189,7 @@ func TestUnitsAreKnown(t *testing.T) {
 		if err != nil || strings.Contains(string(out), dir) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
-		if !j.Root || j.Foreign {
+		if !j.Root || j.Foreign() {
 			continue
 		}
 		service := filepath.Join(dir, Service(j.Target))
@@ -208,14 +210,14 @@ func TestFor(t *testing.T) {
 	if got := strings.Join(j.Env, " "); got != "PATH=/new DOCKER_HOST=ssh://x VAULT_ADDR=https://v" {
 		t.Error(got)
 	}
-	if got := strings.Join(j.Args, " "); got != "rotate prod -q --if-older-than 90d --config /srv/blnkctl.yaml" || j.StateDir != "" || j.Foreign {
+	if got := strings.Join(j.Args, " "); got != "rotate prod -q --if-older-than 90d --config /srv/blnkctl.yaml" || j.Foreign() {
 		t.Errorf("%s, %+v", got, j)
 	}
 	if got := f.Lacking(); !slices.Equal(got, []string{"VAULT_TOKEN"}) {
 		t.Error(got)
 	}
 	f.Policy.MaxAge, f.StateDir, f.TellState, f.Restart = time.Hour, "/s", true, []string{"docker:server", "sh:x"}
-	if j = For(f); strings.Join(j.Args, " ") != "rotate prod -q --if-due --config /srv/blnkctl.yaml --state-dir /s" || j.StateDir != "/s" || !j.Foreign {
+	if j = For(f); strings.Join(j.Args, " ") != "rotate prod -q --if-due --config /srv/blnkctl.yaml --state-dir /s" || j.StateDir != "/s" || !j.Foreign() {
 		t.Errorf("%+v", j)
 	}
 	for _, text := range []string{"", "-oops", "a b", "x;y", "a%b", "$HOME", "`id`", "a\nb"} {

@@ -17,12 +17,15 @@ func Timer(target string) string { return Name(target) + ".timer" }
 // Service is described at Timer.
 func Service(target string) string { return Name(target) + ".service" }
 
+// Mailer is the name of the service that a failure starts, where it is to be mailed.
+func Mailer(target string) string { return Name(target) + "-failed.service" }
+
 // Units are the job as systemd has it: a service, its timer, and where a failure is
 // mailed a service for that.
 func (j Job) Units() []File {
 	units := []File{{Service(j.Target), Sealed(j.service())}, {Timer(j.Target), Sealed(j.timer())}}
 	if j.Mail != "" {
-		units = append(units, File{j.failed(), Sealed(j.mailer())})
+		units = append(units, File{Mailer(j.Target), Sealed(j.mailer())})
 	}
 	return units
 }
@@ -36,9 +39,6 @@ func (j Job) CheckUnits() error {
 	return nil
 }
 
-// failed is the unit that a failure starts.
-func (j Job) failed() string { return Name(j.Target) + "-failed.service" }
-
 func (j Job) service() string {
 	var b strings.Builder
 	line := func(name, value string) { b.WriteString(name + "=" + value + "\n") }
@@ -49,7 +49,7 @@ func (j Job) service() string {
 		line("After", "network-online.target")
 	}
 	if j.Mail != "" {
-		line("OnFailure", j.failed())
+		line("OnFailure", Mailer(j.Target))
 	}
 	b.WriteString("\n[Service]\n")
 	line("Type", "oneshot")
@@ -69,7 +69,7 @@ func (j Job) service() string {
 	// server and workers that it starts would be killed with a rotation that went well.
 	b.WriteString("# What a command of yours starts goes on when the service ends.\n")
 	line("KillMode", "process")
-	if j.Foreign {
+	if j.Foreign() {
 		b.WriteString("# Nothing that it could need is taken from it.\n")
 	} else {
 		for _, s := range j.shut() {
@@ -99,8 +99,8 @@ func (j Job) shut() [][2]string {
 	if !j.Root { // the rest takes a manager that is root
 		return all
 	}
-	dirs, tmp := slices.Clone(j.Writes), "yes"
-	if j.StateDir != "" {
+	dirs, tmp := slices.Clone(j.Folders), "yes"
+	if j.StateDir != ownState {
 		dirs = append(dirs, j.StateDir)
 	}
 	if slices.ContainsFunc(append([]string{j.Program, j.Dir}, dirs...), func(path string) bool {
@@ -113,7 +113,7 @@ func (j Job) shut() [][2]string {
 		writes = append(writes, quoted(dir, false))
 	}
 	all = append(all, [2]string{"ProtectSystem", "strict"}, [2]string{"ProtectHome", "read-only"})
-	if j.StateDir == "" {
+	if j.StateDir == ownState {
 		all = append(all, [2]string{"StateDirectory", "blnkctl"}, [2]string{"StateDirectoryMode", "0700"})
 	}
 	if len(writes) > 0 {

@@ -53,23 +53,16 @@ func (a Asked) targets() (all []Target, err error) {
 	if a.Limit <= 0 {
 		return nil, target.Refuse("", "--timeout: want more than 0s")
 	}
-	names := a.File.Names()
-	if a.Name != "" {
-		names = []string{a.Name}
-	}
-	switch {
-	case len(a.Spec.Stores) > 0:
+	if len(a.Spec.Stores) > 0 {
 		one, err := a.typed()
 		return []Target{one}, err
-	case a.Name == "" && len(a.File.Stores) > 0:
-		all = append(all, a.configured("", a.File.Target))
 	}
-	for _, name := range names {
-		t, err := a.File.Select(name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, a.configured(name, t))
+	selected, err := a.File.Select(a.Name, a.Name == "")
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range selected {
+		all = append(all, a.configured(t))
 	}
 	if len(all) > 1 && (a.Origin("server") == "flag" || a.Origin("restart") == "flag") {
 		return nil, target.Refuse("name one: blnkctl "+a.Verb+all[len(all)-1].Named+a.Spec.Args(), "of which target --server and --restart are is not clear")
@@ -78,10 +71,10 @@ func (a Asked) targets() (all []Target, err error) {
 }
 
 // configured is a target of blnkctl.yaml; what was given besides its name wins.
-func (a Asked) configured(name string, t config.Target) Target {
+func (a Asked) configured(t config.Target) Target {
 	spec, named := a.Spec, ""
-	if spec.Stores, spec.Dir = t.Stores, a.File.Dir; name != "" {
-		named = " " + name
+	if spec.Stores, spec.Dir = t.Stores, a.File.Dir; t.Name != "" {
+		named = " " + t.Name
 	}
 	if a.Origin("restart") == "" {
 		spec.Restart = t.Restart
@@ -89,7 +82,7 @@ func (a Asked) configured(name string, t config.Target) Target {
 	if a.Origin("server") == "" {
 		spec.Servers = t.Servers
 	}
-	return a.made(Target{Name: name, Policy: t.Policy, Named: named, Args: named, Facts: a.Facts(spec, a.File.Dir)})
+	return a.made(Target{Name: t.Name, Policy: t.Policy, Named: named, Args: named, Facts: a.Facts(spec, a.File.Dir)})
 }
 
 // typed is what the flags name, which has to be right as it is everywhere.

@@ -84,78 +84,91 @@ func Usual() Kind {
 	return Systemd
 }
 
+// places are where the schedule of a target can stand.
+func (h Host) places(kind Kind, target string) (all []place) {
+	if kind == Cron && h.CronDir == "" {
+		return []place{table{h.Env, target}}
+	}
+	dir, names := h.CronDir, []string{schedule.Name(target)}
+	if kind == Systemd { // the last one may be there from an earlier time
+		dir, names = h.UnitDir, []string{schedule.Service(target), schedule.Timer(target), schedule.Mailer(target)}
+	}
+	for _, name := range names {
+		all = append(all, file(filepath.Join(dir, name)))
+	}
+	return all
+}
+
 // Files are the texts of a schedule, by their places.
 func (h Host) Files(kind Kind, job schedule.Job) (files []schedule.File, err error) {
+	places := h.places(kind, job.Target)
 	if kind == Systemd {
 		if err := job.CheckUnits(); err != nil {
 			return nil, err
 		}
-		for _, f := range job.Units() {
-			files = append(files, schedule.File{Name: filepath.Join(h.UnitDir, f.Name), Text: f.Text})
+		for i, f := range job.Units() {
+			files = append(files, schedule.File{Name: places[i].String(), Text: f.Text})
 		}
 		return files, nil
 	}
 	text, err := job.Cron(h.CronDir != "")
-	one := schedule.File{Name: "crontab -l", Text: block(job.Target, text)}
-	if h.CronDir != "" {
-		one = schedule.File{Name: filepath.Join(h.CronDir, schedule.Name(job.Target)), Text: schedule.Sealed(text)}
+	text = schedule.Sealed(text)
+	if t, ok := places[0].(table); ok {
+		text = t.block(text)
 	}
-	return []schedule.File{one}, err
+	return []schedule.File{{Name: places[0].String(), Text: text}}, err
 }
 
 // A Plan is what is to be changed for one schedule.
 type Plan struct {
-	host   Host
-	target string
-	files  []change // of systemd, and in /etc/cron.d
-	table  *change  // the crontab
-	before [][]string
-	after  [][]string
+	host    Host
+	changes []change
+	before  []command // these are told of the manager of units, undo where the rest fails
+	undo    []command
+	after   []command
 }
 
-// A change is of one text; "" is none.
-type change struct{ path, old, next string }
+// A change is of the text of a place.
+type change struct {
+	place
+	old, next string
+}
+
+// A command is one of the manager of units.
+type command []string
 
 // Plan looks at what stands here, and says what is to be changed so that the job is run;
 // or not any more, where remove is true. force takes what a person changed.
 func (h Host) Plan(ctx context.Context, kind Kind, job schedule.Job, remove, force bool) (*Plan, error) {
-	p := &Plan{host: h, target: job.Target}
+	p := &Plan{host: h}
 	var want []schedule.File
-	if err := h.check(kind); err != nil {
+	err := h.check(kind)
+	if err == nil && !remove {
+		want, err = h.Files(kind, job)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if !remove {
-		var err error
-		if want, err = h.Files(kind, job); err != nil {
+	for i, at := range h.places(kind, job.Target) {
+		one := change{place: at}
+		if one.old, err = at.read(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if kind == Cron && h.CronDir == "" {
-		return p, p.lookAtTable(ctx, want, job, force)
-	}
-	dir, names := h.CronDir, []string{schedule.Name(job.Target)}
-	if kind == Systemd { // the last one may be there from an earlier time
-		mailer := schedule.Job{Target: job.Target, Mail: "root"}.Units()[2].Name
-		dir, names = h.UnitDir, []string{schedule.Service(job.Target), schedule.Timer(job.Target), mailer}
-	}
-	for _, name := range names {
-		one := change{path: filepath.Join(dir, name)}
-		var err error
-		if one.old, err = read(one.path); err != nil {
-			return nil, err
-		}
-		if i := slices.IndexFunc(want, func(f schedule.File) bool { return f.Name == one.path }); i >= 0 {
+		if i < len(want) {
 			one.next = want[i].Text
 		}
-		if err := refuse(one.path, one.old, one.next, job, force); err != nil {
+		if !force {
+			err = one.refuse(job)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if one.old != one.next {
-			p.files = append(p.files, one)
+			p.changes = append(p.changes, one)
 		}
 	}
 	if kind == Systemd {
-		p.units(ctx, remove)
+		p.units(ctx, schedule.Timer(job.Target), remove)
 	}
 	return p, nil
 }
@@ -175,43 +188,51 @@ func (h Host) check(kind Kind) error {
 }
 
 // refuse is the error of a text that is not ours to replace by the next one.
-func refuse(path, old, next string, job schedule.Job, force bool) error {
+func (c change) refuse(job schedule.Job) error {
+	old := c.old
+	if t, ok := c.place.(table); ok {
+		old = t.inside(old)
+	}
 	made, intact := schedule.Intact(old)
 	runsIn := func(text string) bool {
 		return strings.Contains(text, " cd "+hint.Command(job.Dir)+" && ") || strings.Contains(text, "\nWorkingDirectory="+job.Dir+"\n")
 	}
 	switch {
-	case old == "", old == next, force, intact && (job.Target != "" || runsIn(old) || !runsIn(next)):
+	case old == "", c.old == c.next, intact && (job.Target != "" || runsIn(old) || !runsIn(c.next)):
 		return nil
 	case intact: // two targets that have no name
-		return hint.Add(fmt.Errorf("%s %w", path, ErrOther), "name both targets in blnkctl.yaml: `blnkctl schedule %s NAME`; or --force replaces that one", Usual())
+		return hint.Add(fmt.Errorf("%s %w", c, ErrOther), "name both targets in blnkctl.yaml: `blnkctl schedule %s NAME`; or --force replaces that one", Usual())
 	case made:
-		return hint.Add(fmt.Errorf("%s %w", path, ErrForeign), "--force takes no notice of that; with --dry-run it shows what would be lost")
+		return hint.Add(fmt.Errorf("%s %w", c, ErrForeign), "--force takes no notice of that; with --dry-run it shows what would be lost")
 	}
-	return hint.Add(fmt.Errorf("%s %w", path, ErrForeign), "move it away; or --force, which shows with --dry-run what would be lost")
+	return hint.Add(fmt.Errorf("%s %w", c, ErrForeign), "move it away; or --force, which shows with --dry-run what would be lost")
 }
 
-// units says what the manager of units has to be told.
-func (p *Plan) units(ctx context.Context, remove bool) {
-	timer := schedule.Timer(p.target)
+// units says what the manager of units has to be told of a timer.
+func (p *Plan) units(ctx context.Context, timer string, remove bool) {
 	enabled := p.host.says(ctx, "is-enabled", timer) == "enabled"
 	active := p.host.says(ctx, "is-active", timer) == "active"
-	reload := p.host.systemctl("daemon-reload")
+	tell := p.host.systemctl
+	if enabled {
+		p.undo = append(p.undo, tell("enable", timer))
+	}
+	if active {
+		p.undo = append(p.undo, tell("start", timer))
+	}
 	switch {
 	case remove && (enabled || active):
-		p.before = [][]string{p.host.systemctl("disable", "--now", timer)}
-		p.after = [][]string{reload}
-	case remove && len(p.files) > 0:
-		p.after = [][]string{reload}
-	case !remove && len(p.files) > 0:
-		p.after = [][]string{reload, p.host.systemctl("enable", timer), p.host.systemctl("restart", timer)}
+		p.before, p.after = []command{tell("disable", "--now", timer)}, []command{tell("daemon-reload")}
+	case remove && len(p.changes) > 0:
+		p.after = []command{tell("daemon-reload")}
+	case !remove && len(p.changes) > 0:
+		p.after = []command{tell("daemon-reload"), tell("enable", timer), tell("restart", timer)}
 	case !remove && !(enabled && active):
-		p.after = [][]string{p.host.systemctl("enable", "--now", timer)}
+		p.after = []command{tell("enable", "--now", timer)}
 	}
 }
 
-func (h Host) systemctl(args ...string) []string {
-	all := []string{"systemctl", "--no-ask-password"}
+func (h Host) systemctl(args ...string) command {
+	all := command{"systemctl", "--no-ask-password"}
 	if !h.Root {
 		all = append(all, "--user")
 	}
@@ -228,70 +249,63 @@ func (h Host) says(ctx context.Context, args ...string) string {
 }
 
 // Empty says that everything is as it should be.
-func (p *Plan) Empty() bool {
-	return len(p.files) == 0 && p.table == nil && len(p.before)+len(p.after) == 0
-}
+func (p *Plan) Empty() bool { return len(p.changes)+len(p.before)+len(p.after) == 0 }
 
 // Diff shows the plan: what goes, what comes, and what is run.
 func (p *Plan) Diff() string {
 	var b strings.Builder
-	commands := func(all [][]string) {
+	commands := func(all []command) {
 		for _, args := range all {
 			b.WriteString("run: " + hint.Command(slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--no-ask-password" })...) + "\n")
 		}
 	}
 	commands(p.before)
-	for _, c := range p.files {
-		b.WriteString(c.diff())
-	}
-	if p.table != nil {
-		b.WriteString(p.table.within(p.target).diff())
+	for _, c := range p.changes {
+		what := "changed"
+		if c.old == "" {
+			what = "new"
+		} else if c.next == "" {
+			what = "removed"
+		}
+		b.WriteString(exposure.Edit{Path: c.String(), Old: []byte(c.old), New: []byte(c.next), What: what}.Diff())
 	}
 	commands(p.after)
 	return b.String()
 }
 
-func (c change) diff() string {
-	what := "changed"
-	if c.old == "" {
-		what = "new"
-	} else if c.next == "" {
-		what = "removed"
-	}
-	return exposure.Edit{Path: c.path, Old: []byte(c.old), New: []byte(c.next), What: what}.Diff()
-}
-
-// Apply makes the changes. Where the manager of units refuses them, they are taken back.
+// Apply makes the changes. Where one cannot be made, or the manager of units refuses them,
+// they are taken back.
 func (p *Plan) Apply(ctx context.Context) error {
-	if p.table != nil {
-		return p.setTable(ctx)
-	}
-	if err := p.tell(ctx, p.before); err != nil {
-		return err
-	}
-	for i, c := range p.files {
-		if err := c.write(ctx); err != nil {
-			return errors.Join(err, p.takeBack(ctx, p.files[:i]))
+	err := p.tell(ctx, p.before)
+	var done []change
+	for _, c := range p.changes {
+		if err != nil {
+			break
+		}
+		if err = c.put(ctx, c.old, c.next); err == nil {
+			done = append(done, c)
 		}
 	}
-	err := p.tell(ctx, p.after)
-	if err != nil && len(p.before) == 0 {
-		err = errors.Join(err, p.takeBack(context.WithoutCancel(ctx), p.files))
+	if err == nil {
+		err = p.tell(ctx, p.after)
 	}
-	return err
-}
-
-func (p *Plan) takeBack(ctx context.Context, done []change) (err error) {
+	if err == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
 	for _, c := range done {
-		err = errors.Join(err, change{c.path, c.next, c.old}.write(ctx))
+		err = errors.Join(err, c.put(ctx, c.next, c.old))
 	}
 	if len(p.after) > 0 && len(done) > 0 {
-		_ = p.tell(ctx, [][]string{p.host.systemctl("daemon-reload")}) // the error that led here matters more
+		_ = p.tell(ctx, []command{p.host.systemctl("daemon-reload")}) // the error that led here matters more
+	}
+	if len(p.before) > 0 {
+		err = errors.Join(err, p.tell(ctx, p.undo))
 	}
 	return err
 }
 
-func (p *Plan) tell(ctx context.Context, commands [][]string) error {
+func (p *Plan) tell(ctx context.Context, commands []command) error {
 	for _, args := range commands {
 		if _, err := (run.Cmd{Args: args, Env: p.host.Env, Timeout: time.Minute}).Run(ctx); err != nil {
 			if exit, ok := errors.AsType[*run.ExitError](err); ok {

@@ -31,7 +31,7 @@ case "$*" in
 *"enable --now "*) touch enabled active ;;
 *"disable --now "*) rm -f enabled active ;;
 *"enable "*) touch enabled ;;
-*"restart "*) if test -e refuse; then echo "Unit $last has a bad unit file setting." >&2; exit 1; fi; touch active ;;
+*"start "*"timer") case "$*" in *restart*) test ! -e refuse || { echo "Unit $last has a bad unit file setting." >&2; exit 1; } ;; esac; touch active ;;
 *) exit 2 ;;
 esac`,
 }
@@ -74,7 +74,10 @@ func shown(t *testing.T, path string) string {
 	return string(text)
 }
 
-var prod = schedule.Job{Target: "prod", Program: "/usr/bin/blnkctl", Args: []string{"rotate", "prod", "-q"}, Dir: "/srv", When: schedule.When{Hour: 4, Minute: 7}, User: "ops"}
+var prod = schedule.Job{
+	Facts: schedule.Facts{Target: "prod", Program: "/usr/bin/blnkctl", Dir: "/srv", User: "ops"},
+	Args:  []string{"rotate", "prod", "-q"}, When: schedule.When{Hour: 4, Minute: 7},
+}
 
 // do plans and applies, and returns the diff.
 func do(t *testing.T, h Host, kind Kind, job schedule.Job, remove, force bool) string {
@@ -153,10 +156,17 @@ func TestCrontabOfAPerson(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, table, "# mine\n"+shown(t, table))
+	ours := shown(t, table)
+	write(t, table, "# mine\n"+strings.Replace(ours, "7 4 ", "9 9 ", 1))
 	if err := p.Apply(t.Context()); !errors.Is(err, ErrChanged) || !strings.HasPrefix(shown(t, table), "# mine\n# BEGIN") {
 		t.Errorf("%v", err)
 	}
+	// What somebody else has written around it since stays.
+	write(t, table, "# mine\n"+ours+"# theirs\n")
+	if err := p.Apply(t.Context()); err != nil || shown(t, table) != "# mine\n# theirs\n" {
+		t.Errorf("%q, %v", shown(t, table), err)
+	}
+	write(t, table, "# mine\n"+ours)
 	write(t, filepath.Join(fake, "deaf"), "")
 	if p, err = h.Plan(t.Context(), Cron, prod, true, false); err == nil {
 		err = p.Apply(t.Context())
@@ -276,6 +286,20 @@ func TestUnits(t *testing.T) {
 		if told := strings.Split(strings.TrimSpace(shown(t, filepath.Join(fake, "told"))), "\n"); !strings.HasSuffix(told[len(told)-1], "daemon-reload") {
 			t.Errorf("%q", told)
 		}
+		// Where a file cannot be taken away, the timer goes on.
+		if p, err = h.Plan(t.Context(), Systemd, mailed, true, false); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(h.UnitDir, "blnkctl-rotate-prod.timer"), before+"# mine\n")
+		if err = p.Apply(t.Context()); !errors.Is(err, ErrChanged) || shown(t, filepath.Join(h.UnitDir, "blnkctl-rotate-prod.service")) == "" {
+			t.Errorf("%v", err)
+		}
+		for _, state := range []string{"enabled", "active"} {
+			if _, err := os.Stat(filepath.Join(fake, state)); err != nil {
+				t.Errorf("the timer is not %s any more", state)
+			}
+		}
+		write(t, filepath.Join(h.UnitDir, "blnkctl-rotate-prod.timer"), before)
 		do(t, h, Systemd, mailed, true, false)
 		if units, _ := os.ReadDir(h.UnitDir); len(units) != 0 {
 			t.Errorf("%v", units)

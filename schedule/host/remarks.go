@@ -97,6 +97,9 @@ func there(path string) bool {
 
 // See is how a person sees what becomes of an installed schedule.
 func (h Host) See(kind Kind, job schedule.Job) string {
+	if kind == Cron && !slices.ContainsFunc(crons, there) {
+		return "nothing runs it before a cron is installed; then " + job.When.String()
+	}
 	if kind == Cron {
 		return "it runs " + job.When.String()
 	}

@@ -58,7 +58,7 @@ func TestPath(t *testing.T) {
 func TestRemarks(t *testing.T) {
 	temp := filepath.Join(t.TempDir(), "blnkctl")
 	write(t, temp, "")
-	job := schedule.Job{Program: temp, Root: true, User: "root"}
+	job := schedule.Job{Facts: schedule.Facts{Program: temp, Root: true, User: "root"}}
 	all := strings.Join(Host{Root: true}.Remarks(Systemd, job, 0, false), "; ")
 	if !strings.Contains(all, "will not last") || !strings.Contains(all, "nobody hears") {
 		t.Error(all)
