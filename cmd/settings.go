@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func configured(cmd *cobra.Command, flags ...string) {
 
 // completeTarget offers the targets of blnkctl.yaml to a shell.
 func completeTarget(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	file, err := config.Find(cmd.Flag("config").Value.String(), getwd)
+	file, err := config.Find(cmp.Or(cmd.Flag("config").Value.String(), os.Getenv(variable("config"))), getwd)
 	if takesTarget(cmd) && len(args) > 0 || err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

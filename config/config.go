@@ -10,6 +10,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -222,7 +223,7 @@ func Check(path string, check func(flag, ref string) error) (File, error) {
 		err = ref.CheckValue(file.StateDir)
 	}
 	if err != nil {
-		return File{}, fmt.Errorf("%w: %s: %w", ErrInvalid, path, err)
+		return File{}, hint.Add(fmt.Errorf("%w: %s: %w", ErrInvalid, path, err), "%s", cmp.Or(hint.Of(err), "mend that line; what may stand there: blnkctl config schema"))
 	}
 	file.Path, file.Dir = path, filepath.Dir(path)
 	if file.StateDir != "" && !filepath.IsAbs(file.StateDir) {

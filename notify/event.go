@@ -139,10 +139,11 @@ const (
 )
 
 // Settle finds the Kind of a run that could have replaced a key by its exit status, and
-// what it shows the end of. done says that it did something. Of what was interrupted
+// what it shows the end of. done says that it did something, failed that the last rotation
+// was put back: a run that did nothing is no end of that. Of what was interrupted
 // before its first effect, or found another rotation at work, there is nothing to tell;
 // nor of a command that a person typed wrong, who is watching.
-func (e *Event) Settle(watched, done bool) {
+func (e *Event) Settle(watched, done, failed bool) {
 	switch {
 	case e.ExitCode == held, e.ExitCode == interrupted, e.ExitCode == usage && watched:
 		e.Overdue = false
@@ -151,7 +152,10 @@ func (e *Event) Settle(watched, done bool) {
 	case e.ExitCode != 0 && e.ExitCode != Incomplete:
 		e.Kind = Failure
 	default:
-		if e.Ends = []string{Failure, Stuck}; !e.Overdue {
+		if done || !failed {
+			e.Ends = []string{Failure, Stuck}
+		}
+		if !e.Overdue {
 			e.Ends = append(e.Ends, Overdue)
 		}
 		if done {

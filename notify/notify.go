@@ -235,7 +235,7 @@ func (t *Teller) Tell(ctx context.Context, e Event) ([]Delivery, error) {
 			late = t.untold(o.Seq, e)
 		}
 		wait.Go(func() {
-			if all[i] = r.tell(ctx, o, e, late); all[i].Err == nil && e.Attempt {
+			if all[i] = r.tell(ctx, o, e, late); all[i].Err == nil && e.Attempt && head.Seq != unread {
 				o.Seq = head.Seq
 			}
 		})
@@ -337,16 +337,22 @@ func (o *told) note(e Event) {
 	}
 }
 
-// head is the last record of the audit log.
+// head is the last record of the audit log; the Seq of one that cannot be read is unread.
 func (t *Teller) head() (h Head) {
-	if t.opt.Log != nil {
-		_ = t.opt.Log.Records(1, func(r audit.Record) error { // what cannot be read has no end
-			h = Head{r.Seq, r.Hash}
-			return nil
-		})
+	if t.opt.Log == nil {
+		return h
+	}
+	err := t.opt.Log.Records(1, func(r audit.Record) error {
+		h = Head{r.Seq, r.Hash}
+		return nil
+	})
+	if err != nil {
+		return Head{Seq: unread}
 	}
 	return h
 }
+
+const unread = -1
 
 // mostUntold is how many records are looked at for an end that nobody was told: those of
 // all targets since the last run of this one.
@@ -357,7 +363,7 @@ const mostLate = 10
 
 // untold are the ends of earlier rotations of the target after a record.
 func (t *Teller) untold(after int, e Event) (late []Event) {
-	if t.opt.Log == nil {
+	if t.opt.Log == nil || after == unread {
 		return nil
 	}
 	_ = t.opt.Log.Records(mostUntold, func(r audit.Record) error {

@@ -303,6 +303,35 @@ func TestUntold(t *testing.T) {
 	if got := run("r5", "rotated"); got != "late failure success" {
 		t.Errorf("before another one: %q", got)
 	}
+	// What cannot be read for a while is not told twice, to whoever is new neither.
+	kept := filepath.Join(dir, "kept")
+	if err := errors.Join(os.Rename(filepath.Join(dir, "audit.log"), kept), os.Mkdir(filepath.Join(dir, "audit.log"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	unread := idle
+	unread.Attempt = true
+	newer := &inbox{}
+	for _, to := range []string{"command:box", "command:new"} {
+		tell := teller(t, dir, map[string]*inbox{"command:box": box, "command:new": newer}[to])
+		other := tell.receivers[0]
+		tell.receivers[0].To, other.sender = to, &inbox{}
+		if other.To = "command:new"; to == "command:new" {
+			other.To = "command:box"
+		}
+		tell.receivers = append(tell.receivers, other) // who is not named any more is forgotten
+		if _, err := tell.Tell(t.Context(), unread); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Remove(filepath.Join(dir, "audit.log")), os.Rename(kept, filepath.Join(dir, "audit.log"))); err != nil {
+		t.Fatal(err)
+	}
+	tell := teller(t, dir, newer)
+	tell.receivers[0].To = "command:new"
+	tell.receivers = append(tell.receivers, teller(t, dir, box).receivers...)
+	if _, err := tell.Tell(t.Context(), unread); err != nil || box.kinds() != "" || newer.kinds() != "" {
+		t.Errorf("the log could not be read: %v, told again", err)
+	}
 	// One that did not get through is not lost, either.
 	box.fail = errors.New("down")
 	run("r6", "rotated")

@@ -19,7 +19,8 @@ type memory map[string]*told
 
 // told is what one receiver was told.
 type told struct {
-	// Seq is the record of the audit log up to which each end was told.
+	// Seq is the record of the audit log up to which each end was told; unread where nobody
+	// knows.
 	Seq int `json:"seq"`
 	// Lasting are the kinds of events that have not ended.
 	Lasting map[string]*lasting `json:"lasting,omitempty"`

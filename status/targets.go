@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/blnkctl/blnkctl/config"
@@ -33,7 +34,11 @@ type Asked struct {
 // an error there is a report where only that file could not be written.
 func (a Asked) Look(ctx context.Context, metrics string) (r Report, err error) {
 	if metrics != "" && filepath.Ext(metrics) != extension {
-		return r, target.Refuse("name it so: --metrics "+hint.Command(metrics+extension), "--metrics: node_exporter reads only files whose name ends with %s", extension)
+		name := metrics + extension
+		if strings.HasPrefix(metrics, "-") { // as of what prints
+			name = "blnkctl" + extension
+		}
+		return r, target.Refuse("name it so: --metrics "+hint.Command(name), "--metrics: node_exporter reads only files whose name ends with %s", extension)
 	}
 	targets, err := a.targets()
 	if err == nil {

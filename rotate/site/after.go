@@ -43,17 +43,18 @@ func (a After) Event(r rotate.Report, err error, code int, help string) notify.E
 	if err != nil {
 		e.Error, _ = hint.Lines(err)
 	}
+	failed := false
 	if a.Folder != nil {
 		history, _ := a.Folder.LoadHistory() // what cannot be read has been an error of the run
 		since := history.ProvedAt
 		if since.IsZero() {
 			since = history.SeenAt
 		}
-		e.Due = a.Policy.Next(since)
+		failed, e.Due = history.Failures > 0, a.Policy.Next(since)
 		e.Overdue = !e.Due.IsZero() && e.Time.Sub(e.Due) > policy.Late && r.Outcome != rotate.Rotated && r.Outcome != rotate.Resumed
 	}
 	idle := []rotate.Outcome{rotate.NotDue, rotate.Adopted, rotate.InSync, rotate.InPlace, rotate.None}
-	e.Settle(a.Watched, !slices.Contains(idle, r.Outcome))
+	e.Settle(a.Watched, !slices.Contains(idle, r.Outcome), failed)
 	return e
 }
 
