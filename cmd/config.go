@@ -98,11 +98,8 @@ func newConfigCheckCmd(a *app) *cobra.Command {
 
 func runConfigShow(cmd *cobra.Command, a *app, origins bool) error {
 	file, err := a.configFile()
-	if err != nil {
-		return err
-	}
-	dir, err := a.openState()
-	if err != nil {
+	dir, failed := a.openState()
+	if err = cmp.Or(err, failed); err != nil {
 		return err
 	}
 	usual := map[string]string{"store": defaultStore, "server": "the port in blnk.json, on this host", "state-dir": dir.Path()}
