@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,5 +51,24 @@ func TestListing(t *testing.T) {
 		if strings.Count(kept, strings.ReplaceAll(long, " ", "")) < 5 {
 			t.Errorf("something of %.10s is lost in\n%s", long, text)
 		}
+	}
+}
+
+// The last attempt is of an event that changes keys, and of a store wherever it is named.
+func TestLastAttempt(t *testing.T) {
+	log := audit.Open(filepath.Join(t.TempDir(), "state"), time.Now)
+	if r, err := log.LastAttempt("a"); err != nil || r.Seq != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, r := range []audit.Record{
+		{Event: "rotate", Outcome: "stuck", Stores: []string{"b", "a"}}, {Event: "rotate", Outcome: "rotated", Stores: []string{"b"}},
+		{Event: "schedule", Outcome: "installed", Stores: []string{"a"}}, {Event: "rollback", Outcome: audit.Refused, Stores: []string{"a"}},
+	} {
+		if err := log.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := log.LastAttempt("a"); err != nil || r.Seq != 1 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"slices"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -225,4 +226,19 @@ func (l *Log) Records(last int, each func(Record) error) error {
 	}
 	pass(0)
 	return stop
+}
+
+// LastAttempt is the last record of an attempt to change the key of a store; the zero Record
+// where there is none among the last of all targets. A rollback that was refused is none:
+// that there is no way back is no fault.
+func (l *Log) LastAttempt(store string) (last Record, err error) {
+	const most = 1000 // far more than there are in a day
+	err = l.Records(most, func(r Record) error {
+		changes := slices.Contains(Attempts, r.Event)
+		if changes && slices.Contains(r.Stores, store) && !(r.Event == "rollback" && r.Outcome == Refused) {
+			last = r
+		}
+		return nil
+	})
+	return last, err
 }

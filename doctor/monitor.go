@@ -70,14 +70,8 @@ func lastSucceeded(ctx context.Context, f *Facts, r *Result) {
 		return
 	}
 	first := f.Stores(ctx)[0].Ref
-	var last audit.Record
-	r.unsure(audit.Open(f.State.Path(), f.Now).Records(1000, func(rec audit.Record) error { // of all targets; far more than there are in a day
-		idle := rec.Event == "rollback" && rec.Outcome == audit.Refused // that there is no way back is no fault
-		if slices.Contains(audit.Attempts, rec.Event) && len(rec.Stores) > 0 && rec.Stores[0] == first && !idle {
-			last = rec
-		}
-		return nil
-	}))
+	last, err := audit.Open(f.State.Path(), f.Now).LastAttempt(first)
+	r.unsure(err)
 	r.saw(last.Seq > 0 || history.Rotation != "")
 	text, at := "", history.FailedAt
 	if history.Failures > 0 {

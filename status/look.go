@@ -267,14 +267,7 @@ func (t Target) last(s *Standing, h state.History) {
 	if f.StateErr != nil || len(s.Stores) == 0 {
 		return
 	}
-	var last audit.Record
-	const most = 1000 // of all targets; far more than there are in a day
-	err := audit.Open(f.State.Path(), f.Now).Records(most, func(r audit.Record) error {
-		if slices.Contains(audit.Attempts, r.Event) && len(r.Stores) > 0 && slices.Contains(r.Stores, s.Stores[0].Ref) {
-			last = r
-		}
-		return nil
-	})
+	last, err := audit.Open(f.State.Path(), f.Now).LastAttempt(s.Stores[0].Ref)
 	if err != nil {
 		s.problem("state", err.Error(), t.help(err))
 		return
