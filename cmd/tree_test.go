@@ -5,6 +5,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -150,10 +151,10 @@ func TestRunUsesItsEnvOnly(t *testing.T) {
 
 func TestInterruptedBeforeItBegan(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(&interrupt.Error{})
+	cancel(&interrupt.Error{Signal: syscall.SIGINT})
 	env, _, stderr := testEnv(t)
 	code := Run(ctx, env, []string{"keygen", "--store", "blnkjson:blnk.json"})
-	if code != exitInterrupted || !strings.HasPrefix(stderr.String(), "error: interrupted\n") {
+	if code != exitInterrupted || !strings.HasPrefix(stderr.String(), "error: interrupted (SIGINT)\n") {
 		t.Errorf("exit status %d, %q", code, stderr)
 	}
 }
