@@ -54,8 +54,8 @@ func TestUnchecked(t *testing.T) {
 			r.leak("a")
 			r.commit("b", r.key.Reveal())
 			r.git("config", "uploadpack.allowFilter", "true")
-			r.git("clone", "-q", "--filter=blob:none", "file://"+r.dir, "copy")
-			r.dir += "/copy"
+			r.git("clone", "-q", "--filter=blob:none", "file://"+r.dir, "[a]copy") // a pattern to glob(7)
+			r.dir += "/[a]copy"
 			r.git("remote", "remove", "origin")
 		}, ErrUnchecked, "copy is a partial clone", "the live key in b"},
 		"damaged gzip": {func(r *repo) {

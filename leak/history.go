@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -111,7 +112,7 @@ func (r repository) history(ctx context.Context, m *Matcher) ([]Finding, error) 
 			err = errors.Join(err, hint.As(ErrUnchecked, "%s is a shallow clone, and what came before is not here: git fetch --unshallow gets it", r.top))
 		}
 	}), "rev-parse", "--is-shallow-repository")
-	if partly, _ := filepath.Glob(filepath.Join(r.own, "objects/pack/*.promisor")); len(partly) > 0 { // whatever the configuration says by now
+	if partly, _ := fs.Glob(os.DirFS(r.own), "objects/pack/*.promisor"); len(partly) > 0 { // whatever the configuration says by now
 		err = errors.Join(err, hint.As(ErrUnchecked, "%s is a partial clone, and what it has not fetched is not looked at: a clone without --filter has all", r.top))
 	}
 	found, unread := r.files(m, hits.findings(m, r))
