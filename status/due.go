@@ -68,7 +68,7 @@ func (s Standing) answer(soon time.Duration) Answer {
 	}
 	for _, p := range s.Problems {
 		switch {
-		case s.serverOf(p).Error != "":
+		case s.serverOf(p).silent():
 			a.Notes = append(a.Notes, "not proved: "+p.Text)
 		case p.Kind == "age_unknown" && k.Since.IsZero(), !slices.Contains([]string{"weak", "compromised", "overdue", "age_unknown"}, p.Kind):
 			return a.unknown(p)

@@ -99,6 +99,11 @@ func (s Server) wrong() string {
 	return s.URL + " " + s.does()
 }
 
+// silent says that nothing speaks against the key: what answered, if anything did.
+func (s Server) silent() bool {
+	return s.Error != "" && (s.Key == proof.Unknown || s.Key == proof.Live) && (s.Secure == nil || *s.Secure)
+}
+
 // does is what a server does with the key of the first store.
 func (s Server) does() string {
 	switch {
