@@ -2,9 +2,11 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,5 +215,33 @@ func TestNoVersion(t *testing.T) {
 	found, err := tell(t, f, dockerMaintained)
 	if err == nil || len(found) > 0 {
 		t.Errorf("%v, %v", found, err)
+	}
+}
+
+// What more clients than are shown did is no worse than what they did.
+func TestMoreClients(t *testing.T) {
+	log, names := &accesslog.Log{See: []string{"journalctl"}, Clients: map[string]*accesslog.Client{}}, []string(nil)
+	for i := range mostShown + 2 {
+		names = append(names, fmt.Sprint("10.0.0.", i))
+		log.Clients[names[i]] = &accesslog.Client{}
+	}
+	for sure, want := range map[string]Severity{"": Note, names[0]: Note, names[mostShown+1]: Warning} {
+		r := Result{Rule: Rule{Severity: Warning}}
+		r.addClients(log, names, "", func(name string) (string, Severity) {
+			return "", map[bool]Severity{true: Warning, false: Note}[name == sure]
+		})
+		if last := r.Findings[len(r.Findings)-1]; len(r.Findings) != mostShown+1 || last.Severity != want {
+			t.Errorf("%q: %d findings, the last %+v", sure, len(r.Findings), last)
+		}
+	}
+}
+
+// A store that cannot be read is told of once, although servers are looked for in it, too.
+func TestUnreadOnce(t *testing.T) {
+	broken := errors.New("blnk.json:2: not valid JSON")
+	f := known(t, []Store{{Ref: "s", Err: broken}}, nil, nil)
+	give(&f.live, proof.Result{}, errors.Join(errors.New("no server is known"), broken))
+	if _, err := tell(t, f, liveKey); err == nil || strings.Count(err.Error(), broken.Error()) != 1 {
+		t.Error(err)
 	}
 }

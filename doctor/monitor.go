@@ -126,8 +126,14 @@ func (r *Result) addClients(log *accesslog.Log, names []string, remedy string, s
 			"last at "+screen.At(log.Clients[name].Last)+", in "+strings.Join(log.Places, ", "),
 			"the address is what X-Forwarded-For says where a request has that: anybody can write it").Severity = severity
 	}
-	if more := len(names) - mostShown; more > 0 {
-		r.add("more clients", fmt.Sprintf("%d more clients, as above", more), remedy+log.See[0])
+	more, worst := names[min(len(names), mostShown):], Note
+	for _, name := range more {
+		if _, severity := say(name); severity != Note {
+			worst = severity
+		}
+	}
+	if len(more) > 0 {
+		r.add("more clients", fmt.Sprintf("%d more clients, as above", len(more)), remedy+log.See[0]).Severity = worst
 	}
 }
 
