@@ -667,18 +667,22 @@ func (s Stores) holders(v View, key secret.Key) (marks []listener.Mark) {
 		if name == "" && !s.reads(p.PID) || name != "" && !value.Equal(key) {
 			continue
 		}
-		m := listener.Mark{PID: p.PID, Start: listener.StartOf(p.PID), Name: "blnk", Server: p.Server}
-		switch {
-		case p.Server:
-			m.Name = "blnk start"
-		case p.Workers:
-			m.Name = "blnk workers"
-		}
-		if !slices.ContainsFunc(marks, m.Same) {
+		if m := markOf(p); !slices.ContainsFunc(marks, m.Same) {
 			marks = append(marks, m)
 		}
 	}
 	return marks
+}
+
+func markOf(p restart.Process) listener.Mark {
+	m := listener.Mark{PID: p.PID, Start: listener.StartOf(p.PID), Name: "blnk", Server: p.Server}
+	switch {
+	case p.Server:
+		m.Name = "blnk start"
+	case p.Workers:
+		m.Name = "blnk workers"
+	}
+	return m
 }
 
 // reads says whether the blnk.json of a process is one of the stores', also through a

@@ -2,6 +2,7 @@ package reach
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -380,12 +381,13 @@ func TestHolders(t *testing.T) {
 		}
 	}
 	s := Stores{files: []string{filepath.Join(dir, "blnk.json")}, config: []byte(`{}`)}
-	want := map[int]bool{}
+	want, folders := map[int]bool{}, map[int]string{}
 	for _, c := range []struct {
 		dir, variable string
 		has           bool
 	}{
 		{dir, "A=1", true}, {elsewhere, "A=1", false}, {elsewhere, "BLNK_SERVER_SECRET_KEY=old", true}, {dir, "BLNK_SERVER_SECRET_KEY=other", false},
+		{elsewhere, "BLNK_SERVER_SECRET_KEY=", false},
 	} {
 		cmd := &exec.Cmd{Path: self, Args: []string{"blnk", "-test.run=^TestIsBlnk$"}, Dir: c.dir, Env: []string{c.variable, "IS_BLNK=1"}}
 		in, err := cmd.StdinPipe()
@@ -396,13 +398,23 @@ func TestHolders(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
-		want[cmd.Process.Pid] = c.has
+		want[cmd.Process.Pid], folders[cmd.Process.Pid] = c.has, c.dir
 	}
 	marks := s.holders(View{}, secret.New("old"))
 	for pid, has := range want {
 		i := slices.IndexFunc(marks, func(m listener.Mark) bool { return m.PID == pid })
 		if (i >= 0) != has || has && !marks[i].Runs() {
 			t.Errorf("PID %d: %v, want %v", pid, i >= 0, has)
+		}
+	}
+	file, err := blnkjson.New(ref.Ref{Place: s.files[0]}, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running := Running(store.Set{file})
+	for pid, in := range folders {
+		if named := strings.Contains(running, fmt.Sprintf("PID %d ", pid)); named != (in == dir) {
+			t.Errorf("PID %d in %s: %v, among those that read the file: %s", pid, in, named, running)
 		}
 	}
 }

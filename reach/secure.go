@@ -114,8 +114,10 @@ func heldBy(ctx context.Context, ref string, open func(ref string) (store.Store,
 func Running(set store.Set) string {
 	var names []string
 	files, _ := placesOf(set)
-	for _, m := range (Stores{files: files}).holders(View{}, secret.Key{}) {
-		names = append(names, m.String())
+	for _, p := range Here() {
+		if (Stores{files: files}).reads(p.PID) {
+			names = append(names, markOf(p).String())
+		}
 	}
 	return strings.Join(names, ", ")
 }
