@@ -236,12 +236,15 @@ func TestMoreClients(t *testing.T) {
 	}
 }
 
-// A store that cannot be read is told of once, although servers are looked for in it, too.
+// What cannot be read is told of once, although several things are looked for in it.
 func TestUnreadOnce(t *testing.T) {
 	broken := errors.New("blnk.json:2: not valid JSON")
 	f := known(t, []Store{{Ref: "s", Err: broken}}, nil, nil)
 	give(&f.live, proof.Result{}, errors.Join(errors.New("no server is known"), broken))
-	if _, err := tell(t, f, liveKey); err == nil || strings.Count(err.Error(), broken.Error()) != 1 {
-		t.Error(err)
+	f.StateErr = broken
+	for name, check := range (rulesOf{"liveKey": liveKey, "lastSucceeded": lastSucceeded}) {
+		if _, err := tell(t, f, check); err == nil || strings.Count(err.Error(), broken.Error()) != 1 {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

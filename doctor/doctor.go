@@ -106,10 +106,11 @@ type Result struct {
 // saw says that what the rule is about is here.
 func (r *Result) saw(is bool) { r.seen = r.seen || is }
 
-// unsure says what could not be looked at. ErrNothing is no such error.
+// unsure says what could not be looked at, each once. ErrNothing is no such error.
 func (r *Result) unsure(errs ...error) {
 	for _, err := range errs {
-		if !errors.Is(err, ErrNothing) {
+		said := err != nil && r.err != nil && strings.Contains(r.err.Error(), err.Error())
+		if !said && !errors.Is(err, ErrNothing) {
 			r.err = errors.Join(r.err, err)
 		}
 	}

@@ -104,9 +104,7 @@ func (f *Facts) inGit(ctx context.Context, r *Result, about func(keyFile) bool, 
 			continue
 		}
 		standing, failed := exposure.InGit(ctx, file.Real)
-		if r.err == nil || failed != nil && !strings.Contains(r.err.Error(), failed.Error()) {
-			r.unsure(failed)
-		}
+		r.unsure(failed)
 		if standing != nil {
 			r.saw(true)
 			each(file, *standing)

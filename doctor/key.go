@@ -279,10 +279,7 @@ func (f *Facts) History(ctx context.Context) (state.History, error) {
 func liveKey(ctx context.Context, f *Facts, r *Result) {
 	live, err := f.Live(ctx)
 	if r.unsure(err); len(live.Keys) == 0 {
-		if err == nil { // else that is why, and may name a store
-			f.subject(ctx, r, 0)
-		}
-		if r.err == nil {
+		if f.subject(ctx, r, 0); r.err == nil {
 			r.unsure(errors.New("no store holds a key"))
 		}
 		return

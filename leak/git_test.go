@@ -64,7 +64,8 @@ func TestUnchecked(t *testing.T) {
 			r.commit("changed.gz", packed[:len(packed)-3]+"sum")
 			r.commit("none.gz", "\x1f\x8b\x08\x00and then no such thing")
 			r.commit("more.gz", packed+"and more that gzip has not made")
-		}, ErrUnchecked, "of 4 objects that gzip made not all was searched", "the live key in more.gz"},
+		}, ErrUnchecked, "of 4 objects that gzip made not all was searched",
+			"the live key in changed.gz" + day + ", tracked now; the live key in cut.gz" + day + ", tracked now; the live key in more.gz"},
 		"gzip, more than is searched": {func(r *repo) {
 			r.leak("a")
 			r.commit("large.gz", r.packed(mostPacked))
