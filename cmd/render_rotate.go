@@ -59,7 +59,7 @@ func (w *work) instruct(line string) { w.env.Stderr.Tell(screen.Bold, "now:", li
 // document: last, so that it has what failed behind the run.
 func (w *work) end(ctx context.Context, r rotate.Report, err, shown error) error {
 	failed := w.tell(ctx, r, shown)
-	if code, _ := classify(shown); w.json() && (w.Site != nil || code != exitUsage) { // what could not be opened is as in report
+	if code, _ := classify(shown); w.json() && (w.opened || code != exitUsage) { // what could not be opened is as in report
 		r.Warnings = slices.Concat(r.Warnings, failed)
 		_ = w.printJSON(r.Document(err)) // lostOutput says it, with the right code
 	}

@@ -160,10 +160,10 @@ type work struct {
 	*rotateOptions
 	*site.Site
 
-	teller   *notify.Teller
-	state    *state.Dir
-	shown    []string // warnings that the person has read in the plan
-	declined bool     // the person answered no
+	teller           *notify.Teller
+	state            *state.Dir
+	shown            []string // warnings that the person has read in the plan
+	opened, declined bool     // there is a target to report on; the person answered no
 }
 
 // runRotation is rotate, sync and init: what the flags name is opened, the engine runs,
@@ -176,7 +176,8 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 		return err
 	}
 	w := &work{app: a, rotateOptions: o}
-	if err := w.openTarget(ctx); err != nil {
+	err := w.openTarget(ctx)
+	if w.opened = err == nil; !w.opened {
 		return w.end(ctx, rotate.Report{Outcome: rotate.Refused}, err, err)
 	}
 	if o.dryRun {

@@ -92,7 +92,7 @@ func (r *run) writeCopies(ctx context.Context, copies []store.Copy, key secret.K
 		}
 	}
 	if r.report.Unwritten = failed; len(failed) > 0 {
-		r.report.Help = "when it can be written: blnkctl sync" + r.env.Stores + hint.Flags("--restart", r.Spec.Restart) +
+		r.report.Help = "when it can be written: blnkctl sync" + r.env.Stores + hint.Flags("--restart", slices.Concat(r.Spec.Restart, r.unused)) +
 			" (it restarts nothing where only copies are behind)"
 	}
 	return failed

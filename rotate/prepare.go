@@ -342,7 +342,7 @@ func (r *run) findLate(p *Plan) error {
 		}
 	}
 	if len(behind.Copies) > 0 {
-		r.Target = &behind
+		r.Target, r.unused = &behind, r.Spec.Restart
 		p.Current, p.Restart, p.Servers, p.Copies = p.next, nil, nil, r.plan().Copies
 		p.Due = Due{Yes: true, Why: fmt.Sprintf("%s has %s", r.Set[r.in.Source], p.next.Name())}
 	}

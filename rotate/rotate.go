@@ -39,6 +39,8 @@ type run struct {
 	why error
 	// leaving are the processes that have the key which is replaced.
 	leaving []listener.Mark
+	// unused is what restarts the target, where a run writes nothing but copies.
+	unused []string
 	// unproved is the restart error of an undo that went on all the same.
 	unproved error
 }
