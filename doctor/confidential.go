@@ -194,10 +194,19 @@ func inspected(ctx context.Context, f *Facts, r *Result) {
 	if len(with) == 0 {
 		return
 	}
+	holds := "the key in the environment of container " + strings.Join(with, ", ")
+	for _, c := range all {
+		for _, m := range c.Mounts {
+			if filepath.Base(m.Source) == "docker.sock" {
+				r.add("container "+c.Called(), "has the socket of Docker, and so "+holds,
+					"take the socket away from it, or let Blnk read its key from a mounted blnk.json instead", m.Source+" is mounted at "+m.Destination)
+			}
+		}
+	}
 	at, _ := f.engine().Endpoint(ctx)
 	path := cmp.Or(strings.TrimPrefix(at, "unix://"), "/var/run/docker.sock")
 	if info, err := os.Stat(path); err == nil && info.Mode()&0o006 != 0 { // else on another host, or for some only
-		r.add(path, "every user of this host reaches Docker, and so has the key in the environment of container "+strings.Join(with, ", "),
+		r.add(path, "every user of this host reaches Docker, and so has "+holds,
 			hint.Command("chmod", "o=", path), fmt.Sprintf("mode %04o", info.Mode().Perm())).Severity = Error
 	}
 }
