@@ -275,9 +275,9 @@ const (
 // it. It is filled as far as the run came, also beside an error.
 type Report struct {
 	Outcome  Outcome       `json:"result"`
-	Rotation string        `json:"rotation,omitempty"` // "" where none was begun
-	Old      string        `json:"old,omitempty"`      // fingerprint; "" for none or a weak key
-	New      string        `json:"new,omitempty"`
+	Rotation string        `json:"rotation"` // "" where none was begun
+	Old      string        `json:"old"`      // fingerprint; "" for none or a weak key
+	New      string        `json:"new"`
 	Servers  []ServerState `json:"servers"`
 	Steps    []StepTime    `json:"steps"`
 	// Warnings are what a person should know. Incomplete says that one of them is
