@@ -232,7 +232,7 @@ func (t *Teller) Tell(ctx context.Context, e Event) ([]Delivery, error) {
 	for i, r := range t.receivers {
 		o, late := m.of(r.To, head), []Event(nil)
 		if e.Attempt {
-			late = t.untold(o.Seq, e)
+			late = t.untold(o.Seq, head.Seq, e)
 		}
 		wait.Go(func() {
 			if all[i] = r.tell(ctx, o, e, late); all[i].Err == nil && e.Attempt && head.Seq != unread {
@@ -354,19 +354,16 @@ func (t *Teller) head() (h Head) {
 
 const unread = -1
 
-// mostUntold is how many records are looked at for an end that nobody was told: those of
-// all targets since the last run of this one.
-const mostUntold = 500
-
-// mostLate is how many of them are told: the last ones, since the log has all.
+// mostLate is how many ends that nobody was told are told now: the last ones, since the
+// log has all.
 const mostLate = 10
 
-// untold are the ends of earlier rotations of the target after a record.
-func (t *Teller) untold(after int, e Event) (late []Event) {
-	if t.opt.Log == nil || after == unread {
+// untold are the ends of earlier rotations of the target after a record, up to the last.
+func (t *Teller) untold(after, last int, e Event) (late []Event) {
+	if t.opt.Log == nil || after == unread || last <= after {
 		return nil
 	}
-	_ = t.opt.Log.Records(mostUntold, func(r audit.Record) error {
+	_ = t.opt.Log.Records(last-after, func(r audit.Record) error {
 		ended := !slices.Contains([]string{audit.Refused, audit.Stuck, audit.Requested, ""}, r.Outcome)
 		if r.Seq <= after || !ended || r.Rotation == "" || r.Rotation == e.Rotation || !slices.Contains(r.Stores, t.opt.Store) {
 			return nil

@@ -291,7 +291,9 @@ func TestUntold(t *testing.T) {
 		t.Fatal(err)
 	}
 	add("r1", "rotated", "blnkjson:/x#k")
-	add("r2", "rotated", "blnkjson:/other#k")
+	for i := range 600 { // a host with many targets
+		add(fmt.Sprint("other", i), "rotated", "blnkjson:/other#k")
+	}
 	add("", "refused", "blnkjson:/x#k")
 	add("r1", "stuck", "blnkjson:/x#k")
 	for i, c := range []struct{ rotation, want string }{{"", "late success"}, {"", ""}, {"r3", "success"}, {"", ""}} {
