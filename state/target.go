@@ -110,9 +110,10 @@ func (t *Target) Check() error {
 
 // Lock keeps other blnkctl processes away from the target until unlock is
 // called or the process ends. It waits at most wait, but always for who only passes; a
-// lock that somebody else holds for longer is flock.ErrHeld. What a crash left of a half written journal or previous key
-// is removed: whoever has the lock next may have none to write. A target of which
-// nothing was saved, as where its reference was mistyped, is gone again after unlock.
+// lock that somebody else holds for longer is flock.ErrHeld. What a crash left of a half
+// written journal or previous key is removed: whoever has the lock next may have none to
+// write. A target of which nothing was saved, as where its reference was mistyped, is gone
+// again after unlock.
 func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), err error) {
 	release, err := func() {}, fs.ErrNotExist
 	for errors.Is(err, fs.ErrNotExist) { // whoever had the lock took the folder with it
@@ -129,7 +130,7 @@ func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), e
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("lock target: %w", err)
+		return nil, notLocked(err)
 	}
 	return func() {
 		t.removeUnused()
@@ -163,9 +164,16 @@ func (t *Target) lockExisting(ctx context.Context, wait time.Duration) (unlock f
 	case errors.Is(err, fs.ErrNotExist):
 		return func() {}, nil
 	case err != nil:
-		return nil, fmt.Errorf("lock target: %w", err)
+		return nil, notLocked(err)
 	}
 	return unlock, nil
+}
+
+func notLocked(err error) error {
+	if errors.Is(err, flock.ErrHeld) {
+		return fmt.Errorf("another blnkctl is at work on this target: %w", err)
+	}
+	return fmt.Errorf("lock target: %w", err)
 }
 
 // Holder is flock.Holder of the target's lock.
