@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -240,14 +241,28 @@ func heldBy(pid int, sockets map[string]bool) (held []string, err error) {
 // Look reads what is known of a process; false where it is gone.
 func Look(pid int) (p Process, ok bool) {
 	dir := fmt.Sprintf("/proc/%d", pid)
-	p = Process{PID: pid, Start: StartOf(pid), Dir: folder(dir)}
+	p = Process{PID: pid, Start: StartOf(pid), Dir: folder(dir), Args: arguments(dir)}
 	p.Exe, _ = os.Readlink(filepath.Join(dir, "exe"))
 	if env, err := os.ReadFile(filepath.Join(dir, "environ")); err == nil {
 		p.Env = parse(string(env))
 	}
-	args, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-	p.Args = strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
 	return p, p.Start != ""
+}
+
+// arguments waits for those of a program that the kernel is still starting: execve(2)
+// has replaced the one before, and neither the arguments nor the environment are there.
+// Read then, a server would seem to have no key. One that has none at all is not waited
+// for longer than a second.
+func arguments(proc string) []string {
+	var args []byte
+	for range 1000 {
+		args, _ = os.ReadFile(filepath.Join(proc, "cmdline"))
+		if _, err := os.Readlink(filepath.Join(proc, "exe")); len(args) > 0 || err != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
 }
 
 // folder is the working directory of a process, "" where its path leads to another

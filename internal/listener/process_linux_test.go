@@ -67,6 +67,17 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// A program that is being started is not taken for one without arguments, nor without
+// an environment: execve(2) is seen before they are there.
+func TestLookWhileItStarts(t *testing.T) {
+	for range 1000 {
+		pid := run(t, "sleep", "600")
+		if p, ok := listener.Look(pid); !ok || p.Env["K"] != "v" || !slices.Equal(p.Args, []string{"sleep", "600"}) {
+			t.Fatalf("%v runs %q with %q", p, p.Args, p.Env)
+		}
+	}
+}
+
 // The Blnk that a script starts is found below the script's process.
 func TestBlnk(t *testing.T) {
 	path := fakeBlnk(t)
