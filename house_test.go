@@ -39,6 +39,7 @@ var rules = []struct {
 	{"documented", false, checkDocs},
 	{"streams and exit", false, checkStreams},
 	{"no sleep", true, checkSleep},
+	{"held folders", false, checkHeld},
 }
 
 // A source is one Go file.
@@ -319,10 +320,55 @@ func checkSleep(s *source) []string {
 	return uses(s, map[string]bool{"time.Sleep": true})
 }
 
-func uses(s *source, names map[string]bool) []string {
+// checkHeld: who holds a folder open reaches into it by that, and by no path: whoever owns
+// a folder above it may have put another one in its place since.
+func checkHeld(s *source) []string {
+	byPath := map[string]bool{}
+	for _, name := range strings.Fields("Chmod Chown Chtimes Create Lchown Link Lstat Mkdir MkdirAll Open OpenFile ReadDir ReadFile Readlink Remove RemoveAll Rename Stat Symlink Truncate WriteFile") {
+		byPath["os."+name] = true
+	}
+	byPath["atomicfile.Replace"], byPath["atomicfile.SyncDir"] = true, true
 	var found []string
 	ast.Inspect(s.file, func(n ast.Node) bool {
-		if sel, ok := n.(*ast.SelectorExpr); ok {
+		f, ok := n.(*ast.FuncDecl)
+		if !ok || f.Body == nil {
+			return true
+		}
+		held := token.Pos(-1)
+		ast.Inspect(f, func(n ast.Node) bool {
+			var name string
+			switch x := n.(type) {
+			case *ast.CallExpr:
+				if sel, ok := x.Fun.(*ast.SelectorExpr); ok {
+					name = sel.Sel.Name
+				}
+			case *ast.Field: // a parameter
+				if star, ok := x.Type.(*ast.StarExpr); ok {
+					if sel, ok := star.X.(*ast.SelectorExpr); ok && sel.Sel.Name == "Dir" {
+						name = fmt.Sprint(sel.X) + "Dir"
+					}
+				}
+			}
+			if held < 0 && slices.Contains([]string{"OpenDir", "OpenRealDir", "OpenRoot", "atomicfileDir"}, name) {
+				held = n.End()
+			}
+			return true
+		})
+		for _, fault := range usesFrom(s, f, held, byPath) {
+			found = append(found, fault+", though it holds a folder open")
+		}
+		return false
+	})
+	return found
+}
+
+func uses(s *source, names map[string]bool) []string { return usesFrom(s, s.file, 0, names) }
+
+// usesFrom is uses in a part of the file, behind a position; -1 for no part of it.
+func usesFrom(s *source, in ast.Node, from token.Pos, names map[string]bool) []string {
+	var found []string
+	ast.Inspect(in, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok && from >= 0 && sel.Pos() >= from {
 			if x, ok := sel.X.(*ast.Ident); ok && x.Obj == nil && names[x.Name+"."+sel.Sel.Name] {
 				found = append(found, s.at(sel, "uses "+x.Name+"."+sel.Sel.Name))
 			}
@@ -350,6 +396,8 @@ func TestHouseRulesAreChecked(t *testing.T) {
 		{"streams and exit", "store/a.go", "package store\nfunc f() { os.Exit(1); fmt.Println(os.Stdout) }\n", 3},
 		{"streams and exit", "cmd/a.go", "package cmd\nfunc f() { fmt.Println() }\n", 0},
 		{"no sleep", "a_test.go", "package a\nfunc f() { time.Sleep(1) }\n", 1},
+		{"held folders", "a.go", "package a\nfunc f() { os.Stat(p); atomicfile.OpenDir(p); os.Remove(p); os.Remove(q) }\n", 2},
+		{"held folders", "a.go", "package a\nfunc f(d *atomicfile.Dir) { os.Remove(p) }\nfunc g() { os.Remove(p) }\n", 1},
 	} {
 		for _, r := range rules {
 			if r.name == c.rule {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -89,7 +88,7 @@ func (d *Dir) purge(should func(Previous) bool) {
 		}
 		if unlock, err := t.lockExisting(context.Background(), 0); err == nil {
 			if t.keeps(should) { // a rotation may just have kept another one
-				_ = os.Remove(t.file(previousName)) // one that a crash brings back goes with the next run
+				_ = t.ForgetPrevious()
 			}
 			unlock()
 		}
@@ -104,17 +103,19 @@ func (t *Target) keeps(so func(Previous) bool) bool {
 
 // forget removes a sealed file of the target, durably.
 func (t *Target) forget(name string) error {
-	path := t.file(name)
-	// The stale copy first: as long as the file stands, a crash in between is followed
-	// by another try.
-	for _, step := range []func() error{
-		func() error { return atomicfile.Discard(path) },
-		func() error { return os.Remove(path) },
-		func() error { return atomicfile.SyncDir(t.path) },
-	} {
-		if err := step(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("forget %s: %w", name, err)
-		}
+	err := t.within(func(folder *atomicfile.Dir) error { return folder.Remove(name) })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget %s: %w", name, err)
 	}
 	return nil
+}
+
+// within does something in the target's folder.
+func (t *Target) within(do func(folder *atomicfile.Dir) error) error {
+	folder, err := atomicfile.OpenDir(t.path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return do(folder)
 }

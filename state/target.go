@@ -122,11 +122,11 @@ func (t *Target) Lock(ctx context.Context, wait time.Duration) (unlock func(), e
 		}
 		release, err = flock.Lock(ctx, t.file(lockName), max(wait, passing))
 	}
-	for _, name := range []string{journalName, previousName} {
-		if err == nil {
-			if err = atomicfile.Discard(t.file(name)); err != nil {
-				release()
-			}
+	if err == nil {
+		if err = t.within(func(folder *atomicfile.Dir) error {
+			return errors.Join(folder.Discard(journalName), folder.Discard(previousName))
+		}); err != nil {
+			release()
 		}
 	}
 	if err != nil {

@@ -69,21 +69,6 @@ func TempName(path string) string {
 	return folder + "." + name + ".blnkctl.tmp"
 }
 
-// Discard removes a temporary file of path that a crash left behind. There
-// being none is no error.
-func Discard(path string) error {
-	return unlinkAt(unix.AT_FDCWD, TempName(path))
-}
-
-// unlinkAt removes a name: not a folder, which os.Remove would take if empty.
-func unlinkAt(dir int, name string) error {
-	err := retry(func() error { return unix.Unlinkat(dir, name, 0) })
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove temporary file: %w", &fs.PathError{Op: "unlink", Path: name, Err: err})
-	}
-	return nil
-}
-
 // SyncDir makes the names in a folder durable: fsync of a file says nothing
 // about the entry that leads to it. A file system that cannot do so for a
 // folder (EINVAL, ENOTSUP: some network and FUSE file systems), and a folder that
@@ -220,12 +205,36 @@ func (d *Dir) Sync() error {
 	return nil
 }
 
+// Remove removes a file of the folder, not a folder, and what a crash left beside it.
+// There being none is no error. It is durable when it returns nil.
+func (d *Dir) Remove(name string) error {
+	// The stale copy first: as long as the file stands, a crash in between is followed
+	// by another try.
+	err := d.Discard(name)
+	if err == nil {
+		err = d.unlink(name)
+	}
+	if err == nil {
+		err = d.Sync()
+	}
+	return err
+}
+
+func (d *Dir) unlink(name string) error {
+	err := retry(func() error { return unix.Unlinkat(d.fd, name, 0) })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &fs.PathError{Op: "remove", Path: filepath.Join(d.path, name), Err: err}
+	}
+	return nil
+}
+
 // markName is a second name of a temporary file while it is exchanged. A crash that
 // leaves it behind may have left somebody's edit under the temporary name.
 func markName(name string) string { return TempName(name + ".new") }
 
-// Discard is Discard for a file of the folder. Where an Exchange was cut short before
-// the old file was looked at, that one comes back.
+// Discard removes a temporary file of name that a crash left behind. There being none is
+// no error. Where an Exchange was cut short before the old file was looked at, that one
+// comes back.
 func (d *Dir) Discard(name string) error {
 	if ours, err := d.Stat(markName(name)); err == nil {
 		now, err := d.Stat(name)
@@ -238,7 +247,7 @@ func (d *Dir) Discard(name string) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("put back what was there: %w", &fs.PathError{Op: "rename", Path: filepath.Join(d.path, name), Err: err})
 		}
-		if err := unlinkAt(d.fd, markName(name)); err != nil {
+		if err := d.unlink(markName(name)); err != nil {
 			return err
 		}
 	}
@@ -246,7 +255,7 @@ func (d *Dir) Discard(name string) error {
 	if _, err := d.Stat(TempName(name)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return unlinkAt(d.fd, TempName(name))
+	return d.unlink(TempName(name))
 }
 
 // A Temp is the next content of a file, written but not in its place yet. The
@@ -351,7 +360,7 @@ func (t *Temp) Exchange(expected func(old string) (bool, error)) (changed bool, 
 		return false, err
 	}
 	// Without a second name an exchange that is cut short is taken as one that is done.
-	unmark := func() { _ = unlinkAt(t.dir.fd, markName(t.name)) }
+	unmark := func() { _ = t.dir.unlink(markName(t.name)) }
 	_ = unix.Linkat(t.dir.fd, TempName(t.name), t.dir.fd, markName(t.name), 0)
 	if err := t.exchange(); err != nil {
 		unmark()

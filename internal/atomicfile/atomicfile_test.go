@@ -104,7 +104,8 @@ func TestStale(t *testing.T) {
 	} {
 		for act, do := range map[string]func() error{
 			"replace": func() error { return Replace(path, []byte("next")) },
-			"discard": func() error { return Discard(path) },
+			"discard": func() error { return held(t, dir).Discard("f") },
+			"remove":  func() error { return held(t, dir).Remove("f") },
 		} {
 			if err := leave(); err != nil {
 				t.Fatal(err)
@@ -118,6 +119,9 @@ func TestStale(t *testing.T) {
 			}
 		}
 	}
+	if err := Replace(path, []byte("next")); err != nil {
+		t.Fatal(err)
+	}
 	want(t, path, "next")
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
@@ -125,8 +129,43 @@ func TestStale(t *testing.T) {
 	if err := os.Mkdir(TempName(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := Discard(path); err == nil {
+	if err := held(t, dir).Discard("f"); err == nil {
 		t.Error("a folder was removed, or overlooked")
+	}
+}
+
+func held(t *testing.T, dir string) *Dir {
+	d, err := OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+// Whoever puts another folder in the place of the one that is held loses nothing of his.
+func TestRemove(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	stand := func() {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "f"), "precious")
+	}
+	stand()
+	d := held(t, dir)
+	if err := os.Rename(dir, dir+".held"); err != nil {
+		t.Fatal(err)
+	}
+	stand()
+	for range 2 { // there being none is no error
+		if err := d.Remove("f"); err != nil {
+			t.Error(err)
+		}
+	}
+	want(t, filepath.Join(dir, "f"), "precious")
+	if _, err := os.Stat(filepath.Join(dir+".held", "f")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("it is still there")
 	}
 }
 

@@ -91,7 +91,7 @@ func (f file) put(ctx context.Context, old, next string) error {
 	case now != old:
 		return fmt.Errorf("%s: %w", f, ErrChanged)
 	case next == "":
-		return cmp.Or(os.Remove(string(f)), dir.Sync())
+		return dir.Remove(name)
 	}
 	temp, err := dir.Create(name, []byte(next))
 	if err != nil {
