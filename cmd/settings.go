@@ -81,26 +81,29 @@ func targetName(cmd *cobra.Command) string {
 	return ""
 }
 
-// selectTargets finds the targets of blnkctl.yaml that a run is for. Stores that were
-// given need none, and go with no name.
-func selectTargets(cmd *cobra.Command, file config.File) ([]config.Target, error) {
+// selectTargets finds the targets of blnkctl.yaml that a run is for, and the one, which
+// with --all there is not: each has a run of its own. Stores that were given need none,
+// and go with no name.
+func (a *app) selectTargets(cmd *cobra.Command, file config.File) (err error) {
 	name, from := targetName(cmd), origin(cmd, "store")
 	all, _ := cmd.Flags().GetBool("all") // of a command that has it
+	if name != "" && from != "" && !all {
+		return usage("leave one of them away", "%s names stores, and so does the target %s", strings.Replace(from, fromFlag, "--store", 1), name)
+	}
+	a.targets = []config.Target{file.Target}
+	if all || from == "" && slices.Contains(strings.Fields(cmd.Annotations[fileMark]), "store") {
+		a.targets, err = file.Select(name, all)
+	}
 	switch {
-	case name != "" && from != "" && !all:
-		return nil, usage("leave one of them away", "%s names stores, and so does the target %s", strings.Replace(from, fromFlag, "--store", 1), name)
-	case !all && (from != "" || !slices.Contains(strings.Fields(cmd.Annotations[fileMark]), "store")):
-		return []config.Target{file.Target}, nil
+	case all:
+		return err
+	case err == nil:
+		a.target = a.targets[0]
+		return nil
+	case name == "" && cmd.Flag("all") != nil:
+		return fail(exitUsage, err, "name one, or all of them with --all")
 	}
-	t, err := file.Select(name, all)
-	if all || err == nil {
-		return t, err
-	}
-	help := unquoted(cmd, name)
-	if name == "" && cmd.Flag("all") != nil {
-		help = "name one, or all of them with --all"
-	}
-	return nil, fail(exitUsage, err, help)
+	return fail(exitUsage, err, unquoted(cmd, name))
 }
 
 // applySettings gives the flags that were not typed the values of their variables,
@@ -124,11 +127,8 @@ func (a *app) applySettings(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if a.targets, err = selectTargets(cmd, file); err != nil {
+	if err = a.selectTargets(cmd, file); err != nil {
 		return err
-	}
-	if all, _ := cmd.Flags().GetBool("all"); !all { // each has its own
-		a.target = a.targets[0]
 	}
 	err = fill(cmd, func(f *pflag.Flag) (values []string, origin string) {
 		if slices.Contains(flags, f.Name) {

@@ -58,7 +58,7 @@ func TestVerdictOfScopedKey(t *testing.T) {
 	for _, expect := range []string{proof.Accepted, proof.Refused} {
 		var q proof.Questions
 		q.Add(secret.New("scoped"), "alert.txt")
-		r := proof.Verify(context.Background(), []*proof.Server{proof.NewServer(server, false)}, q, expect)
+		r := proof.Verify(context.Background(), []*proof.Server{proof.NewServer(server, false)}, q, expect, proof.Agreeing)
 		if text := strings.Join(r.Faults, "\n"); r.Failed != 1 || !strings.Contains(text, "it lives as a scoped key") {
 			t.Errorf("%s: %d failed: %s", expect, r.Failed, text)
 		}

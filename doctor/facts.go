@@ -54,6 +54,8 @@ type Sources struct {
 	Now       func() time.Time
 	Env       []string // of this process, for the tools that are asked
 	UID       int
+	// Agreeing is that of proof.Verify for Live; 0 is proof.Agreeing.
+	Agreeing int
 	// Owners are those whose scoped keys are looked at: Blnk lists them by owner only.
 	Owners []string
 }
@@ -214,7 +216,7 @@ func (f *Facts) Live(ctx context.Context) (proof.Result, error) {
 				q.Add(s.Key, s.Ref)
 			}
 		}
-		return proof.Verify(ctx, t.Servers, q, proof.Accepted), nil
+		return proof.Verify(ctx, t.Servers, q, proof.Accepted, cmp.Or(f.Agreeing, proof.Agreeing)), nil
 	})
 }
 

@@ -167,7 +167,7 @@ func (f *Facts) alive(ctx context.Context, leaks []leak.Finding) (func(secret.Ke
 	if len(t.Servers) == 0 {
 		err = cmp.Or(err, errors.New("no server is known to ask whether a key is alive"))
 	}
-	says := proof.Verify(ctx, t.Servers, q, proof.Refused).Servers
+	says := proof.Verify(ctx, t.Servers, q, proof.Refused, proof.Agreeing).Servers
 	for _, s := range says {
 		if s.Error != "" {
 			err = errors.Join(err, errors.New(s.Error))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -296,7 +297,7 @@ func TestAskAll(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := NewServer(&counting{counts: map[string]int{}, answer: c.answer, none: c.none}, false)
-				got := s.askAll(t.Context(), Questions{{Key: secret.New("live")}, {Key: secret.New("scoped")}, {Key: secret.New("dead")}})
+				got := s.askAll(t.Context(), Questions{{Key: secret.New("live")}, {Key: secret.New("scoped")}, {Key: secret.New("dead")}}, Agreeing)
 				open := got.Secure != nil && !*got.Secure
 				if !slices.Equal(got.Keys, c.want) || open != c.open || (got.Error != "") != c.failed || got.Sampled != c.sampled {
 					t.Errorf("%+v, open %v", got, open)
@@ -306,6 +307,11 @@ func TestAskAll(t *testing.T) {
 				}
 			})
 		})
+	}
+	one := &counting{counts: map[string]int{}, answer: healthy}
+	r := Verify(t.Context(), []*Server{NewServer(one, false)}, Questions{{Key: secret.New("live"), From: []string{"a"}}, {Key: secret.New("scoped"), From: []string{"b"}}}, Accepted, 1)
+	if says := r.Servers[0]; !slices.Equal(says.Keys, []Verdict{Live, Scoped}) || says.Connections != 1 || says.Error != "" || !maps.Equal(one.counts, map[string]int{"live": 1, "scoped": 1, "random": 1}) {
+		t.Errorf("once: %+v of %v", says, one.counts)
 	}
 }
 
@@ -326,7 +332,7 @@ func TestVerifyEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			began := time.Now()
 			s := &Server{Asker: &slow{address{turns: []func(secret.Key) blnk.Answer{answers(no, ok, no)}}, every}}
-			r := Verify(t.Context(), []*Server{s}, Questions{{Key: oldKey, From: []string{"here"}}}, Accepted)
+			r := Verify(t.Context(), []*Server{s}, Questions{{Key: oldKey, From: []string{"here"}}}, Accepted, Agreeing)
 			if took := time.Since(began); (r.Result == "passed") != done || took > Longest+every {
 				t.Errorf("one question in %s: %+v after %s", every, r, took)
 			}

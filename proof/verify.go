@@ -90,10 +90,14 @@ type ServerSays struct {
 	Hint          string    `json:"-"` // what helps against Error
 }
 
-// Verify asks all servers at once for all keys.
-func Verify(ctx context.Context, servers []*Server, questions Questions, expect string) Result {
+// Verify asks all servers at once for all keys, on agreeing fresh connections each:
+// Agreeing, or 1 where what one process behind an address says is enough.
+func Verify(ctx context.Context, servers []*Server, questions Questions, expect string, agreeing int) Result {
 	r := Result{Result: "passed", Expect: expect, Keys: questions, Servers: make([]ServerSays, len(servers))}
-	_, _ = Each(servers, func(i int, s *Server) (Verdict, error) { r.Servers[i] = s.askAll(ctx, questions); return "", nil })
+	_, _ = Each(servers, func(i int, s *Server) (Verdict, error) {
+		r.Servers[i] = s.askAll(ctx, questions, agreeing)
+		return "", nil
+	})
 	for _, one := range r.Servers {
 		r.Help = cmp.Or(r.Help, one.Hint)
 		if faults := one.faults(r.Keys, r.Wants()); len(faults) > 0 {
@@ -110,7 +114,7 @@ const Longest = 5 * time.Minute
 // askAll asks for random keys and for each of the keys, every time as often as has to
 // agree. A server that never answered is not waited for. A few random keys that are let
 // in are enough: a server behind the address is open; and then nothing else counts.
-func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
+func (s *Server) askAll(ctx context.Context, keys Questions, agreeing int) ServerSays {
 	says := ServerSays{URL: s.String(), Keys: slices.Repeat([]Verdict{Unknown}, len(keys))}
 	began := time.Now()
 	late := func(blnk.Answer) bool { return time.Since(began) >= Longest }
@@ -120,10 +124,10 @@ func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 	}
 	var control Tally
 	if err == nil {
-		control, err = s.sample(ctx, Agreeing-1, s.askRandom, late)
+		control, err = s.sample(ctx, agreeing-1, s.askRandom, late)
 		control.count(answer)
 	}
-	open, closed := control.live+control.scoped > 0, control.verdict(Agreeing) == Rejected
+	open, closed := control.live+control.scoped > 0, control.verdict(agreeing) == Rejected
 	if open || closed {
 		says.Secure, says.RandomRefused = &closed, &closed
 	}
@@ -131,9 +135,9 @@ func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 	for i, key := range keys {
 		var t Tally
 		if err == nil && !late(answer) {
-			t, err = s.sample(ctx, Agreeing, s.about(key.Key), late)
+			t, err = s.sample(ctx, agreeing, s.about(key.Key), late)
 		}
-		v := t.verdict(Agreeing)
+		v := t.verdict(agreeing)
 		if v == Mixed {
 			s.mixed.Store(true)
 		}
@@ -142,7 +146,7 @@ func (s *Server) askAll(ctx context.Context, keys Questions) ServerSays {
 		}
 		says.Connections = min(says.Connections, t.Total())
 	}
-	if says.Sampled = s.Sampled(); err == nil && says.Connections < Agreeing && !open {
+	if says.Sampled = s.Sampled(); err == nil && says.Connections < agreeing && !open {
 		err = fmt.Errorf("ask %s: %w: no verdict within %s", s, blnk.ErrLimited, Longest)
 	}
 	if err != nil {

@@ -49,6 +49,9 @@ func (a Asked) Due(ctx context.Context, soon time.Duration) (Answers, error) {
 		return Answers{}, err
 	}
 	sum := Answers{Result: NotDue}
+	for _, t := range targets {
+		t.Facts.Agreeing = 1 // as rotate --if-older-than asks
+	}
 	for _, s := range look(ctx, targets, a.Limit, false).Targets {
 		one := s.answer(soon)
 		if one.Result == IsDue || one.Result == Unknown && sum.Result == NotDue {

@@ -10,7 +10,6 @@ import (
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/doctor"
-	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/keygen"
@@ -53,37 +52,11 @@ func (t Target) open(ctx context.Context, s *Standing) {
 	s.problem("open_rotation", fmt.Sprintf("rotation %s is open, begun %s: %s", o.Rotation, screen.When(o.Started, s.now), o.Where()), s.Open.Help)
 }
 
-// ask is what servers do with the keys of the stores, and with random ones. Not whole: each
-// is asked once for the first, as by rotate --if-older-than; what is wrong shows.
-func (t Target) ask(ctx context.Context, whole bool) (proof.Result, error) {
-	if whole {
-		return t.Facts.Live(ctx)
-	}
-	opened, err := t.Facts.Target(ctx)
-	var q proof.Questions
-	if first := t.Facts.Stores(ctx)[0]; !first.Key.IsZero() {
-		q.Add(first.Key, first.Ref)
-	}
-	r := proof.Result{Keys: q, Servers: make([]proof.ServerSays, len(opened.Servers)*len(q))}
-	_, _ = proof.Each(opened.Servers[:len(r.Servers)], func(i int, s *proof.Server) (proof.Verdict, error) {
-		verdict, err := s.Once(ctx, q[0].Key)
-		says := proof.ServerSays{URL: s.String(), Keys: []proof.Verdict{verdict}}
-		if verdict == proof.Open {
-			says.Secure = new(bool)
-		} else if err != nil {
-			says.Error, says.Hint = err.Error(), hint.Of(err)
-		}
-		r.Servers[i] = says
-		return verdict, err
-	})
-	return r, err
-}
-
 // servers are asked for the keys of all stores, and for random ones.
-func (t Target) servers(ctx context.Context, limit time.Duration, whole bool, s *Standing) {
+func (t Target) servers(ctx context.Context, limit time.Duration, s *Standing) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	live, err := t.ask(ctx, whole)
+	live, err := t.Facts.Live(ctx)
 	if len(live.Servers) == 0 {
 		s.unseenAll(err)
 		return

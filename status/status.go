@@ -300,7 +300,7 @@ func (t Target) look(ctx context.Context, limit time.Duration, whole bool) Stand
 		s.Target = s.Stores[0].Ref
 	}
 	t.open(ctx, s)
-	t.servers(ctx, limit/2, whole, s)
+	t.servers(ctx, limit/2, s)
 	if whole {
 		t.processes(ctx, s)
 	}

@@ -17,7 +17,7 @@ import (
 // Verify is proof.Verify of a target. Why a server refuses the key of a blnk.json is
 // looked for on this host: a variable that wins over it, another file, or no restart.
 func Verify(ctx context.Context, t *target.Target, questions proof.Questions, expect string) proof.Result {
-	r := proof.Verify(ctx, t.Servers, questions, expect)
+	r := proof.Verify(ctx, t.Servers, questions, expect, proof.Agreeing)
 	for i, server := range Probes(t.Servers) {
 		if len(t.Set) == 0 || expect != proof.Accepted || r.Servers[i].Keys[0] != proof.Rejected {
 			continue
