@@ -88,11 +88,7 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	} else if err := r.Err(); err != nil {
 		return err
 	}
-	restart := ""
-	if len(w.spec.Restart) == 0 {
-		restart = " --restart REF"
-	}
-	for _, line := range r.Next(w.cron(r), targetName(w.cmd), restart) {
+	for _, line := range r.Next(w.cron(r), targetName(w.cmd), len(w.spec.Restart) > 0) {
 		if !w.global.quiet {
 			w.env.Stderr.Tell(screen.Bold, "next:", line)
 		}
@@ -100,13 +96,16 @@ func (w *work) renderReport(r rotate.Report, err error) error {
 	return nil
 }
 
-// cron is a command for a crontab that does from now on what a person did by hand;
-// "" where nobody did.
+// cron is a command, or one for a crontab, that does from now on what a person did by
+// hand; "" where nobody did.
 func (w *work) cron(r rotate.Report) string {
 	dir, err := w.env.Getwd()
 	by := r.Outcome == rotate.Rotated && w.env.Stderr.Look.Terminal() && !w.intent.IfDue
 	if err != nil || !by && (w.init == nil || len(w.spec.Restart) == 0) {
 		return ""
+	}
+	if w.init != nil && w.config.Path == "" { // it has made the blnkctl.yaml, which says the rest
+		return "blnkctl schedule cron --install"
 	}
 	told := slices.DeleteFunc(slices.Clone(elsewhere), func(name string) bool { return !typed(w.cmd, name) }) // asTyped gives it those
 	return schedule.For(schedule.Facts{Target: targetName(w.cmd), Program: w.env.Program, Dir: dir, Policy: w.target.Policy, Flags: rotateFlags(w.cmd, told...)}).Command()

@@ -235,7 +235,7 @@ func TestAbortOffersRollback(t *testing.T) {
 		rotated(w)
 		for _, want := range []string{"blnkctl rollback brings the previous key back: " + newKey.Name(), ""} {
 			res, err := r.Abort(t.Context())
-			if next := strings.Join(res.Next("", "", ""), "; "); err != nil || res.Outcome != None || !strings.HasPrefix(next, want) || want == "" && next != "" {
+			if next := strings.Join(res.Next("", "", true), "; "); err != nil || res.Outcome != None || !strings.HasPrefix(next, want) || want == "" && next != "" {
 				t.Errorf("%q, %v, %q", res.Outcome, err, next)
 			}
 			w.previous = state.Previous{}

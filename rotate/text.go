@@ -222,12 +222,12 @@ func (r Report) proofs(good func(string) string, proof string) string {
 
 // Next is what is to be done after a rotation, a line each; cron is a command that does
 // it from now on, "" for none.
-// target is the name of the target, "" for none, and restart a flag that a command lacks,
-// " --restart REF" where nothing was named.
-func (r Report) Next(cron, target, restart string) []string {
+// target is the name of the target, "" for none; restarts says that something was named
+// that restarts the server.
+func (r Report) Next(cron, target string, restarts bool) []string {
 	switch end := r.ended(); {
 	case end == Secured, end == Written, end == InPlace:
-		return r.nextOfInit(cron, target, restart)
+		return r.nextOfInit(cron, target, restarts)
 	case end == None && r.back != "":
 		return []string{r.back}
 	case end == Restored:
@@ -253,8 +253,11 @@ func (r Report) Next(cron, target, restart string) []string {
 }
 
 // nextOfInit is Next of an init.
-func (r Report) nextOfInit(cron, target, restart string) []string {
-	flag := ""
+func (r Report) nextOfInit(cron, target string, restarts bool) []string {
+	flag, restart := "", ""
+	if !restarts {
+		restart = " --restart REF"
+	}
 	if target != "" {
 		target, flag = " "+target, " --target "+target
 	}
