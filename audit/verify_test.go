@@ -53,6 +53,7 @@ func TestTampering(t *testing.T) {
 		{"an empty line", l(1) + "\n" + l(2) + l(3) + l(4) + l(5), anchor, "not a record 2", 1, ""},
 		{"other JSON", l(1) + rehash(`{"a":1}`+"\n") + l(2) + l(3) + l(4) + l(5), anchor, "not a record 2", 1, ""},
 		{"not JSON, but hashed", l(1) + rehash("{oops}\n") + l(2) + l(3) + l(4) + l(5), anchor, "not a record 2", 1, ""},
+		{"not JSON between its ends, but hashed", l(1) + l(2) + rehash(strings.Replace(l(3), `"reason":"test"`, `"reason":test`, 1)) + l(4) + l(5), anchor, "not a record 3", 2, ""},
 		{"a last line of text", strings.Join(lines, "") + "ok\n", anchor, "not a record 6", 5, ""},
 		{"Windows line ends", strings.ReplaceAll(strings.Join(lines, ""), "\n", "\r\n"), anchor, "not a record 1", 0, ""},
 		{"something behind", strings.Join(lines, "") + "{", anchor, "incomplete last line 6", 5, "none"},
