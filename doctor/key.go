@@ -240,7 +240,7 @@ func keyYoung(ctx context.Context, f *Facts, r *Result) {
 	if since.IsZero() {
 		since, how = history.SeenAt, "first seen"
 	}
-	if history.Key == "" || history.Key != s.Key.Fingerprint() {
+	if !history.Of(s.Key) {
 		since = time.Time{}
 		if d, ok := s.Opened.(store.Dated); ok {
 			since, err = d.Created(ctx)

@@ -121,7 +121,7 @@ func (c Clock) clock(d *Due) (how string) {
 	if d.Since.IsZero() {
 		d.Since, how = c.History.SeenAt, "first seen"
 	}
-	if c.History.Key == "" || c.History.Key != c.Key.Fingerprint() {
+	if !d.Since.IsZero() && !c.History.Of(c.Key) {
 		d.Since = time.Time{}
 	}
 	return how
@@ -144,7 +144,7 @@ func (c Clock) wait() time.Time {
 // what was wrong with the newer one is to be found first. Zero where nobody did.
 func (c Clock) wentBack() time.Time {
 	h := c.History
-	if until := h.RolledBackAt.Add(heldBack); h.Key == c.Key.Fingerprint() && !h.RolledBackAt.After(c.Now) && c.Now.Before(until) {
+	if until := h.RolledBackAt.Add(heldBack); !h.RolledBackAt.After(c.Now) && c.Now.Before(until) && h.Of(c.Key) {
 		return until
 	}
 	return time.Time{}

@@ -42,7 +42,7 @@ func (r *run) finish(ctx context.Context) error {
 			}
 		}
 		r.report.Warnings = append(r.report.Warnings, r.rec.Cautions...)
-		if err := r.keepPrevious(); err != nil { // before the history forgets its age
+		if err := r.keepPrevious(ctx); err != nil { // before the history forgets its age
 			r.incomplete("the previous key: %v", err)
 		}
 	}
@@ -105,16 +105,16 @@ func (r *run) remember() error {
 	if err != nil {
 		return err
 	}
-	history, fp := before, r.rec.next().Fingerprint()
+	history, next := before, r.rec.next()
 	switch {
 	case r.rec.Event == Rollback && !r.undoing(): // its age is its own
-		history = state.History{Key: fp, ProvedAt: r.rec.NextProved, SeenAt: r.rec.NextSeen, Rotation: r.rec.Rotation, RolledBackAt: r.env.Now().UTC()}
-	case r.rec.Event != Rotate && (r.undoing() || history.Key == fp):
+		history = state.History{Key: state.Mark(next), ProvedAt: r.rec.NextProved, SeenAt: r.rec.NextSeen, Rotation: r.rec.Rotation, RolledBackAt: r.env.Now().UTC()}
+	case r.rec.Event != Rotate && (r.undoing() || history.Of(next)):
 		// A sync that failed is no reason to put off a rotation.
 	case r.rec.Event == Sync, r.rec.Live == r.rec.New, !r.proves(): // a key that was not proved, or stood there already, is seen
-		history = state.History{Key: fp, SeenAt: r.env.Now().UTC(), Rotation: r.rec.Rotation}
+		history = state.History{Key: state.Mark(next), SeenAt: r.env.Now().UTC(), Rotation: r.rec.Rotation}
 	case !r.undoing():
-		history = state.History{Key: fp, ProvedAt: r.env.Now().UTC(), Rotation: r.rec.Rotation}
+		history = state.History{Key: state.Mark(next), ProvedAt: r.env.Now().UTC(), Rotation: r.rec.Rotation}
 	case history.Rotation == r.rec.Rotation || r.rec.Aborted:
 		// counted already, or no failure
 	default:

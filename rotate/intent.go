@@ -201,7 +201,7 @@ type Plan struct {
 	in            Intent
 	workersProved bool
 	next          secret.Key            // zero where it is still to be made
-	back          back                  // of a Rollback
+	back          Back                  // of a Rollback
 	old           map[string]secret.Key // by the store's reference; zero where there is none
 	absent        map[string]string     // how a store looks that holds none
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/screen"
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
+	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 	"github.com/blnkctl/blnkctl/target"
 )
@@ -432,10 +433,10 @@ func (r *run) notDue(ctx context.Context, p Plan) error {
 	if err != nil {
 		return err
 	}
-	if history.Key != p.Old { // of another key, it says nothing of the way back
+	if !history.Of(p.Current) { // of another key, it says nothing of the way back
 		history.RolledBackAt, history.RetiredAt = time.Time{}, time.Time{}
 	}
-	history.Key, history.SeenAt, history.ProvedAt = p.Old, r.env.Now().UTC(), time.Time{}
+	history.Key, history.SeenAt, history.ProvedAt = state.Mark(p.Current), r.env.Now().UTC(), time.Time{}
 	if err := r.State.SaveHistory(history); err != nil {
 		return err
 	}

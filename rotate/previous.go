@@ -30,7 +30,7 @@ const heldBack = 24 * time.Hour
 
 // keepPrevious keeps the key that was replaced, or, where it is not to be kept, none: one
 // from before would not be the one before any more. It may be repeated.
-func (r *run) keepPrevious() error {
+func (r *run) keepPrevious(ctx context.Context) error {
 	old, next, now := r.rec.live(), r.rec.next(), r.env.Now().UTC()
 	history, err := r.State.LoadHistory()
 	kept, _ := r.State.LoadPrevious() // one that cannot be read is replaced
@@ -39,7 +39,7 @@ func (r *run) keepPrevious() error {
 		return r.keepNone()
 	case err != nil:
 		return err
-	case old.Equal(next), r.rec.Event == Sync && history.Key == next.Fingerprint() && history.Rotation != r.rec.Rotation:
+	case old.Equal(next), r.rec.Event == Sync && history.Rotation != r.rec.Rotation && history.Of(next):
 		return nil // no key was replaced; a server was behind
 	case r.rec.Event == Rollback:
 		r.report.back = "so that cron does not do the same again, rotate --if-due and --if-older-than wait until " + screen.At(now.Add(heldBack))
@@ -48,10 +48,13 @@ func (r *run) keepPrevious() error {
 		r.offerUntil(kept)
 		return nil
 	case r.rec.Event != Rotate && r.rec.Event != Sync || r.rec.Keep <= 0 || !blnk.Sendable(old):
-		return r.keepNone()
+		if err = r.keepNone(); r.rec.Event != Init {
+			r.offerBack(ctx, next) // a store may keep it
+		}
+		return err
 	}
 	p := state.Previous{Key: old, KeptAt: now, Until: now.Add(r.rec.Keep), Next: state.Mark(next)}
-	if history.Key == old.Fingerprint() {
+	if history.Of(old) {
 		p.ProvedAt, p.SeenAt = history.ProvedAt, history.SeenAt
 	}
 	if p.Target, err = json.Marshal(r.Spec); err == nil {
@@ -87,17 +90,17 @@ func Retrace(s target.State, spec target.Spec, given func(flag string) bool) tar
 	return spec.Over(earlier, given)
 }
 
-// A back is a key to go back to, and where it is kept.
-type back struct {
-	state.Previous
-	from string // a store, "" for the state folder
+// A Back is a key to go back to, and where it is kept.
+type Back struct {
+	state.Previous        // of one that a store keeps only Key and SeenAt are known
+	From           string // the store, "" for the state folder
 }
 
 // says is what a plan says of it.
-func (b back) says(now time.Time) string {
+func (b Back) says(now time.Time) string {
 	from, age := "the state folder, until "+screen.At(b.Until), "of unknown age"
-	if b.from != "" {
-		from = b.from
+	if b.From != "" {
+		from = b.From
 	}
 	if since := cmp.Or(b.ProvedAt, b.SeenAt); !since.IsZero() && !since.After(now) {
 		age = "which is " + screen.Span(now.Sub(since)) + " old"
@@ -108,20 +111,22 @@ func (b back) says(now time.Time) string {
 	return fmt.Sprintf("%s, %s, from %s", b.Key.Name(), age, from)
 }
 
-// lookBack finds the key that was in force before current. Never one that others know.
-func (r *run) lookBack(ctx context.Context, current secret.Key) (b back, err error) {
+// LookBack finds the key that was in force before current, which the state of the target
+// or one of its stores keeps: never one that others know, by env. It is an ErrNoPrevious
+// where there is none.
+func LookBack(ctx context.Context, t *target.Target, env Env, current secret.Key) (Back, error) {
+	return (&run{Target: t, env: env}).lookBack(ctx, current)
+}
+
+func (r *run) lookBack(ctx context.Context, current secret.Key) (b Back, err error) {
 	history, err := r.State.LoadHistory()
 	if err != nil {
 		return b, err
 	}
 	why := "no key is kept longer than keep_previous says (24h, if nothing else), and none with --compromised"
-	if history.Key == current.Fingerprint() {
-		switch {
-		case !history.RolledBackAt.IsZero():
-			return b, r.noPrevious("the last rotation was rolled back at %s", screen.At(history.RolledBackAt))
-		case !history.RetiredAt.IsZero():
-			return b, r.noPrevious("the previous key was retired at %s", screen.At(history.RetiredAt))
-		}
+	if ended := cmp.Or(history.RolledBackAt, history.RetiredAt); !ended.IsZero() && history.Of(current) {
+		how := map[bool]string{true: "previous key was retired", false: "last rotation was rolled back"}[history.RolledBackAt.IsZero()]
+		return b, r.noPrevious("the %s at %s", how, screen.At(ended))
 	}
 	b.Previous, err = r.State.LoadPrevious()
 	switch {
@@ -140,7 +145,7 @@ func (r *run) lookBack(ctx context.Context, current secret.Key) (b back, err err
 		if !ok {
 			continue
 		}
-		b = back{from: s.String()}
+		b = Back{From: s.String()}
 		b.Key, b.SeenAt, err = k.Previous(ctx)
 		switch {
 		case err == nil:
@@ -150,7 +155,7 @@ func (r *run) lookBack(ctx context.Context, current secret.Key) (b back, err err
 		}
 		why += "; " + err.Error()
 	}
-	return back{}, r.noPrevious("%s", why)
+	return Back{}, r.noPrevious("%s", why)
 }
 
 func (r *run) noPrevious(format string, args ...any) error {
@@ -189,11 +194,9 @@ func (r *run) findPrevious(ctx context.Context, p *Plan) error {
 	return nil
 }
 
-// offerBack says that there is a way back, where an undo finds nothing to be undone.
-func (r *run) offerBack(ctx context.Context) {
-	if current, err := r.Set.Agreed(ctx); err == nil {
-		if b, err := r.lookBack(ctx, current); err == nil {
-			r.report.back = "blnkctl rollback" + r.env.Named + " brings the previous key back: " + b.says(r.env.Now())
-		}
+// offerBack says that there is a way back from current, where there is one.
+func (r *run) offerBack(ctx context.Context, current secret.Key) {
+	if b, err := r.lookBack(ctx, current); err == nil {
+		r.report.back = "blnkctl rollback" + r.env.Named + " brings the previous key back: " + b.says(r.env.Now())
 	}
 }

@@ -57,7 +57,9 @@ func Run(ctx context.Context, t *target.Target, in Intent, env Env) (Report, err
 	defer r.heedSignals(ctx)()
 	if r.rec == nil && !r.damaged && (in.Abort || in.Abandon) {
 		r.report.Outcome = None
-		r.offerBack(ctx)
+		if current, err := r.Set.Agreed(ctx); err == nil {
+			r.offerBack(ctx, current)
+		}
 		return r.report, nil
 	}
 	err = r.env.Settle(ctx, r.RestartTimeout, r.note)

@@ -21,6 +21,7 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/internal/ref"
+	"github.com/blnkctl/blnkctl/secret"
 )
 
 var (
@@ -197,8 +198,7 @@ func (t *Target) ForgetJournal() error { return t.forget(journalName) }
 // A History is what is remembered of a target between rotations. Times are UTC;
 // the zero time means never. There is no key in it: see Previous.
 type History struct {
-	// Key is the fingerprint of the key that the history speaks of; "" where
-	// none is known, or for a weak key, which has none.
+	// Key is the Mark of the key that the history speaks of; "" where none is known.
 	Key string `json:"key,omitempty"`
 	// ProvedAt is when the last rotation to Key was proved. The clock of "is a
 	// rotation due" starts here.
@@ -222,6 +222,9 @@ type History struct {
 	// and so may hold another key.
 	Unwritten []string `json:"unwritten,omitempty"`
 }
+
+// Of says whether the history speaks of a key, which takes as long as Marks.
+func (h History) Of(key secret.Key) bool { return Marks(h.Key, key) }
 
 // LoadHistory returns what SaveHistory saved; the zero History where there is
 // nothing; ErrDamaged or ErrOtherVersion (wrapped) where the file cannot be

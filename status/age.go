@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/blnkctl/blnkctl/keygen"
@@ -28,11 +29,13 @@ func (t Target) clock(ctx context.Context, h state.History) rotate.Due {
 	return d
 }
 
-// previous finds until when the key before can be brought back.
-func (t Target) previous(s *Standing, h state.History, current secret.Key) {
-	p, err := t.Facts.State.Target(s.Stores[0].Ref).LoadPrevious()
-	retired := h.Key == s.Key.Fingerprint && !h.RetiredAt.IsZero()                                // and whoever did it could not remove it
-	if err == nil && !p.IsZero() && !p.Ended(s.now) && !retired && state.Marks(p.Next, current) { // else rollback has no use for it
-		s.RollbackUntil = p.Until
+// previous finds the way back that rollback would find.
+func (t Target) previous(ctx context.Context, s *Standing, current secret.Key) {
+	f := t.Facts
+	opened, _ := f.Target(ctx)
+	one := &target.Target{Set: opened.Set, State: f.State.Target(s.Stores[0].Ref)}
+	b, err := rotate.LookBack(ctx, one, rotate.Env{Now: f.Now, Compromised: f.State.Compromised()}, current)
+	if s.RollbackUntil, s.RollbackFrom = b.Until, b.From; !errors.Is(err, rotate.ErrNoPrevious) {
+		s.unseenAll(err)
 	}
 }

@@ -255,7 +255,7 @@ func (t Target) age(ctx context.Context, s *Standing) state.History {
 			s.problem("overdue", fmt.Sprintf("the key is overdue: it was to be replaced %s", screen.When(d.At, s.now)), t.command("rotate"))
 		}
 	}
-	t.previous(s, h, key)
+	t.previous(ctx, s, key)
 	return h
 }
 

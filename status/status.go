@@ -74,8 +74,10 @@ type Standing struct {
 	Processes []Process `json:"processes"`
 	Open      *Open     `json:"open_rotation"`
 	Last      *Attempt  `json:"last_attempt"`
-	// RollbackUntil is until when the key before can be brought back; absent where it cannot.
+	// RollbackUntil is until when the key before can be brought back, RollbackFrom the store
+	// that keeps it, for as long as it wants; both are absent where it cannot.
 	RollbackUntil time.Time `json:"rollback_until,omitzero"`
+	RollbackFrom  string    `json:"rollback_from,omitempty"`
 	// OldKey are the clients that were refused since the last proved rotation and let in
 	// before, or may have been, in the last day; null where no log could be read.
 	OldKey []Client `json:"old_key"`

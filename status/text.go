@@ -147,6 +147,8 @@ func (s Standing) rows(b *strings.Builder, now time.Time) {
 	}
 	if !s.RollbackUntil.IsZero() {
 		row("rollback", "to the key before, until "+screen.When(s.RollbackUntil, now))
+	} else if s.RollbackFrom != "" {
+		row("rollback", "to the key before, from "+s.RollbackFrom)
 	}
 	row("old key", s.oldKey(now)...)
 	row("not seen", s.Unseen...)
