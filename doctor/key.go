@@ -18,6 +18,7 @@ import (
 	"github.com/blnkctl/blnkctl/keygen"
 	"github.com/blnkctl/blnkctl/policy"
 	"github.com/blnkctl/blnkctl/proof"
+	"github.com/blnkctl/blnkctl/reach"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -195,8 +196,11 @@ func keyWhole(ctx context.Context, f *Facts, r *Result) {
 		}
 		for _, o := range all {
 			whole := o.key.Reveal()
+			with, keeps := reach.Around(h.key, o.key)
 			switch {
 			case what != "" || o.key.Equal(h.key):
+			case with != "":
+				what = "the key is that of " + o.place + ", with " + with + " (" + keeps + ")"
 			case len(value) >= 8 && strings.HasPrefix(whole, value):
 				what = "the key is the beginning of that of " + o.place + ": it was cut on its way"
 			case strings.Contains(whole, "$") && os.Expand(whole, func(string) string { return "" }) == value:

@@ -495,9 +495,11 @@ func (s Stores) Why(servers []*probe.Server, keys []secret.Key) error {
 	v.Listening(servers)
 	for _, p := range v.Processes {
 		name, value := s.deciding(p, p.Env)
-		if bare := unquoted(value.Reveal()); bare != value.Reveal() && slices.ContainsFunc(keys, secret.New(bare).Equal) {
-			return hint.Add(fmt.Errorf("%s has the key with quotes around it in %s (docker run --env-file keeps them)", p.Name, name),
-				"take the quotes out of the env file, recreate the server, and run this again")
+		for _, key := range keys {
+			if with, keeps := Around(value, key); with != "" {
+				return hint.Add(fmt.Errorf("%s has the key with %s in %s (%s)", p.Name, with, name, keeps),
+					"take that out of the env file, start the server anew from it, and run this again")
+			}
 		}
 		if s.config == nil {
 			continue
@@ -589,6 +591,23 @@ func envFileOf(p restart.Process, name string, value secret.Key) (file, as strin
 		}
 	}
 	return file, as, unread
+}
+
+// Around is what a value of the environment has besides a key, because what read the
+// env file took it for a part of the key, and what keeps it; "" where it has no more,
+// or is another key.
+func Around(value, key secret.Key) (with, keeps string) {
+	before, after, found := strings.Cut(value.Reveal(), key.Reveal())
+	switch bare := strings.TrimSpace(after); {
+	case !found || key.IsZero() || value.Equal(key):
+	case (before == `"` || before == "'") && strings.HasPrefix(after, before):
+		return "quotes around it", "docker run --env-file keeps them"
+	case before == "" && bare == "":
+		return "white space behind it", "a shell keeps the carriage return of Windows"
+	case before == "" && bare != after && bare[0] == '#':
+		return "a comment behind it", "systemd and docker run --env-file keep it"
+	}
+	return "", ""
 }
 
 func unquoted(value string) string { return strings.Trim(value, `"'`) }

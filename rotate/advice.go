@@ -29,15 +29,14 @@ func (r *run) end(state, cause error) *endError {
 	e := &endError{error: hint.As(state, "%w", cmp.Or(cause, state)), details: r.stuck}
 	if r.why != nil {
 		e.advice = append(e.advice, r.why.Error())
+		help = hint.Of(r.why)
 	}
 	switch {
 	case errors.Is(state, ErrUndone):
 		if _, command := errors.AsType[printer](cause); command && help == "" {
 			help = "when that command works, run this again"
 		}
-		if e.help = help; r.why != nil {
-			e.help = hint.Of(r.why)
-		}
+		e.help = help
 		return e
 	case help != "":
 		e.advice = append(e.advice, help)
