@@ -10,6 +10,7 @@ package listener
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -241,28 +242,40 @@ func heldBy(pid int, sockets map[string]bool) (held []string, err error) {
 // Look reads what is known of a process; false where it is gone.
 func Look(pid int) (p Process, ok bool) {
 	dir := fmt.Sprintf("/proc/%d", pid)
-	p = Process{PID: pid, Start: StartOf(pid), Dir: folder(dir), Args: arguments(dir)}
+	args, _ := given(dir, "cmdline")
+	p = Process{PID: pid, Start: StartOf(pid), Dir: folder(dir), Args: strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")}
 	p.Exe, _ = os.Readlink(filepath.Join(dir, "exe"))
-	if env, err := os.ReadFile(filepath.Join(dir, "environ")); err == nil {
+	if env, err := given(dir, "environ"); err == nil {
 		p.Env = parse(string(env))
 	}
 	return p, p.Start != ""
 }
 
-// arguments waits for those of a program that the kernel is still starting: execve(2)
-// has replaced the one before, and neither the arguments nor the environment are there.
-// Read then, a server would seem to have no key. One that has none at all is not waited
-// for longer than a second.
-func arguments(proc string) []string {
-	var args []byte
+// given reads what a program was started with. While the kernel is still starting it,
+// execve(2) has replaced the one before, and the arguments, the environment or both are
+// not there: read then, a server would seem to have no key. Its code has an address
+// (field 26 of proc_pid_stat(5)) behind both; where none is told it is not waited for
+// longer than a second.
+func given(proc, name string) (text []byte, err error) {
+	begun := false
 	for range 1000 {
-		args, _ = os.ReadFile(filepath.Join(proc, "cmdline"))
-		if _, err := os.Readlink(filepath.Join(proc, "exe")); len(args) > 0 || err != nil {
+		if text, err = os.ReadFile(filepath.Join(proc, name)); len(text) > 0 || err != nil || begun {
 			break
 		}
-		time.Sleep(time.Millisecond)
+		_, none := os.Readlink(filepath.Join(proc, "exe"))
+		fields := stat(proc)
+		if begun = none != nil || len(fields) > 23 && fields[23] != "0"; !begun {
+			time.Sleep(time.Millisecond)
+		}
 	}
-	return strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
+	return text, err
+}
+
+// stat are the fields of proc_pid_stat(5) from the third one on: before them stands the
+// program's name, which may hold anything.
+func stat(proc string) []string {
+	text, _ := os.ReadFile(filepath.Join(proc, "stat"))
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 }
 
 // folder is the working directory of a process, "" where its path leads to another
@@ -314,11 +327,12 @@ func blnkBelow(pid, depth int) (Process, bool) {
 // runs says whether a process runs blnk, and whether any program: a part of the kernel
 // has none.
 func runs(pid int) (blnk, any bool) {
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	dir := fmt.Sprintf("/proc/%d", pid)
+	exe, err := os.Readlink(filepath.Join(dir, "exe"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, false
 	}
-	args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	args, _ := given(dir, "cmdline")
 	name, _, _ := strings.Cut(string(args), "\x00")
 	return filepath.Base(exe) == "blnk" || filepath.Base(name) == "blnk", exe+name != ""
 }

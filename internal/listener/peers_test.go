@@ -27,6 +27,11 @@ func TestPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	if other, err := l.Accept(); err != nil { // else it may not be established at its other end
+		t.Fatal(err)
+	} else {
+		defer other.Close()
+	}
 	if got := listener.Peers(port); !slices.Equal(got, []string{"127.0.0.1"}) {
 		t.Errorf("%q", got)
 	}

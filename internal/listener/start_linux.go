@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -13,10 +12,8 @@ import (
 // may be another's after its end. "" where it has ended, also where nobody has
 // waited for it yet.
 func StartOf(pid int) string {
-	// Field 22 of proc_pid_stat(5), counted behind the program's name, which may hold
-	// anything: ticks since the boot.
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	// Field 22 of proc_pid_stat(5): ticks since the boot.
+	fields := stat(fmt.Sprintf("/proc/%d", pid))
 	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
 		return ""
 	}
