@@ -61,7 +61,7 @@ func (a Answer) String() string {
 // arrived (SawNoKey).
 func Judge(status int, body []byte) Answer {
 	switch said := errorOf(body); {
-	case status == 200 && isHookList(body):
+	case status == 200 && json.Unmarshal(body, new([]struct{})) == nil: // a list of hooks, or null where there is none
 		return Live
 	case status == 401 && said.is("AUTH_INVALID_API_KEY", "invalid api key"):
 		return Rejected
@@ -79,12 +79,6 @@ func Judge(status int, body []byte) Answer {
 // sent, something on the way dropped the header.
 func SawNoKey(body []byte) bool {
 	return errorOf(body).is("AUTH_MISSING_API_KEY", "authentication required")
-}
-
-// isHookList: Blnk answers with an array of objects, or null where there is no hook.
-func isHookList(body []byte) bool {
-	var list []struct{}
-	return json.Unmarshal(body, &list) == nil
 }
 
 // A fault is the body of an error of Blnk: {"error":"…"} in all versions, with a code

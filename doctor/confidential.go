@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
@@ -255,10 +257,11 @@ func isPerson(users [][]string, uid int) bool {
 // besides are programs of the same user and group that are no Blnk, do not belong to it, and see
 // its /proc.
 func besides(pid int, rights listener.Rights) (names []string) {
-	space, session := procLink(pid, "ns/pid"), sessionOf(pid)
+	space := procLink(pid, "ns/pid")
+	session, _ := unix.Getsid(pid) // what a service starts belongs to it
 	for _, other := range listener.Scan().Others {
 		its, ok := listener.RightsOf(other)
-		if !ok || its.UID != rights.UID || !its.In(rights.Groups[0]) || sessionOf(other) == session {
+		if id, _ := unix.Getsid(other); !ok || its.UID != rights.UID || !its.In(rights.Groups[0]) || id == session {
 			continue
 		}
 		if ns := procLink(other, "ns/pid"); ns != "" && (ns == space || ns == procLink(1, "ns/pid")) {
@@ -275,14 +278,4 @@ func besides(pid int, rights listener.Rights) (names []string) {
 func procLink(pid int, name string) string {
 	to, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), name))
 	return to
-}
-
-// sessionOf is field 6 of proc_pid_stat(5): what a service starts belongs to it.
-func sessionOf(pid int) string {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < 4 {
-		return ""
-	}
-	return fields[3]
 }
