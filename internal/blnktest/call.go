@@ -42,8 +42,8 @@ func parseCall(name string, args []string) (*call, error) {
 	flags.Var(&c.to, "to", "")
 	flags.BoolVar(&c.noWait, "no-wait", false, "")
 	flags.BoolVar(&c.async, "async", false, "")
-	flags.DurationVar(&c.timeout, "timeout", 10*time.Second, "")
-	flags.DurationVar(&c.grace, "grace", 10*time.Second, "")
+	flags.DurationVar(&c.timeout, "timeout", 3*time.Minute, "")
+	flags.DurationVar(&c.grace, "grace", time.Minute, "")
 	for {
 		if err := flags.Parse(args); err != nil {
 			return nil, err
@@ -209,7 +209,7 @@ func URL(dir string) (string, error) {
 
 // Down ends all that runs in a folder of the stand-in.
 func Down(dir string, grace time.Duration) error {
-	c := &call{dir: dir, grace: grace, timeout: 10 * time.Second}
+	c := &call{dir: dir, grace: grace, timeout: 3 * time.Minute}
 	return c.control("down")
 }
 

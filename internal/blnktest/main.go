@@ -52,8 +52,8 @@ Flags of these:
   --env-file FILE         the same for each line K=V of FILE (up, restart, next)
   --no-wait               return when the process is started (up, restart)
   --async                 return at once, do it in the background (restart)
-  --grace D               between SIGTERM and SIGKILL (default 10s)
-  --timeout D             how long the port may take (default 10s)
+  --grace D               between SIGTERM and SIGKILL (default 1m)
+  --timeout D             how long the port may take (default 3m)
 
 Variables of start and workers:
   STANDIN_START_DELAY=D   the port opens later
@@ -170,5 +170,5 @@ func readKey(r io.Reader) (string, error) {
 
 // patience bounds a request of the program itself.
 func patience() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), 30*time.Second)
+	return context.WithTimeout(context.Background(), 3*time.Minute)
 }

@@ -33,7 +33,7 @@ func (p *process) awaitLine(t *testing.T, text string) {
 	t.Helper()
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
-	for limit := time.After(30 * time.Second); !strings.Contains(p.output(), text); {
+	for limit := time.After(3 * time.Minute); !strings.Contains(p.output(), text); {
 		select {
 		case <-again.C:
 		case <-limit:
@@ -124,7 +124,7 @@ func (p *process) dial(t *testing.T) net.Conn {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
-	must(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	must(t, conn.SetDeadline(time.Now().Add(3*time.Minute)))
 	return conn
 }
 

@@ -162,7 +162,7 @@ func (p *process) output() string {
 // first.
 func (p *process) awaitOpen(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
@@ -177,7 +177,7 @@ func (p *process) awaitOpen(t *testing.T) {
 		case <-p.gone:
 			t.Fatalf("the process ended before its port was open (%v):\n%s", p.cmd.ProcessState, p.output())
 		case <-ctx.Done():
-			t.Fatalf("no port after 30 s:\n%s", p.output())
+			t.Fatalf("no port after 3 minutes:\n%s", p.output())
 		}
 	}
 }
@@ -188,8 +188,8 @@ func (p *process) awaitGone(t *testing.T) int {
 	select {
 	case <-p.gone:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(60 * time.Second):
-		t.Fatalf("still there after 60 s:\n%s", p.output())
+	case <-time.After(5 * time.Minute):
+		t.Fatalf("still there after 5 minutes:\n%s", p.output())
 		return -1
 	}
 }

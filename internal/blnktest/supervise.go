@@ -32,7 +32,10 @@ func (u *unit) up(how spawn) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() // the process has its own by then
+	defer lock.Close()                       // the process has its own by then
+	if err := lock.Truncate(0); err != nil { // the PID of the one before
+		return err
+	}
 	once, err := u.dequeue()
 	if err != nil {
 		return err
@@ -52,9 +55,6 @@ func (u *unit) up(how spawn) error {
 	process, err := u.start(environ(u.Env, once, own), child, lock)
 	child.Close()
 	if err != nil {
-		return err
-	}
-	if err := lock.Truncate(0); err != nil {
 		return err
 	}
 	if _, err := lock.WriteAt(fmt.Appendln(nil, process.Pid), 0); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -140,29 +141,32 @@ var errRunning = errors.New("is running already")
 
 // lock opens the pid file and takes its lock, which the process inherits and
 // keeps as long as it lives: so the kernel says whether it does, and lets who
-// waits for its end through. errRunning where it lives. Who only looks (pid)
-// holds the lock for an instant too, so one refusal is no answer yet.
+// waits for its end through. errRunning where it lives. Who only looks shares the
+// lock for an instant, and is no answer: where it can be shared nobody lives.
 func (u *unit) lock() (*os.File, error) {
 	if err := os.MkdirAll(stateDir(u.dir), 0o700); err != nil {
 		return nil, err
 	}
-	f, err := u.tryLock()
-	for range 20 {
+	for {
+		f, err := u.tryLock(syscall.LOCK_EX)
 		if !errors.Is(err, errRunning) {
-			break
+			return f, err
 		}
+		looker, err := u.tryLock(syscall.LOCK_SH)
+		if err != nil {
+			return nil, err
+		}
+		looker.Close()
 		<-time.After(time.Millisecond)
-		f, err = u.tryLock()
 	}
-	return f, err
 }
 
-func (u *unit) tryLock() (*os.File, error) {
+func (u *unit) tryLock(how int) (*os.File, error) {
 	f, err := os.OpenFile(u.path("pid"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%s %w", u.role, errRunning)
@@ -182,7 +186,7 @@ func (u *unit) waitGone(limit time.Duration) error {
 	go func() {
 		err := error(syscall.EINTR)
 		for errors.Is(err, syscall.EINTR) {
-			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+			err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH)
 		}
 		f.Close() // before anybody goes on, who wants the lock
 		gone <- err
@@ -200,16 +204,19 @@ func (u *unit) pid() (int, bool) {
 	if !u.exists() {
 		return 0, false // and leave nothing behind
 	}
-	f, err := u.tryLock()
-	if err == nil {
-		f.Close()
-		return 0, false
+	for {
+		f, err := u.tryLock(syscall.LOCK_SH)
+		if err == nil {
+			f.Close()
+			return 0, false
+		}
+		text, err := os.ReadFile(u.path("pid"))
+		if err != nil {
+			return 0, false
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			return n, true
+		}
+		<-time.After(time.Millisecond) // it is being started
 	}
-	text, err := os.ReadFile(u.path("pid"))
-	if err != nil {
-		return 0, false
-	}
-	var n int
-	_, err = fmt.Sscan(string(text), &n)
-	return n, err == nil
 }

@@ -34,7 +34,7 @@ type Worker struct {
 // NewWorker makes a worker with the configuration that a process would have
 // loaded. It shares its data with the server.
 func NewWorker(c Config, data *Data, opt Options) *Worker {
-	return &Worker{server: NewServer(c, data, opt), client: &http.Client{Timeout: 30 * time.Second}}
+	return &Worker{server: NewServer(c, data, opt), client: &http.Client{Timeout: 2 * time.Minute}}
 }
 
 // ServeHTTP has Blnk's /health and /monitoring/, and a path of the stand-in's

@@ -40,8 +40,8 @@ func cause(t *testing.T, s subject, p, worker *process, key string, seen <-chan 
 	select {
 	case d := <-seen:
 		return d
-	case <-time.After(30 * time.Second):
-		t.Fatalf("no webhook after 30 s; the worker says:\n%s", worker.output())
+	case <-time.After(3 * time.Minute):
+		t.Fatalf("no webhook after 3 minutes; the worker says:\n%s", worker.output())
 		return delivery{}
 	}
 }

@@ -38,7 +38,7 @@ func (s *Server) awaitUpgrade(ctx context.Context) error {
 			_, err = s.Do(ctx, http.MethodDelete, "secret/metadata/upgraded", nil)
 			return err
 		}
-		if tries == 500 {
+		if tries == 9000 {
 			return err
 		}
 		time.Sleep(20 * time.Millisecond)

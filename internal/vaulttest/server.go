@@ -16,7 +16,7 @@ import (
 )
 
 // startLimit is how long a server may take to start; it takes half a second.
-const startLimit = time.Minute
+const startLimit = 5 * time.Minute
 
 // Options are what a server may be besides the plainest one.
 type Options struct {
