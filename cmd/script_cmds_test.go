@@ -39,7 +39,7 @@ type scriptCmd = func(ts *testscript.TestScript, neg bool, args []string)
 //	                            run it beside the script; its output grows in
 //	                            $RUN/NAME.out and $RUN/NAME.err
 //	signal NAME SIG [SIG...]    signal what spawn runs: INT, TERM, HUP, KILL,
-//	                            STOP, CONT, PIPE
+//	                            STOP (which it waits for), CONT, PIPE
 //	insist NAME SIG             signal it again and again until it ends
 //	[!] ended NAME CODE         wait for its end and compare the exit status; with
 //	                            !, it must still run
@@ -47,7 +47,8 @@ type scriptCmd = func(ts *testscript.TestScript, neg bool, args []string)
 //	waitfor gone PATH           or no longer,
 //	waitfor text PATH REGEXP    or a file has the text,
 //	waitfor port PORT           or somebody listens on the port of 127.0.0.1,
-//	waitfor closed PORT         or nobody does
+//	waitfor closed PORT         or nobody does,
+//	waitfor dead PIDFILE        or the process whose number is in a file has ended
 //	treesum NAME PATH...        remember what the trees at PATH are like;
 //	treesame NAME               fail where they are not exactly the same now,
 //	treesame -content NAME      or have other content, modes or owners
@@ -185,7 +186,22 @@ func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
 	pid := spawned(ts, args[0], ".pid")
 	for _, name := range args[1:] {
 		ts.Check(syscall.Kill(pid, signalOf(ts, name)))
+		if name == "STOP" {
+			until(ts, args[0]+" to stop", func() error { return inState(pid, "T") })
+		}
 	}
+}
+
+// inState is nil where the process is in such a state, or gone where that is Z.
+func inState(pid int, state string) error {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil && state == "Z" && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return nil
+	}
+	if err == nil && !strings.Contains(string(status), "\nState:\t"+state) {
+		err = errors.New("not yet")
+	}
+	return err
 }
 
 func cmdInsist(ts *testscript.TestScript, neg bool, args []string) {
@@ -220,7 +236,7 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, !neg && len(args) >= 2, "waitfor file|gone|text|port|closed WHAT [REGEXP]")
+	need(ts, !neg && len(args) >= 2, "waitfor file|gone|text|port|closed|dead WHAT [REGEXP]")
 	kind, what := args[0], args[1]
 	if kind == "port" || kind == "closed" {
 		until(ts, kind+" "+what, func() error {
@@ -249,6 +265,10 @@ func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			return nil
 		})
+	case "dead":
+		pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(path)))
+		ts.Check(err)
+		until(ts, "the end of the process in "+path, func() error { return inState(pid, "Z") })
 	case "text":
 		need(ts, len(args) == 3, "waitfor text PATH REGEXP")
 		pattern, err := regexp.Compile("(?m)" + args[2])

@@ -178,12 +178,13 @@ func prepareScript(env *testscript.Env) error {
 }
 
 // shortTime is $SHORT, for a --timeout that is over soon where nothing comes, and is long
-// enough for all that comes: the longer, the more processes share a processor now.
+// enough for all that comes, some hundred questions: the longer, the more processes share
+// a processor now.
 func shortTime() string {
 	var average, running float64
 	data, _ := os.ReadFile("/proc/loadavg") // proc(5): "0.20 0.18 0.12 1/80 11206"
 	_, _ = fmt.Sscanf(string(data), "%g %g %g %g/", &average, new(float64), new(float64), &running)
-	return fmt.Sprintf("%.0fms", 1500+500*max(average, running)/float64(runtime.NumCPU()))
+	return fmt.Sprintf("%.0fms", 4000+500*max(average, running)/float64(runtime.NumCPU()))
 }
 
 // stopStandins ends the servers and workers of every folder of a script.
