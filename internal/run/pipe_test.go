@@ -123,7 +123,7 @@ func TestReadKeepsOffTheDisk(t *testing.T) {
 func TestReadBesideADaemon(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")
 	start := time.Now()
-	key, _, err := sh("sleep 60 & echo $! >" + file + "; echo key").Read(t.Context())
+	key, _, err := sh("sleep 300 & echo $! >" + file + "; echo key").Read(t.Context())
 	if err != nil || key.Reveal() != "key\n" {
 		t.Errorf("%q, %v", key.Reveal(), err)
 	}

@@ -225,7 +225,7 @@ func TestCreated(t *testing.T) {
 	fill(t, shared, p, map[string]any{"secret_key": newKey, "other": "1"})
 	fill(t, shared, p, map[string]any{"secret_key": newKey, "other": "2"})
 	got, err := s.Created(t.Context())
-	if err != nil || got.Format(time.RFC3339Nano) != want || time.Since(got) > time.Minute {
+	if err != nil || got.Format(time.RFC3339Nano) != want || time.Since(got) > time.Hour {
 		t.Errorf("created %v, error %v; want %s", got, err, want)
 	}
 	old := as(t, shared, shared.RootToken).open("vault:" + place("kv1"))
