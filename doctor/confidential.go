@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/internal/ownfile"
@@ -257,11 +255,10 @@ func isPerson(users [][]string, uid int) bool {
 // besides are programs of the same user and group that are no Blnk, do not belong to it, and see
 // its /proc.
 func besides(pid int, rights listener.Rights) (names []string) {
-	space := procLink(pid, "ns/pid")
-	session, _ := unix.Getsid(pid) // what a service starts belongs to it
+	space, session := procLink(pid, "ns/pid"), listener.SessionOf(pid)
 	for _, other := range listener.Scan().Others {
 		its, ok := listener.RightsOf(other)
-		if id, _ := unix.Getsid(other); !ok || its.UID != rights.UID || !its.In(rights.Groups[0]) || id == session {
+		if !ok || its.UID != rights.UID || !its.In(rights.Groups[0]) || listener.SessionOf(other) == session {
 			continue
 		}
 		if ns := procLink(other, "ns/pid"); ns != "" && (ns == space || ns == procLink(1, "ns/pid")) {

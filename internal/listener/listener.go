@@ -271,6 +271,10 @@ func given(proc, name string) (text []byte, err error) {
 	return text, err
 }
 
+// SessionOf is the session of a process, to which what a service starts belongs; -1 where
+// it is gone.
+func SessionOf(pid int) int { id, _ := unix.Getsid(pid); return id }
+
 // stat are the fields of proc_pid_stat(5) from the third one on: before them stands the
 // program's name, which may hold anything.
 func stat(proc string) []string {
