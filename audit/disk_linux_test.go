@@ -128,3 +128,51 @@ func TestAsAnotherUser(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordsReadTheEnd: each run looks at the last records, which must not cost more
+// with each year.
+func TestRecordsReadTheEnd(t *testing.T) {
+	p := filled(t, 3)
+	if err := p.Append(t.Context(), audit.Record{Event: "rotate", Outcome: "rotated", Reason: strings.Repeat("long ", 4000)}); err != nil {
+		t.Fatal(err)
+	}
+	p.add(5)
+	for last := 1; last < 7; last++ {
+		all, err := p.records(last)
+		if err != nil || len(all) != min(last, 5) || all[0].Seq != max(1, 6-last) {
+			t.Errorf("the last %d: %d records, the first of them %d, %v", last, len(all), all[0].Seq, err)
+		}
+	}
+	whole := p.read(p.Path())
+	p.write(p.Path(), whole[:len(whole)-1]) // as a crash may leave it
+	if all, err := p.records(1); err != nil || len(all) != 1 || all[0].Seq != 5 {
+		t.Errorf("of a log without an end of the last line: %v, %v", all, err)
+	}
+
+	const size = 8 << 20
+	p.write(p.Path(), strings.Repeat(strings.Repeat("x", 1023)+"\n", size>>10)+whole)
+	before := bytesRead(t)
+	if all, err := p.records(2); err != nil || len(all) != 2 || all[1].Seq != 5 {
+		t.Errorf("behind other lines: %v, %v", all, err)
+	}
+	if n := bytesRead(t) - before; n > size/4 {
+		t.Errorf("for two records %d bytes were read", n)
+	}
+	p.write(p.Path(), "")
+	if all, err := p.records(2); err != nil || len(all) != 0 {
+		t.Errorf("of an empty log: %v, %v", all, err)
+	}
+}
+
+// bytesRead is what this process has read so far, from wherever (proc_pid_io(5)).
+func bytesRead(t *testing.T) (n int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(string(text), "rchar: %d", &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

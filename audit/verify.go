@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"os"
 	"slices"
+	"syscall"
 
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
@@ -77,7 +79,7 @@ func (l *Log) verify() (Report, error) {
 	var c chain
 	var problem *Problem
 	lines := 0
-	badAnchor, err := l.walk(&c.head, func(line []byte, whole bool) bool {
+	badAnchor, err := l.walk(&c.head, 0, func(line []byte, whole bool) bool {
 		lines++
 		problem = c.follow(line, whole, lines)
 		return problem == nil
@@ -92,9 +94,9 @@ func (l *Log) verify() (Report, error) {
 }
 
 // walk reads the anchor, and then hands on line by line, without its end, until
-// more says no. The anchor comes first: it follows the log, so it cannot be ahead
-// of what is read after it.
-func (l *Log) walk(head *anchor, more func(line []byte, whole bool) bool) (badAnchor bool, err error) {
+// more says no: all lines, or where last is not 0 only so many of the last ones. The
+// anchor comes first: it follows the log, so it cannot be ahead of what is read after it.
+func (l *Log) walk(head *anchor, last int, more func(line []byte, whole bool) bool) (badAnchor bool, err error) {
 	if _, err := state.Open(l.dir); err != nil {
 		return false, err
 	}
@@ -110,6 +112,11 @@ func (l *Log) walk(head *anchor, more func(line []byte, whole bool) bool) (badAn
 		return badAnchor, err
 	}
 	defer func() { _ = file.Close() }()
+	if last > 0 {
+		if err := seekLast(file, last); err != nil {
+			return badAnchor, err
+		}
+	}
 	in := bufio.NewReaderSize(file, maxLine)
 	for {
 		line, err := in.ReadSlice('\n')
@@ -126,6 +133,31 @@ func (l *Log) walk(head *anchor, more func(line []byte, whole bool) bool) (badAn
 			return badAnchor, nil
 		}
 	}
+}
+
+// seekLast goes to where the last so many lines of a file begin, and reads no more of it:
+// a log of years is long, and each run looks at its end.
+func seekLast(file *os.File, lines int) error {
+	to, err := file.Seek(-1, io.SeekEnd) // before the end of the last line
+	if errors.Is(err, syscall.EINVAL) {  // it is empty
+		return nil
+	}
+	begin, block := int64(0), make([]byte, 4<<10)
+	for to > 0 && lines > 0 && err == nil {
+		part := block[:min(to, int64(len(block)))]
+		to -= int64(len(part))
+		_, err = file.ReadAt(part, to)
+		if at := bytes.LastIndexByte(part, '\n'); at >= 0 {
+			to += int64(at)
+			if lines--; lines == 0 {
+				begin = to + 1
+			}
+		}
+	}
+	if err == nil {
+		_, err = file.Seek(begin, io.SeekStart)
+	}
+	return err
 }
 
 // A chain walks along the records.
@@ -182,13 +214,6 @@ func (c *chain) end(lines int, badAnchor bool) *Problem {
 // are none are left out: Verify tells of them. What each returns ends the walk.
 func (l *Log) Records(last int, each func(Record) error) error {
 	var head anchor
-	number, skip := 0, 0
-	if last > 0 {
-		if _, err := l.walk(&head, func([]byte, bool) bool { skip++; return true }); err != nil {
-			return fmt.Errorf("read audit log: %w", err)
-		}
-		skip -= last
-	}
 	// How often an attempt came again stands in one of the next records.
 	var stop error
 	var waiting []Record
@@ -206,10 +231,7 @@ func (l *Log) Records(last int, each func(Record) error) error {
 			stop = each(waiting[0])
 		}
 	}
-	_, err := l.walk(&head, func(line []byte, _ bool) bool {
-		if number++; number <= skip {
-			return true
-		}
+	_, err := l.walk(&head, last, func(line []byte, _ bool) bool {
 		if r, intact, err := decode(line); err == nil {
 			counted(r.Repeats)
 			r.Repeats, r.Changed = nil, !intact
