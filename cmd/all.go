@@ -60,11 +60,12 @@ func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
 		return err
 	}
 	results := a.fleet(o, "--yes", "--output=json").Run(ctx)
-	err = a.result(results, results.Text(a.env.Look))
+	a.changed = !o.dryRun
+	_ = a.result(results, results.Text(a.env.Look)) // lostOutput says it
 	if worst, who := results.Worst(); worst != 0 {
 		return fail(worst, fmt.Errorf("%d of %d targets did not end well: %s", len(who), len(results), strings.Join(who, ", ")), "what each said stands above, behind its name")
 	}
-	return err
+	return nil
 }
 
 // fleet is the command for each target, with more flags behind those that were typed.

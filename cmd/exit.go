@@ -150,11 +150,11 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 }
 
 // lostOutput is the error of a command that did its work but could not print
-// all of it (a full disk): for one that changed a key that is a thing beside
-// the rotation, for any other it is the failure of what it was asked for.
-func (a *app) lostOutput(cmd *cobra.Command) error {
+// all of it (a full disk): where that changed something it is a thing beside
+// the rotation, else it is the failure of what was asked for.
+func (a *app) lostOutput() error {
 	err := a.out.Lost()
-	if err != nil && slices.Contains([]string{"rotate", "rollback", "sync"}, cmd.Name()) {
+	if err != nil && a.changed {
 		return fail(exitIncomplete, err, "")
 	}
 	return err

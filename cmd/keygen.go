@@ -164,7 +164,9 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 		Before: func() error { return rotate.RefuseOverlap(private, nil, set, opt.stores.spec, open) },
 	}, rotate.Env{Recorder: a.auditLog(private), Who: a.actor(), Compromised: private.Compromised()})
 	if len(done) > 0 {
-		return cmp.Or(err, opt.export.Give(key), renderFilled(a, opt, key, done))
+		err = cmp.Or(err, opt.export.Give(key))
+		renderFilled(a, opt, key, done)
+		return err
 	}
 	if errors.Is(err, rotate.ErrOverlap) { // it has its own keys
 		err = fail(exitStuck, err, "")
@@ -173,11 +175,11 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 }
 
 // renderFilled says what stands where now.
-func renderFilled(a *app, opt *keygenOptions, key secret.Key, done []store.Filled) error {
+func renderFilled(a *app, opt *keygenOptions, key secret.Key, done []store.Filled) {
 	replaced := false
 	for _, one := range done {
 		a.say("%s", one)
-		replaced = replaced || one.Result == "replaced"
+		a.changed, replaced = a.changed || one.Result != store.Unchanged, replaced || one.Result == store.Replaced
 	}
 	if replaced {
 		a.warn("a running server keeps the old %s until it is restarted, and its workers too", strings.ReplaceAll(opt.use, "-", " "))
@@ -185,11 +187,10 @@ func renderFilled(a *app, opt *keygenOptions, key secret.Key, done []store.Fille
 	if !opt.given.IsZero() && !opt.given.Equal(key) {
 		a.warn("another key stands there than the one that was given: --force replaces it")
 	}
-	if !a.json() {
-		return nil
+	if a.json() {
+		_ = a.printJSON(struct { // lostOutput says it
+			Fingerprint string         `json:"fingerprint"`
+			Stores      []store.Filled `json:"stores"`
+		}{key.Fingerprint(), done})
 	}
-	return a.printJSON(struct {
-		Fingerprint string         `json:"fingerprint"`
-		Stores      []store.Filled `json:"stores"`
-	}{key.Fingerprint(), done})
 }

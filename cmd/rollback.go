@@ -46,6 +46,7 @@ func (a *app) runRetire(ctx context.Context, o *rotateOptions) error {
 		return err
 	}
 	end, err := w.EndPrevious(ctx)
+	a.changed = end.Outcome == rotate.Retired && !o.dryRun
 	if end.Outcome != rotate.Refused {
 		_ = a.result(end, a.env.Look.Fold(end.Text(a.env.Look))) // lostOutput says it
 	}

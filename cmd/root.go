@@ -60,6 +60,7 @@ type app struct {
 	config  *config.File    // nil: not looked for yet
 	targets []config.Target // of blnkctl.yaml, that the run is for
 	target  config.Target   // the one of them, without --all
+	changed bool            // a key, or where one is kept
 }
 
 // Main runs blnkctl in this process and returns its exit code. It is what
@@ -82,7 +83,7 @@ func Run(ctx context.Context, env *Env, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		err = a.lostOutput(cmd)
+		err = a.lostOutput()
 	}
 	if err == nil {
 		return exitOK

@@ -193,6 +193,7 @@ func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 	}
 	_ = w.teller.Begin() // what it cannot remember is told twice
 	report, err := w.Run(ctx)
+	w.changed = report.Rotation != ""
 	return w.end(ctx, report, err, w.renderReport(report, err))
 }
 
