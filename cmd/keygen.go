@@ -161,7 +161,7 @@ func fillStores(ctx context.Context, a *app, opt *keygenOptions) error {
 	}
 	key, done, err := rotate.Fill(ctx, private, set, store.Fill{
 		Copies: copies, IfAbsent: opt.ifAbsent, Force: opt.force, NeverForce: use == keygen.Tokenization, Weak: use.Weakness, New: opt.newKey,
-		Before: func() error { return rotate.RefuseOverlap(private, nil, set, opt.stores.spec, open) },
+		Before: func() error { return rotate.RefuseOverlap(ctx, private, nil, set, opt.stores.spec, open) },
 	}, rotate.Env{Recorder: a.auditLog(private), Who: a.actor(), Compromised: private.Compromised()})
 	if len(done) > 0 {
 		err = cmp.Or(err, opt.export.Give(key))

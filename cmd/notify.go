@@ -81,7 +81,7 @@ func (w *work) tell(ctx context.Context, r rotate.Report, err error) (failed []s
 	dir, _ := w.env.Getwd() // without one, its command says so
 	after := site.After{
 		Teller: w.teller, OnSuccess: w.onSuccess, OnFailure: w.onFailure, Dir: dir, Env: w.env.Environ, Now: w.env.Now, Who: w.actor(),
-		Command: w.cmd.Name(), Target: w.teller.Label(targetName(w.cmd)), Policy: w.target.Policy.At(w.intent.Policy.MaxAge), Watched: w.env.Stderr.Look.Terminal(),
+		Command: w.cmd.Name(), Target: w.teller.Label(), Policy: w.target.Policy.At(w.intent.Policy.MaxAge), Watched: w.env.Stderr.Look.Terminal(),
 	}
 	if w.Site != nil {
 		after.Folder = w.Folder
@@ -100,7 +100,7 @@ func (w *work) tell(ctx context.Context, r rotate.Report, err error) (failed []s
 // tellFindings tells what doctor found where nobody sees it, and that it is gone.
 func (a *app) tellFindings(ctx context.Context, o *doctorOptions, report doctor.Report, err error) error {
 	teller := a.openTeller(&o.places, a.target.Notify)
-	e := report.Event("doctor", teller.Label(targetName(o.cmd)), a.actor().Host, a.actor().User, asTyped(o.cmd, "blnkctl doctor"+o.spec.Args()))
+	e := report.Event("doctor", teller.Label(), a.actor().Host, a.actor().User, asTyped(o.cmd, "blnkctl doctor"+o.spec.Args()))
 	if o.staged || e.Kind != "" && a.env.Stderr.Look.Terminal() {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/blnkctl/blnkctl/schedule"
 )
 
-// What rotate and sync print: the plan, the progress, and the report. Text, JSON
+// What a rotation prints: the plan, the progress, and the report. Text, JSON
 // and exit code are made of the engine's Plan and Report alone.
 
 // renderPlan is the end of a dry run.

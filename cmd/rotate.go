@@ -20,8 +20,8 @@ import (
 	"github.com/blnkctl/blnkctl/target"
 )
 
-// rotateOptions are the flags of rotate and sync, in the types that the engine
-// takes.
+// rotateOptions are the flags of rotate, sync, init, rollback and retire, in the types
+// that the engine takes; and what a schedule has it run with.
 type rotateOptions struct {
 	places
 	intent rotate.Intent
@@ -154,7 +154,7 @@ func (o *rotateOptions) wait(ctx context.Context, a *app) error {
 	return interrupt.Sleep(ctx, pause)
 }
 
-// A work is a run of rotate or sync.
+// A work is a run of one of them.
 type work struct {
 	*app
 	*rotateOptions
@@ -166,7 +166,7 @@ type work struct {
 	opened, declined bool     // there is a target to report on; the person answered no
 }
 
-// runRotation is rotate, sync and init: what the flags name is opened, the engine runs,
+// runRotation is rotate, sync, init and rollback: what the flags name is opened, the engine runs,
 // and its report is rendered.
 func (a *app) runRotation(ctx context.Context, o *rotateOptions) error {
 	if err := cmp.Or(atLeast(o.cmd, 1, "timeout", "restart-timeout"), atLeast(o.cmd, 0, "lock-timeout", "splay")); err != nil {

@@ -45,7 +45,7 @@ type Event struct {
 	New      string    `json:"new,omitempty"`
 	Error    string    `json:"error,omitempty"`
 	Warnings []string  `json:"warnings,omitempty"`
-	Findings []string  `json:"findings,omitempty"` // of doctor: rule and title
+	Findings []string  `json:"findings,omitempty"` // of doctor: rule, place and text
 	Since    time.Time `json:"since,omitzero"`     // when it was told first, of what lasts or has ended
 	Due      time.Time `json:"due,omitzero"`       // when the next rotation is, or was, due
 	Overdue  bool      `json:"overdue,omitempty"`

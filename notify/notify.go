@@ -39,11 +39,10 @@ type Options struct {
 	// AllowPlaintext lets notices go over plain http to another machine.
 	AllowPlaintext bool
 
-	State *state.Target // remembers what was told; nil: nothing is
-	Log   *audit.Log    // nil: no notice has its end
-	Store string        // the first store, as the log names it
-	// Target is what the only target of a file is called.
-	Target string
+	State  *state.Target // remembers what was told; nil: nothing is
+	Log    *audit.Log    // nil: no notice has its end
+	Store  string        // the first store, as the log names it
+	Target string        // its name in blnkctl.yaml; "" for none
 	Now    func() time.Time
 }
 
@@ -129,9 +128,9 @@ func (t *Teller) Secrets() []secret.Key { return t.secrets }
 func (t *Teller) Any() bool { return len(t.receivers) > 0 }
 
 // Label is what notices call the target: by its name, or the place of its key.
-func (t *Teller) Label(name string) string {
+func (t *Teller) Label() string {
 	place, _, _ := strings.Cut(t.opt.Store, "#")
-	return cmp.Or(name, t.opt.Target, place, "blnkctl")
+	return cmp.Or(t.opt.Target, place, "blnkctl")
 }
 
 // Remembers says whether what is told can be remembered by this user.

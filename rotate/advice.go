@@ -269,7 +269,7 @@ func (o *Open) overlaps(s store.Store, first string) error {
 // nothing of. A target is named after its first store as it is spelled, and a place
 // can be named in other ways, or second: open tells by the place, where it can. The new
 // key of such a rotation tells, too: its file was moved, or copied.
-func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, spec target.Spec, open target.Openers) error {
+func RefuseOverlap(ctx context.Context, dir *state.Dir, own *state.Target, set store.Set, spec target.Spec, open target.Openers) error {
 	if own == nil { // one of these may name a target
 		for _, name := range set.Names() {
 			if _, err := dir.Target(name).LoadJournal(); err != nil {
@@ -291,7 +291,7 @@ func RefuseOverlap(dir *state.Dir, own *state.Target, set store.Set, spec target
 			}
 		}
 		for _, s := range set {
-			if key, _, failed := s.Get(context.Background()); failed == nil && o.Event != Sync && key.Equal(o.Keys[1]) {
+			if key, _, failed := s.Get(ctx); failed == nil && o.Event != Sync && key.Equal(o.Keys[1]) && !key.Equal(o.Keys[0]) {
 				return o.overlaps(s, "where it was moved from there, put a link there that leads to it; then: ")
 			}
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
-// Errors that a caller takes a decision on. All but ErrUndone and ErrStuck mean
-// that nothing was changed.
+// Errors that a caller takes a decision on. Without one of the last three nothing was
+// changed, but for ErrTooLate and ErrIncomplete.
 var (
 	// ErrNotLive: a server answers, and the stored key is not its master key.
 	ErrNotLive = errors.New("the stored key is not the live master key")

@@ -20,9 +20,9 @@ import (
 type Intent struct {
 	// Event is what the journal and the audit log call it.
 	Event string
-	// NewKey makes the next key; it is called once in a rotation. nil: the next
-	// key is there already, in the store with the index Source, and the others
-	// may hold any key or none.
+	// NewKey makes the next key of a Rotate, or of an Init that finds none; it is called
+	// once in a rotation. Source is the index of the store whose key a Sync brings to the
+	// others, which may hold any key or none.
 	NewKey func() (secret.Key, error)
 	Source int
 	// Trust: the source is right, whatever key is live.
@@ -110,7 +110,7 @@ type Recorder interface {
 	Check() error
 }
 
-// An Env is what a run needs besides its target. What is below Progress may be nil.
+// An Env is what a run needs besides its target. What is below AtWork may be nil.
 type Env struct {
 	// Lock keeps every other rotation of the target away.
 	Lock     func(ctx context.Context) (unlock func(), err error)
@@ -268,7 +268,7 @@ const (
 	Stuck      Outcome = audit.Stuck
 	Refused    Outcome = audit.Refused
 	Abandoned  Outcome = "abandoned" // an open rotation was forgotten
-	None       Outcome = "none"      // nothing was open
+	None       Outcome = "none"      // nothing was open, or kept
 )
 
 // A Report is what a run did: text, JSON, audit record and exit code are made of

@@ -18,7 +18,7 @@ import (
 // An Open is what may be told of an open rotation.
 type Open struct {
 	Rotation    string      `json:"id"`
-	Event       string      `json:"event"` // Rotate, Sync or Init
+	Event       string      `json:"event"` // Rotate, Sync, Init or Rollback
 	Reason      string      `json:"reason,omitempty"`
 	Target      target.Spec `json:"target"`
 	Started     time.Time   `json:"started"`

@@ -180,7 +180,7 @@ type Client struct {
 	Address string    `json:"address"`
 	Refused int       `json:"refused"`
 	Last    time.Time `json:"last"`
-	Sure    bool      `json:"sure"` // it was let in before
+	Sure    bool      `json:"sure"` // it was let in before, and nobody with its address since
 }
 
 const (

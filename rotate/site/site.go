@@ -249,7 +249,7 @@ func (s *Site) surround() (rotate.Intent, rotate.Env) {
 func (s *Site) lock(ctx context.Context) (unlock func(), err error) {
 	unlock, err = rotate.Lock(ctx, s.Folder, s.Places(), s.opt.LockTimeout, s.opt.DryRun)
 	if err == nil && s.Open == nil && !s.opt.Intent.Abandon {
-		if err = rotate.RefuseOverlap(s.opt.State, s.Folder, s.Set, s.opt.Spec, target.Openers{Store: s.opt.Store}); err != nil {
+		if err = rotate.RefuseOverlap(ctx, s.opt.State, s.Folder, s.Set, s.opt.Spec, target.Openers{Store: s.opt.Store}); err != nil {
 			unlock()
 		}
 	}

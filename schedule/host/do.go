@@ -28,8 +28,8 @@ type Wish struct {
 
 	schedule.Facts                 // what is known; the rest is looked for
 	Targets        []config.Target // of blnkctl.yaml
-	All            bool            // for all of them, not only the one of
-	Spec           target.Spec     // a rotation, which has to be one that can be opened
+	All            bool            // one schedule for all of them
+	Spec           target.Spec     // of a rotation, which has to be one that can be opened
 	Open           target.Openers
 	UID            int
 
