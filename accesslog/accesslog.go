@@ -162,12 +162,14 @@ func Read(ctx context.Context, look Look) (*Log, error) {
 
 // An Old client goes on with the key of before the last proved rotation, or may.
 type Old struct {
-	Client  string // its address, as Log says
-	Refused int    // since the rotation
-	Last    time.Time
-	Before  bool // it was let in before: else it may be somebody who never had a key
+	Address string    `json:"address"`
+	Refused int       `json:"refused"` // since the rotation
+	Last    time.Time `json:"last"`    // UTC
+	// Sure: it was let in before, and nobody with its address since: else it may be somebody
+	// who never had a key.
+	Sure bool `json:"sure"`
 	// Shared: others with its address have the new key, so that it is not told apart from them.
-	Shared bool
+	Shared bool `json:"-"`
 }
 
 // Whole says that the log goes back to before the last proved rotation: else who came
@@ -184,7 +186,7 @@ func (l *Log) StillOld() (all []Old) {
 	for _, name := range l.Those(func(c *Client) bool { return c.Before || !l.Whole() && c.Counted() > 0 }) {
 		c := l.Clients[name]
 		if n, shared := c.stillRefused(); n > 0 {
-			all = append(all, Old{name, n, c.Last, c.Before, shared})
+			all = append(all, Old{name, n, c.Last.UTC(), c.Before && !shared, shared})
 		}
 	}
 	return all

@@ -105,7 +105,7 @@ func TestStillOld(t *testing.T) {
 		"log begins later":       {nil, []string{"401"}, false, false, 1, false, false},
 		"another one passes":     {[]string{"200"}, []string{"401", "200 /balances"}, false, true, 1, true, false},
 		"asks hooks as we do":    {[]string{"200"}, []string{"401"}, true, true, 0, false, false},
-		"both keys, of several":  {[]string{"200"}, []string{"401", "200", "401", "200", "401"}, false, true, 2, true, true},
+		"both keys, of several":  {[]string{"200"}, []string{"401", "200", "401", "200", "401"}, false, true, 2, false, true},
 		"a stranger, of several": {nil, []string{"200", "401"}, false, true, 0, false, false},
 		"limited is not let in":  {[]string{"200"}, []string{"401", "429"}, false, true, 1, true, false},
 		"refused before alone":   {[]string{"200", "401"}, nil, false, true, 0, false, false},
@@ -124,7 +124,7 @@ func TestStillOld(t *testing.T) {
 			l.count(proved.Add(time.Minute), request{"127.0.0.1", cmp.Or(other, path), status})
 		}
 		got := l.StillOld()
-		if n := len(got); n > 1 || (n == 1) != (c.want > 0) || n == 1 && (got[0].Refused != c.want || got[0].Before != c.sure || got[0].Shared != c.shared || got[0].Client != "127.0.0.1") {
+		if n := len(got); n > 1 || (n == 1) != (c.want > 0) || n == 1 && (got[0].Refused != c.want || got[0].Sure != c.sure || got[0].Shared != c.shared || got[0].Address != "127.0.0.1") {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

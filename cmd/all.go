@@ -14,22 +14,17 @@ import (
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
-// allOptions are the flags of a command that can run for every target.
-type allOptions struct {
-	all      bool
-	parallel int
-}
-
+// addAll adds the flags of a command that can run for every target.
 func (o *rotateOptions) addAll(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.every.all, "all", false, "for every target of blnkctl.yaml, with one summary")
-	cmd.Flags().IntVar(&o.every.parallel, "parallel", 1, "so many targets at once, with --all")
+	cmd.Flags().BoolVar(&o.all, "all", false, "for every target of blnkctl.yaml, with one summary")
+	cmd.Flags().IntVar(&o.parallel, "parallel", 1, "so many targets at once, with --all")
 	actions(cmd, "all")
 }
 
 // forOne is what a command does for one target; with --all it does so for every one.
 func (a *app) forOne(o *rotateOptions, one func(ctx context.Context) error) func(*cobra.Command) error {
 	return func(cmd *cobra.Command) error {
-		if o.every.all || typed(cmd, "parallel") && !typed(cmd, "all") {
+		if o.all || typed(cmd, "parallel") && !typed(cmd, "all") {
 			return a.runAll(cmd.Context(), o)
 		}
 		return one(cmd.Context())
@@ -49,7 +44,7 @@ func refuseBesideAll(cmd *cobra.Command) (err error) {
 // runAll runs the command once for every target, each as if it had been typed, and
 // prints one summary.
 func (a *app) runAll(ctx context.Context, o *rotateOptions) error {
-	if o.every.parallel < 1 || !o.every.all {
+	if o.parallel < 1 || !o.all {
 		return usage("blnkctl "+o.cmd.Name()+" --all --parallel 4", "--parallel wants --all, and 1 or more")
 	}
 	err := refuseBesideAll(o.cmd)
@@ -75,14 +70,14 @@ func (a *app) fleet(o *rotateOptions, more ...string) fleet.Fleet {
 		args = args[:len(args)-1]
 	}
 	args = append(args, append([]string{"--all=false", "--no-input"}, more...)...)
-	if !given(o.cmd, "lock-timeout") && o.every.parallel > 1 { // two may have stores in one folder
+	if !given(o.cmd, "lock-timeout") && o.parallel > 1 { // two may have stores in one folder
 		args = append(args, "--lock-timeout=15m")
 	}
 	var names []string
 	for _, t := range a.targets {
 		names = append(names, t.Name)
 	}
-	return fleet.Fleet{Names: names, Parallel: o.every.parallel, Do: func(ctx context.Context, name string, out, talk io.Writer) int {
+	return fleet.Fleet{Names: names, Parallel: o.parallel, Do: func(ctx context.Context, name string, out, talk io.Writer) int {
 		own := *a.env
 		own.Stdin, own.Terminal, own.Stdout, own.Look, own.CatchSignals = strings.NewReader(""), nil, out, screen.Look{}, func() {}
 		own.Stderr = &screen.Talk{W: talk}

@@ -24,10 +24,11 @@ import (
 // that the engine takes; and what a schedule has it run with.
 type rotateOptions struct {
 	places
-	intent rotate.Intent
-	every  allOptions
-	from   string       // of sync
-	init   *initOptions // nil: another command
+	intent   rotate.Intent
+	all      bool
+	parallel int
+	from     string       // of sync
+	init     *initOptions // nil: another command
 
 	format               string
 	bits                 int

@@ -52,18 +52,12 @@ const noticeForms = "want webhook:file:PATH, webhook:env:NAME, slack:file:PATH, 
 
 // notices reads who is told of what: a list of references, or of {to, on}.
 func (t *Target) notices(key string, n *node) error {
-	items := []*node{n}
-	if n.Kind == yaml.SequenceNode {
-		items = n.Content
-	}
 	t.Notify = []Notice{}
-	for _, item := range items {
+	for _, item := range items(n) {
 		var one Notice
 		read := func() error { return receiver(&one.To)(key, item) }
 		if item.Kind == yaml.MappingNode {
-			read = func() error {
-				return fields(key, item, one.fields())
-			}
+			read = func() error { return fields(key, item, one.fields()) }
 		}
 		if err := read(); err != nil {
 			return err
@@ -149,14 +143,10 @@ func (n Notice) Receiver() (r Receiver, err error) {
 // kinds reads what somebody is told of.
 func kinds(into *[]string) reader {
 	return func(key string, n *node) error {
-		items := []*node{n}
-		if n.Kind == yaml.SequenceNode {
-			items = n.Content
-		}
-		if len(items) == 0 {
+		if len(items(n)) == 0 {
 			return at(n, key+": names nothing; to tell of everything, leave it away")
 		}
-		for _, item := range items {
+		for _, item := range items(n) {
 			var kind string
 			if err := text(&kind)(key, item); err != nil {
 				return err

@@ -298,14 +298,18 @@ func fields(of string, n *node, known map[string]field) error {
 	return nil
 }
 
-// list reads a list of texts; a single text is a list of one.
+// items are those of a list; what is none is a list of one.
+func items(n *node) []*node {
+	if n.Kind == yaml.SequenceNode {
+		return n.Content
+	}
+	return []*node{n}
+}
+
+// list reads a list of texts.
 func list(into *[]string) reader {
 	return func(name string, n *node) error {
-		items := []*node{n}
-		if n.Kind == yaml.SequenceNode {
-			items = n.Content
-		}
-		for _, item := range items {
+		for _, item := range items(n) {
 			var s string
 			if err := text(&s)(name, item); err != nil {
 				return err

@@ -156,15 +156,15 @@ func oldKey(ctx context.Context, f *Facts, r *Result) {
 	var names []string
 	those := map[string]accesslog.Old{}
 	for _, old := range log.StillOld() {
-		names = append(names, old.Client)
-		those[old.Client] = old
+		names = append(names, old.Address)
+		those[old.Address] = old
 	}
 	r.addClients(log, names, "give it the new key; what it asks for: ", func(name string) (string, Severity) {
 		old, then, severity := those[name], "never let in: it may still use the old key", r.Severity
 		switch {
 		case old.Shared:
 			then = "let in, too: of the clients with this address one may still use the old key"
-		case old.Before:
+		case old.Sure:
 			then = "let in before: it still uses the old key"
 		}
 		if !log.Whole() || old.Shared {

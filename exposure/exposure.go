@@ -278,10 +278,8 @@ func byFolder(files []string) (folders []string, names map[string][]string) {
 }
 
 func appendOnce(list []string, name string) []string {
-	for _, one := range list {
-		if one == name {
-			return list
-		}
+	if slices.Contains(list, name) {
+		return list
 	}
 	return append(list, name)
 }

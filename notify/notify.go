@@ -180,7 +180,7 @@ func (t *Teller) Report(ctx context.Context, e Event) []string {
 		return nil
 	}
 	all, err := t.Tell(ctx, e)
-	lines := NotDelivered(all)
+	lines := notDelivered(all)
 	if err != nil {
 		lines = append(lines, err.Error())
 	}
@@ -194,8 +194,8 @@ type Delivery struct {
 	Err   error    // nil: it has them all
 }
 
-// NotDelivered are the deliveries that failed, a line each, that name no address.
-func NotDelivered(all []Delivery) (lines []string) {
+// notDelivered are the deliveries that failed, a line each, that name no address.
+func notDelivered(all []Delivery) (lines []string) {
 	for _, d := range all {
 		if d.Err != nil {
 			lines = append(lines, fmt.Sprintf("not told: %s: %s", d.To, describe(d.Err)))

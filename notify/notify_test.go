@@ -240,13 +240,13 @@ func TestNotDelivered(t *testing.T) {
 	dir, box := stateDir(t), &inbox{fail: errors.New("it answered 500")}
 	for range 2 {
 		all, err := teller(t, dir, box).Tell(t.Context(), failed)
-		if lines := NotDelivered(all); err != nil || len(lines) != 1 || lines[0] != "not told: command:box: it answered 500" {
+		if lines := notDelivered(all); err != nil || len(lines) != 1 || lines[0] != "not told: command:box: it answered 500" {
 			t.Errorf("%q, %v", lines, err)
 		}
 	}
 	box.fail = nil
 	all, _ := teller(t, dir, box).Tell(t.Context(), failed)
-	if lines := NotDelivered(all); lines != nil || box.kinds() != "failure" {
+	if lines := notDelivered(all); lines != nil || box.kinds() != "failure" {
 		t.Errorf("%q", lines)
 	}
 	box.fail = errors.New("down")
@@ -409,7 +409,7 @@ func TestCommand(t *testing.T) {
 	e := failed
 	e.Warnings, e.Error = []string{"one", "two\x1b[31m\nthree"}, ""
 	all, err := tell.Tell(t.Context(), e)
-	if lines := NotDelivered(all); err != nil || lines != nil {
+	if lines := notDelivered(all); err != nil || lines != nil {
 		t.Fatalf("%q, %v", lines, err)
 	}
 	read := func(name string) string {

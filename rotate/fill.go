@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
@@ -81,19 +82,6 @@ func lockCopies(ctx context.Context, dir *state.Dir, copies []store.Copy) (names
 	for _, c := range copies {
 		names = append(names, c.String())
 	}
-	var held []func()
-	unlock = func() {
-		for _, release := range held {
-			release()
-		}
-	}
-	for _, name := range slices.Sorted(slices.Values(names)) {
-		release, err := dir.Target(name).Lock(ctx, 0)
-		if err != nil {
-			unlock()
-			return nil, nil, err
-		}
-		held = append(held, release)
-	}
-	return names, unlock, nil
+	unlock, err = flock.All(slices.Sorted(slices.Values(names)), func(name string) (func(), error) { return dir.Target(name).Lock(ctx, 0) })
+	return names, unlock, err
 }

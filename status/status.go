@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/blnkctl/blnkctl/accesslog"
 	"github.com/blnkctl/blnkctl/doctor"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/policy"
@@ -80,7 +81,7 @@ type Standing struct {
 	RollbackFrom  string    `json:"rollback_from,omitempty"`
 	// OldKey are the clients that were refused since the last proved rotation and let in
 	// before, or may have been, in the last day; null where no log could be read.
-	OldKey []Client `json:"old_key"`
+	OldKey []accesslog.Old `json:"old_key"`
 
 	drift     bool
 	age       bool // Key.Age is known
@@ -173,14 +174,6 @@ type Attempt struct {
 	// Failed: it was put back or is stuck; or it was refused, and the key is due, or known
 	// to others.
 	Failed bool `json:"failed"`
-}
-
-// A Client goes on with the key before, by its address in the servers' log.
-type Client struct {
-	Address string    `json:"address"`
-	Refused int       `json:"refused"`
-	Last    time.Time `json:"last"`
-	Sure    bool      `json:"sure"` // it was let in before, and nobody with its address since
 }
 
 const (
@@ -397,8 +390,5 @@ func (t Target) oldKey(ctx context.Context, s *Standing, h state.History) {
 	if log == nil || log.Requests == 0 {
 		return
 	}
-	s.OldKey = []Client{}
-	for _, c := range log.StillOld() {
-		s.OldKey = append(s.OldKey, Client{c.Client, c.Refused, c.Last.UTC(), c.Before && !c.Shared})
-	}
+	s.OldKey = append([]accesslog.Old{}, log.StillOld()...)
 }

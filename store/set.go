@@ -49,21 +49,7 @@ func (s Set) Lock(ctx context.Context, wait time.Duration) (unlock func(), err e
 	if err != nil {
 		return nil, err
 	}
-	var held []func()
-	unlock = func() {
-		for _, release := range slices.Backward(held) {
-			release()
-		}
-	}
-	for _, path := range paths {
-		release, err := flock.Lock(ctx, path, wait)
-		if err != nil {
-			unlock()
-			return nil, err
-		}
-		held = append(held, release)
-	}
-	return unlock, nil
+	return flock.All(paths, func(path string) (func(), error) { return flock.Lock(ctx, path, wait) })
 }
 
 // Folders are those of the stores in files, each once, whatever paths lead to it, sorted.

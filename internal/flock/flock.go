@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -70,6 +71,26 @@ func Lock(ctx context.Context, path string, wait time.Duration) (unlock func(), 
 			return nil, fmt.Errorf("%w: %w", heldBy(path), err)
 		}
 	}
+}
+
+// All takes a lock for each of some things, and returns what releases all of them. Where
+// one cannot be had, none is held.
+func All[T any](things []T, lock func(T) (unlock func(), err error)) (unlock func(), err error) {
+	var held []func()
+	unlock = func() {
+		for _, release := range slices.Backward(held) {
+			release()
+		}
+	}
+	for _, one := range things {
+		release, err := lock(one)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		held = append(held, release)
+	}
+	return unlock, nil
 }
 
 // heldBy names the holder. To find out takes a look at every lock here, so it is
