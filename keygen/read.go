@@ -86,19 +86,41 @@ func (s Source) Read(ctx context.Context) (key secret.Key, from string, err erro
 }
 
 // Parse takes a text for a key, without the one line end that editors and echo
-// leave. Other control characters and white space, which get lost or are added on the
-// way, are ErrNoKey.
+// leave. What gets lost or is added on the way is ErrNoKey: what is not seen, white
+// space, quotes around it, a name before it, a mask. A server refuses a key with that,
+// and who asks whether a leaked one is still alive would hold it for dead.
 func Parse(text string) (secret.Key, error) {
 	text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	why := ""
 	switch {
 	case text == "":
-		return secret.Key{}, hint.As(ErrNoKey, "it is empty")
+		why = "it is empty"
 	case !utf8.ValidString(text):
-		return secret.Key{}, hint.As(ErrNoKey, "it is not valid UTF-8")
-	case strings.ContainsFunc(text, unicode.IsControl):
-		return secret.Key{}, hint.As(ErrNoKey, "it holds a line break or another control character")
+		why = "it is not valid UTF-8"
+	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }):
+		why = "it holds a line break or another character that is not seen"
 	case strings.ContainsFunc(text, unicode.IsSpace):
-		return secret.Key{}, hint.As(ErrNoKey, "it holds white space")
+		why = "it holds white space"
+	case between(text, `"`, `"`) || between(text, "'", "'") || between(text, "`", "`") || between(text, "“", "”"):
+		why = "it has quotes around it"
+	case named(text):
+		why = "it has a name before it"
+	case strings.Contains(text, "***") || strings.Contains(text, "…"):
+		why = "it is masked or cut short"
+	}
+	if why != "" {
+		return secret.Key{}, hint.As(ErrNoKey, "%s", why)
 	}
 	return secret.New(text), nil
+}
+
+func between(text, opening, closing string) bool {
+	return strings.HasPrefix(text, opening) && strings.HasSuffix(text, closing)
+}
+
+// named says whether a text is a line of an env file, of JSON or of an HTTP header.
+func named(text string) bool {
+	name := text[:max(0, strings.IndexAny(text, "=:"))]
+	name = strings.ReplaceAll(strings.ToUpper(strings.Trim(name, `"'`)), "-", "_")
+	return strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_SECRET") || strings.HasSuffix(name, "_TOKEN")
 }

@@ -11,6 +11,9 @@ func TestRead(t *testing.T) {
 		"key": "key", "key\n": "key", "key\r\n": "key", "k:$#\"'": "k:$#\"'",
 		"": "", "\n": "", "\r\n": "", "key\n\n": "", "\nkey": "", " key": "", "key ": "", "a b": "",
 		"a\tb": "", "a\x00b": "", "a\u00a0b": "", "a\u2028b": "", "key\r": "key",
+		"\ufeffkey": "", "key\u200b": "", "k\u00ady": "", "\u202ekey": "", `"key"`: "", "'key'": "", "`key`": "", "“key”": "",
+		"BLNK_SERVER_SECRET_KEY=key": "", "x-blnk-key:key": "", `"secret_key":"key",`: "", "ke***": "", "ke…": "",
+		`"key`: `"key`, "key'": "key'", "a=b:c": "a=b:c", "=key": "=key", "KEY=": "KEY=", "k**y": "k**y", "kéy": "kéy",
 	} {
 		key, err := Read(strings.NewReader(text))
 		if errors.Is(err, ErrNoKey) != (want == "") || key.Reveal() != want {
