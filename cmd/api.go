@@ -49,7 +49,6 @@ func newAPICmd(a *app) *cobra.Command {
 	opt.addServers("`URL`: the server (default: the port in blnk.json)")
 	flags.DurationVar(&opt.Timeout, "timeout", time.Minute, "how long the server may be silent")
 	opt.addConnection()
-	_ = cmd.MarkFlagFilename("key-file")
 	actions(cmd, "data", "header")
 	configured(cmd, "store", "server")
 	return cmd

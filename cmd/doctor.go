@@ -116,7 +116,7 @@ func (a *app) examine(ctx context.Context, o *doctorOptions, rules []doctor.Rule
 	}
 	facts := a.facts(&o.places)
 	facts.ConfigFile, facts.Owners, facts.Staged, facts.VerifyFound = file.Path, o.owners, o.staged, o.verify
-	facts.Policy, facts.Notices, facts.Flags, facts.Named = a.target.Policy, a.target.Notify, elsewhereFlags(o.cmd, typed), targetName(o.cmd)
+	facts.Policy, facts.Notices, facts.Flags, facts.Named = a.target.Policy, a.target.Notify, elsewhereFlags(o.cmd), targetName(o.cmd)
 	if facts.Dir, err = a.abs("."); err != nil {
 		return doctor.Report{}, err
 	}

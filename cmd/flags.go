@@ -97,7 +97,6 @@ func (p *places) addServers(text string) {
 func (p *places) addConnection() {
 	flags := p.cmd.Flags()
 	flags.StringVar(&p.spec.CACert, "ca-cert", "", "`FILE`: CAs to trust for https (PEM)")
-	_ = p.cmd.MarkFlagFilename("ca-cert")
 	p.addNetwork()
 }
 

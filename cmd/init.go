@@ -43,7 +43,6 @@ func newInitCmd(a *app) *cobra.Command {
 	f := cmd.Flags()
 	choice(cmd, f, &o.init.stage, "stage", "", "what to do", "both", "key", "enforce")
 	f.StringVar(&o.init.keyFile, "key-file", "", "`FILE`: take this key, - for stdin (default: make one)")
-	_ = cmd.MarkFlagFilename("key-file")
 	o.addUsual(cmd)
 	o.addRare()
 	return cmd

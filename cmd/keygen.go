@@ -60,7 +60,6 @@ func newKeygenCmd(a *app) *cobra.Command {
 	choice(cmd, flags, &opt.format, "format", "", "form", "prefixed", "base62", "base64url", "hex")
 	flags.IntVar(&opt.bits, "bits", keygen.DefaultBits, fmt.Sprintf("random bits in the key, from %d to %d", secret.MinBits, keygen.MaxBits))
 	flags.StringVar(&opt.keyFile, "key-file", "", "`FILE`: put this key there, - for stdin (default: make one)")
-	_ = cmd.MarkFlagFilename("key-file")
 	flags.StringVar(&opt.env, "github-env", "", "`NAME`: a variable for later steps of GitHub Actions; the key is masked")
 	flags.StringVar(&opt.output, "github-output", "", "`NAME`: an output of this step; the key is masked")
 	opt.stores.addNetwork()

@@ -22,6 +22,7 @@ import (
 	"github.com/blnkctl/blnkctl/config"
 	"github.com/blnkctl/blnkctl/internal/coredump"
 	"github.com/blnkctl/blnkctl/internal/interrupt"
+	"github.com/blnkctl/blnkctl/internal/run"
 	"github.com/blnkctl/blnkctl/internal/screen"
 )
 
@@ -114,6 +115,9 @@ func newRootCmd(a *app, args []string) *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Name() != "version" && cmd.Name() != "keygen" { // they wait for nothing
 				a.env.CatchSignals()
+			}
+			if cmd.Name() != "exec" { // its command has all that it would have without blnkctl
+				run.Withhold()
 			}
 			return a.applySettings(cmd)
 		},

@@ -176,13 +176,13 @@ var elsewhere = []string{"config", "state-dir"}
 
 // asTyped gives the commands in a text those of elsewhere that were typed.
 func asTyped(cmd *cobra.Command, text string) string {
-	return hint.WithFlags(text, elsewhereFlags(cmd, typed))
+	return hint.WithFlags(text, elsewhereFlags(cmd))
 }
 
-// elsewhereFlags are those of elsewhere that are wanted, for another run.
-func elsewhereFlags(cmd *cobra.Command, wanted func(cmd *cobra.Command, name string) bool) (flags string) {
+// elsewhereFlags are those of elsewhere that were typed, for another run.
+func elsewhereFlags(cmd *cobra.Command) (flags string) {
 	for _, name := range elsewhere {
-		if wanted(cmd, name) {
+		if typed(cmd, name) {
 			flags += " --" + name + " " + hint.Command(cmd.Flag(name).Value.String())
 		}
 	}

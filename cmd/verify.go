@@ -33,7 +33,6 @@ func newVerifyCmd(a *app) *cobra.Command {
 	flags.StringVar(&opt.keyFile, "key-file", "", "`FILE`: the key to ask for, - for stdin")
 	choice(cmd, flags, &opt.expect, "expect", "", "what servers should do", proof.Accepted, proof.Refused)
 	opt.addConnection()
-	_ = cmd.MarkFlagFilename("key-file")
 	configured(cmd, "store", "server")
 	return cmd
 }

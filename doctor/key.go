@@ -240,12 +240,8 @@ func keyYoung(ctx context.Context, f *Facts, r *Result) {
 	r.saw(true)
 	s := f.Stores(ctx)[0]
 	history, err := f.History(ctx)
-	since, how := history.ProvedAt, "rotated"
+	since, how := history.Since(s.Key)
 	if since.IsZero() {
-		since, how = history.SeenAt, "first seen"
-	}
-	if !history.Of(s.Key) {
-		since = time.Time{}
 		if d, ok := s.Opened.(store.Dated); ok {
 			since, err = d.Created(ctx)
 			how = "written"

@@ -28,7 +28,7 @@ type Fleet struct {
 	Names    []string // "": the target without a name
 	Parallel int      // how many at once; at least 1
 	// Do runs the command for one target. It prints one JSON document on out, or none,
-	// and lines on talk, and returns an exit status. Several run at once.
+	// and lines on talk, each at once, and returns an exit status. Several run at once.
 	Do func(ctx context.Context, name string, out, talk io.Writer) int
 	// Say takes a line of talk, behind the name of its target; one at a time.
 	Say func(line string)
@@ -73,16 +73,15 @@ func (f Fleet) one(ctx context.Context, name string, talking *sync.Mutex) Result
 		return r
 	}
 	var out bytes.Buffer
-	talk := &lines{say: func(line string) {
+	talk := lines(func(line string) {
 		if text, ok := strings.CutPrefix(line, "error: "); ok {
 			r.Note = text
 		}
 		talking.Lock()
 		defer talking.Unlock()
 		f.Say(r.Target + ": " + line)
-	}}
+	})
 	r.Exit = f.Do(ctx, name, &out, talk)
-	talk.flush()
 	var doc struct {
 		Result, Would, Old, New, Error, Why string
 		Warnings                            []string
@@ -157,27 +156,13 @@ func paint(cell string) screen.Colour {
 	return screen.Plain
 }
 
-// lines hands on what is written, line by line.
-type lines struct {
-	say  func(line string)
-	rest []byte
-}
+// lines hands on what is written, line by line: each Write is of whole ones.
+type lines func(line string)
 
 // Write writes.
-func (l *lines) Write(p []byte) (int, error) {
-	l.rest = append(l.rest, p...)
-	for {
-		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
-		if !ok {
-			return len(p), nil
-		}
-		l.say(string(line))
-		l.rest = bytes.Clone(rest)
+func (say lines) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		say(strings.TrimSuffix(line, "\n"))
 	}
-}
-
-func (l *lines) flush() {
-	if len(l.rest) > 0 {
-		l.say(string(l.rest))
-	}
+	return len(p), nil
 }

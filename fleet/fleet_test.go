@@ -32,11 +32,10 @@ func TestRun(t *testing.T) {
 				most = max(most, at)
 				mu.Unlock()
 				defer func() { mu.Lock(); at--; mu.Unlock() }()
-				fmt.Fprint(talk, "begin\nwork")
+				fmt.Fprint(talk, "begin\nwork\n")
 				switch name {
 				case "t3":
 					<-time.After(time.Hour)
-					fmt.Fprintln(talk)
 					fmt.Fprintln(talk, "error: a person is needed")
 					return 4
 				}

@@ -62,8 +62,8 @@ type Clock struct {
 // Ask says whether a key is due by the Policy, Weak and IfUnknown of an intent, whatever
 // IfDue says. It is an ErrUnknownAge where that is not known and IfUnknown wants no guess.
 func (c Clock) Ask(in Intent) (d Due, err error) {
-	how := c.clock(&d)
-	d.At = in.Policy.Next(d.Since)
+	since, how := c.History.Since(c.Key)
+	d.Since, d.At = since, in.Policy.Next(since)
 	wait, weak := c.wait(), ""
 	if in.Weak != nil {
 		weak = in.Weak(c.Key)
@@ -113,18 +113,6 @@ func (c Clock) waiting(d Due) Due {
 func (c Clock) failed() bool {
 	h := c.History
 	return h.Failures > 0 && h.FailedRefs == digest(c.Target) && !h.FailedAt.After(c.Now)
-}
-
-// clock finds when the clock of the key started, and says what happened then.
-func (c Clock) clock(d *Due) (how string) {
-	d.Since, how = c.History.ProvedAt, "rotated"
-	if d.Since.IsZero() {
-		d.Since, how = c.History.SeenAt, "first seen"
-	}
-	if !d.Since.IsZero() && !c.History.Of(c.Key) {
-		d.Since = time.Time{}
-	}
-	return how
 }
 
 // wait is when a failed rotation is tried again, by itself; zero for at once.

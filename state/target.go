@@ -226,6 +226,19 @@ type History struct {
 // Of says whether the history speaks of a key, which takes as long as Marks.
 func (h History) Of(key secret.Key) bool { return Marks(h.Key, key) }
 
+// Since is when the clock of a key started, and what happened then; zero where the history
+// does not speak of it.
+func (h History) Since(key secret.Key) (since time.Time, how string) {
+	since, how = h.ProvedAt, "rotated"
+	if since.IsZero() {
+		since, how = h.SeenAt, "first seen"
+	}
+	if !since.IsZero() && !h.Of(key) {
+		since = time.Time{}
+	}
+	return since, how
+}
+
 // LoadHistory returns what SaveHistory saved; the zero History where there is
 // nothing; ErrDamaged or ErrOtherVersion (wrapped) where the file cannot be
 // read as it was written.
