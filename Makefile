@@ -38,7 +38,7 @@ IN_MEMORY = memory=$$(mktemp -d /dev/shm/blnkctl-test.XXXXXX 2>/dev/null) || mem
 # Static programs start faster, and scripts start thousands; make lint vets.
 test: need-go ## run all tests of the product; what is missing for some is named first
 	@$(GO) run ./internal/blnktest/needs/list
-	@echo "$(GO) test ./..."; $(IN_MEMORY); CGO_ENABLED=0 $(GO) test -vet=off -timeout=20m ./... # enough for containers on a busy machine
+	@echo "$(GO) test ./..."; $(IN_MEMORY); CGO_ENABLED=0 $(GO) test -vet=off -timeout=60m ./... # against a hang only: containers take long on a busy machine
 
 # They compile for minutes, once.
 modules: need-go ## hold blnkctl against programs of others (gitleaks, Prometheus, Compose), and build a release
@@ -47,7 +47,7 @@ modules: need-go ## hold blnkctl against programs of others (gitleaks, Prometheu
 # Containers take long, and nothing in a driver is concurrent; the same holds for what
 # goes through commands, pages and seeded leaks one by one.
 race: need-go need-cc ## run with the race detector what has something concurrent
-	@echo "$(GO) test -race"; $(IN_MEMORY); $(GO) test -race -vet=off -timeout=20m \
+	@echo "$(GO) test -race"; $(IN_MEMORY); $(GO) test -race -vet=off -timeout=60m \
 		-skip '^Test(Docker|Compose|Systemd|Docs|MisplacedKeys|SeededLeaks.*|ThisRepositoryIsClean)$$' $(RACED)
 
 # What some tests need and not every machine has. Each takes minutes, once.
