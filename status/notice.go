@@ -9,9 +9,10 @@ import (
 	"github.com/blnkctl/blnkctl/notify"
 )
 
-// event is what a notice tells of a standing: that its key is overdue, or is no more.
-func (s Standing) event(who audit.Actor) notify.Event {
-	e := notify.Event{Command: "status", Target: s.Target, Host: who.Host, User: who.User, Old: s.Key.Fingerprint, Due: s.Key.NextDue, Overdue: s.Key.Overdue}
+// event is what a notice tells of a standing: that its key is overdue, or is no more. target
+// is what all notices call it.
+func (s Standing) event(target string, who audit.Actor) notify.Event {
+	e := notify.Event{Command: "status", Target: target, Host: who.Host, User: who.User, Old: s.Key.Fingerprint, Due: s.Key.NextDue, Overdue: s.Key.Overdue}
 	switch {
 	case s.Key.Overdue:
 		e.Kind, e.ExitCode = notify.Overdue, 6
@@ -30,15 +31,15 @@ func (s Standing) event(who audit.Actor) notify.Event {
 // wrong comes back, a line each.
 func (r Report) Tell(ctx context.Context, file config.File, who audit.Actor, open func(store string, notices []config.Notice) *notify.Teller) (failed []string) {
 	for _, s := range r.Targets {
-		notices := file.Notify
+		name, notices := "", file.Notify
 		if t, ok := file.Targets[s.Target]; ok {
-			notices = t.Notify
+			name, notices = s.Target, t.Notify
 		}
 		if len(notices) == 0 || len(s.Stores) == 0 {
 			continue
 		}
 		if teller := open(s.Stores[0].Ref, notices); teller.Remembers() {
-			failed = append(failed, teller.Report(ctx, s.event(who))...)
+			failed = append(failed, teller.Report(ctx, s.event(teller.Label(name), who))...)
 		}
 	}
 	return failed
