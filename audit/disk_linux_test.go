@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/blnkctl/blnkctl/audit"
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
 const nobody = 65534
@@ -26,10 +27,10 @@ func needRoot(t *testing.T) {
 // TestFullDisk appends until the disk is full. What failed leaves a log that is
 // right, and goes in once there is room.
 func TestFullDisk(t *testing.T) {
-	needRoot(t)
+	needs.Namespaces().For(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,size=256k"); err != nil {
-		t.Skipf("cannot mount a tmpfs: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 	p := &place{audit.Open(dir, clock()), t, dir}

@@ -133,10 +133,10 @@ func scriptParams(more func(*testscript.Env) error) testscript.Params {
 	}
 }
 
-// scriptCondition: [root], [git], [strace], and [network], an address of this host
+// scriptCondition: [root], [git], [strace], [namespaces], and [network], an address of this host
 // that is not loopback.
 func scriptCondition(cond string) (bool, error) {
-	if tool, ok := map[string]needs.Tool{"git": needs.Git(), "strace": needs.Strace()}[cond]; ok {
+	if tool, ok := map[string]needs.Tool{"git": needs.Git(), "strace": needs.Strace(), "namespaces": needs.Namespaces()}[cond]; ok {
 		err := tool.Missing()
 		if err != nil && tool.Required() {
 			return false, err

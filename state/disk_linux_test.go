@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/state"
 )
 
@@ -25,10 +26,10 @@ func needRoot(t *testing.T) {
 // mount puts a small file system of its own at a new folder.
 func mount(t *testing.T, options string) string {
 	t.Helper()
-	needRoot(t)
+	needs.Namespaces().For(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=0700,"+options); err != nil {
-		t.Skipf("cannot mount a tmpfs: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 	return dir
@@ -207,7 +208,7 @@ func TestAsAnotherUser(t *testing.T) {
 
 // TestDefaultDirWithASystemFolder shows the child a /var/lib of its own.
 func TestDefaultDirWithASystemFolder(t *testing.T) {
-	needRoot(t)
+	needs.Namespaces().For(t)
 	for name, c := range map[string]struct{ prepare, want string }{
 		"none":   {"true", "/h/.local/state/blnkctl"},
 		"root's": {"mkdir -m 0700 /var/lib/blnkctl", "/var/lib/blnkctl"},

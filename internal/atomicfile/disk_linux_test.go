@@ -3,18 +3,17 @@ package atomicfile
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
 // smallDisk mounts a file system for the time of the test.
 func smallDisk(t *testing.T, options string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to mount")
-	}
+	needs.Namespaces().For(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
 		t.Fatal(err)

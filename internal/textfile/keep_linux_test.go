@@ -10,10 +10,13 @@ import (
 	"syscall"
 	"testing"
 	"unsafe"
+
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 )
 
 func TestWriteKeepsOwnerAndAttributes(t *testing.T) {
 	needRoot(t)
+	needs.Namespaces().For(t) // trusted.note takes the same right
 	path := filepath.Join(t.TempDir(), "f")
 	writeFile(t, path, "old", 0o600)
 	if err := os.Chown(path, 1234, 2345); err != nil {

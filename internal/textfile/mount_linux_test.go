@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/internal/hint"
 )
 
@@ -25,6 +26,7 @@ func needRoot(t *testing.T) {
 // mount mounts for the time of the test.
 func mount(t *testing.T, source, target, kind string, flags uintptr, data string) {
 	t.Helper()
+	needs.Namespaces().For(t)
 	if err := syscall.Mount(source, target, kind, flags, data); err != nil {
 		t.Fatalf("mount %s at %s: %v", source, target, err)
 	}

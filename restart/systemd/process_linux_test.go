@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blnkctl/blnkctl/internal/blnktest/needs"
 	"github.com/blnkctl/blnkctl/internal/textfile"
 )
 
@@ -85,9 +86,7 @@ func TestProcess(t *testing.T) {
 // A process that sees other file systems than this one: by the same path it has
 // another file, so it is not known which one it reads.
 func TestProcessElsewhere(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root may mount")
-	}
+	needs.Namespaces().For(t)
 	here, there := t.TempDir(), t.TempDir()
 	for _, d := range []string{here, there} {
 		if err := os.WriteFile(filepath.Join(d, "blnk.json"), []byte("{}"), 0o600); err != nil {
@@ -100,16 +99,23 @@ func TestProcessElsewhere(t *testing.T) {
 	} {
 		cmd := exec.Command("unshare", "--mount", "bash", "-c", mount+" && cd "+here+" && exec -a blnk sleep 600")
 		if err := cmd.Start(); err != nil {
-			t.Skip("no mount namespace can be had here")
+			t.Fatal(err)
 		}
-		t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
-		args := ""
-		for !strings.HasPrefix(args, "blnk\x00") { // until it has become that
-			data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "cmdline"))
-			if args = string(data); err != nil || args == "" {
-				t.Skip("no mount namespace can be had here")
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			<-ended
+		})
+		for args := ""; !strings.HasPrefix(args, "blnk\x00"); runtime.Gosched() { // until it has become that
+			select {
+			case err := <-ended:
+				ended <- err
+				t.Fatalf("%s: it has ended: %v", what, err)
+			default:
 			}
-			runtime.Gosched()
+			data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "cmdline"))
+			args = string(data)
 		}
 		if p := state(t, cmd.Process.Pid, server).process(); p.Config != "" {
 			t.Errorf("%s: %q", what, p.Config)

@@ -156,7 +156,8 @@ func Systemd() Tool {
 // SystemdTree is the root of that Debian.
 func SystemdTree() string { return filepath.Join(cache(), "systemd-bookworm") }
 
-// Namespaces make a host of its own for the commands of the documentation.
+// Namespaces make a host of its own for the commands of the documentation. Where they
+// are not allowed, as to root in a usual container, nothing may be mounted either.
 func Namespaces() Tool {
 	return Tool{"namespaces", func() error {
 		if os.Geteuid() != 0 {
