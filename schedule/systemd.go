@@ -148,8 +148,8 @@ func (j Job) mailer() string {
 		"journalctl --sync 2>/dev/null; " + // only root can; what is under way is in it then
 		"journalctl " + manager + "--unit=" + Service(j.Target) + ` --since="$(systemctl ` + manager + "show --property=InactiveExitTimestamp --value " + Service(j.Target) + `)"` +
 		" --lines=50 --output=cat --no-pager; } | PATH=$PATH:/usr/sbin:/usr/lib sendmail -t"
-	return "[Unit]\nDescription=Mail that the scheduled rotation" + j.of() + " failed\n\n[Service]\nType=oneshot\nExecStart=" +
-		"/bin/sh -c " + quoted(script, true) + "\n"
+	return "[Unit]\nDescription=Mail that the scheduled rotation" + j.of() + " failed\n\n[Service]\nType=oneshot\n" +
+		"# A sendmail may deliver after its own end.\nKillMode=process\nExecStart=/bin/sh -c " + quoted(script, true) + "\n"
 }
 
 // of names the target behind a text.
