@@ -155,10 +155,10 @@ func (s Standing) rows(b *strings.Builder, now time.Time) {
 }
 
 func (s Standing) named() string {
-	if s.Key.Fingerprint == "" {
-		return "none, or a weak one"
+	if len(s.Stores) > 0 && s.Stores[0].Error != "" {
+		return "not read"
 	}
-	return s.Key.Fingerprint
+	return cmp.Or(s.Key.Fingerprint, "none, or a weak one")
 }
 
 // aged is since when the key is there.
