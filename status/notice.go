@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -39,7 +40,7 @@ func (r Report) Tell(ctx context.Context, file config.File, who audit.Actor, ope
 			continue
 		}
 		if teller := open(s.Stores[0].Ref, notices); teller.Remembers() {
-			failed = append(failed, teller.Report(ctx, s.event(teller.Label(name), who))...)
+			failed = append(failed, teller.Report(ctx, s.event(cmp.Or(name, teller.Label()), who))...)
 		}
 	}
 	return failed
