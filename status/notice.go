@@ -10,8 +10,7 @@ import (
 	"github.com/blnkctl/blnkctl/notify"
 )
 
-// event is what a notice tells of a standing: that its key is overdue, or is no more. target
-// is what all notices call it.
+// event is what a notice of target tells of a standing: that its key is overdue, or no more.
 func (s Standing) event(target string, who audit.Actor) notify.Event {
 	e := notify.Event{Command: "status", Target: target, Host: who.Host, User: who.User, Old: s.Key.Fingerprint, Due: s.Key.NextDue, Overdue: s.Key.Overdue}
 	switch {
