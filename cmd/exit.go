@@ -88,7 +88,7 @@ var exitCodes = []struct {
 	{exitPutBack, []error{rotate.ErrUndone}},
 	{exitStuck, []error{rotate.ErrStuck, rotate.ErrUnrecorded, rotate.ErrJournal, rotate.ErrUnfinished, store.ErrPartly}},
 	{exitUsage, []error{rotate.ErrOtherStores, rotate.ErrOverlap, store.ErrUntold, ghactions.ErrUsage}},
-	{exitIncomplete, []error{rotate.ErrLeft, store.ErrUnwritten, rotate.ErrIncomplete, notify.ErrNotDelivered}},
+	{exitIncomplete, []error{rotate.ErrLeft, rotate.ErrUnlogged, store.ErrUnwritten, rotate.ErrIncomplete, notify.ErrNotDelivered}},
 	{exitCheck, []error{
 		store.ErrDrift, store.ErrWeak, rotate.ErrCompromised, audit.ErrAltered, rotate.ErrNotLive, rotate.ErrSourceNotLive,
 		rotate.ErrWaiting, probe.ErrAnswer, proof.ErrUnexpected, doctor.ErrFindings, proof.ErrNoKey,

@@ -31,6 +31,7 @@ var filtered = map[string][]uint32{
 	"fsync":    {unix.SYS_FSYNC},
 	"truncate": {unix.SYS_FTRUNCATE},
 	"connect":  {unix.SYS_CONNECT},
+	"chmod":    {unix.SYS_FCHMOD},
 }
 
 // struckVariable has the PID of the process that is to be struck.
@@ -88,8 +89,11 @@ func filter(calls []uint32) (listener int, err error) {
 // watchArg makes strike the watcher of a process.
 const watchArg = "-watch"
 
+// failing are the effects that are errors of the call, which is not made.
+var failing = map[string]unix.Errno{"EIO": unix.EIO, "EPERM": unix.EPERM, "ENOSPC": unix.ENOSPC}
+
 // A watcher lets everybody go on but the process when that is about to make the call:
-// it kills it, or holds the thread. Servers that the process has started by then have
+// it kills it, has the call fail, or holds the thread. Servers that the process has started by then have
 // its filter, so it goes on until nobody has it any more.
 type watcher struct {
 	effect, path  string
@@ -164,6 +168,11 @@ func (w *watcher) answer(asked []byte) error {
 		w.over = true
 		return unix.Kill(w.pid, unix.SIGKILL)
 	}
+	if no, ok := failing[w.effect]; ok {
+		w.over = true
+		w.reply(id, int32(-no), 0)
+		return nil
+	}
 	w.held[tid] = id // a signal has it ask again
 	return publish(heldFile(os.Getenv("RUN"), w.pid), os.Getpid())
 }
@@ -180,10 +189,13 @@ func (w *watcher) release() {
 }
 
 // goOn lets the call be made. Where the thread has ended meanwhile, nobody waits.
-func (w *watcher) goOn(id [8]byte) {
+func (w *watcher) goOn(id [8]byte) { w.reply(id, 0, unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE) }
+
+func (w *watcher) reply(id [8]byte, no int32, flags uint32) {
 	var answer [24]byte // struct seccomp_notif_resp: id, val, error, flags
 	copy(answer[:], id[:])
-	binary.NativeEndian.PutUint32(answer[20:], unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+	binary.NativeEndian.PutUint32(answer[16:], uint32(no))
+	binary.NativeEndian.PutUint32(answer[20:], flags)
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(w.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&answer)))
 }
 

@@ -23,15 +23,16 @@ import (
 // it is killed and never makes the call; with hold it waits before the call, and
 // with after behind it, until the script kills or releases it
 // (script_held_linux_test.go). So a script hits the instant that it wants to
-// show, and the product needs no hook for it.
+// show, and the product needs no hook for it. With EIO, EPERM or ENOSPC the call fails
+// with that, and the next one does not.
 //
-// CALL is rename (PATH: the new name), unlink, open, write, fsync, truncate or
-// connect. What PROGRAM itself starts is left alone. It needs root, because blnkctl
+// CALL is rename (PATH: the new name), unlink, open, write, fsync, truncate, connect or
+// chmod. What PROGRAM itself starts is left alone. It needs root, because blnkctl
 // lets not even its own user look into it, and strace for after and for -p
 // (the others: script_filter_linux_test.go).
 func strike() int {
 	args := os.Args[1:]
-	err := errors.New("usage: strike KILL|hold|after CALL PATH PROGRAM ARG... | -p PID")
+	err := errors.New("usage: strike KILL|EIO|EPERM|ENOSPC|hold|after CALL PATH PROGRAM ARG... | -p PID")
 	switch {
 	case len(args) == 2 && args[0] == guardArg:
 		err = guard(args[1])

@@ -94,9 +94,10 @@ func (r Reader) As() string {
 
 // An Around is what is to be done to the files around a key.
 type Around struct {
-	Edits []Edit
-	Last  *Edit    // once the key is in force; nil: nothing
-	Notes []string // what no edit does
+	Edits  []Edit
+	Last   *Edit    // once the key is in force; nil: nothing
+	Notes  []string // what no edit does
+	Failed bool     // an edit could not be made, or a file not be looked at
 }
 
 // Lines are all of it in words, before it is done.
@@ -117,7 +118,9 @@ func (a *Around) Apply(last bool, tell func(Edit, error)) {
 		a.Edits, a.Last = append(a.Edits, *a.Last), nil
 	}
 	for _, e := range a.Edits {
-		tell(e, e.Apply())
+		err := e.Apply()
+		a.Failed = a.Failed || err != nil
+		tell(e, err)
 	}
 	a.Edits = nil
 }
@@ -138,7 +141,7 @@ func Edits(ctx context.Context, paths []string, readers func(ctx context.Context
 		case edit != nil:
 			a.Edits = append(a.Edits, *edit)
 		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			note = err.Error()
+			note, a.Failed = fmt.Sprintf("%s: who can read it is not known: %v", path, err), true
 		}
 		if note != "" {
 			a.Notes = append(a.Notes, note)

@@ -9,17 +9,22 @@ import (
 
 	"github.com/blnkctl/blnkctl/audit"
 	"github.com/blnkctl/blnkctl/internal/flock"
+	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
 )
+
+// ErrUnlogged: a Fill did all that was wanted, but for its record.
+var ErrUnlogged = errors.New("the stores have the new key, but that is not in the audit log")
 
 // Fill puts a key into stores, with no server to prove it: the only way for a first
 // key. It is recorded, and no compromised key counts as good. Of env it uses
 // Recorder, Who and Compromised. dir keeps two apart that write the same copies: no file
 // is there that could be locked.
 func Fill(ctx context.Context, dir *state.Dir, set store.Set, f store.Fill, env Env) (key secret.Key, done []store.Filled, err error) {
-	copies, unlock, err := lockCopies(ctx, dir, f.Copies)
+	copies := f.CopyNames()
+	unlock, err := flock.All(slices.Sorted(slices.Values(copies)), func(name string) (func(), error) { return dir.Target(name).Lock(ctx, 0) })
 	if err != nil {
 		return key, nil, err
 	}
@@ -27,21 +32,17 @@ func Fill(ctx context.Context, dir *state.Dir, set store.Set, f store.Fill, env 
 	if _, err := env.Compromised.Has(secret.Key{}); err != nil { // the list cannot be read
 		return key, nil, err
 	}
-	weak, before, begun := f.Weak, f.Before, false
-	f.Compromised = func(key secret.Key) bool { known, err := env.Compromised.Has(key); return known || err != nil } // it could a moment ago
+	weak, make, before, begun := f.Weak, f.New, f.Before, false
+	f.Refuse = env.refuse
 	f.Weak = func(key secret.Key) string {
-		if f.Compromised(key) {
-			return "is known to be compromised"
+		if err := env.refuse(key); err != nil {
+			return "is no good one: " + err.Error()
 		}
 		return weak(key)
 	}
-	make := f.New
 	f.New = func() (secret.Key, error) {
 		key, err := make()
-		if err == nil && f.Compromised(key) {
-			return secret.Key{}, fmt.Errorf("the key that was given: %w", ErrCompromised)
-		}
-		return key, err
+		return key, cmp.Or(err, env.refuse(key))
 	}
 	f.Before = func() error {
 		err := before()
@@ -72,16 +73,7 @@ func Fill(ctx context.Context, dir *state.Dir, set store.Set, f store.Fill, env 
 		return key, done, err
 	}
 	if failed := env.Recorder.Append(context.WithoutCancel(ctx), record); failed != nil && err == nil {
-		err = fmt.Errorf("the stores have the new key, but: %w", failed)
+		err = hint.Add(fmt.Errorf("%w: %w", ErrUnlogged, failed), "nothing is to be done again; blnkctl audit verify says whether the log is whole")
 	}
 	return key, done, err
-}
-
-// lockCopies keeps other runs away from copies, and returns their references.
-func lockCopies(ctx context.Context, dir *state.Dir, copies []store.Copy) (names []string, unlock func(), err error) {
-	for _, c := range copies {
-		names = append(names, c.String())
-	}
-	unlock, err = flock.All(slices.Sorted(slices.Values(names)), func(name string) (func(), error) { return dir.Target(name).Lock(ctx, 0) })
-	return names, unlock, err
 }

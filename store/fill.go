@@ -34,8 +34,8 @@ type Fill struct {
 	IfAbsent, Force, NeverForce bool
 	// Weak says why a key is no good one; "" where it is.
 	Weak func(secret.Key) string
-	// Compromised says of a key that it is not put back.
-	Compromised func(secret.Key) bool
+	// Refuse says why a key is not put back; nil refuses none.
+	Refuse func(secret.Key) error
 	// Before is the last check before the first store is written.
 	Before func() error
 	New    func() (secret.Key, error)
@@ -125,7 +125,7 @@ func (s Set) put(ctx context.Context, f Fill, old []secret.Key) (key secret.Key,
 	names := s.Names()
 	change := Change{
 		Set: s, New: key, Old: func(ref string) secret.Key { return old[slices.Index(names, ref)] },
-		Refuse: func(k secret.Key) bool { return f.Compromised != nil && f.Compromised(k) },
+		Refuse: f.Refuse,
 	}
 	if err = change.Put(ctx); err != nil {
 		if problems := change.PutBack(context.WithoutCancel(ctx)); len(problems) > 0 {

@@ -80,7 +80,7 @@ func (f Fill) writeAll(ctx context.Context, s Set, holds []held, key secret.Key)
 			err = fmt.Errorf("%s: %w: it holds %s by now", s[0], ErrConflict, now.Name())
 		}
 		if failed = append(failed, err); err == nil {
-			help = "once the cause is mended: blnkctl keygen --if-absent" + hint.Flags("--store", append(s.Names(), f.names()...))
+			help = "once the cause is mended: blnkctl keygen --if-absent" + hint.Flags("--store", append(s.Names(), f.CopyNames()...))
 		}
 	}
 	err = errors.Join(failed...)
@@ -93,8 +93,8 @@ func (f Fill) writeAll(ctx context.Context, s Set, holds []held, key secret.Key)
 	return done, err
 }
 
-// names are the references of the copies.
-func (f Fill) names() (all []string) {
+// CopyNames are the references of the copies.
+func (f Fill) CopyNames() (all []string) {
 	for _, c := range f.Copies {
 		all = append(all, c.String())
 	}

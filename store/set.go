@@ -181,8 +181,8 @@ type Change struct {
 	// Absence is, by reference, how a store looked that held nothing, for an Eraser to
 	// bring back; nil, or "", where it keeps what it was given.
 	Absence func(ref string) string
-	// Refuse says of a key that it is not written, whatever it is for; nil refuses none.
-	Refuse func(secret.Key) bool
+	// Refuse says why a key is not written, whatever it is for; nil refuses none.
+	Refuse func(secret.Key) error
 	// Wrote says that a Put was called since, so that a store may have held New
 	// even if it holds something else now.
 	Wrote bool
@@ -306,8 +306,10 @@ func (c *Change) replace(ctx context.Context, one Store, from, next secret.Key) 
 	case next.IsZero():
 		return c.erase(ctx, one, key, at)
 	}
-	if c.Refuse != nil && c.Refuse(next) {
-		return fmt.Errorf("%s holds %s now: %s is known to be compromised", one, key.Name(), next.Name())
+	if c.Refuse != nil {
+		if err := c.Refuse(next); err != nil {
+			return fmt.Errorf("%s holds %s now: %w", one, key.Name(), err)
+		}
 	}
 	c.Wrote = true
 	_, putErr := one.Put(ctx, next, at)

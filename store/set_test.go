@@ -172,7 +172,12 @@ func TestFillKeepsCompromisedKeysOut(t *testing.T) {
 	leaked, next := newKey(), newKey()
 	a, b := &shelf{name: "a", key: leaked}, &shelf{name: "b", key: leaked, put: func(*shelf, secret.Key) error { return errDisk }}
 	_, _, err := store.Set{a, b}.Fill(t.Context(), store.Fill{
-		Force: true, Weak: func(secret.Key) string { return "" }, Compromised: leaked.Equal,
+		Force: true, Weak: func(secret.Key) string { return "" }, Refuse: func(key secret.Key) error {
+			if leaked.Equal(key) {
+				return errors.New("is known to be compromised")
+			}
+			return nil
+		},
 		Before: func() error { return nil }, New: func() (secret.Key, error) { return next, nil },
 	})
 	if !errors.Is(err, store.ErrPartly) || !errors.Is(err, errDisk) || !a.key.Equal(next) {

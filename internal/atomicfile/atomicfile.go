@@ -331,22 +331,28 @@ func (t *Temp) Commit() error {
 }
 
 // CommitNew is Commit for a path that must not exist: fs.ErrExist (wrapped)
-// where something is there, a dangling link among it. Where the file system
-// has no hard links, something that appears in the instant of the rename is
-// replaced.
+// where something is there, a dangling link among it. After an error nothing of ours is
+// there. Where the file system can neither rename so nor link, something that appears in
+// the instant of the rename is replaced.
 func (t *Temp) CommitNew() error {
-	err := retry(func() error { return unix.Linkat(t.dir.fd, TempName(t.name), t.dir.fd, t.name, 0) })
-	switch {
-	case err == nil:
-		t.Discard()
-		return t.dir.Sync()
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOSYS):
-		if _, err := t.dir.Stat(t.name); err == nil {
-			return fmt.Errorf("create file: %w", t.fault("link", fs.ErrExist))
+	err := retry(func() error { return renameNewAt(t.dir.fd, TempName(t.name), t.name) })
+	if unsupported(err) {
+		err = retry(func() error { return unix.Linkat(t.dir.fd, TempName(t.name), t.dir.fd, t.name, 0) })
+		if errors.Is(err, unix.EPERM) || unsupported(err) {
+			if _, err := t.dir.Stat(t.name); err == nil {
+				return fmt.Errorf("create file: %w", t.fault("link", fs.ErrExist))
+			}
+			return t.Commit()
 		}
-		return t.Commit()
 	}
-	return fmt.Errorf("create file: %w", t.fault("link", err))
+	if err != nil {
+		return fmt.Errorf("create file: %w", t.fault("rename", err))
+	}
+	t.Discard()
+	if err = t.dir.Sync(); err != nil {
+		_ = t.dir.unlink(t.name)
+	}
+	return err
 }
 
 // Exchange is Commit for a file that somebody without the lock may change in the
@@ -360,10 +366,10 @@ func (t *Temp) Exchange(expected func(old string) (bool, error)) (changed bool, 
 		return false, err
 	}
 	// Without a second name an exchange that is cut short is taken as one that is done.
-	unmark := func() { _ = t.dir.unlink(markName(t.name)) }
+	unmark := func() error { return t.dir.unlink(markName(t.name)) }
 	_ = unix.Linkat(t.dir.fd, TempName(t.name), t.dir.fd, markName(t.name), 0)
 	if err := t.exchange(); err != nil {
-		unmark()
+		_ = unmark()
 		return false, err
 	}
 	good, err := expected(TempName(t.name))
@@ -376,24 +382,29 @@ func (t *Temp) Exchange(expected func(old string) (bool, error)) (changed bool, 
 		if now, serr := t.dir.Stat(TempName(t.name)); serr == nil && (now.Ino != ours.Ino || now.Dev != ours.Dev) {
 			err = errors.Join(err, t.exchange())
 		}
-		unmark()
+		_ = unmark()
 		t.Discard()
 		return true, errors.Join(err, t.dir.Sync())
 	}
-	unmark()
+	err = unmark() // while it stands, Discard puts the old file back
 	t.Discard()
-	return false, t.dir.Sync()
+	return false, errors.Join(err, t.dir.Sync())
 }
 
 func (t *Temp) exchange() error {
 	err := retry(func() error { return exchangeAt(t.dir.fd, TempName(t.name), t.name) })
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+	if unsupported(err) {
 		return errors.ErrUnsupported
 	}
 	if err != nil {
 		return fmt.Errorf("move temporary file into place: %w", t.fault("rename", err))
 	}
 	return nil
+}
+
+// unsupported says that the system or the file system does not have the call.
+func unsupported(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP)
 }
 
 func (t *Temp) fault(op string, err error) error {

@@ -256,8 +256,9 @@ func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 		return Result{Exit: givenUp}, fmt.Errorf("could not start: %w", err)
 	}
 	done := make(chan struct{})
+	var waited error
 	go func() {
-		_ = cmd.Wait() // ProcessState says it all
+		waited = cmd.Wait() // ProcessState says it all, where it is known
 		close(done)
 	}()
 	var limit <-chan time.Time
@@ -281,6 +282,10 @@ func (c Cmd) startAndWait(ctx context.Context, cmd *exec.Cmd) (Result, error) {
 			res.Exit = givenUp
 			return res, cause
 		}
+	}
+	if cmd.ProcessState == nil {
+		res.Exit = givenUp
+		return res, cmp.Or(cause, fmt.Errorf("wait for its end: %w", waited))
 	}
 	res.Exit = cmd.ProcessState.ExitCode()
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {

@@ -98,7 +98,7 @@ func (s *Site) findAround(ctx context.Context) {
 	s.around.Notes = append(s.around.Notes, reach.Resets(s.Dir)...)
 	var err error
 	if s.around.Last, err = s.newConfig(); err != nil {
-		s.around.Notes = append(s.around.Notes, fmt.Sprintf("%s: not made: %v", config.Name, err))
+		s.around.Notes, s.around.Failed = append(s.around.Notes, fmt.Sprintf("%s: not made: %v", config.Name, err)), true
 	}
 }
 
@@ -118,7 +118,7 @@ func (s *Site) newConfig() (*exposure.Edit, error) {
 }
 
 // mendAround makes the edits, the last one too where it is time. What cannot be made is a
-// warning: it is no reason to leave a server open.
+// warning, and in the end exit status 8: it is no reason to leave a server open.
 func (s *Site) mendAround(last bool) {
 	s.around.Apply(last, func(e exposure.Edit, err error) {
 		if err != nil {
@@ -139,4 +139,5 @@ func (s *Site) complete(ctx context.Context, r *rotate.Report) {
 	}
 	r.Warnings = append(r.Warnings, s.around.Notes...)
 	s.mendAround(true)
+	r.Incomplete = r.Incomplete || s.around.Failed
 }
