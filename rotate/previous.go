@@ -80,18 +80,14 @@ func (r *run) offerUntil(p state.Previous) {
 }
 
 // Retrace is spec where there is a key to go back to: what was rotated with that key, with
-// what was given, by the name of its flag, in place of what it says. What can be read and
-// not used says nothing; lookBack tells of it.
-func Retrace(s target.State, spec target.Spec, given func(flag string) bool) (target.Spec, error) {
+// what was given, by the name of its flag, in place of what it says.
+func Retrace(s target.State, spec target.Spec, given func(flag string) bool) target.Spec {
 	var earlier target.Spec
 	p, err := s.LoadPrevious()
-	if errors.Is(err, state.ErrDamaged) || errors.Is(err, state.ErrOtherVersion) {
-		err = nil
-	}
 	if err != nil || json.Unmarshal(p.Target, &earlier) != nil || len(earlier.Stores) == 0 {
-		return spec, err
+		return spec
 	}
-	return spec.Over(earlier, given), nil
+	return spec.Over(earlier, given)
 }
 
 // A Back is a key to go back to, and where it is kept.

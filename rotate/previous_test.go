@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 	"github.com/blnkctl/blnkctl/state"
 	"github.com/blnkctl/blnkctl/store"
-	"github.com/blnkctl/blnkctl/target"
 )
 
 // A versioned store keeps the key before.
@@ -216,7 +214,7 @@ func TestRetrace(t *testing.T) {
 		}
 		said := r.Spec
 		said.Stores, said.Restart, said.Servers, said.Timeout = said.Stores[:1], nil, []string{"http://other"}, 1
-		got, _ := Retrace(w, said, func(flag string) bool { return flag == "server" })
+		got := Retrace(w, said, func(flag string) bool { return flag == "server" })
 		want := r.Spec
 		want.Servers = said.Servers
 		one, _ := json.Marshal(got)
@@ -225,22 +223,8 @@ func TestRetrace(t *testing.T) {
 			t.Errorf("%s, want %s", one, other)
 		}
 		w.previous = state.Previous{}
-		if got, _ := Retrace(w, said, func(string) bool { return false }); len(got.Stores) != 1 || got.Restart != nil {
+		if got := Retrace(w, said, func(string) bool { return false }); len(got.Stores) != 1 || got.Restart != nil {
 			t.Errorf("%+v", got)
-		}
-	})
-}
-
-// unread is a state folder whose previous key cannot be read.
-type unread struct{ target.State }
-
-func (unread) LoadPrevious() (state.Previous, error) { return state.Previous{}, fs.ErrPermission }
-
-// What cannot be read is said, and not what only it would have known.
-func TestRetraceUnread(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world, r *process) {
-		if _, err := Retrace(unread{w}, r.Spec, func(string) bool { return false }); !errors.Is(err, fs.ErrPermission) {
-			t.Error(err)
 		}
 	})
 }

@@ -104,7 +104,7 @@ func Open(ctx context.Context, opt Options) (*Site, error) {
 			spec.Restart = nil // only a key, or a copy, is being written
 		}
 	case opt.Intent.OfPrevious():
-		spec, err = rotate.Retrace(s.Folder, spec, opt.Given)
+		spec = rotate.Retrace(s.Folder, spec, opt.Given)
 	case (opt.Intent.Abort || opt.Intent.Abandon) && !opt.Given("store"):
 		err = rotate.RefuseOtherEnd(opt.State, s.Folder, set[0], opt.Intent.Abandon)
 	}

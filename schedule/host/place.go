@@ -1,11 +1,9 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +13,9 @@ import (
 	"github.com/blnkctl/blnkctl/internal/atomicfile"
 	"github.com/blnkctl/blnkctl/internal/flock"
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/ownfile"
 	"github.com/blnkctl/blnkctl/internal/run"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/schedule"
 )
 
@@ -41,36 +41,19 @@ type file string
 func (f file) String() string { return string(f) }
 
 func (f file) read(context.Context) (string, error) {
-	dir, err := atomicfile.OpenDir(filepath.Dir(string(f)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+	text, err := ownfile.Read(string(f), most)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	case errors.Is(err, ownfile.ErrShape), errors.Is(err, ownfile.ErrForeign):
+		err = hint.Add(fmt.Errorf("%s %w: %w", f, ErrForeign, err), "move it away")
 	}
-	if err != nil {
-		return "", err
-	}
-	defer dir.Close()
-	return f.in(dir)
-}
-
-func (f file) in(dir *atomicfile.Dir) (string, error) {
-	from, err := dir.Open(filepath.Base(string(f)), os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer from.Close()
-	if info, err := from.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", cmp.Or(err, hint.Add(fmt.Errorf("%s %w: it is no file", f, ErrForeign), "move it away"))
-	}
-	text, err := io.ReadAll(io.LimitReader(from, most))
 	return string(text), err
 }
 
 // put makes one that all may read: it holds no key.
 func (f file) put(ctx context.Context, old, next string) error {
-	folder, name := filepath.Split(string(f))
+	folder, text := filepath.Dir(string(f)), textfile.Open(string(f), "")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
@@ -84,28 +67,21 @@ func (f file) put(ctx context.Context, old, next string) error {
 		return err
 	}
 	defer dir.Close()
-	_, absent := dir.Stat(name)
-	switch now, err := f.in(dir); {
+	_, absent := dir.Stat(filepath.Base(string(f)))
+	now, err := f.read(ctx)
+	switch {
 	case err != nil || now == next: // an earlier run got that far
 		return err
 	case now != old:
-		return fmt.Errorf("%s: %w", f, ErrChanged)
+		err = textfile.ErrChanged
 	case next == "":
-		return dir.Remove(name)
+		return dir.Remove(filepath.Base(string(f)))
+	case absent != nil:
+		err = text.Create([]byte(next), 0o644, false)
+	default:
+		err = text.Write([]byte(old), []byte(next))
 	}
-	temp, err := dir.Create(name, []byte(next))
-	if err != nil {
-		return err
-	}
-	defer temp.Discard()
-	commit := temp.Commit
-	if absent != nil {
-		commit = temp.CommitNew
-	}
-	if err = temp.Seal(0o644, -1, -1); err == nil {
-		err = commit()
-	}
-	if errors.Is(err, fs.ErrExist) {
+	if errors.Is(err, textfile.ErrChanged) {
 		err = fmt.Errorf("%s: %w", f, ErrChanged)
 	}
 	return err
