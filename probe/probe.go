@@ -19,15 +19,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/blnkctl/blnkctl/blnk"
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/https"
+	"github.com/blnkctl/blnkctl/internal/listener"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -47,6 +50,7 @@ type Server struct {
 	transport *http.Transport // without an http.Client, which would follow redirects
 	timeout   time.Duration
 	pace      pace
+	owner     atomic.Int64 // 1 more than Owner
 	// Waiting is told, in a line for a person, what a question waits for.
 	Waiting func(line string)
 }
@@ -75,7 +79,20 @@ func New(rawURL string, opt Options) (*Server, error) {
 	}
 	transport.DisableKeepAlives = true  // see the package comment
 	transport.DisableCompression = true // what counts against maxBody is what is sent
-	return &Server{base: base, transport: transport, timeout: opt.Timeout}, nil
+	s := &Server{base: base, transport: transport, timeout: opt.Timeout}
+	connect := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := connect(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if err = s.owned(conn); err != nil { // nothing was sent
+			_ = conn.Close()
+			return nil, err
+		}
+		return conn, nil
+	}
+	return s, nil
 }
 
 func (s *Server) String() string { return s.base.String() }
@@ -163,6 +180,9 @@ func (s *Server) Read(ctx context.Context, key secret.Key, path string, query ur
 
 // reason is https.Reason, with what helps.
 func (s *Server) reason(err error, within time.Duration) error {
+	if errors.Is(err, listener.ErrOwner) {
+		return err
+	}
 	switch err = https.Reason(err, within); {
 	case errors.Is(err, https.ErrUntrusted):
 		return hint.Add(err, "name the file of the CA that signed it with --ca-cert")

@@ -66,6 +66,8 @@ type record struct {
 	Mixed     []string `json:"mixed,omitempty"`
 	// Holders are the processes that had the old key before anything was written.
 	Holders []listener.Mark `json:"holders,omitempty"`
+	// Owners are the users of this host who listened for the servers, by their URLs.
+	Owners map[string]int `json:"owners,omitempty"`
 	// Cautions are warnings of its report, whoever ends it.
 	Cautions []string `json:"cautions,omitempty"`
 }
@@ -212,6 +214,13 @@ func (r *run) adopt(rec *record) {
 	for _, s := range r.Servers {
 		if slices.Contains(rec.Mixed, s.String()) {
 			s.SeenMixed()
+		}
+		if o, ok := s.Asker.(owned); ok {
+			uid, known := rec.Owners[s.String()]
+			if !known || r.in.ServerDown {
+				uid = -1
+			}
+			o.SetOwner(uid)
 		}
 	}
 }

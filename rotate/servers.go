@@ -16,6 +16,12 @@ import (
 	"github.com/blnkctl/blnkctl/secret"
 )
 
+// An owned server may be one of this host, where a user listens for it: probe.Server.
+type owned interface {
+	Owner() int
+	SetOwner(uid int)
+}
+
 // patience is how long a server may stay silent before the first effect (a restart
 // that somebody just did) before the run gives up on it. One that limits how often it
 // is asked has all the time of Timeout.
@@ -175,7 +181,11 @@ func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, see
 		}
 		return "other", "", shadowed(fmt.Errorf("%s refuses %s: %w", s, both, ErrElsewhere))
 	}
-	return "down", "", hint.Add(silent(s, reason), "the server's log says why it did not come back; then run this again")
+	help := "the server's log says why it did not come back; then run this again"
+	if errors.Is(reason, listener.ErrOwner) {
+		help = hint.Of(reason)
+	}
+	return "down", "", hint.Add(silent(s, reason), "%s", help)
 }
 
 // ask asks every server once for the journaled keys.
