@@ -16,7 +16,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/netip"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,7 +70,7 @@ func (m Mark) Runs() bool { return m.Start != "" && StartOf(m.PID) == m.Start }
 // Listens says whether it still waits for connections, on whatever port of its
 // network.
 func (m Mark) Listens() bool {
-	sockets, err := listening(fmt.Sprintf("/proc/%d", m.PID), func(netip.AddrPort) bool { return true })
+	sockets, err := listening(fmt.Sprintf("/proc/%d", m.PID), func(string) bool { return true })
 	held, _ := heldBy(m.PID, sockets)
 	return err == nil && len(held) > 0
 }
@@ -102,17 +102,24 @@ func Scan() (h Host) {
 // an error that wraps fs.ErrPermission, together with the processes that could
 // be seen. A process that ends meanwhile is left out.
 func (h Host) Find(port int) (found []Process, err error) {
-	return h.find(port, func(netip.Addr) bool { return true })
+	return h.find(port, func(string) bool { return true })
 }
 
 // FindOpen is Find of those that other machines may reach: who listens on an address
 // that is not loopback. It does not know what a firewall keeps out.
 func (h Host) FindOpen(port int) ([]Process, error) {
-	return h.find(port, func(local netip.Addr) bool { return !local.IsLoopback() })
+	return h.find(port, func(local string) bool {
+		// The bytes of an address stand in the order of this machine, four at a time.
+		const mapped = "0000000000000000FFFF0000"
+		at, _, _ := strings.Cut(local, ":")
+		v4 := strings.TrimPrefix(at, mapped)
+		return at != "00000000000000000000000001000000" && (len(v4) != 8 || !strings.HasSuffix(v4, "7F"))
+	})
 }
 
-func (h Host) find(port int, on func(local netip.Addr) bool) (found []Process, err error) {
-	sockets, err := listening("/proc", func(local netip.AddrPort) bool { return int(local.Port()) == port && on(local.Addr()) })
+func (h Host) find(port int, on func(local string) bool) (found []Process, err error) {
+	end := fmt.Sprintf(":%04X", port)
+	sockets, err := listening("/proc", func(local string) bool { return strings.HasSuffix(local, end) && on(local) })
 	if err != nil || len(sockets) == 0 {
 		return nil, err
 	}
@@ -146,30 +153,11 @@ func (h Host) find(port int, on func(local netip.Addr) bool) (found []Process, e
 // ErrOwner: another user of this host listens in a server's place than did before.
 var ErrOwner = errors.New("no key is sent there")
 
-// Owner is the user who listens for connections to an address of this host, false where
-// nobody is seen to: every user may ask that. What a packet filter sends elsewhere it
-// does not know.
-func Owner(to netip.AddrPort) (uid int, ok bool) {
-	// One that has a socket for all of IPv6 is the second table's, and serves IPv4 where
-	// the first has none.
-	sockets, err := listening("/proc", func(local netip.AddrPort) bool {
-		at := local.Addr()
-		serves := local.Port() == to.Port() && (at == to.Addr() || at.IsUnspecified() && (at.Is6() || to.Addr().Is4()))
-		first := serves && !ok
-		ok = ok || serves
-		return first
-	})
-	for _, uid = range sockets { // there is one at most
-		return uid, err == nil
-	}
-	return 0, false
-}
-
 // listening returns the sockets that listen on such a local address, as the links of
-// /proc/PID/fd show them, and whose they are (proc_pid_net(5)).
-func listening(proc string, such func(local netip.AddrPort) bool) (map[string]int, error) {
+// /proc/PID/fd show them (proc_pid_net(5)).
+func listening(proc string, such func(local string) bool) (map[string]bool, error) {
 	const listens, asked = "0A", "03" // TCP_LISTEN, TCP_SYN_RECV: include/net/tcp_states.h
-	sockets := map[string]int{}
+	sockets := map[string]bool{}
 	for _, table := range []string{"/net/tcp", "/net/tcp6"} {
 		file, err := os.Open(proc + table)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -185,9 +173,8 @@ func listening(proc string, such func(local netip.AddrPort) bool) (map[string]in
 			if len(column) < 10 || column[3] != listens && column[3] != asked {
 				break // those that listen come first, and there may be very many others
 			}
-			uid, err := strconv.Atoi(column[7])
-			if err == nil && column[3] == listens && such(address(column[1])) {
-				sockets["socket:["+column[9]+"]"] = uid
+			if column[3] == listens && such(column[1]) {
+				sockets["socket:["+column[9]+"]"] = true
 			}
 		}
 		if err := errors.Join(lines.Err(), file.Close()); err != nil {
@@ -215,34 +202,26 @@ func Peers(port int) (addresses []string) {
 		text, _ := os.ReadFile(table) // without one there is nothing to see
 		for line := range strings.Lines(string(text)) {
 			column := strings.Fields(line)
-			if len(column) < 4 || column[3] != established || int(address(column[1]).Port()) != port {
+			if len(column) < 4 || column[3] != established || !strings.HasSuffix(column[1], fmt.Sprintf(":%04X", port)) {
 				continue
 			}
-			if peer := address(column[2]).Addr(); peer.IsValid() && !slices.Contains(addresses, peer.String()) {
-				addresses = append(addresses, peer.String())
+			host, _, _ := strings.Cut(column[2], ":")
+			raw, err := hex.DecodeString(host)
+			for word := range slices.Chunk(raw, 4) { // as a machine has it with the least byte first
+				slices.Reverse(word)
+			}
+			if address := net.IP(raw).String(); err == nil && !slices.Contains(addresses, address) {
+				addresses = append(addresses, address)
 			}
 		}
 	}
 	return addresses
 }
 
-// address reads one of proc_pid_net(5), of a machine that has the least byte first, and
-// in parts of four.
-func address(text string) netip.AddrPort {
-	host, port, _ := strings.Cut(text, ":")
-	raw, _ := hex.DecodeString(host)
-	for word := range slices.Chunk(raw, 4) {
-		slices.Reverse(word)
-	}
-	at, _ := netip.AddrFromSlice(raw)
-	n, _ := strconv.ParseUint(port, 16, 16)
-	return netip.AddrPortFrom(at.Unmap(), uint16(n))
-}
-
 // heldBy returns those of the sockets that the process has open. Links are read
 // below the opened folder: a host has thousands, and to walk to each by its path
 // takes twice as long.
-func heldBy(pid int, sockets map[string]int) (held []string, err error) {
+func heldBy(pid int, sockets map[string]bool) (held []string, err error) {
 	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		return nil, err
@@ -256,7 +235,7 @@ func heldBy(pid int, sockets map[string]int) (held []string, err error) {
 		if errors.Is(err, fs.ErrPermission) {
 			return held, err // it is the same for all of them
 		}
-		if _, ours := sockets[string(link[:max(n, 0)])]; ours {
+		if err == nil && sockets[string(link[:n])] {
 			held = append(held, string(link[:n]))
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -18,8 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/blnkctl/blnkctl/internal/listener"
 )
@@ -128,51 +125,6 @@ func TestFind(t *testing.T) {
 				t.Error("a variable that is set but empty is missing")
 			}
 		})
-	}
-}
-
-// Whose socket is met by whom.
-func TestOwner(t *testing.T) {
-	for _, c := range []struct {
-		listens, to string
-		met         bool
-	}{
-		{"127.0.0.1:0", "127.0.0.1", true}, {"127.0.0.1:0", "127.0.0.2", false}, {"127.0.0.1:0", "::1", false},
-		{"0.0.0.0:0", "127.0.0.3", true}, {"0.0.0.0:0", "::1", false},
-		{"[::]:0", "127.0.0.1", true}, {"[::]:0", "::1", true},
-		{"[::1]:0", "::1", true}, {"[::1]:0", "127.0.0.1", false},
-	} {
-		_, port := server(t, c.listens)
-		to := netip.AddrPortFrom(netip.MustParseAddr(c.to), uint16(port))
-		if uid, ok := listener.Owner(to); ok != c.met || ok && uid != os.Geteuid() {
-			t.Errorf("who listens on %s is met at %s: user %d, %v", c.listens, to, uid, ok)
-		}
-	}
-}
-
-// One that waits for IPv6 alone does not hide one that waits for IPv4.
-func TestOwnerOfTwo(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root, to become another user")
-	}
-	_, port := server(t, "0.0.0.0:0")
-	only := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		_ = c.Control(func(fd uintptr) {
-			if err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err == nil {
-				err = unix.Fchown(int(fd), 4241, 4242)
-			}
-		})
-		return err
-	}}
-	l, err := only.Listen(t.Context(), "tcp6", fmt.Sprintf("[::]:%d", port))
-	if err != nil {
-		t.Skip(err)
-	}
-	defer l.Close()
-	for to, want := range map[string]int{"127.0.0.1": 0, "::1": 4241} {
-		if uid, ok := listener.Owner(netip.AddrPortFrom(netip.MustParseAddr(to), uint16(port))); !ok || uid != want {
-			t.Errorf("who is met at %s: user %d, %v; want %d", to, uid, ok, want)
-		}
 	}
 }
 
