@@ -5,20 +5,19 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
 	"github.com/blnkctl/blnkctl/internal/listener"
 )
 
-// Owner is the user of this host who listened for the server when it was connected to
-// first; -1 where none was seen to: it is another host's, or behind a packet filter.
+// Owner holds the listener.Owner who listened for the server when it was connected to
+// first, or whom an earlier run met; 0 where none was seen: that of another host, or one
+// behind a packet filter.
 //
-// A port above 1023 is anybody's while its server is stopped. So whatever is asked later
-// is listener.ErrOwner where another user listens, but for root and who runs this.
-func (s *Server) Owner() int { return int(s.owner.Load()) - 1 }
-
-// SetOwner says who was seen by an earlier run; -1: it is whoever is met first.
-func (s *Server) SetOwner(uid int) { s.owner.Store(int64(uid) + 1) }
+// A port above 1023 is anybody's while its server is stopped. So what is asked later is
+// listener.ErrOwner where another user listens, but for root and who runs this.
+func (s *Server) Owner() *atomic.Int64 { return &s.owner }
 
 // owned looks who listens at the other end of a connection.
 func (s *Server) owned(conn net.Conn) error {
@@ -27,14 +26,12 @@ func (s *Server) owned(conn net.Conn) error {
 	if err != nil || !to.Addr().IsLoopback() && to.Addr() != from.Addr() {
 		return nil // another host
 	}
-	uid, seen := listener.Owner(to)
-	if seen {
-		s.owner.CompareAndSwap(0, int64(uid)+1)
+	now := listener.OwnerOf(to)
+	s.owner.CompareAndSwap(0, int64(now))
+	before := listener.Owner(s.owner.Load())
+	if now == before || now == 1 || now == listener.Owner(os.Geteuid()+1) {
+		return nil
 	}
-	if owner := s.Owner(); owner >= 0 && (!seen || uid != owner && uid != 0 && uid != os.Geteuid()) {
-		who := map[bool]string{true: fmt.Sprintf("user %d", uid), false: "nobody who is seen"}[seen]
-		return hint.Add(fmt.Errorf("%s listens there, and user %d did before: %w", who, owner, listener.ErrOwner),
-			"sudo ss -ltnp 'sport = :%d' names the process: end it; where the server is to run as that user from now on, --server-down compares nothing", to.Port())
-	}
-	return nil
+	return hint.Add(fmt.Errorf("%s listens there, and %s did before: %w", now, before, listener.ErrOwner),
+		"sudo ss -ltnp 'sport = :%d' names the process: end it; where the server is to run as that user from now on, --server-down compares nothing", to.Port())
 }

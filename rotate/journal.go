@@ -66,8 +66,8 @@ type record struct {
 	Mixed     []string `json:"mixed,omitempty"`
 	// Holders are the processes that had the old key before anything was written.
 	Holders []listener.Mark `json:"holders,omitempty"`
-	// Owners are the users of this host who listened for the servers, by their URLs.
-	Owners map[string]int `json:"owners,omitempty"`
+	// Owners are who listened for the servers, by their URLs (listener.Owner).
+	Owners map[string]int64 `json:"owners,omitempty"`
 	// Cautions are warnings of its report, whoever ends it.
 	Cautions []string `json:"cautions,omitempty"`
 }
@@ -211,16 +211,15 @@ func (r *run) adopt(rec *record) {
 	if !r.undoing() {
 		r.leaving = rec.Holders
 	}
+	if r.in.ServerDown {
+		rec.Owners = nil
+	}
 	for _, s := range r.Servers {
 		if slices.Contains(rec.Mixed, s.String()) {
 			s.SeenMixed()
 		}
 		if o, ok := s.Asker.(owned); ok {
-			uid, known := rec.Owners[s.String()]
-			if !known || r.in.ServerDown {
-				uid = -1
-			}
-			o.SetOwner(uid)
+			o.Owner().Store(rec.Owners[s.String()])
 		}
 	}
 }

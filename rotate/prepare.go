@@ -412,11 +412,11 @@ func (r *run) newRecord(p Plan) *record {
 		},
 		Direction: forward, ServerDown: r.in.ServerDown, Keep: r.in.Policy.Keep(), NextProved: p.back.ProvedAt, NextSeen: p.back.SeenAt,
 		Old: map[string]string{}, Live: p.Current.Reveal(), New: p.next.Reveal(), Cautions: p.Cautions, Holders: p.Holders,
-		WasOpen: p.WasOpen, Values: map[string]string{}, Absent: p.absent, Owners: map[string]int{},
+		WasOpen: p.WasOpen, Values: map[string]string{}, Absent: p.absent, Owners: map[string]int64{},
 	}
 	for _, s := range r.Servers {
-		if o, ok := s.Asker.(owned); ok && o.Owner() >= 0 {
-			rec.Owners[s.String()] = o.Owner()
+		if o, ok := s.Asker.(owned); ok {
+			rec.Owners[s.String()] = o.Owner().Load()
 		}
 	}
 	for ref, value := range r.in.Values {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,10 +18,7 @@ import (
 )
 
 // An owned server may be one of this host, where a user listens for it: probe.Server.
-type owned interface {
-	Owner() int
-	SetOwner(uid int)
-}
+type owned interface{ Owner() *atomic.Int64 }
 
 // patience is how long a server may stay silent before the first effect (a restart
 // that somebody just did) before the run gives up on it. One that limits how often it

@@ -150,9 +150,6 @@ func (h Host) find(port int, on func(local string) bool) (found []Process, err e
 	return found, closed
 }
 
-// ErrOwner: another user of this host listens in a server's place than did before.
-var ErrOwner = errors.New("no key is sent there")
-
 // listening returns the sockets that listen on such a local address, as the links of
 // /proc/PID/fd show them (proc_pid_net(5)).
 func listening(proc string, such func(local string) bool) (map[string]bool, error) {

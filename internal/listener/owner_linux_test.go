@@ -14,6 +14,7 @@ import (
 
 // Whose socket is met by whom.
 func TestOwner(t *testing.T) {
+	own := listener.Owner(os.Geteuid() + 1)
 	for _, c := range []struct {
 		network, listens, to string
 		met                  bool
@@ -29,8 +30,8 @@ func TestOwner(t *testing.T) {
 			continue
 		}
 		to := netip.AddrPortFrom(netip.MustParseAddr(c.to), l.Addr().(*net.TCPAddr).AddrPort().Port())
-		if uid, ok := listener.Owner(to); ok != c.met || ok && uid != os.Geteuid() {
-			t.Errorf("who listens on %s %s is met at %s: user %d, %v", c.network, c.listens, to, uid, ok)
+		if o := listener.OwnerOf(to); (o != 0) != c.met || c.met && o != own {
+			t.Errorf("who listens on %s %s is met at %s: %s", c.network, c.listens, to, o)
 		}
 		conn, err := net.Dial("tcp", to.String())
 		if (err == nil) != c.met {
@@ -38,8 +39,8 @@ func TestOwner(t *testing.T) {
 		}
 		if l.Close(); err == nil {
 			// The connection is still there, and nobody listens.
-			if uid, ok := listener.Owner(to); ok {
-				t.Errorf("nobody listens any more: user %d", uid)
+			if o := listener.OwnerOf(to); o != 0 {
+				t.Errorf("nobody listens any more: %s", o)
 			}
 			conn.Close()
 		}
@@ -67,15 +68,15 @@ func TestOwnerOfTwo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	for to, want := range map[string]int{"127.0.0.1": 0, "127.0.0.2": 4241} {
-		if uid, ok := listener.Owner(netip.AddrPortFrom(netip.MustParseAddr(to), port)); !ok || uid != want {
-			t.Errorf("who is met at %s: user %d, %v; want %d", to, uid, ok, want)
+	for to, want := range map[string]string{"127.0.0.1": "user 0", "127.0.0.2": "user 4241", "127.0.0.3": "nobody who is seen"} {
+		if o := listener.OwnerOf(netip.AddrPortFrom(netip.MustParseAddr(to), port)); o.String() != want {
+			t.Errorf("who is met at %s: %s; want %s", to, o, want)
 		}
 	}
 }
 
 func BenchmarkOwner(b *testing.B) {
 	for range b.N {
-		listener.Owner(netip.MustParseAddrPort("127.0.0.1:1"))
+		listener.OwnerOf(netip.MustParseAddrPort("127.0.0.1:1"))
 	}
 }
