@@ -22,9 +22,12 @@ const module = "github.com/blnkctl/blnkctl"
 // on an idea stands one step above it.
 var floors = [][]string{
 	{"secret", "internal/hint"},
-	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/https", "internal/listener", "internal/interrupt", "internal/build", "internal/coredump"},
+	{"internal/atomicfile", "internal/flock", "internal/ownfile", "internal/run", "internal/listener", "internal/interrupt", "internal/build", "internal/coredump"},
 	{"internal/textfile", "internal/screen", "internal/page", "internal/ref", "internal/git", "internal/ghactions", "policy"},
-	{"fleet"}, // one command for many targets
+	{
+		"internal/https",
+		"fleet", // one command for many targets
+	},
 	{"keygen", "blnk", "state", "config", "exposure", "leak", "schedule"},
 	{"store", "restart"},
 	{"store/filestore"}, // what the stores in files share

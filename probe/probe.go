@@ -21,7 +21,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -50,7 +52,7 @@ type Server struct {
 	transport *http.Transport // without an http.Client, which would follow redirects
 	timeout   time.Duration
 	pace      pace
-	owner     atomic.Int64 // 1 more than Owner
+	owner     atomic.Int64
 	// Waiting is told, in a line for a person, what a question waits for.
 	Waiting func(line string)
 }
@@ -79,20 +81,34 @@ func New(rawURL string, opt Options) (*Server, error) {
 	}
 	transport.DisableKeepAlives = true  // see the package comment
 	transport.DisableCompression = true // what counts against maxBody is what is sent
-	s := &Server{base: base, transport: transport, timeout: opt.Timeout}
-	connect := transport.DialContext
-	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := connect(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		if err = s.owned(conn); err != nil { // nothing was sent
-			_ = conn.Close()
-			return nil, err
-		}
-		return conn, nil
+	s, dial := &Server{base: base, transport: transport, timeout: opt.Timeout}, transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, at string) (net.Conn, error) {
+		return s.known(dial(ctx, network, at))
 	}
 	return s, nil
+}
+
+// Owner is who listened for the server when it was connected to first, or earlier
+// (listener.Owner); 0 where nobody was seen to, as where it is another host's.
+func (s *Server) Owner() *atomic.Int64 { return &s.owner }
+
+var errOwner = errors.New("no key is sent there")
+
+// known closes a connection to who is not the Owner, nor root or whoever runs this: a port
+// above 1023 is anybody's while its server is stopped.
+func (s *Server) known(conn net.Conn, err error) (net.Conn, error) {
+	if err != nil {
+		return nil, err
+	}
+	to, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	now := listener.Owner(to)
+	if !to.Addr().IsLoopback() || s.owner.CompareAndSwap(0, now) || slices.Contains([]int64{s.owner.Load(), 1, int64(os.Geteuid()) + 1}, now) {
+		return conn, nil
+	}
+	_ = conn.Close()
+	who := strings.Replace(fmt.Sprint("user ", now-1), "user -1", "nobody who is seen", 1)
+	return nil, hint.Add(fmt.Errorf("%s listens there, and user %d did before: %w", who, s.owner.Load()-1, errOwner),
+		"sudo ss -ltnp 'sport = :%d' names the process: end it; where the server is to run as that user from now on, --server-down compares nothing", to.Port())
 }
 
 func (s *Server) String() string { return s.base.String() }
@@ -180,7 +196,7 @@ func (s *Server) Read(ctx context.Context, key secret.Key, path string, query ur
 
 // reason is https.Reason, with what helps.
 func (s *Server) reason(err error, within time.Duration) error {
-	if errors.Is(err, listener.ErrOwner) {
+	if errors.Is(err, errOwner) {
 		return err
 	}
 	switch err = https.Reason(err, within); {
@@ -250,19 +266,16 @@ func (s *Server) odd(r *http.Response, body []byte) error {
 // something older.
 func isCached(h http.Header) bool {
 	for name, values := range h {
-		value := strings.Join(values, ",")
+		value := strings.ToLower(strings.Join(values, ","))
+		has := func(word string) bool { return strings.Contains(value, word) }
 		switch {
-		case name == "Age", strings.Contains(name, "Cache") && hadOne(value):
+		case name == "Age", strings.Contains(name, "Cache") && slices.ContainsFunc([]string{"hit", "stale", "updating"}, has):
 			return true
 		case name == "X-Varnish" && len(strings.Fields(value)) > 1: // the request that filled it, too
 			return true
 		}
 	}
 	return false
-}
-
-func hadOne(said string) bool {
-	return slices.ContainsFunc([]string{"hit", "stale", "updating"}, func(word string) bool { return strings.Contains(strings.ToLower(said), word) })
 }
 
 // redirectTarget shows a place on the host that was asked, which is the usual

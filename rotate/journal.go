@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/listener"
@@ -66,7 +67,7 @@ type record struct {
 	Mixed     []string `json:"mixed,omitempty"`
 	// Holders are the processes that had the old key before anything was written.
 	Holders []listener.Mark `json:"holders,omitempty"`
-	// Owners are who listened for the servers, by their URLs (listener.Owner).
+	// Owners are who listened for the servers (probe.Server.Owner), by their URLs.
 	Owners map[string]int64 `json:"owners,omitempty"`
 	// Cautions are warnings of its report, whoever ends it.
 	Cautions []string `json:"cautions,omitempty"`
@@ -211,17 +212,19 @@ func (r *run) adopt(rec *record) {
 	if !r.undoing() {
 		r.leaving = rec.Holders
 	}
-	if r.in.ServerDown {
-		rec.Owners = nil
-	}
+	owners := map[string]int64{}
 	for _, s := range r.Servers {
 		if slices.Contains(rec.Mixed, s.String()) {
 			s.SeenMixed()
 		}
-		if o, ok := s.Asker.(owned); ok {
-			o.Owner().Store(rec.Owners[s.String()])
+		if o, ok := s.Asker.(interface{ Owner() *atomic.Int64 }); ok {
+			if o.Owner().CompareAndSwap(0, rec.Owners[s.String()]); r.in.ServerDown {
+				o.Owner().Store(0) // whoever it is
+			}
+			owners[s.String()] = o.Owner().Load()
 		}
 	}
+	rec.Owners = owners
 }
 
 func (r *run) save() error {

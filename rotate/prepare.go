@@ -412,12 +412,7 @@ func (r *run) newRecord(p Plan) *record {
 		},
 		Direction: forward, ServerDown: r.in.ServerDown, Keep: r.in.Policy.Keep(), NextProved: p.back.ProvedAt, NextSeen: p.back.SeenAt,
 		Old: map[string]string{}, Live: p.Current.Reveal(), New: p.next.Reveal(), Cautions: p.Cautions, Holders: p.Holders,
-		WasOpen: p.WasOpen, Values: map[string]string{}, Absent: p.absent, Owners: map[string]int64{},
-	}
-	for _, s := range r.Servers {
-		if o, ok := s.Asker.(owned); ok {
-			rec.Owners[s.String()] = o.Owner().Load()
-		}
+		WasOpen: p.WasOpen, Values: map[string]string{}, Absent: p.absent,
 	}
 	for ref, value := range r.in.Values {
 		rec.Values[ref] = value.Reveal()

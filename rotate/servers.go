@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,9 +15,6 @@ import (
 	"github.com/blnkctl/blnkctl/proof"
 	"github.com/blnkctl/blnkctl/secret"
 )
-
-// An owned server may be one of this host, where a user listens for it: probe.Server.
-type owned interface{ Owner() *atomic.Int64 }
 
 // patience is how long a server may stay silent before the first effect (a restart
 // that somebody just did) before the run gives up on it. One that limits how often it
@@ -179,11 +175,7 @@ func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, see
 		}
 		return "other", "", shadowed(fmt.Errorf("%s refuses %s: %w", s, both, ErrElsewhere))
 	}
-	help := "the server's log says why it did not come back; then run this again"
-	if errors.Is(reason, listener.ErrOwner) {
-		help = hint.Of(reason)
-	}
-	return "down", "", hint.Add(silent(s, reason), "%s", help)
+	return "down", "", hint.Add(silent(s, reason), "%s", cmp.Or(hint.Of(reason), "the server's log says why it did not come back; then run this again"))
 }
 
 // ask asks every server once for the journaled keys.

@@ -19,13 +19,13 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/hint"
+	"github.com/blnkctl/blnkctl/internal/textfile"
 	"github.com/blnkctl/blnkctl/secret"
 )
 
@@ -149,28 +149,17 @@ func parseProxy(raw string) (*url.URL, error) {
 }
 
 // readRoots returns nil, which is the system's, where no file is named.
-// maxRoots is more than all certificates of a system.
-const maxRoots = 8 << 20
-
 func readRoots(path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
-	info, err := os.Stat(path)
-	var pem []byte
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular() || info.Size() > maxRoots:
-		err = fmt.Errorf("%s is no file, or one of more than %d MiB", path, maxRoots>>20)
-	default:
-		pem, err = os.ReadFile(path)
-	}
+	pem, err := textfile.Glance(path, 8<<20) // more than all certificates of a system
 	if err != nil {
 		return nil, fmt.Errorf("CA certificates: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA certificates: %s holds no PEM certificate", path)
+		return nil, fmt.Errorf("CA certificates: %s is no file that holds a PEM certificate", path)
 	}
 	return pool, nil
 }

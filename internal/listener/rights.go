@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -59,17 +58,3 @@ func sameUsers(pid int, unseen bool) bool {
 	}
 	return its == own
 }
-
-// An Owner is a user who listens, by an ID and 1; 0 is nobody who is seen to.
-type Owner int64
-
-// String names the user.
-func (o Owner) String() string {
-	if o == 0 {
-		return "nobody who is seen"
-	}
-	return fmt.Sprintf("user %d", o-1)
-}
-
-// ErrOwner: another user of this host listens in a server's place than did before.
-var ErrOwner = errors.New("no key is sent there")
