@@ -137,7 +137,7 @@ func (r *run) unasked(s *proof.Server, reason error) error {
 	case Init: // and it whether anybody is let in
 		down = "; or leave --restart away: then only the files are written"
 	}
-	return hint.Add(silent(s, reason), "%s", help+down)
+	return hint.Add(fmt.Errorf("%w: %w", ErrSilent, reason), "%s", help+down)
 }
 
 // A printer is the error of a command, with the end of what it printed.

@@ -98,7 +98,7 @@ func (r *run) inspect(ctx context.Context) (third secret.Key, err error) {
 	if !r.proves() {
 		return third, nil
 	}
-	if key, err := r.Set.Agreed(ctx); err == nil && !slices.ContainsFunc(known, key.Equal) && r.allProve(ctx, key) == nil {
+	if key, err := r.Set.Agreed(ctx); err == nil && !slices.ContainsFunc(known, key.Equal) && r.proveLive(ctx, key) == nil {
 		return key, nil
 	}
 	// With --server-down, or in a sync, a server that was not restarted yet may run
@@ -148,7 +148,7 @@ func (r *run) forget(ctx context.Context) error {
 		key, err = r.Set.Agreed(ctx)
 	}
 	if err == nil {
-		err = r.allProve(ctx, key)
+		err = r.proveLive(ctx, key)
 	}
 	if err != nil && r.env.Forget != nil {
 		err = r.env.Forget(ctx, err)

@@ -64,8 +64,8 @@ func (r *run) each(key secret.Key, ask func(s *proof.Server) (proof.Verdict, err
 	return verdicts, lacks
 }
 
-// proveLive asks whether a key is the live master key everywhere, and a random
-// one is refused.
+// proveLive asks whether a key of the stores is the live master key everywhere, and a
+// random one is refused.
 func (r *run) proveLive(ctx context.Context, key secret.Key) error {
 	_, lacks := r.each(key, func(s *proof.Server) (proof.Verdict, error) { return r.patiently(ctx, s, key) })
 	return cmp.Or(lacks...)
@@ -138,13 +138,6 @@ func (r *run) notLive(s *proof.Server, v proof.Verdict, reason error, of string)
 
 const putLive = "put the live key into the store"
 
-func silent(s *proof.Server, reason error) error {
-	if reason == nil {
-		return fmt.Errorf("%s: %w in time", s, ErrSilent)
-	}
-	return fmt.Errorf("%w: %w", ErrSilent, reason)
-}
-
 // meaning is what a verdict after the restart says of a server: the key that it
 // lives by, what a person who waits would like to know, and what it lacks.
 func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, seen string, lacks error) {
@@ -175,7 +168,8 @@ func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, see
 		}
 		return "other", "", shadowed(fmt.Errorf("%s refuses %s: %w", s, both, ErrElsewhere))
 	}
-	return "down", "", hint.Add(silent(s, reason), "%s", cmp.Or(hint.Of(reason), "the server's log says why it did not come back; then run this again"))
+	return "down", "", hint.Add(fmt.Errorf("%w: %w", ErrSilent, cmp.Or(reason, fmt.Errorf("%s did not answer in time", s))), "%s",
+		cmp.Or(hint.Of(reason), "the server's log says why it did not come back; then run this again"))
 }
 
 // ask asks every server once for the journaled keys.
@@ -187,21 +181,6 @@ func (r *run) ask(ctx context.Context) []proof.Verdict {
 		return g.prove(ctx, s)
 	})
 	return verdicts
-}
-
-// allProve says whether a key is the live master key of every server.
-func (r *run) allProve(ctx context.Context, key secret.Key) error {
-	ctx, cancel := r.limited(ctx)
-	defer cancel()
-	verdicts, reasons := proof.Each(r.Servers, func(_ int, s *proof.Server) (proof.Verdict, error) {
-		return s.Prove(ctx, key, secret.Key{})
-	})
-	for i, v := range verdicts {
-		if v != proof.Live {
-			return fmt.Errorf("%s does not prove the key %s of the stores: %w", r.Servers[i], key.Name(), cmp.Or(reasons[i], ErrNotLive))
-		}
-	}
-	return nil
 }
 
 // await asks all servers until every one of them proves the wanted key, one of

@@ -159,7 +159,7 @@ func readRoots(path string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA certificates: %s is no file that holds a PEM certificate", path)
+		return nil, fmt.Errorf("CA certificates: %s holds no PEM certificate", path)
 	}
 	return pool, nil
 }
