@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,9 +45,7 @@ func (p Published) Open() bool {
 }
 
 func (p Published) String() string {
-	if p.On == "" {
-		p.On = "0.0.0.0"
-	}
+	p.On = cmp.Or(p.On, "0.0.0.0")
 	return strings.TrimSuffix(net.JoinHostPort(p.On, p.Port), ":") // it may be a free one
 }
 

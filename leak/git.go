@@ -208,9 +208,7 @@ func (r repository) all(ctx context.Context, seen map[string]bool) ([]repository
 		return nil, err
 	}
 	seen[common], r.own = true, common
-	if r.top == "" {
-		r.top = cmp.Or(top, common)
-	}
+	r.top = cmp.Or(r.top, top, common)
 	all := []repository{r}
 	add := func(sub repository) {
 		if sub.env, sub.top = r.env, r.top; r.name != "" {

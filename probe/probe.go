@@ -12,6 +12,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -72,9 +73,7 @@ func New(rawURL string, opt Options) (*Server, error) {
 		}
 		return nil, err
 	}
-	if opt.Timeout == 0 {
-		opt.Timeout = DefaultTimeout
-	}
+	opt.Timeout = cmp.Or(opt.Timeout, DefaultTimeout)
 	transport, err := https.New(base, opt)
 	if err != nil {
 		return nil, err

@@ -234,9 +234,7 @@ func (s ServerSays) faults(keys Questions, want Verdict) (faults []string) {
 			Scoped: "let in, but not as the master key: it lives as a scoped key",
 			Mixed:  "accepted on some connections and not on others: several servers with different keys stand behind the address",
 		}[got]
-		if said == "" {
-			said = string(got)
-		}
+		said = cmp.Or(said, string(got))
 		if got != want {
 			faults = append(faults, fmt.Sprintf("%s: the key from %s is %s", s.URL, keys[i].From[0], said))
 		}

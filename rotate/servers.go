@@ -143,10 +143,7 @@ const putLive = "put the live key into the store"
 func (r *run) meaning(s *proof.Server, v proof.Verdict, reason error) (live, seen string, lacks error) {
 	g := r.rec.goal()
 	shadowed := func(err error) error {
-		variable := "BLNK_SERVER_SECRET_KEY"
-		if g.otherOpen {
-			variable = "BLNK_SERVER_SECURE"
-		}
+		variable := map[bool]string{true: "BLNK_SERVER_SECURE", false: "BLNK_SERVER_SECRET_KEY"}[g.otherOpen]
 		return hint.Add(err, "look for %s where the restart gets the server's environment from (a unit, an env_file): it wins over blnk.json", variable)
 	}
 	switch v {

@@ -9,6 +9,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -262,9 +263,7 @@ func called(name string) string {
 // looked for by Locate.
 func Open(spec Spec, open Openers) (*Target, error) {
 	t := &Target{Spec: spec, WorkersProved: true}
-	if t.Timeout == 0 {
-		t.Timeout = UsualTimeout
-	}
+	t.Timeout = cmp.Or(t.Timeout, UsualTimeout)
 	var err error
 	if t.Set, t.Copies, err = OpenStores(&t.Spec, open); err != nil {
 		return nil, err

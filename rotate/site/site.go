@@ -11,6 +11,7 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -218,9 +219,7 @@ func (s *Site) surround() (rotate.Intent, rotate.Env) {
 			return key, err
 		}
 	}
-	if env.Stores == "" {
-		env.Stores = hint.Flags("--store", s.Spec.Stores)
-	}
+	env.Stores = cmp.Or(env.Stores, hint.Flags("--store", s.Spec.Stores))
 	env.Lock, env.Recorder, env.Compromised, env.Keys = s.lock, s.opt.Log, s.opt.State.Compromised(), s.keys.Add
 	env.Settle, env.AtWork = left.Settle, left.AtWork
 	env.Before = func(ctx context.Context, current secret.Key) (rotate.Findings, error) {

@@ -12,6 +12,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,11 +135,7 @@ func (p place) String() string { return Scheme + ":" + p.name }
 // cmd is one of the commands, ready to run. The keys must not show in what it
 // prints.
 func (p place) cmd(args []string, keys ...secret.Key) run.Cmd {
-	limit := p.spec.Timeout
-	if limit == 0 {
-		limit = DefaultTimeout
-	}
-	return run.Cmd{Args: args, Dir: p.spec.Dir, Env: p.spec.Env, Timeout: limit, Mask: keys}
+	return run.Cmd{Args: args, Dir: p.spec.Dir, Env: p.spec.Env, Timeout: cmp.Or(p.spec.Timeout, DefaultTimeout), Mask: keys}
 }
 
 // write hands next to the write command.
