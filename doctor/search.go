@@ -85,10 +85,7 @@ type spill struct {
 }
 
 func (s spill) evidence() string {
-	word := "line "
-	if len(s.Lines) > 1 {
-		word = "lines "
-	}
+	word := map[bool]string{true: "lines ", false: "line "}[len(s.Lines) > 1]
 	return word + s.lines(", ") + ": " + s.Name
 }
 

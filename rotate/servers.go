@@ -301,10 +301,7 @@ func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
 		}
 	}
 	for _, m := range r.leaving {
-		what := "workers not proved"
-		if m.Server {
-			what = "not restarted"
-		}
+		what := map[bool]string{true: "not restarted", false: "workers not proved"}[m.Server]
 		with := ""
 		if g := r.rec.goal(); !g.otherOpen {
 			with = ", with the " + g.otherNamed + " key"

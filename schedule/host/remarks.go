@@ -103,9 +103,6 @@ func (h Host) See(kind Kind, job schedule.Job) string {
 	if kind == Cron {
 		return "it runs " + job.When.String()
 	}
-	user := ""
-	if !h.Root {
-		user = "--user "
-	}
+	user := map[bool]string{false: "--user "}[h.Root]
 	return "systemctl " + user + "list-timers " + schedule.Timer(job.Target) + "; journalctl " + user + "--unit=" + schedule.Service(job.Target)
 }

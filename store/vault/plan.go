@@ -58,10 +58,7 @@ func (s *Store) CheckPut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	write := "create"
-	if now.exists {
-		write = "update"
-	}
+	write := map[bool]string{true: "update", false: "create"}[now.exists]
 	return s.may(ctx, now.mount.data(), write)
 }
 
