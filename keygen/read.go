@@ -101,7 +101,7 @@ func Parse(text string) (secret.Key, error) {
 		why = "it holds a line break or another character that is not seen"
 	case strings.ContainsFunc(text, unicode.IsSpace):
 		why = "it holds white space"
-	case between(text, `"`, `"`) || between(text, "'", "'") || between(text, "`", "`") || between(text, "“", "”"):
+	case strings.Contains("\"'`", text[:1]) && strings.HasSuffix(text, text[:1]) || strings.HasPrefix(text, "“"):
 		why = "it has quotes around it"
 	case named(text):
 		why = "it has a name before it"
@@ -112,10 +112,6 @@ func Parse(text string) (secret.Key, error) {
 		return secret.Key{}, hint.As(ErrNoKey, "%s", why)
 	}
 	return secret.New(text), nil
-}
-
-func between(text, opening, closing string) bool {
-	return strings.HasPrefix(text, opening) && strings.HasSuffix(text, closing)
 }
 
 // named says whether a text is a line of an env file, of JSON or of an HTTP header.

@@ -141,7 +141,7 @@ func (p place) cmd(args []string, keys ...secret.Key) run.Cmd {
 // write hands next to the write command.
 func (p place) write(ctx context.Context, next, now secret.Key) error {
 	if read, err := keygen.Parse(next.Reveal()); err != nil || !read.Equal(next) {
-		return fmt.Errorf("%s: %w: the new key would not come back as it is: it is empty, or has white space or a control character in it", p, store.ErrNotSafe)
+		return fmt.Errorf("%s: %w: the new key would not come back as it is: it is empty, or what no key has stands in it or around it", p, store.ErrNotSafe)
 	}
 	cmd := p.cmd(p.spec.Write, now)
 	cmd.Input = next
@@ -270,7 +270,8 @@ func (s *Store) Get(ctx context.Context) (secret.Key, store.Version, error) {
 }
 
 // Put reads again and compares, writes, and reads once more: a write command
-// that ends well and has not written is an error.
+// that ends well and has not written is an error. A manager with several servers may
+// print the old key for a moment: that is given four seconds.
 func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (store.Version, error) {
 	now, seen, err := s.Get(ctx)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -284,6 +285,10 @@ func (s *Store) Put(ctx context.Context, next secret.Key, at store.Version) (sto
 	}
 	s.seen = next
 	back, version, err := s.Get(ctx)
+	for wait := time.Second / 8; err == nil && version == at && !back.Equal(next) && wait < 4*time.Second; wait *= 2 {
+		time.Sleep(wait)
+		back, version, err = s.Get(ctx)
+	}
 	if err != nil {
 		return "", fmt.Errorf("read back: %w", err)
 	}

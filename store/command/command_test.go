@@ -262,6 +262,25 @@ func TestConflictWritesNothing(t *testing.T) {
 	}
 }
 
+// A manager with several servers may answer with the old value for a moment: that is no
+// failed write, since the new one comes after it.
+func TestShownLater(t *testing.T) {
+	dir, spec := managed(t)
+	spec.Read = sh(`cd %s; if [ -e later ] && [ "$(wc -c <later)" -lt 2 ]; then printf x >>later; cat before; else cat value; fi`, dir)
+	spec.Write = sh("cd %s; cp value before; : >later; cat >value", dir)
+	if err := os.WriteFile(filepath.Join(dir, "value"), []byte(oldKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, spec)
+	_, at, err := s.Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Put(t.Context(), secret.New(newKey), at); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	dir, spec := managed(t)
 	if err := os.WriteFile(filepath.Join(dir, "value"), []byte(oldKey), 0o600); err != nil {
