@@ -105,7 +105,7 @@ func TestProcessElsewhere(t *testing.T) {
 		go func() { ended <- cmd.Wait() }()
 		t.Cleanup(func() {
 			_ = cmd.Process.Kill()
-			<-ended
+			_ = <-ended
 		})
 		for args := ""; !strings.HasPrefix(args, "blnk\x00"); runtime.Gosched() { // until it has become that
 			select {
