@@ -105,7 +105,9 @@ func TestProcessElsewhere(t *testing.T) {
 		go func() { ended <- cmd.Wait() }()
 		t.Cleanup(func() {
 			_ = cmd.Process.Kill()
-			_ = <-ended
+			if err := <-ended; err == nil {
+				t.Errorf("%s: it has ended by itself", what)
+			}
 		})
 		for args := ""; !strings.HasPrefix(args, "blnk\x00"); runtime.Gosched() { // until it has become that
 			select {
