@@ -85,7 +85,10 @@ type spill struct {
 }
 
 func (s spill) evidence() string {
-	word := map[bool]string{true: "lines ", false: "line "}[len(s.Lines) > 1]
+	word := "line "
+	if len(s.Lines) > 1 {
+		word = "lines "
+	}
 	return word + s.lines(", ") + ": " + s.Name
 }
 

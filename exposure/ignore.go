@@ -226,7 +226,10 @@ func withBlock(file string, list []byte, names []string, who string) []Edit {
 	if len(names) == 0 {
 		return nil
 	}
-	newline := map[bool]string{true: "\r\n", false: "\n"}[strings.Contains(string(list), "\r\n")]
+	newline := "\n"
+	if strings.Contains(string(list), "\r\n") {
+		newline = "\r\n"
+	}
 	var kept, block []string
 	inside := false
 	for _, line := range lines(list) {

@@ -83,7 +83,10 @@ func (r *run) unrecorded(err error) error {
 func (r *run) writeCopies(ctx context.Context, copies []store.Copy, key secret.Key) (failed []string) {
 	for _, c := range copies {
 		if err := c.Write(ctx, key); err != nil {
-			has := map[bool]string{true: "; it may still hold the compromised key"}[r.rec.Compromised]
+			has := ""
+			if r.rec.Compromised {
+				has = "; it may still hold the compromised key"
+			}
 			r.incomplete("the copy in %s could not be written: %v%s", c, err, has)
 			failed = append(failed, c.String())
 		}

@@ -301,7 +301,10 @@ func (r *run) reportServers(verdicts []proof.Verdict, proved bool) {
 		}
 	}
 	for _, m := range r.leaving {
-		what := map[bool]string{true: "not restarted", false: "workers not proved"}[m.Server]
+		what := "workers not proved"
+		if m.Server {
+			what = "not restarted"
+		}
 		with := ""
 		if g := r.rec.goal(); !g.otherOpen {
 			with = ", with the " + g.otherNamed + " key"

@@ -16,7 +16,10 @@ func (p Plan) Text(private string) string {
 	var b strings.Builder
 	switch {
 	case p.Open != nil:
-		how := map[bool]string{true: "undone", false: "finished"}[p.Open.Undoing]
+		how := "finished"
+		if p.Open.Undoing {
+			how = "undone"
+		}
 		fmt.Fprintf(&b, "Rotation %s is open, %s:\n%s.\nIt would be %s from step %q on, and no other one begun.\n",
 			p.Open.Rotation, screen.CleanLine(p.Open.Begun()), p.Open.Where(), how, p.Open.Row)
 		if p.Open.FirstError != "" {

@@ -140,7 +140,10 @@ func (j Job) timer() string {
 // by the ID of the run (_SYSTEMD_INVOCATION_ID): those that the journal takes when the run
 // has ended lack it.
 func (j Job) mailer() string {
-	manager := map[bool]string{false: "--user "}[j.Root]
+	manager := ""
+	if !j.Root {
+		manager = "--user "
+	}
 	script := `{ printf 'To: %s\nSubject: blnkctl on %s: the scheduled rotation` + j.of() + ` failed\n\n' ` + j.Mail + ` "$(uname -n)"; ` +
 		"journalctl --sync 2>/dev/null; " + // only root can; what is under way is in it then
 		"journalctl " + manager + "--unit=" + Service(j.Target) + ` --since="$(systemctl ` + manager + "show --property=InactiveExitTimestamp --value " + Service(j.Target) + `)"` +

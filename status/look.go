@@ -147,7 +147,10 @@ func (t Target) processes(ctx context.Context, s *Standing) {
 		s.Processes = append(s.Processes, p)
 	}
 	if len(s.Processes) == 0 {
-		others := map[bool]string{true: "; those of other users are seen with sudo"}[f.UID != 0]
+		others := ""
+		if f.UID != 0 {
+			others = "; those of other users are seen with sudo"
+		}
 		s.unseen("no workers of this Blnk are seen on this host%s", others)
 	}
 }

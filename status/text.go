@@ -223,7 +223,10 @@ func (o *Open) text(now time.Time) string {
 	case o.AtWork != "":
 		return o.Rotation + " is under way by " + o.AtWork
 	}
-	way := map[bool]string{true: "undo "}[o.Undoing]
+	way := ""
+	if o.Undoing {
+		way = "undo "
+	}
 	text := fmt.Sprintf("%s, in the step %s, begun %s by %s", o.Rotation, way+o.Step, screen.Ago(o.Started, now), o.By)
 	if o.Error != "" {
 		text += "; first error: " + o.Error

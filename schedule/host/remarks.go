@@ -103,6 +103,9 @@ func (h Host) See(kind Kind, job schedule.Job) string {
 	if kind == Cron {
 		return "it runs " + job.When.String()
 	}
-	user := map[bool]string{false: "--user "}[h.Root]
+	user := ""
+	if !h.Root {
+		user = "--user "
+	}
 	return "systemctl " + user + "list-timers " + schedule.Timer(job.Target) + "; journalctl " + user + "--unit=" + schedule.Service(job.Target)
 }

@@ -58,7 +58,10 @@ func (s *Store) CheckPut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	write := map[bool]string{true: "update", false: "create"}[now.exists]
+	write := "create"
+	if now.exists {
+		write = "update"
+	}
 	return s.may(ctx, now.mount.data(), write)
 }
 
