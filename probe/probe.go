@@ -53,7 +53,7 @@ type Server struct {
 	transport *http.Transport // without an http.Client, which would follow redirects
 	timeout   time.Duration
 	pace      pace
-	owner     atomic.Int64
+	owner     atomic.Pointer[int] // see Owner
 	// Waiting is told, in a line for a person, what a question waits for.
 	Waiting func(line string)
 }
@@ -87,9 +87,12 @@ func New(rawURL string, opt Options) (*Server, error) {
 	return s, nil
 }
 
-// Owner is who listened for the server when it was connected to first, or earlier
-// (listener.Owner); 0 where nobody was seen to, as where it is another host's.
-func (s *Server) Owner() *atomic.Int64 { return &s.owner }
+// Owner is the ID of the user who listened for the server when it was connected to first,
+// or the one of Expect; nil where nobody was seen to, as where it is another host's.
+func (s *Server) Owner() *int { return s.owner.Load() }
+
+// Expect has only this user be sent a key; with nil it is whoever is met next.
+func (s *Server) Expect(owner *int) { s.owner.Store(owner) }
 
 var errOwner = errors.New("no key is sent there")
 
@@ -100,13 +103,23 @@ func (s *Server) known(conn net.Conn, err error) (net.Conn, error) {
 		return nil, err
 	}
 	to, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-	now := listener.Owner(to)
-	if !to.Addr().IsLoopback() || s.owner.CompareAndSwap(0, now) || slices.Contains([]int64{s.owner.Load(), 1, int64(os.Geteuid()) + 1}, now) {
+	if !to.Addr().IsLoopback() {
+		return conn, nil
+	}
+	uid, seen := listener.Owner(to)
+	if seen {
+		s.owner.CompareAndSwap(nil, &uid)
+	}
+	met := s.owner.Load()
+	if met == nil || seen && slices.Contains([]int{*met, 0, os.Geteuid()}, uid) {
 		return conn, nil
 	}
 	_ = conn.Close()
-	who := strings.Replace(fmt.Sprint("user ", now-1), "user -1", "nobody who is seen", 1)
-	return nil, hint.Add(fmt.Errorf("%s listens there, and user %d did before: %w", who, s.owner.Load()-1, errOwner),
+	who := "nobody who is seen"
+	if seen {
+		who = fmt.Sprint("user ", uid)
+	}
+	return nil, hint.Add(fmt.Errorf("%s listens there, and user %d did before: %w", who, *met, errOwner),
 		"sudo ss -ltnp 'sport = :%d' names the process: end it; where the server is to run as that user from now on, --server-down compares nothing", to.Port())
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/blnkctl/blnkctl/internal/listener"
@@ -67,8 +66,8 @@ type record struct {
 	Mixed     []string `json:"mixed,omitempty"`
 	// Holders are the processes that had the old key before anything was written.
 	Holders []listener.Mark `json:"holders,omitempty"`
-	// Owners are who listened for the servers (probe.Server.Owner), by their URLs.
-	Owners map[string]int64 `json:"owners,omitempty"`
+	// Owners are the users who listened for the servers (probe.Server.Owner), by their URLs.
+	Owners map[string]int `json:"owners,omitempty"`
 	// Cautions are warnings of its report, whoever ends it.
 	Cautions []string `json:"cautions,omitempty"`
 }
@@ -212,19 +211,31 @@ func (r *run) adopt(rec *record) {
 	if !r.undoing() {
 		r.leaving = rec.Holders
 	}
-	owners := map[string]int64{}
+	if rec.Owners == nil || r.in.ServerDown { // then it is whoever is met next
+		rec.Owners = map[string]int{}
+	}
 	for _, s := range r.Servers {
 		if slices.Contains(rec.Mixed, s.String()) {
 			s.SeenMixed()
 		}
-		if o, ok := s.Asker.(interface{ Owner() *atomic.Int64 }); ok {
-			if o.Owner().CompareAndSwap(0, rec.Owners[s.String()]); r.in.ServerDown {
-				o.Owner().Store(0) // whoever it is
-			}
-			owners[s.String()] = o.Owner().Load()
+		o, ok := s.Asker.(owned)
+		if !ok {
+			continue
+		}
+		if owner, met := rec.Owners[s.String()]; met {
+			o.Expect(&owner)
+		} else if r.in.ServerDown {
+			o.Expect(nil)
+		} else if owner := o.Owner(); owner != nil {
+			rec.Owners[s.String()] = *owner
 		}
 	}
-	rec.Owners = owners
+}
+
+// An owned address is some user's of this host (probe.Server).
+type owned interface {
+	Owner() *int
+	Expect(owner *int)
 }
 
 func (r *run) save() error {

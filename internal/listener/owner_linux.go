@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Owner is the user who listens for connections to an address of this host, by an ID and
-// 1; 0 is nobody who is seen. The kernel is asked for the socket that it would give one to
-// (sock_diag(7)), as every user may: the tables of /proc take milliseconds.
-func Owner(to netip.AddrPort) int64 {
+// Owner is the ID of the user who listens for connections to an address of this host;
+// false where nobody is seen to. The kernel is asked for the socket that it would give one
+// to (sock_diag(7)), as every user may: the tables of /proc take milliseconds.
+func Owner(to netip.AddrPort) (uid int, ok bool) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
-		return 0
+		return 0, false
 	}
 	defer func() { _ = unix.Close(fd) }()
 	// The header of netlink(7), and struct inet_diag_req_v2 of linux/inet_diag.h: to there,
@@ -30,7 +30,7 @@ func Owner(to netip.AddrPort) int64 {
 	_, _ = unix.Read(fd, said)             // struct inet_diag_msg, or an error
 	const listens = 10                     // TCP_LISTEN: include/net/tcp_states.h
 	if native.Uint16(said[4:]) != unix.SOCK_DIAG_BY_FAMILY || said[17] != listens {
-		return 0
+		return 0, false
 	}
-	return int64(native.Uint32(said[80:])) + 1
+	return int(native.Uint32(said[80:])), true
 }

@@ -14,7 +14,6 @@ import (
 
 // Whose socket is met by whom.
 func TestOwner(t *testing.T) {
-	own := int64(os.Geteuid() + 1)
 	for _, c := range []struct {
 		network, listens, to string
 		met                  bool
@@ -30,8 +29,8 @@ func TestOwner(t *testing.T) {
 			continue
 		}
 		to := netip.AddrPortFrom(netip.MustParseAddr(c.to), l.Addr().(*net.TCPAddr).AddrPort().Port())
-		if o := listener.Owner(to); (o != 0) != c.met || c.met && o != own {
-			t.Errorf("who listens on %s %s is met at %s: %d", c.network, c.listens, to, o)
+		if uid, ok := listener.Owner(to); ok != c.met || c.met && uid != os.Geteuid() {
+			t.Errorf("who listens on %s %s is met at %s: %d, %v", c.network, c.listens, to, uid, ok)
 		}
 		conn, err := net.Dial("tcp", to.String())
 		if (err == nil) != c.met {
@@ -39,8 +38,8 @@ func TestOwner(t *testing.T) {
 		}
 		if l.Close(); err == nil {
 			// The connection is still there, and nobody listens.
-			if o := listener.Owner(to); o != 0 {
-				t.Errorf("nobody listens any more: %d", o)
+			if uid, ok := listener.Owner(to); ok {
+				t.Errorf("nobody listens any more: %d", uid)
 			}
 			conn.Close()
 		}
@@ -68,10 +67,13 @@ func TestOwnerOfTwo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	for to, want := range map[string]int64{"127.0.0.1": 1, "127.0.0.2": 4242, "127.0.0.3": 0} {
-		if o := listener.Owner(netip.AddrPortFrom(netip.MustParseAddr(to), port)); o != want {
-			t.Errorf("who is met at %s: %d; want %d", to, o, want)
+	for to, want := range map[string]int{"127.0.0.1": 0, "127.0.0.2": 4241} {
+		if uid, ok := listener.Owner(netip.AddrPortFrom(netip.MustParseAddr(to), port)); !ok || uid != want {
+			t.Errorf("who is met at %s: %d, %v; want %d", to, uid, ok, want)
 		}
+	}
+	if uid, ok := listener.Owner(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.3"), port)); ok {
+		t.Errorf("who listens elsewhere is met: %d", uid)
 	}
 }
 

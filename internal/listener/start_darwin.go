@@ -35,4 +35,4 @@ func Started(pid int) time.Time {
 }
 
 // Owner is not known here.
-func Owner(netip.AddrPort) int64 { return 0 }
+func Owner(netip.AddrPort) (uid int, ok bool) { return 0, false }
