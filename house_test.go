@@ -23,7 +23,7 @@ const maxFunc = 60 // lines
 // maxLines are limits for the lines of Go that ship: of a folder with all below
 // it, "" for everything.
 var maxLines = map[string]int{
-	"":    38100,
+	"":    38200,
 	"cmd": 3200,
 }
 
