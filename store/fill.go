@@ -145,7 +145,11 @@ func (s Set) filled(old []secret.Key, f Fill, holds []held) (key secret.Key, don
 	case f.Force:
 		return key, false, nil
 	case full >= 0 && !f.IfAbsent:
-		return key, false, f.present(fmt.Errorf("%s %w (%s)", s[full], ErrPresent, old[full].Name()))
+		err = fmt.Errorf("%s %w (%s)", s[full], ErrPresent, old[full].Name())
+		if slices.ContainsFunc(old, secret.Key.IsZero) && !f.NeverForce { // --if-absent refuses that, too
+			return key, false, hint.Add(err, "others hold none: --force gives all of them a new one; blnkctl sync copies one that is live")
+		}
+		return key, false, f.present(err)
 	case kept >= 0 && !f.IfAbsent:
 		return key, false, f.present(fmt.Errorf("%s %w", f.Copies[kept], ErrPresent))
 	case full < 0:
