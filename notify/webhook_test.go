@@ -155,6 +155,7 @@ func TestSlow(t *testing.T) {
 		close(asked)
 		<-r.Context().Done()
 		close(done)
+		panic(http.ErrAbortHandler) // or it would answer after all
 	})
 	if err := w.send(until{t.Context(), asked}, Event{Kind: Test}); text(err) != "no answer within 10s" {
 		t.Errorf("%v", err)
