@@ -36,7 +36,7 @@ func searching(table *tabwriter.Writer, p programs, runs int) error {
 	if err != nil {
 		return err
 	}
-	gitleaks := filepath.Join(filepath.Dir(p.age), "gitleaks-v8.30.1")
+	gitleaks := filepath.Join(p.store, "gitleaks-v8.30.1")
 	if _, err := os.Stat(gitleaks); err != nil {
 		if err := p.goes("build", "-modfile=tools/gitleaks/go.mod", "-o", gitleaks, "github.com/zricethezav/gitleaks/v8"); err != nil {
 			return err
